@@ -1,1 +1,2 @@
-fn main(){}
+//! Placeholder until `proto/` lands.
+fn main() {}

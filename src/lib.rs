@@ -1,1 +1,11 @@
-//! x
+//! Doorward (crate docs to come).
+#![allow(missing_docs)]
+
+pub mod clock;
+pub mod config;
+pub mod decision;
+pub mod discovery;
+pub mod identity;
+pub mod keys;
+pub mod rules;
+pub mod token;

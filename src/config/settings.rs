@@ -1,0 +1,217 @@
+//! The checked settings: what the rest of the program is built from.
+//!
+//! Everything in here has been parsed and found meaningful; nothing is checked again
+//! later. Raw configuration ([`super::raw`]) becomes this in [`super::check`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::discovery::{Access, FetchPolicy, KeyLocation};
+use crate::identity::{HeaderRules, IdentityRules};
+use crate::rules::PathRule;
+use crate::token::TokenRules;
+
+/// Everything Doorward needs to know to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `false`: every request is allowed, trusted headers are still stripped.
+    pub auth_enabled: bool,
+    /// `true`: tokens with `alg: none` are accepted. Only with loopback listeners.
+    pub allow_unsigned_jwt: bool,
+    /// The issuers, primary first, in the order of configuration. No two have the same
+    /// `token.issuer`.
+    pub issuers: Vec<IssuerSettings>,
+    /// Tokens longer than this, in bytes, are refused unread.
+    pub max_token_bytes: usize,
+    /// The verified-token cache.
+    pub cache: CacheSettings,
+    /// When keys are fetched, the same for all issuers.
+    pub fetch: FetchPolicy,
+    /// Identity headers.
+    pub headers: HeaderRules,
+    /// Paths let through without a token.
+    pub bypass: Vec<PathRule>,
+    /// `realm` of the `WWW-Authenticate` challenge.
+    pub realm: String,
+    /// RFC 9728, when configured.
+    pub protected_resource: Option<ProtectedResource>,
+    /// What `/apis/auth/discovery` says.
+    pub platform: PlatformSettings,
+    /// Listeners and threads.
+    pub server: ServerSettings,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+/// One issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    /// What its tokens must satisfy; `token.issuer` is its name.
+    pub token: TokenRules,
+    /// Where its claims are.
+    pub identity: IdentityRules,
+    /// Where its keys are.
+    pub keys: KeyLocation,
+    /// How to get there.
+    pub access: Access,
+    /// An `additional_issuers` entry: until its own keys were obtained once, it borrows
+    /// those of the first issuer.
+    pub borrows_from_primary: bool,
+}
+
+/// Bounds of the verified-token cache; both hold at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// How many tokens; 0 turns the cache off.
+    pub max_entries: u64,
+    /// How many bytes, all told.
+    pub max_bytes: u64,
+}
+
+/// RFC 9728 §2.
+#[derive(Clone, Debug)]
+pub struct ProtectedResource {
+    /// The resource identifier.
+    pub resource: Url,
+    /// `authorization_servers`; empty: the configured issuers.
+    pub authorization_servers: Vec<String>,
+    /// `scopes_supported`.
+    pub scopes_supported: Vec<String>,
+}
+
+impl ProtectedResource {
+    /// The `resource_metadata` of a challenge: where the document is served
+    /// (RFC 9728 §3.1: the well-known path goes between host and path).
+    #[must_use]
+    pub fn metadata_url(&self) -> String {
+        let mut url = self.resource.clone();
+        let path = match url.path() {
+            "/" => String::new(),
+            path => path.to_owned(),
+        };
+        url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
+        url.to_string()
+    }
+}
+
+/// What clients learn from `/apis/auth/discovery`: NeMo's document. Endpoints that are
+/// `None` come from the primary issuer's discovery.
+#[derive(Clone, Debug, Default)]
+pub struct PlatformSettings {
+    /// The client that people log in with.
+    pub client_id: Option<String>,
+    /// Space-separated.
+    pub default_scopes: String,
+    /// As configured, in front of the platform's scopes.
+    pub scope_prefix: Option<String>,
+    /// Overrides the discovered one.
+    pub authorization_endpoint: Option<Url>,
+    /// Overrides the discovered one.
+    pub token_endpoint: Option<Url>,
+    /// Overrides the discovered one.
+    pub device_authorization_endpoint: Option<Url>,
+    /// Overrides the discovered one.
+    pub userinfo_endpoint: Option<Url>,
+    /// How long a discovery document is believed before it is fetched again.
+    pub discovery_cache_ttl: Duration,
+}
+
+/// Listeners and threads.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Envoy's gRPC `Check`.
+    pub grpc: ListenerSettings,
+    /// Discovery, HTTP ext_authz, authenticate.
+    pub http: ListenerSettings,
+    /// Health and metrics.
+    pub admin: ListenerSettings,
+    /// Threads that decide; each runs the gRPC and the HTTP front.
+    pub workers: usize,
+    /// How long in-flight requests get at SIGTERM.
+    pub drain: Duration,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Where.
+    pub listen: ListenAddress,
+    /// TLS, when configured.
+    pub tls: Option<TlsSettings>,
+}
+
+/// `host:port` or `unix:/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// TCP. Port 0: one that is free.
+    Tcp(SocketAddr),
+    /// A unix socket at this path.
+    Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// Whether only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Certificates, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Our certificate chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// When given, clients must show a certificate of one of these authorities.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A `tracing` filter, such as `info` or `doorward=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which decisions get a line.
+    pub decisions: DecisionLog,
+    /// At most so many decision lines a second; what is left out is counted.
+    pub decisions_per_second: u32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which decisions get a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionLog {
+    /// None.
+    Off,
+    /// Denials.
+    Denials,
+    /// All.
+    All,
+}

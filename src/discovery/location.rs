@@ -1,0 +1,49 @@
+//! Where an issuer publishes its keys: a value that configuration fills in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+/// Where the key set of one issuer is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyLocation {
+    /// In the `jwks_uri` of the OpenID Connect Discovery document at this URL.
+    Discovery(Url),
+    /// At this URL.
+    JwksUri(Url),
+    /// In this file, read again when it changes.
+    File(PathBuf),
+    /// In the configuration itself: a JWKS document.
+    Inline(String),
+}
+
+/// How to reach an issuer that is not simply on the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// An HTTP proxy for this issuer alone.
+    pub proxy: Option<Url>,
+    /// A PEM file of certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// When keys are fetched and how long they are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPolicy {
+    /// Shortest time between two background refreshes, whatever `Cache-Control` says.
+    pub refresh_min: Duration,
+    /// Longest time between two background refreshes, whatever `Cache-Control` says.
+    pub refresh_max: Duration,
+    /// Time between two background refreshes when the answer has no `Cache-Control`.
+    pub refresh_default: Duration,
+    /// Shortest time between two fetches made because of an unknown `kid`.
+    pub cool_down: Duration,
+    /// How long a request waits for such a fetch.
+    pub wait: Duration,
+    /// How long one HTTP request may take.
+    pub timeout: Duration,
+    /// How long the last good key set serves on when the issuer cannot be reached.
+    pub max_stale: Duration,
+    /// A directory where key sets survive a restart.
+    pub cache_dir: Option<PathBuf>,
+}

@@ -1,0 +1,76 @@
+//! How claims become an identity, and identities headers: values that configuration
+//! fills in.
+
+use std::collections::BTreeMap;
+
+use wildmatch::WildMatch;
+
+use super::claim_path::ClaimPath;
+
+/// Where one issuer's tokens carry whom they speak of.
+#[derive(Clone, Debug)]
+pub struct IdentityRules {
+    /// The principal; `sub` when the token lacks this claim.
+    pub subject: ClaimPath,
+    /// The email address.
+    pub email: ClaimPath,
+    /// The groups: a string, an array, or an object whose keys are the groups.
+    pub groups: ClaimPath,
+    /// A claim whose values count as scopes (Entra's `roles` of application tokens).
+    pub roles: Option<ClaimPath>,
+    /// Cut off from the front of each scope.
+    pub scope_prefix: Option<String>,
+    /// Put in front of the principal; `{tid}` stands for the token's tenant.
+    pub subject_prefix: Option<String>,
+    /// Put in front of each group; `{tid}` stands for the token's tenant.
+    pub groups_prefix: Option<String>,
+}
+
+/// Which headers carry the identity, and what they may hold. The same for all issuers.
+#[derive(Clone, Debug)]
+pub struct HeaderRules {
+    /// The character set and limits of values.
+    pub profile: Profile,
+    /// Every header that starts with this is ours alone, in lower case and with `-`:
+    /// `x-nmp-`.
+    pub trusted_prefix: String,
+    /// The names of the five headers, in lower case.
+    pub names: HeaderNames,
+    /// Further claims and the headers (lower case) they are copied to.
+    pub claims: BTreeMap<String, ClaimPath>,
+    /// Groups that match none of these are dropped; empty: all are kept.
+    pub groups_only: Vec<WildMatch>,
+}
+
+/// The names of the identity headers, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub struct HeaderNames {
+    pub principal_id: String,
+    pub principal_email: String,
+    pub principal_groups: String,
+    pub scopes: String,
+    pub authorized: String,
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self {
+            principal_id: "x-nmp-principal-id".into(),
+            principal_email: "x-nmp-principal-email".into(),
+            principal_groups: "x-nmp-principal-groups".into(),
+            scopes: "x-nmp-scopes".into(),
+            authorized: "x-nmp-authorized".into(),
+        }
+    }
+}
+
+/// What values headers may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// The limits of NeMo Platform, beyond which it refuses the whole request.
+    #[default]
+    Nemo,
+    /// Any visible ASCII.
+    Plain,
+}
