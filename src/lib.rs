@@ -9,3 +9,5 @@ pub mod identity;
 pub mod keys;
 pub mod rules;
 pub mod token;
+pub mod bearer;
+pub mod request;
