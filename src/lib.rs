@@ -1,13 +1,16 @@
 //! Doorward (crate docs to come).
 #![allow(missing_docs)]
 
+pub mod authorizer;
+pub mod bearer;
 pub mod clock;
 pub mod config;
 pub mod decision;
 pub mod discovery;
 pub mod identity;
+pub mod issuers;
 pub mod keys;
+pub mod request;
 pub mod rules;
 pub mod token;
-pub mod bearer;
-pub mod request;
+pub mod token_cache;
