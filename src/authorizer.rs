@@ -4,7 +4,8 @@
 //! no clock of its own, no waiting. When it lacks a key it says so, and
 //! [`Authorizer::authorize`] waits for that key once and asks again.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::bearer::BearerToken;
@@ -76,9 +77,11 @@ impl Authorizer {
         }
     }
 
-    /// Decides a request with the keys at hand.
+    /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
+    /// Envoy a broken call can mean "let it pass".
     pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Verdict<'_> {
-        match self.admit(request, now) {
+        let admission = catch_unwind(AssertUnwindSafe(|| self.admit(request, now)));
+        match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
             Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
             Err(Refusal::NeedsKey(issuer, otherwise)) => Verdict::NeedsKey { issuer, otherwise },
@@ -154,7 +157,7 @@ impl Authorizer {
             audiences: verified.audiences().to_vec(),
             expires_at: verified.expires_at(),
             key_set: keys.set.id(),
-            rendering: std::sync::OnceLock::new(),
+            rendering: OnceLock::new(),
         }))
     }
 

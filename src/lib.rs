@@ -12,5 +12,7 @@ pub mod issuers;
 pub mod keys;
 pub mod request;
 pub mod rules;
+pub mod telemetry;
 pub mod token;
 pub mod token_cache;
+pub mod transport;
