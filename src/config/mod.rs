@@ -1,9 +1,159 @@
 //! Configuration: raw text from its layers → checked [`Settings`], all faults at once.
+//!
+//! [`Sources`] → `layers` (each held against the schema by `conform`) → `merge` (figment)
+//! → `preset` → `check` → [`Settings`]. What may stand in a file is declared in [`raw`]
+//! and nowhere else.
 
+mod bad_value;
+mod check;
+mod conform;
+mod effective;
+mod environment;
+mod fault;
+mod format;
+mod layers;
+mod merge;
+mod nearest;
+mod preset;
+mod problem;
 pub mod raw;
+mod redact;
+#[cfg(test)]
+mod reference;
 mod settings;
+mod shape;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod warning;
 
+use std::path::PathBuf;
+
+pub use self::bad_value::BadValue;
+pub use self::effective::{Effective, Entry, EntryContent};
+pub use self::fault::{ConfigFaults, Fault, KeyPath, Origin, Source};
+pub use self::layers::IgnoredKey;
+pub use self::problem::Problem;
+pub use self::redact::{REDACTED, redact, redact_text};
 pub use self::settings::{
     CacheSettings, DecisionLog, IssuerSettings, ListenAddress, ListenerSettings, LogFormat,
     LogSettings, PlatformSettings, ProtectedResource, ServerSettings, Settings, TlsSettings,
 };
+pub use self::sources::Sources;
+pub use self::warning::Warning;
+
+use self::check::{Checker, Found};
+use self::layers::Layers;
+use self::merge::{Merged, defaults};
+
+/// A configuration that is sound.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the program is built from.
+    pub settings: Settings,
+    /// What should not go unnoticed.
+    pub warnings: Vec<Warning>,
+    /// Keys of NeMo Platform's that mean nothing here, to be logged once.
+    pub ignored: Vec<IgnoredKey>,
+    /// Every value and where it came from, to be shown.
+    pub effective: Effective,
+    /// The configuration files that were read, to be watched.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads, merges and checks a configuration. Reads files: the ones named in `sources`,
+/// and those (key sets, certificates) that they name.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
+    let Layers { mut layers, mut faults, ignored, files } = Layers::read(sources);
+    layers.insert(0, defaults());
+    let log_to_terminal = sources.log_to_terminal;
+    let mut checker = Checker { log_to_terminal, ..Checker::default() };
+    let (merged, settings) = match merge_and_check(layers, &mut checker, !faults.is_empty()) {
+        Ok(done) => done,
+        Err(error) => {
+            // The check of types has let something pass that serde does not take.
+            faults.extend(error.into_iter().map(does_not_fit));
+            return Err(ConfigFaults::from(faults));
+        }
+    };
+    let taken_out = !faults.is_empty();
+    faults.extend(
+        checker.found.into_iter().filter(|found| !(taken_out && found.why.is_absence())).map(
+            |found| Fault {
+                source: merged.source(&found.written_at),
+                key: found.key,
+                problem: found.why.into(),
+            },
+        ),
+    );
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(Loaded {
+            settings,
+            warnings: checker.warnings,
+            ignored,
+            effective: Effective::new(&merged),
+            files,
+        }),
+        _ => Err(ConfigFaults::from(faults)),
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of the configuration.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    shape::json_schema()
+}
+
+fn merge_and_check(
+    layers: Vec<layers::Layer>,
+    checker: &mut Checker,
+    taken_out: bool,
+) -> Result<(Merged, Option<Settings>), figment::Error> {
+    let merged = Merged::new(layers)?;
+    let config = merged.config()?;
+    match preset::layer(&config, &merged) {
+        Ok(None) => {
+            let settings = checker.settings(&config);
+            Ok((merged, settings))
+        }
+        Ok(Some(layer)) => {
+            let merged = merged.with(layer)?;
+            let config = merged.config()?;
+            let settings = checker.settings(&config);
+            Ok((merged, settings))
+        }
+        Err(found) => {
+            let _ = checker.settings(&config);
+            // What the preset would have filled in is not missing.
+            checker.found.retain(|found| !found.why.is_absence());
+            checker.found.extend(
+                found.into_iter().filter(|found: &Found| !(taken_out && found.why.is_absence())),
+            );
+            Ok((merged, None))
+        }
+    }
+}
+
+fn does_not_fit(error: figment::Error) -> Fault {
+    let key = error.path.iter().fold(KeyPath::default(), |path, step| path.join(step));
+    Fault {
+        key,
+        source: Origin::Default.into(),
+        problem: Problem::DoesNotFit(error.kind.to_string()),
+    }
+}
+
+impl Settings {
+    /// Settings from a YAML text, for programs that bring their own configuration: no
+    /// file, no environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, named as if it stood in a file called `name`.
+    pub fn from_yaml(name: &str, text: &str) -> Result<Self, ConfigFaults> {
+        load(&Sources::none().inline_yaml(name, text)).map(|loaded| loaded.settings)
+    }
+}

@@ -1,7 +1,7 @@
 //! The checked settings: what the rest of the program is built from.
 //!
 //! Everything in here has been parsed and found meaningful; nothing is checked again
-//! later. Raw configuration ([`super::raw`]) becomes this in [`super::check`].
+//! later. Raw configuration ([`super::raw`]) becomes this in `config::check`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -107,6 +107,9 @@ pub struct PlatformSettings {
     pub default_scopes: String,
     /// As configured, in front of the platform's scopes.
     pub scope_prefix: Option<String>,
+    /// The primary issuer's discovery document, wherever its keys come from; `None`
+    /// without a primary issuer, or when its name is no URL.
+    pub discovery_url: Option<Url>,
     /// Overrides the discovered one.
     pub authorization_endpoint: Option<Url>,
     /// Overrides the discovered one.

@@ -1,0 +1,177 @@
+//! Values of the right type that cannot be meant.
+
+use std::time::Duration;
+
+use crate::identity::ClaimPathError;
+use crate::keys::KeySetError;
+use crate::rules::PathRuleError;
+
+/// Why a value is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is what its message says")]
+pub enum BadValue {
+    // -- texts --
+    #[error("must not be empty")]
+    Empty,
+    #[error("`{0}` is still a placeholder: put your own value in its place")]
+    Placeholder(String),
+    #[error("holds a space or a character that cannot be printed")]
+    Unprintable,
+    #[error("`{0}` holds a `\"`, a `\\` or something other than visible ASCII and spaces")]
+    NotQuotable(String),
+
+    // -- URLs --
+    #[error("`{found}` is not a URL: {error}")]
+    NotAUrl { found: String, error: url::ParseError },
+    #[error("`{found}` must be an https URL (plain http is for loopback addresses alone)")]
+    NotHttps { found: String },
+    #[error("`{0}` must not have a query or a fragment")]
+    QueryOrFragment(String),
+    #[error("`{0}` must not hold credentials")]
+    Credentials(String),
+    #[error("`{0}` is not an http or https URL of a proxy")]
+    NotAProxy(String),
+
+    // -- issuers --
+    #[error("no issuer: set auth.oidc.issuer, auth.issuers or auth.preset, or auth.enabled: false")]
+    NoIssuer,
+    #[error("missing: every entry of auth.issuers names its issuer")]
+    IssuerUnnamed,
+    #[error("`{issuer}` is already the issuer of {elsewhere}")]
+    DuplicateIssuer { issuer: String, elsewhere: String },
+    #[error(
+        "missing: say which audience tokens must have (or client_id, its default); only \
+         verify_audience: false accepts tokens made for others"
+    )]
+    NoAudience,
+    #[error("an empty list accepts nothing: leave it out for the default")]
+    EmptyList,
+    #[error("the only placeholder is {{tenantid}}, once, as a whole segment of the path")]
+    BadPlaceholder,
+    #[error("the only placeholder here is {{tid}}")]
+    BadPrefixPlaceholder,
+    #[error(
+        "missing: an issuer with {{tenantid}} is any of Azure's customers; list the tenants \
+         that may come, or write [\"*\"] for all"
+    )]
+    NoTenants,
+    #[error("`{0}` is not a tenant id (a GUID such as 72f988bf-86f1-41af-91ab-2d7cd011db47)")]
+    NotATenant(String),
+    #[error("`*` stands for every tenant: leave the others out, or it")]
+    TenantsAndAll,
+    #[error(
+        "an issuer with {{tenantid}} has no discovery document of its own: give discovery_url, \
+         jwks_uri, jwks_file or jwks"
+    )]
+    NoDiscoveryForTemplate,
+    #[error("`{0}` begins with `service:`, which is reserved: nobody could pass")]
+    ReservedPrefix(String),
+    #[error("`{0}` holds a character that headers.profile does not allow")]
+    PrefixOutsideProfile(String),
+
+    // -- algorithms, claims, keys --
+    #[error(
+        "`{0}` is symmetric: whoever can verify with its key could sign with it, so Doorward \
+         accepts no HS*"
+    )]
+    SymmetricAlgorithm(String),
+    #[error(
+        "`none` is no signature; for development there is auth.allow_unsigned_jwt, with \
+         listeners on loopback"
+    )]
+    NoneAlgorithm,
+    #[error("`{found}` is not a signature algorithm Doorward knows: {known}")]
+    UnknownAlgorithm { found: String, known: String },
+    #[error(transparent)]
+    Claim(#[from] ClaimPathError),
+    #[error("says where the keys are, and so does {other}: keep one")]
+    TwoKeyLocations { other: String },
+    #[error("not a key set: {0}")]
+    NotAKeySet(#[source] KeySetError),
+    #[error("no usable key in it{}", first_reason.as_deref().map_or(String::new(), |reason| format!(": {reason}")))]
+    NoUsableKey { first_reason: Option<String> },
+
+    // -- files --
+    #[error("`{path}` cannot be read: {error}")]
+    UnreadableFile { path: String, error: std::io::Error },
+    #[error("`{path}` holds no PEM {wanted}")]
+    NotPem { path: String, wanted: &'static str },
+    #[error("`{0}` is not a directory")]
+    NotADirectory(String),
+
+    // -- listeners --
+    #[error("`{0}` is not an address: write IP:PORT, localhost:PORT or unix:/path")]
+    NotAnAddress(String),
+    #[error("the path of a unix socket must be absolute and at most 107 bytes long")]
+    BadSocketPath,
+    #[error("`{address}` is already taken by {elsewhere}")]
+    AddressTaken { address: String, elsewhere: &'static str },
+    #[error("missing: tls.{other} is set, and neither is of use alone")]
+    TlsIncomplete { other: &'static str },
+    #[error(
+        "tokens without a signature would be accepted from the network: {listener} is neither \
+         loopback nor a unix socket"
+    )]
+    UnsignedBeyondLoopback { listener: &'static str },
+
+    // -- headers and paths --
+    #[error("`{0}` is not a header name")]
+    NotAHeader(String),
+    #[error("`{0}` belongs to HTTP or to Envoy: identity cannot go there")]
+    ForbiddenHeader(String),
+    #[error("write `-` for `_` in `{0}`: servers take the two for one another")]
+    Underscore(String),
+    #[error("`{name}` is already the header of {elsewhere}")]
+    DuplicateHeader { name: String, elsewhere: String },
+    #[error("`{0}` is too short: a trusted prefix has 4 characters or more and ends in `-`")]
+    PrefixTooShort(String),
+    #[error("`{prefix}` would remove `{victim}` from every request")]
+    PrefixTooWide { prefix: String, victim: &'static str },
+    #[error("`{found}`: {error}")]
+    Path { found: String, error: PathRuleError },
+
+    // -- numbers and spans --
+    #[error("{found} is out of range: from {min} to {max}")]
+    OutOfRange { found: u64, min: u64, max: u64 },
+    #[error("`{0}` is not a time span: write seconds, or a text like 10s, 5m, 24h")]
+    NotASpan(String),
+    #[error("{} is out of range: from {} to {}", span(*found), span(*min), span(*max))]
+    SpanOutOfRange { found: Duration, min: Duration, max: Duration },
+    #[error("{} is longer than {other} ({})", span(*found), span(*limit))]
+    LongerThan { found: Duration, other: &'static str, limit: Duration },
+
+    // -- the rest --
+    #[error("`{found}` is not a log filter: {error}")]
+    NotAFilter { found: String, error: String },
+    #[error("missing: name the client (application) of the API")]
+    NoClient,
+    #[error("missing: say which tenant, or tenants, may sign in")]
+    NoTenant,
+    #[error("give tenant or tenants, not both")]
+    TenantAndTenants,
+    #[error("has no effect without protected_resource.resource")]
+    NoResource,
+}
+
+impl BadValue {
+    /// Whether something is missing. What is missing may be what another fault took out:
+    /// next to one, this is noise.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoIssuer
+                | Self::IssuerUnnamed
+                | Self::NoAudience
+                | Self::NoTenants
+                | Self::TlsIncomplete { .. }
+                | Self::NoClient
+                | Self::NoTenant
+                | Self::NoResource
+        )
+    }
+}
+
+fn span(span: Duration) -> String {
+    humantime::format_duration(span).to_string()
+}

@@ -1,0 +1,333 @@
+//! The issuers: primary, its other names, and the further ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::bad_value::BadValue;
+use super::super::fault::KeyPath;
+use super::super::raw;
+use super::super::settings::{IssuerSettings, PlatformSettings};
+use super::super::warning::Warning;
+use super::{Checker, is_tenant_id, key_location, overlap, values};
+use crate::discovery::{Access, KeyLocation};
+use crate::identity::{ClaimPath, IdentityRules};
+use crate::keys::{Algorithm, AlgorithmSet};
+use crate::token::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+
+/// Every issuer, primary first.
+pub(super) fn check_all(
+    c: &mut Checker,
+    config: &raw::Config,
+    leeway: Duration,
+) -> Option<Vec<IssuerSettings>> {
+    let mut all = Issuers { leeway, profile: config.headers.profile, seen: BTreeMap::new() };
+    let mut issuers = Vec::new();
+    let oidc = &config.auth.oidc;
+    if oidc.enabled && oidc.issuer.is_some() {
+        let section = KeyPath::dotted("auth.oidc");
+        let raw = raw::Issuer::from(oidc);
+        let primary = all.check(c, &section, &raw, true);
+        let key = section.join("additional_issuers");
+        for (index, name) in oidc.additional_issuers.iter().enumerate() {
+            issuers.push(all.additional(c, &key.join(index), name, &raw, primary.as_ref()));
+        }
+        issuers.insert(0, primary);
+    }
+    for (index, raw) in config.auth.issuers.iter().enumerate() {
+        let section = KeyPath::dotted("auth.issuers").join(index);
+        issuers.push(all.check(c, &section, raw, false));
+    }
+    if issuers.is_empty() && config.auth.enabled {
+        c.bad(&KeyPath::dotted("auth.oidc.issuer"), BadValue::NoIssuer);
+    }
+    let issuers: Vec<_> = issuers.into_iter().collect::<Option<_>>()?;
+    overlap::warn(c, &issuers);
+    Some(issuers)
+}
+
+/// What NeMo's discovery document says beside what the issuer's own does.
+pub(super) fn platform(c: &mut Checker, oidc: &raw::Oidc) -> Option<PlatformSettings> {
+    let section = KeyPath::dotted("auth.oidc");
+    let mut endpoint = |name: &str, text: &Option<String>| {
+        c.keep_given(&section.join(name), text.as_deref().map(values::url))
+    };
+    let authorization = endpoint("authorization_endpoint", &oidc.authorization_endpoint);
+    let token = endpoint("token_endpoint", &oidc.token_endpoint);
+    let device = endpoint("device_authorization_endpoint", &oidc.device_authorization_endpoint);
+    let userinfo = endpoint("userinfo_endpoint", &oidc.userinfo_endpoint);
+    let ttl = c.span(
+        "auth.oidc.discovery_cache_ttl",
+        &oidc.discovery_cache_ttl,
+        values::SHORTEST,
+        values::STALE,
+    );
+    // Whether this URL is any good is said where keys are looked for; a name that is no
+    // URL simply has no document.
+    let discovery_url = oidc.issuer.as_deref().filter(|_| oidc.enabled).and_then(|issuer| {
+        match &oidc.discovery_url {
+            Some(url) => values::url(url).ok(),
+            None => key_location::derived_discovery(issuer).ok(),
+        }
+    });
+    Some(PlatformSettings {
+        client_id: oidc.client_id.clone(),
+        default_scopes: oidc.default_scopes.split_whitespace().collect::<Vec<_>>().join(" "),
+        scope_prefix: oidc.scope_prefix.clone(),
+        discovery_url,
+        authorization_endpoint: authorization?,
+        token_endpoint: token?,
+        device_authorization_endpoint: device?,
+        userinfo_endpoint: userinfo?,
+        discovery_cache_ttl: ttl?,
+    })
+}
+
+struct Issuers {
+    leeway: Duration,
+    profile: raw::Profile,
+    /// The names so far, and the keys that gave them.
+    seen: BTreeMap<String, KeyPath>,
+}
+
+impl Issuers {
+    fn check(
+        &mut self,
+        c: &mut Checker,
+        section: &KeyPath,
+        raw: &raw::Issuer,
+        primary: bool,
+    ) -> Option<IssuerSettings> {
+        let Some(name) = &raw.issuer else {
+            c.missing(&section.join("issuer"), section, BadValue::IssuerUnnamed);
+            return None;
+        };
+        let issuer = self.name(c, &section.join("issuer"), name);
+        let keys = key_location::check(c, section, raw, primary);
+        if primary
+            && !matches!(keys, Some(KeyLocation::Discovery(_)))
+            && let Some(url) = &raw.discovery_url
+        {
+            c.keep(&section.join("discovery_url"), values::url(url));
+        }
+        let algorithms = algorithms(c, &section.join("algorithms"), raw.algorithms.as_deref());
+        let audience = audience(c, section, raw, name);
+        let tenants = tenants(c, section, &raw.allowed_tenants, name);
+        let key = section.join("allowed_clients");
+        let clients = c.each(&key, &raw.allowed_clients, |client| values::word(client));
+        let identity = self.identity(c, section, raw);
+        let key = section.join("proxy");
+        let proxy = c.keep_given(&key, raw.proxy.as_deref().map(values::proxy));
+        let key = section.join("ca_file");
+        let ca_file = raw.ca_file.as_deref().map(|path| values::pem(path, "CERTIFICATE"));
+        let ca_file = c.keep_given(&key, ca_file);
+        Some(IssuerSettings {
+            token: TokenRules {
+                issuer: issuer?,
+                algorithms: algorithms?,
+                audience: audience?,
+                tenants: tenants?,
+                allowed_clients: clients?.into_iter().collect(),
+                leeway: self.leeway,
+            },
+            identity: identity?,
+            keys: keys?,
+            access: Access { proxy: proxy?, ca_file: ca_file? },
+            borrows_from_primary: false,
+        })
+    }
+
+    /// Another name of the primary issuer: its rules, but a discovery document of its
+    /// own.
+    fn additional(
+        &mut self,
+        c: &mut Checker,
+        key: &KeyPath,
+        name: &str,
+        raw: &raw::Issuer,
+        primary: Option<&IssuerSettings>,
+    ) -> Option<IssuerSettings> {
+        let issuer = self.name(c, key, name);
+        let discovery = c.keep(key, key_location::derived_discovery(name));
+        if name.contains(TENANT_PLACEHOLDER) && raw.allowed_tenants.is_empty() {
+            c.bad(key, BadValue::NoTenants);
+        }
+        let mut settings = primary?.clone();
+        settings.token.issuer = issuer?;
+        settings.keys = KeyLocation::Discovery(discovery?);
+        settings.borrows_from_primary = true;
+        Some(settings)
+    }
+
+    fn name(&mut self, c: &mut Checker, key: &KeyPath, name: &str) -> Option<String> {
+        let name = c.keep(key, values::word(name).and_then(placeholder_in_place))?;
+        if let Some(elsewhere) = self.seen.get(&name) {
+            let elsewhere = elsewhere.to_string();
+            c.bad(key, BadValue::DuplicateIssuer { issuer: name, elsewhere });
+            return None;
+        }
+        self.seen.insert(name.clone(), key.clone());
+        Some(name)
+    }
+
+    fn identity(
+        &self,
+        c: &mut Checker,
+        section: &KeyPath,
+        raw: &raw::Issuer,
+    ) -> Option<IdentityRules> {
+        let mut claim =
+            |name: &str, text: &str| c.keep(&section.join(name), text.parse::<ClaimPath>());
+        let subject = claim("subject_claim", &raw.subject_claim);
+        let email = claim("email_claim", &raw.email_claim);
+        let groups = claim("groups_claim", &raw.groups_claim);
+        let roles = match &raw.roles_claim {
+            Some(roles) => claim("roles_claim", roles).map(Some),
+            None => Some(None),
+        };
+        let scope_prefix = raw.scope_prefix.as_deref().filter(|prefix| !prefix.is_empty());
+        let scope_prefix =
+            c.keep_given(&section.join("scope_prefix"), scope_prefix.map(values::word));
+        let mut prefix = |name: &str, text: &Option<String>| {
+            let text = text.as_deref().filter(|prefix| !prefix.is_empty());
+            let checked = text.map(|text| identity_prefix(text, self.profile));
+            c.keep_given(&section.join(name), checked)
+        };
+        let subject_prefix = prefix("subject_prefix", &raw.subject_prefix);
+        let groups_prefix = prefix("groups_prefix", &raw.groups_prefix);
+        Some(IdentityRules {
+            subject: subject?,
+            email: email?,
+            groups: groups?,
+            roles: roles?,
+            scope_prefix: scope_prefix?,
+            subject_prefix: subject_prefix?,
+            groups_prefix: groups_prefix?,
+        })
+    }
+}
+
+/// `{tenantid}` is filled with a GUID that must stand between two slashes; anything else
+/// in braces is a typo that no token would ever match.
+fn placeholder_in_place(issuer: String) -> Result<String, BadValue> {
+    let placeholders =
+        issuer.split('/').skip(3).filter(|segment| *segment == TENANT_PLACEHOLDER).count();
+    let rest = issuer.replacen(TENANT_PLACEHOLDER, "", placeholders);
+    if placeholders > 1 || rest.contains(['{', '}']) {
+        return Err(BadValue::BadPlaceholder);
+    }
+    Ok(issuer)
+}
+
+fn audience(
+    c: &mut Checker,
+    section: &KeyPath,
+    raw: &raw::Issuer,
+    issuer: &str,
+) -> Option<AudienceRule> {
+    let key = section.join("audience");
+    let audiences = match (&raw.audience, &raw.client_id) {
+        (Some(raw::OneOrMany::One(one)), _) => {
+            c.keep(&key, values::word(one)).map(|one| BTreeSet::from([one]))
+        }
+        (Some(raw::OneOrMany::Many(many)), _) if many.is_empty() => {
+            c.bad(&key, BadValue::EmptyList);
+            None
+        }
+        (Some(raw::OneOrMany::Many(many)), _) => {
+            c.each(&key, many, |one| values::word(one)).map(|many| many.into_iter().collect())
+        }
+        (None, Some(client)) => c
+            .keep(&section.join("client_id"), values::word(client))
+            .map(|client| BTreeSet::from([client])),
+        (None, None) if raw.verify_audience => {
+            c.missing(&key, &section.join("issuer"), BadValue::NoAudience);
+            None
+        }
+        (None, None) => Some(BTreeSet::new()),
+    };
+    if raw.verify_audience {
+        return audiences.map(AudienceRule::AnyOf);
+    }
+    c.warnings.push(Warning::AudienceNotVerified {
+        key: section.join("verify_audience").to_string(),
+        issuer: issuer.to_owned(),
+    });
+    audiences.map(|_| AudienceRule::NotChecked)
+}
+
+fn tenants(
+    c: &mut Checker,
+    section: &KeyPath,
+    allowed: &[String],
+    issuer: &str,
+) -> Option<TenantRule> {
+    let key = section.join("allowed_tenants");
+    let templated = issuer.contains(TENANT_PLACEHOLDER);
+    if allowed.is_empty() {
+        if templated {
+            c.missing(&key, &section.join("issuer"), BadValue::NoTenants);
+            return None;
+        }
+        return Some(TenantRule::NotChecked);
+    }
+    if allowed.iter().any(|tenant| tenant == "*") {
+        if allowed.len() > 1 {
+            c.bad(&key, BadValue::TenantsAndAll);
+            return None;
+        }
+        return Some(TenantRule::Any);
+    }
+    let tenants = c.each(&key, allowed, |tenant| {
+        if is_tenant_id(tenant) {
+            Ok(tenant.to_ascii_lowercase())
+        } else {
+            Err(BadValue::NotATenant(tenant.clone()))
+        }
+    });
+    tenants.map(|tenants| TenantRule::OneOf(tenants.into_iter().collect()))
+}
+
+fn algorithms(c: &mut Checker, key: &KeyPath, names: Option<&[String]>) -> Option<AlgorithmSet> {
+    let Some(names) = names else { return Some(AlgorithmSet::ALL) };
+    if names.is_empty() {
+        c.bad(key, BadValue::EmptyList);
+        return None;
+    }
+    let parsed = c.each(key, names, |name| algorithm(name))?;
+    Some(parsed.into_iter().collect())
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, BadValue> {
+    name.parse().map_err(|_| {
+        let upper = name.to_ascii_uppercase();
+        if upper.starts_with("HS") {
+            BadValue::SymmetricAlgorithm(name.to_owned())
+        } else if upper == "NONE" {
+            BadValue::NoneAlgorithm
+        } else {
+            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            BadValue::UnknownAlgorithm { found: name.to_owned(), known }
+        }
+    })
+}
+
+/// What is put in front of principals and groups must pass where they pass.
+fn identity_prefix(text: &str, profile: raw::Profile) -> Result<String, BadValue> {
+    let fixed = text.replace("{tid}", "");
+    if fixed.contains(['{', '}']) {
+        return Err(BadValue::BadPrefixPlaceholder);
+    }
+    let reserved = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("service:"));
+    if reserved {
+        return Err(BadValue::ReservedPrefix(text.to_owned()));
+    }
+    let allowed = fixed.bytes().all(|byte| match profile {
+        raw::Profile::Nemo => byte.is_ascii_alphanumeric() || b"@._-:+/".contains(&byte),
+        raw::Profile::Plain => byte.is_ascii_graphic(),
+    });
+    // Groups are joined by commas: one inside a prefix would make two of each.
+    if allowed && !fixed.contains(',') {
+        return Ok(text.to_owned());
+    }
+    Err(BadValue::PrefixOutsideProfile(text.to_owned()))
+}

@@ -1,0 +1,223 @@
+//! Raw configuration → [`Settings`]: every value parsed, every fault collected.
+//!
+//! One file a part of the configuration. A part returns `None` when it has put a fault
+//! down, and goes on as far as it can before it does.
+
+mod headers;
+mod issuer;
+mod key_location;
+mod overlap;
+mod server;
+mod values;
+
+use super::bad_value::BadValue;
+use super::fault::KeyPath;
+use super::raw;
+use super::settings::{
+    CacheSettings, DecisionLog, LogFormat, LogSettings, ProtectedResource, Settings,
+};
+use super::warning::Warning;
+use crate::discovery::FetchPolicy;
+use crate::rules::PathRule;
+
+pub(super) use self::values::is_tenant_id;
+
+/// A value that cannot be meant.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The key.
+    pub(super) key: KeyPath,
+    /// The key to look up in the layers: another one when `key` itself is missing.
+    pub(super) written_at: KeyPath,
+    pub(super) why: BadValue,
+}
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    pub(super) found: Vec<Found>,
+    pub(super) warnings: Vec<Warning>,
+    /// Whether `log.format: auto` means text.
+    pub(super) log_to_terminal: bool,
+}
+
+impl Checker {
+    fn bad(&mut self, key: &KeyPath, why: impl Into<BadValue>) {
+        self.missing(key, key, why);
+    }
+
+    /// Something is wrong with `key` because of what stands at `beside`.
+    fn missing(&mut self, key: &KeyPath, beside: &KeyPath, why: impl Into<BadValue>) {
+        self.found.push(Found { key: key.clone(), written_at: beside.clone(), why: why.into() });
+    }
+
+    fn keep<T, E: Into<BadValue>>(&mut self, key: &KeyPath, result: Result<T, E>) -> Option<T> {
+        result.map_err(|why| self.bad(key, why)).ok()
+    }
+
+    /// `Some(None)` for what is not given, `None` for what is wrong.
+    fn keep_given<T, E: Into<BadValue>>(
+        &mut self,
+        key: &KeyPath,
+        result: Option<Result<T, E>>,
+    ) -> Option<Option<T>> {
+        result.map_or(Some(None), |result| self.keep(key, result).map(Some))
+    }
+
+    /// Checks everything; `Some` when nothing was found.
+    pub(super) fn settings(&mut self, config: &raw::Config) -> Option<Settings> {
+        let auth = KeyPath::dotted("auth");
+        if !config.auth.enabled {
+            self.warnings.push(Warning::AuthDisabled);
+        }
+        let headers = headers::check(self, &config.headers);
+        let leeway = self.span("token.leeway", &config.token.leeway, values::ZERO, values::LEEWAY);
+        let issuers = issuer::check_all(self, config, leeway.unwrap_or_default());
+        let platform = issuer::platform(self, &config.auth.oidc);
+        let server = server::check(self, &config.server);
+        if config.auth.allow_unsigned_jwt {
+            self.warnings.push(Warning::UnsignedAccepted);
+            let exposed = server.as_ref().and_then(server::beyond_this_machine);
+            if let Some(listener) = exposed {
+                let key = auth.join("allow_unsigned_jwt");
+                self.bad(&key, BadValue::UnsignedBeyondLoopback { listener });
+            }
+        }
+        let max_token_bytes = self.number(
+            "token.max_token_bytes",
+            config.token.max_token_bytes as u64,
+            values::TOKEN_BYTES,
+        );
+        let fetch = self.fetch_policy(&config.keys);
+        let bypass = self.bypass(&config.rules.bypass);
+        let realm =
+            self.keep(&KeyPath::dotted("denial.realm"), values::quotable(&config.denial.realm));
+        let protected_resource = self.protected_resource(&config.protected_resource);
+        let log = self.log(&config.log);
+        Some(Settings {
+            auth_enabled: config.auth.enabled,
+            allow_unsigned_jwt: config.auth.allow_unsigned_jwt,
+            issuers: issuers?,
+            max_token_bytes: usize::try_from(max_token_bytes?).ok()?,
+            cache: CacheSettings {
+                max_entries: config.cache.max_entries,
+                max_bytes: config.cache.max_bytes,
+            },
+            fetch: fetch?,
+            headers: headers?,
+            bypass: bypass?,
+            realm: realm?,
+            protected_resource: protected_resource?,
+            platform: platform?,
+            server: server?,
+            log: log?,
+        })
+    }
+
+    fn fetch_policy(&mut self, keys: &raw::Keys) -> Option<FetchPolicy> {
+        use values::{COOL_DOWN, LONG, ROUND_TRIP, SHORTEST, ZERO};
+        let refresh_min = self.span("keys.refresh_min", &keys.refresh_min, SHORTEST, LONG);
+        let refresh_max = self.span("keys.refresh_max", &keys.refresh_max, SHORTEST, LONG);
+        let refresh_default =
+            self.span("keys.refresh_default", &keys.refresh_default, SHORTEST, LONG);
+        let cool_down = self.span("keys.cool_down", &keys.cool_down, COOL_DOWN, LONG);
+        let wait = self.span("keys.wait", &keys.wait, ZERO, ROUND_TRIP);
+        let timeout = self.span("keys.timeout", &keys.timeout, SHORTEST, ROUND_TRIP);
+        let max_stale = self.span("keys.max_stale", &keys.max_stale, SHORTEST, values::STALE);
+        self.ordered("keys.refresh_min", refresh_min, "keys.refresh_default", refresh_default);
+        self.ordered("keys.refresh_default", refresh_default, "keys.refresh_max", refresh_max);
+        // Else keys would run out between two refreshes of a healthy issuer.
+        self.ordered("keys.refresh_max", refresh_max, "keys.max_stale", max_stale);
+        let key = KeyPath::dotted("keys.key_cache_dir");
+        let cache_dir = self.keep_given(&key, keys.key_cache_dir.as_deref().map(values::directory));
+        Some(FetchPolicy {
+            refresh_min: refresh_min?,
+            refresh_max: refresh_max?,
+            refresh_default: refresh_default?,
+            cool_down: cool_down?,
+            wait: wait?,
+            timeout: timeout?,
+            max_stale: max_stale?,
+            cache_dir: cache_dir?,
+        })
+    }
+
+    fn bypass(&mut self, paths: &[String]) -> Option<Vec<PathRule>> {
+        let key = KeyPath::dotted("rules.bypass");
+        let parse = |text: &String| {
+            text.parse::<PathRule>().map_err(|error| BadValue::Path { found: text.clone(), error })
+        };
+        let rules = self.each(&key, paths, parse)?;
+        if rules.iter().any(|rule| *rule == PathRule::Below("/".into())) {
+            self.warnings.push(Warning::EverythingBypassed);
+        }
+        Some(rules)
+    }
+
+    fn protected_resource(
+        &mut self,
+        given: &raw::ProtectedResource,
+    ) -> Option<Option<ProtectedResource>> {
+        let section = KeyPath::dotted("protected_resource");
+        let resource =
+            self.keep_given(&section.join("resource"), given.resource.as_deref().map(values::url));
+        let key = section.join("authorization_servers");
+        let servers = self.each(&key, &given.authorization_servers, |server| {
+            values::url(server).map(|_| server.clone())
+        });
+        let key = section.join("scopes_supported");
+        let scopes = self.each(&key, &given.scopes_supported, |scope| values::word(scope));
+        if given.resource.is_none() {
+            for (name, list) in [
+                ("authorization_servers", &given.authorization_servers),
+                ("scopes_supported", &given.scopes_supported),
+            ] {
+                if !list.is_empty() {
+                    self.bad(&section.join(name), BadValue::NoResource);
+                }
+            }
+        }
+        let (servers, scopes) = (servers?, scopes?);
+        Some(resource?.map(|resource| ProtectedResource {
+            resource,
+            authorization_servers: servers,
+            scopes_supported: scopes,
+        }))
+    }
+
+    fn log(&mut self, log: &raw::Log) -> Option<LogSettings> {
+        let level = log.level.parse::<tracing_subscriber::filter::Targets>().map_err(|error| {
+            BadValue::NotAFilter { found: log.level.clone(), error: error.to_string() }
+        });
+        self.keep(&KeyPath::dotted("log.level"), level)?;
+        Some(LogSettings {
+            level: log.level.clone(),
+            format: match log.format {
+                raw::LogFormat::Text => LogFormat::Text,
+                raw::LogFormat::Auto if self.log_to_terminal => LogFormat::Text,
+                raw::LogFormat::Json | raw::LogFormat::Auto => LogFormat::Json,
+            },
+            decisions: match log.decisions {
+                raw::Decisions::Off => DecisionLog::Off,
+                raw::Decisions::Denials => DecisionLog::Denials,
+                raw::Decisions::All => DecisionLog::All,
+            },
+            decisions_per_second: log.decisions_per_second,
+        })
+    }
+
+    /// Each item of a list, parsed; `None` when one is wrong.
+    fn each<T, E: Into<BadValue>>(
+        &mut self,
+        key: &KeyPath,
+        items: &[String],
+        parse: impl Fn(&String) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let parsed: Vec<_> = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| self.keep(&key.join(index), parse(item)))
+            .collect();
+        parsed.into_iter().collect()
+    }
+}

@@ -1,0 +1,134 @@
+//! `server`: listeners, TLS, threads.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use super::super::bad_value::BadValue;
+use super::super::fault::KeyPath;
+use super::super::raw;
+use super::super::settings::{ListenAddress, ListenerSettings, ServerSettings, TlsSettings};
+use super::{Checker, values};
+
+const NAMES: [&str; 3] = ["server.grpc", "server.http", "server.admin"];
+/// `sun_path` of Linux, without the closing NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
+pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSettings> {
+    let [grpc, http, admin] = NAMES;
+    let grpc = listener(c, grpc, &server.grpc);
+    let http = listener(c, http, &server.http);
+    let admin = listener(c, admin, &server.admin);
+    distinct(c, [&grpc, &http, &admin]);
+    let workers = match server.workers {
+        Some(workers) => c
+            .number("server.workers", workers as u64, (1, 1024))
+            .and_then(|workers| usize::try_from(workers).ok()),
+        None => Some(available_parallelism().map_or(1, usize::from)),
+    };
+    let drain = c.span("server.drain", &server.drain, values::ZERO, values::LONG);
+    Some(ServerSettings {
+        grpc: grpc?,
+        http: http?,
+        admin: admin?,
+        workers: workers?,
+        drain: drain?,
+    })
+}
+
+/// The first listener that others than this machine can reach.
+pub(super) fn beyond_this_machine(server: &ServerSettings) -> Option<&'static str> {
+    [&server.grpc, &server.http, &server.admin]
+        .into_iter()
+        .zip(NAMES)
+        .find(|(listener, _)| !listener.listen.is_local())
+        .map(|(_, name)| name)
+}
+
+fn listener(c: &mut Checker, name: &str, raw: &raw::Listener) -> Option<ListenerSettings> {
+    let section = KeyPath::dotted(name);
+    let listen = c.keep(&section.join("listen"), address(&raw.listen));
+    let tls = match &raw.tls {
+        Some(tls) => self::tls(c, &section.join("tls"), tls).map(Some),
+        None => Some(None),
+    };
+    Some(ListenerSettings { listen: listen?, tls: tls? })
+}
+
+fn address(text: &str) -> Result<ListenAddress, BadValue> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        // `unix:///path` is how gRPC writes the same.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let good = Path::new(path).is_absolute() && path.len() <= MAX_SOCKET_PATH;
+        return if good {
+            Ok(ListenAddress::Unix(PathBuf::from(path)))
+        } else {
+            Err(BadValue::BadSocketPath)
+        };
+    }
+    // A name would be looked up, and could lead anywhere; this one leads home.
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        return Ok(ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
+    }
+    text.parse().map(ListenAddress::Tcp).map_err(|_| BadValue::NotAnAddress(text.to_owned()))
+}
+
+fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings> {
+    let file = |c: &mut Checker, name, path: Option<&Path>, wanted| {
+        c.keep_given(&section.join(name), path.map(|path| values::pem(path, wanted)))
+    };
+    let cert = file(c, "cert", tls.cert.as_deref(), "CERTIFICATE");
+    let key = file(c, "key", tls.key.as_deref(), "PRIVATE KEY");
+    let client_ca = file(c, "client_ca", tls.client_ca.as_deref(), "CERTIFICATE");
+    let given = [("cert", &tls.cert), ("key", &tls.key), ("client_ca", &tls.client_ca)];
+    for missing in ["cert", "key"] {
+        let absent = given.iter().any(|(name, path)| *name == missing && path.is_none());
+        let other = given.iter().find(|(_, path)| path.is_some());
+        if absent && let Some((other, _)) = other {
+            let why = BadValue::TlsIncomplete { other };
+            c.missing(&section.join(missing), &section.join(other), why);
+        } else if absent {
+            c.missing(&section.join(missing), section, BadValue::Empty);
+        }
+    }
+    Some(TlsSettings { cert: cert??, key: key??, client_ca: client_ca? })
+}
+
+fn distinct(c: &mut Checker, listeners: [&Option<ListenerSettings>; 3]) {
+    let mut seen: Vec<(&ListenAddress, &'static str)> = Vec::new();
+    for (listener, name) in listeners.into_iter().zip(NAMES) {
+        let Some(listener) = listener else { continue };
+        // Port 0 is another one each time.
+        if matches!(&listener.listen, ListenAddress::Tcp(address) if address.port() == 0) {
+            continue;
+        }
+        let taken = seen.iter().find(|(address, _)| **address == listener.listen);
+        if let Some((address, elsewhere)) = taken {
+            let why = BadValue::AddressTaken { address: address.to_string(), elsewhere };
+            c.bad(&KeyPath::dotted(name).join("listen"), why);
+        } else {
+            seen.push((&listener.listen, name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let parsed = |text: &str| address(text).ok().map(|address| address.to_string());
+        assert_eq!(parsed("127.0.0.1:9191").as_deref(), Some("127.0.0.1:9191"));
+        assert_eq!(parsed("localhost:9191").as_deref(), Some("127.0.0.1:9191"));
+        assert_eq!(parsed("[::]:9191").as_deref(), Some("[::]:9191"));
+        assert_eq!(parsed("unix:/run/d.sock").as_deref(), Some("unix:/run/d.sock"));
+        assert_eq!(parsed("unix:///run/d.sock").as_deref(), Some("unix:/run/d.sock"));
+        for bad in
+            ["", ":9191", "9191", "example.com:80", "127.0.0.1", "unix:run/d.sock", "1.2.3.4:99999"]
+        {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+        assert!(address(&format!("unix:/{}", "x".repeat(107))).is_err());
+    }
+}

@@ -1,0 +1,227 @@
+//! Single values: texts, URLs, spans, numbers, files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::super::bad_value::BadValue;
+use super::super::fault::KeyPath;
+use super::super::raw::Span;
+use super::super::redact::redact_text;
+use super::Checker;
+
+pub(super) const ZERO: Duration = Duration::ZERO;
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
+/// A made-up `kid` must not buy more fetches than this.
+pub(super) const COOL_DOWN: Duration = Duration::from_millis(100);
+/// Leeway is for clocks that are off; more of it is a longer life for every token.
+pub(super) const LEEWAY: Duration = Duration::from_mins(10);
+pub(super) const ROUND_TRIP: Duration = Duration::from_mins(1);
+pub(super) const LONG: Duration = Duration::from_hours(24);
+pub(super) const STALE: Duration = Duration::from_hours(24 * 30);
+/// Envoy's own limit on all headers is at most 8 MiB, by default 60 KiB.
+pub(super) const TOKEN_BYTES: (u64, u64) = (1024, 1024 * 1024);
+
+impl Checker {
+    pub(super) fn span(
+        &mut self,
+        key: &str,
+        span: &Span,
+        min: Duration,
+        max: Duration,
+    ) -> Option<Duration> {
+        let in_range = parse_span(span).and_then(|found| {
+            if found < min || found > max {
+                return Err(BadValue::SpanOutOfRange { found, min, max });
+            }
+            Ok(found)
+        });
+        self.keep(&KeyPath::dotted(key), in_range)
+    }
+
+    /// `lower` must not be longer than `upper`.
+    pub(super) fn ordered(
+        &mut self,
+        lower_key: &'static str,
+        lower: Option<Duration>,
+        upper_key: &'static str,
+        upper: Option<Duration>,
+    ) {
+        if let (Some(found), Some(limit)) = (lower, upper)
+            && found > limit
+        {
+            let why = BadValue::LongerThan { found, other: upper_key, limit };
+            self.bad(&KeyPath::dotted(lower_key), why);
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &str, found: u64, range: (u64, u64)) -> Option<u64> {
+        let (min, max) = range;
+        let in_range = (min..=max).contains(&found);
+        let result =
+            if in_range { Ok(found) } else { Err(BadValue::OutOfRange { found, min, max }) };
+        self.keep(&KeyPath::dotted(key), result)
+    }
+}
+
+fn parse_span(span: &Span) -> Result<Duration, BadValue> {
+    match span {
+        Span::Seconds(seconds) => Ok(Duration::from_secs(*seconds)),
+        Span::Text(text) => text
+            .trim()
+            .parse()
+            .map(Duration::from_secs)
+            .or_else(|_| humantime::parse_duration(text.trim()))
+            .map_err(|_| BadValue::NotASpan(text.clone())),
+    }
+}
+
+/// A text without spaces, as identifiers are: not empty, and no placeholder from a
+/// template.
+pub(super) fn word(text: &str) -> Result<String, BadValue> {
+    if text.is_empty() {
+        return Err(BadValue::Empty);
+    }
+    let bracketed = text.split_once('<').is_some_and(|(_, rest)| rest.contains('>'));
+    if bracketed || text.contains("${") {
+        return Err(BadValue::Placeholder(text.to_owned()));
+    }
+    if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
+        return Err(BadValue::Unprintable);
+    }
+    Ok(text.to_owned())
+}
+
+/// What can stand in a quoted string without escapes (RFC 9110 §5.6.4).
+pub(super) fn quotable(text: &str) -> Result<String, BadValue> {
+    if text.is_empty() {
+        return Err(BadValue::Empty);
+    }
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        return Ok(text.to_owned());
+    }
+    Err(BadValue::NotQuotable(text.to_owned()))
+}
+
+/// An https URL without fragment and credentials. Plain http is for loopback: whoever
+/// sits on the way of anything else could hand out keys of his own.
+pub(super) fn url(text: &str) -> Result<Url, BadValue> {
+    let text = word(text)?;
+    let shown = redact_text(&text);
+    let url =
+        Url::parse(&text).map_err(|error| BadValue::NotAUrl { found: shown.clone(), error })?;
+    match url.scheme() {
+        "https" if url.has_host() => {}
+        "http" if is_loopback(&url) => {}
+        _ => return Err(BadValue::NotHttps { found: shown }),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BadValue::Credentials(shown));
+    }
+    if url.fragment().is_some() {
+        return Err(BadValue::QueryOrFragment(shown));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+/// An HTTP proxy; credentials are welcome here.
+pub(super) fn proxy(text: &str) -> Result<Url, BadValue> {
+    let bad = || BadValue::NotAProxy(redact_text(text));
+    let url = Url::parse(text).map_err(|_| bad())?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if is_http { Ok(url) } else { Err(bad()) }
+}
+
+/// A GUID: eight, four, four, four and twelve hexadecimal digits.
+pub(in super::super) fn is_tenant_id(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+pub(super) fn directory(path: &Path) -> Result<PathBuf, BadValue> {
+    // One that does not exist is made when it is first needed.
+    if path.as_os_str().is_empty() || (path.exists() && !path.is_dir()) {
+        return Err(BadValue::NotADirectory(path.display().to_string()));
+    }
+    Ok(path.to_owned())
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadValue> {
+    fs::read(path)
+        .map_err(|error| BadValue::UnreadableFile { path: path.display().to_string(), error })
+}
+
+/// A readable file with a PEM section whose label ends in `wanted`.
+pub(super) fn pem(path: &Path, wanted: &'static str) -> Result<PathBuf, BadValue> {
+    let bytes = read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let found = text.lines().any(|line| {
+        line.strip_prefix("-----BEGIN ")
+            .and_then(|rest| rest.trim_end().strip_suffix("-----"))
+            .is_some_and(|label| label.ends_with(wanted))
+    });
+    if found {
+        return Ok(path.to_owned());
+    }
+    Err(BadValue::NotPem { path: path.display().to_string(), wanted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_units_or_are_seconds() {
+        for (span, seconds) in [
+            (Span::Seconds(300), 300),
+            (Span::from("300"), 300),
+            (Span::from("5m"), 300),
+            (Span::from("24h"), 86_400),
+        ] {
+            assert_eq!(parse_span(&span).unwrap(), Duration::from_secs(seconds));
+        }
+        assert_eq!(parse_span(&"150ms".into()).unwrap(), Duration::from_millis(150));
+        for text in ["", "soon", "-5s", "1.5"] {
+            assert!(parse_span(&text.into()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_are_https_but_for_loopback() {
+        for good in [
+            "https://idp.example/realms/a",
+            "http://127.0.0.1:8080/x",
+            "http://localhost:8080",
+            "http://[::1]:1/",
+        ] {
+            assert!(url(good).is_ok(), "{good}");
+        }
+        for (bad, part) in [
+            ("http://idp.example", "must be an https URL"),
+            ("http://localhost.evil.example", "must be an https URL"),
+            ("ftp://127.0.0.1", "must be an https URL"),
+            ("idp.example", "is not a URL"),
+            ("https://user:pw@idp.example", "`https://***@idp.example` must not hold credentials"),
+            ("https://idp.example#a", "fragment"),
+            ("https://idp.example/<tenant>", "placeholder"),
+            ("https://idp.example/${TENANT}", "placeholder"),
+            ("https://idp.example/a b", "space"),
+            ("", "empty"),
+        ] {
+            let error = url(bad).unwrap_err().to_string();
+            assert!(error.contains(part), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The `auth` section: NeMo Platform's keys, and what Doorward adds to them.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OneOrMany, Span};
+
+/// Who may pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// `false` allows every request, and still strips trusted headers.
+    pub enabled: bool,
+    /// Accept tokens with `alg: none`. For development: refused unless every listener is
+    /// loopback or a unix socket.
+    pub allow_unsigned_jwt: bool,
+    /// The primary issuer.
+    pub oidc: Oidc,
+    /// Any number of further issuers, each with settings of its own.
+    pub issuers: Vec<Issuer>,
+    /// Spelled-out set-ups of well-known providers.
+    pub preset: Preset,
+}
+
+/// The primary issuer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Oidc {
+    /// `false` leaves the primary issuer out.
+    pub enabled: bool,
+    /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
+    pub issuer: Option<String>,
+    /// Other names under which the same provider signs, such as Azure's v1 issuer. Each
+    /// is discovered on its own; until that has worked once it borrows the primary
+    /// issuer's keys.
+    pub additional_issuers: Vec<String>,
+    /// The client that people log in with.
+    pub client_id: Option<String>,
+    /// What `aud` must hold; any one of a list will do. Default: `client_id`.
+    pub audience: Option<OneOrMany>,
+    /// `false` is the only way to accept tokens made for somebody else.
+    pub verify_audience: bool,
+    /// The discovery document, when it is not at
+    /// `{issuer}/.well-known/openid-configuration`.
+    pub discovery_url: Option<String>,
+    /// The key set. Default: from discovery.
+    pub jwks_uri: Option<String>,
+    /// The key set, in a file.
+    pub jwks_file: Option<PathBuf>,
+    /// The key set, written out: a JWKS document.
+    pub jwks: Option<serde_json::Value>,
+    /// Default: from discovery.
+    pub authorization_endpoint: Option<String>,
+    /// Default: from discovery.
+    pub token_endpoint: Option<String>,
+    /// Default: from discovery.
+    pub device_authorization_endpoint: Option<String>,
+    /// Default: from discovery.
+    pub userinfo_endpoint: Option<String>,
+    /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
+    pub algorithms: Option<Vec<String>>,
+    /// The claim with the email address: a name, or a JSON pointer when it starts with
+    /// `/`.
+    pub email_claim: String,
+    /// The claim with the principal; `sub` when a token lacks it.
+    pub subject_claim: String,
+    /// The claim with the groups: a string, an array, or an object's keys.
+    pub groups_claim: String,
+    /// A claim whose values count as scopes, such as Entra's `roles`.
+    pub roles_claim: Option<String>,
+    /// Cut off from the front of each scope.
+    pub scope_prefix: Option<String>,
+    /// Put in front of each principal; may hold `{tid}`.
+    pub subject_prefix: Option<String>,
+    /// Put in front of each group; may hold `{tid}`.
+    pub groups_prefix: Option<String>,
+    /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
+    /// out.
+    pub allowed_tenants: Vec<String>,
+    /// Clients (`azp`, `appid`, `client_id`) that may hold tokens. Empty: any.
+    pub allowed_clients: Vec<String>,
+    /// Scopes that `auth login` asks for, separated by spaces.
+    pub default_scopes: String,
+    /// How long a discovery document is believed before it is fetched again.
+    pub discovery_cache_ttl: Span,
+    /// HTTP proxy to reach this issuer.
+    pub proxy: Option<String>,
+    /// PEM file of certificate authorities to trust for this issuer, besides the
+    /// system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A further issuer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Issuer {
+    /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
+    pub issuer: Option<String>,
+    /// The discovery document, when it is not at
+    /// `{issuer}/.well-known/openid-configuration`.
+    pub discovery_url: Option<String>,
+    /// The key set, at a URL.
+    pub jwks_uri: Option<String>,
+    /// The key set, in a file.
+    pub jwks_file: Option<PathBuf>,
+    /// The key set, written out: a JWKS document.
+    pub jwks: Option<serde_json::Value>,
+    /// The client that people log in with: the default of `audience`.
+    pub client_id: Option<String>,
+    /// What `aud` must hold; any one of a list will do.
+    pub audience: Option<OneOrMany>,
+    /// `false` is the only way to accept tokens made for somebody else.
+    pub verify_audience: bool,
+    /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
+    pub algorithms: Option<Vec<String>>,
+    /// The claim with the email address.
+    pub email_claim: String,
+    /// The claim with the principal; `sub` when a token lacks it.
+    pub subject_claim: String,
+    /// The claim with the groups.
+    pub groups_claim: String,
+    /// A claim whose values count as scopes, such as Entra's `roles`.
+    pub roles_claim: Option<String>,
+    /// Cut off from the front of each scope.
+    pub scope_prefix: Option<String>,
+    /// Put in front of each principal; may hold `{tid}`.
+    pub subject_prefix: Option<String>,
+    /// Put in front of each group; may hold `{tid}`.
+    pub groups_prefix: Option<String>,
+    /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
+    /// out.
+    pub allowed_tenants: Vec<String>,
+    /// Clients (`azp`, `appid`, `client_id`) that may hold tokens. Empty: any.
+    pub allowed_clients: Vec<String>,
+    /// HTTP proxy to reach this issuer.
+    pub proxy: Option<String>,
+    /// PEM file of certificate authorities to trust for this issuer, besides the
+    /// system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Spelled-out set-ups of well-known providers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Preset {
+    /// Microsoft Entra ID (Azure AD): its v1 and v2 issuers, audiences and claims. Fills
+    /// in what `auth.oidc` leaves open.
+    pub entra: Option<Entra>,
+}
+
+/// Microsoft Entra ID.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Entra {
+    /// The one tenant (directory) id that may sign in.
+    pub tenant: Option<String>,
+    /// Several tenant ids; `["*"]` for any.
+    pub tenants: Vec<String>,
+    /// The application (client) id of the API.
+    pub client_id: Option<String>,
+}
+
+impl From<&Oidc> for Issuer {
+    /// The primary issuer, as far as it is an issuer like the others.
+    fn from(oidc: &Oidc) -> Self {
+        let oidc = oidc.clone();
+        Self {
+            issuer: oidc.issuer,
+            discovery_url: oidc.discovery_url,
+            jwks_uri: oidc.jwks_uri,
+            jwks_file: oidc.jwks_file,
+            jwks: oidc.jwks,
+            client_id: oidc.client_id,
+            audience: oidc.audience,
+            verify_audience: oidc.verify_audience,
+            algorithms: oidc.algorithms,
+            email_claim: oidc.email_claim,
+            subject_claim: oidc.subject_claim,
+            groups_claim: oidc.groups_claim,
+            roles_claim: oidc.roles_claim,
+            scope_prefix: oidc.scope_prefix,
+            subject_prefix: oidc.subject_prefix,
+            groups_prefix: oidc.groups_prefix,
+            allowed_tenants: oidc.allowed_tenants,
+            allowed_clients: oidc.allowed_clients,
+            proxy: oidc.proxy,
+            ca_file: oidc.ca_file,
+        }
+    }
+}

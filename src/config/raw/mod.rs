@@ -1,0 +1,277 @@
+//! The configuration as people write it: every key, its type, its default and its
+//! meaning, in one place.
+//!
+//! The JSON Schema (`config schema`), the reference in `docs/configuration.md`, the
+//! check for unknown keys and the names of environment variables are all made from
+//! these types; the comments are their text.
+
+mod auth;
+mod defaults;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::auth::{Auth, Entra, Issuer, Oidc, Preset};
+
+/// Doorward's configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who may pass: NeMo Platform's `auth` section, and what Doorward adds to it.
+    pub auth: Auth,
+    /// Where Doorward listens.
+    pub server: Server,
+    /// The identity headers.
+    pub headers: Headers,
+    /// What a path may do.
+    pub rules: Rules,
+    /// Limits on tokens.
+    pub token: Token,
+    /// When keys are fetched and how long they are believed.
+    pub keys: Keys,
+    /// The verified-token cache.
+    pub cache: Cache,
+    /// What a denial says.
+    pub denial: Denial,
+    /// RFC 9728 metadata; not served unless `resource` is set.
+    pub protected_resource: ProtectedResource,
+    /// Logging.
+    pub log: Log,
+}
+
+/// Where Doorward listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Envoy's gRPC `Check`, gRPC health and reflection.
+    pub grpc: Listener,
+    /// Discovery document, HTTP ext_authz, authenticate.
+    pub http: Listener,
+    /// Health and metrics.
+    pub admin: Listener,
+    /// Threads that decide. Default: one a core.
+    pub workers: Option<usize>,
+    /// How long requests in flight get when Doorward is told to stop.
+    pub drain: Span,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listener {
+    /// `host:port`, or `unix:/path`.
+    pub listen: String,
+    /// TLS on this listener.
+    pub tls: Option<Tls>,
+}
+
+/// Certificates, as PEM files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Clients must show a certificate of one of these authorities.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The identity headers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Headers {
+    /// Which values headers may hold.
+    pub profile: Profile,
+    /// Every header that starts with this is removed unless Doorward sets it, in any
+    /// case and with `_` for `-`.
+    pub trusted_prefix: String,
+    /// The header with the principal.
+    pub principal_id: String,
+    /// The header with the email address.
+    pub principal_email: String,
+    /// The header with the groups, joined by `,`.
+    pub principal_groups: String,
+    /// The header with the scopes, joined by a space.
+    pub scopes: String,
+    /// The header that says a policy engine allowed the request.
+    pub authorized: String,
+    /// Further claims to copy: header name → claim.
+    pub claims: BTreeMap<String, String>,
+    /// Keep only groups that match one of these; `*` and `?` are wildcards. Empty: all.
+    pub groups_only: Vec<String>,
+}
+
+/// Which values headers may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// NeMo Platform's limits.
+    #[default]
+    Nemo,
+    /// Any visible ASCII.
+    Plain,
+}
+
+/// What a path may do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// Paths let through without a token: exact (`/health`), or everything below
+    /// (`/public/*`).
+    pub bypass: Vec<String>,
+}
+
+/// Limits on tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Token {
+    /// Longer tokens are refused unread.
+    pub max_token_bytes: usize,
+    /// How far an issuer's clock may be off.
+    pub leeway: Span,
+}
+
+/// When keys are fetched and how long they are believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// How long the last good key set serves on when the issuer cannot be reached.
+    pub max_stale: Span,
+    /// A directory where key sets survive a restart.
+    pub key_cache_dir: Option<PathBuf>,
+    /// Shortest time between two fetches made because of an unknown `kid`.
+    pub cool_down: Span,
+    /// How long a request waits for such a fetch.
+    pub wait: Span,
+    /// How long one request to an issuer may take.
+    pub timeout: Span,
+    /// Shortest time between two background refreshes, whatever `Cache-Control` says.
+    pub refresh_min: Span,
+    /// Longest time between two background refreshes, whatever `Cache-Control` says.
+    pub refresh_max: Span,
+    /// Time between two background refreshes when there is no `Cache-Control`.
+    pub refresh_default: Span,
+}
+
+/// The verified-token cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// How many tokens at most; 0 turns the cache off.
+    pub max_entries: u64,
+    /// How many bytes at most.
+    pub max_bytes: u64,
+}
+
+/// What a denial says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Denial {
+    /// `realm` of the `WWW-Authenticate` challenge.
+    pub realm: String,
+}
+
+/// RFC 9728 metadata.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtectedResource {
+    /// The resource identifier: the https URL clients know the platform by. Setting it
+    /// turns the document and `resource_metadata` in challenges on.
+    pub resource: Option<String>,
+    /// Authorization servers to name. Default: the configured issuers.
+    pub authorization_servers: Vec<String>,
+    /// Scopes to name.
+    pub scopes_supported: Vec<String>,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A filter, such as `info` or `info,doorward=debug`.
+    pub level: String,
+    /// How lines look. Default: text on a terminal, JSON elsewhere.
+    pub format: LogFormat,
+    /// Which decisions get a line.
+    pub decisions: Decisions,
+    /// At most so many decision lines a second; those left out are counted.
+    pub decisions_per_second: u32,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `text` on a terminal, `json` elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which decisions get a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decisions {
+    /// None.
+    Off,
+    /// Denials.
+    #[default]
+    Denials,
+    /// All.
+    All,
+}
+
+/// One value or a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Any of these.
+    Many(Vec<String>),
+}
+
+/// A time span: seconds, or a text such as `10s`, `5m`, `24h`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Span {
+    /// Seconds.
+    Seconds(u64),
+    /// With its unit.
+    Text(String),
+}
+
+impl From<&str> for Span {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl Config {
+    /// A configuration in which every section is present, those that default to nothing
+    /// included: the order in which keys are declared can be read off it.
+    pub(super) fn with_every_section() -> Self {
+        let listener = Listener { listen: String::new(), tls: Some(Tls::default()) };
+        Self {
+            auth: Auth {
+                issuers: vec![Issuer::default()],
+                preset: Preset { entra: Some(Entra::default()) },
+                ..Auth::default()
+            },
+            server: Server {
+                grpc: listener.clone(),
+                http: listener.clone(),
+                admin: listener,
+                ..Server::default()
+            },
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `docs/configuration.md`, made from the schema and compared with what is checked in.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::environment::variable_name;
+use super::fault::KeyPath;
+use super::shape::{Key, Shape};
+
+const INTRODUCTION: &str = include_str!("reference.md");
+const UPDATE: &str = "DOORWARD_UPDATE_DOCS=1 cargo test --lib config::reference";
+
+fn reference() -> String {
+    let mut page = INTRODUCTION.replace("{UPDATE}", UPDATE);
+    for key in Shape::of_config().keys() {
+        section(&mut page, key, &KeyPath::default().join(&key.name));
+    }
+    format!("{}\n", page.trim_end())
+}
+
+fn section(page: &mut String, key: &Key, path: &KeyPath) {
+    let (keys, each) = match &key.shape {
+        Shape::List(item) => (item.keys(), "[]"),
+        shape => (shape.keys(), ""),
+    };
+    let _ = write!(page, "\n## `{path}{each}`\n\n{}\n\n", key.about);
+    let (sections, values): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_section(&key.shape));
+    if !values.is_empty() {
+        page.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
+        for key in values {
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {} | {} |",
+                key.name,
+                key.shape.describe(),
+                default(&key.default),
+                key.about.replace('|', "\\|"),
+            );
+        }
+    }
+    if each.is_empty() && keys.iter().any(|key| !is_section(&key.shape)) {
+        let example = keys.iter().find(|key| !is_section(&key.shape));
+        if let Some(key) = example {
+            let name = variable_name(&path.join(&key.name));
+            let _ = write!(page, "\nVariables: `{name}` and so on.\n");
+        }
+    } else if !each.is_empty() {
+        let _ = write!(page, "\nVariable: `{}`, a JSON array.\n", variable_name(path));
+    }
+    for key in sections {
+        section(page, key, &path.join(&key.name));
+    }
+}
+
+fn is_section(shape: &Shape) -> bool {
+    match shape {
+        Shape::Section(_) => true,
+        Shape::List(item) => matches!(**item, Shape::Section(_)),
+        _ => false,
+    }
+}
+
+fn default(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Array(items) if items.is_empty() => "none".into(),
+        Value::Object(members) if members.is_empty() => "none".into(),
+        other => format!("`{}`", other.as_str().map_or_else(|| other.to_string(), str::to_owned)),
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "says that the page is to be written, not compared")]
+fn the_reference_is_what_the_schema_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = reference();
+    if std::env::var("DOORWARD_UPDATE_DOCS").is_ok() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(checked_in == page, "docs/configuration.md is out of date; run: {UPDATE}");
+}

@@ -1,0 +1,73 @@
+//! What is allowed but should not go unnoticed.
+
+/// A warning about a configuration that is otherwise sound.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `auth.enabled: false`.
+    #[error("auth.enabled is false: every request is allowed, whoever sends it")]
+    AuthDisabled,
+    /// `auth.allow_unsigned_jwt: true`.
+    #[error(
+        "auth.allow_unsigned_jwt is true: anybody can write a token; for local development only"
+    )]
+    UnsignedAccepted,
+    /// `verify_audience: false`.
+    #[error("{key} is false: tokens that {issuer} made for other applications are accepted")]
+    AudienceNotVerified {
+        /// The key.
+        key: String,
+        /// The issuer.
+        issuer: String,
+    },
+    /// Several issuers without `subject_prefix` of their own.
+    #[error(
+        "{} share one name space of principals: `alice` of one is `alice` of the other; give \
+         each a subject_prefix of its own",
+        issuers.join(", ")
+    )]
+    SubjectsOverlap {
+        /// Those with the same prefix.
+        issuers: Vec<String>,
+    },
+    /// Several issuers without `groups_prefix` of their own.
+    #[error(
+        "{} share one name space of groups: `admins` of one is `admins` of the other; give each \
+         a groups_prefix of its own",
+        issuers.join(", ")
+    )]
+    GroupsOverlap {
+        /// Those with the same prefix.
+        issuers: Vec<String>,
+    },
+    /// Many tenants and a claim that each of them writes as it likes.
+    #[error(
+        "{issuer} stands for several tenants, and each can put what it likes into `{claim}`: \
+         take `oid` for the subject, or a subject_prefix with {{tid}}"
+    )]
+    MutableSubject {
+        /// The issuer.
+        issuer: String,
+        /// The subject claim.
+        claim: String,
+    },
+    /// `rules.bypass: ["/*"]`.
+    #[error("rules.bypass holds `/*`: no path needs a token")]
+    EverythingBypassed,
+    /// Some keys of a configured key set are left out.
+    #[error("{key}: key {position} is left out: {reason}")]
+    KeyLeftOut {
+        /// The configuration key.
+        key: String,
+        /// From 0.
+        position: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A key set with private keys in it.
+    #[error("{key} holds private keys: Doorward needs the public ones alone")]
+    PrivateKeys {
+        /// The configuration key.
+        key: String,
+    },
+}
