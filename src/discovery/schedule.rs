@@ -12,6 +12,9 @@ const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 /// two, and one that is down is asked no more often than a fresh one.
 const LAST_BACK_OFF: Duration = Duration::from_secs(60);
 
+/// Whatever is configured, the loop pauses.
+const NEVER_LESS: Duration = Duration::from_millis(10);
+
 /// The times between two attempts, all in one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -31,7 +34,9 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(mut bounds: Bounds) -> Self {
+        bounds.min = bounds.min.max(NEVER_LESS);
+        bounds.max = bounds.max.max(bounds.min);
         Self { back_off: back_off(bounds), bounds }
     }
 
