@@ -1,8 +1,10 @@
 //! Doorward (crate docs to come).
 #![allow(missing_docs)]
 
+pub mod app;
 pub mod authorizer;
 pub mod bearer;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;

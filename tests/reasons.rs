@@ -93,15 +93,23 @@ async fn missing_token_and_malformed_header() {
     assert_eq!(outcome.header("www-authenticate"), Some("Bearer realm=\"doorward\""));
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     for value in [
-        "", "Bearer", "Bearer ", "Basic YTpi", &token, &format!("Bearer {token},Bearer {token}"),
-        &format!("Bearer {token} {token}"), &format!("Bearer {token},"), &format!("Bearer={token}"),
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        &token,
+        &format!("Bearer {token},Bearer {token}"),
+        &format!("Bearer {token} {token}"),
+        &format!("Bearer {token},"),
+        &format!("Bearer={token}"),
     ] {
         let ask = get("/").header("authorization", value);
         let outcome = denied(&doorward, ask, 401, "malformed_header").await;
         assert!(outcome.header("www-authenticate").unwrap().contains("invalid_request"));
     }
     let bearer = format!("Bearer {token}");
-    let twice = get("/").raw_header("authorization", bearer.as_bytes())
+    let twice = get("/")
+        .raw_header("authorization", bearer.as_bytes())
         .raw_header("authorization", bearer.as_bytes());
     denied(&doorward, twice, 401, "malformed_header").await;
     let once = get("/").raw_header("Authorization", bearer.as_bytes());
@@ -113,16 +121,32 @@ async fn malformed_token() {
     let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
     let good = claims(ISSUER, json!({})).to_string();
     let header = r#"{"alg":"RS256","kid":"rsa-1"}"#;
-    let raw = |header: &str, claims: &str| RSA.raw_token("RS256", header.as_bytes(), claims.as_bytes());
+    let raw =
+        |header: &str, claims: &str| RSA.raw_token("RS256", header.as_bytes(), claims.as_bytes());
     let whole = raw(header, &good);
     let padded = whole.replacen('.', "=.", 1);
     let deep = format!(r#"{{"iss":"{ISSUER}","a":{}{}}}"#, "[".repeat(200), "]".repeat(200));
     let long = raw(header, &format!(r#"{{"iss":"{ISSUER}","a":"{}"}}"#, "a".repeat(16 * 1024)));
     for token in [
-        "a", "a.b", "a.b.c.d", "....", &".".repeat(8000), "service:jobs", &padded, &long,
-        &raw("[]", &good), &raw("5", &good), &raw("", &good), &raw(header, "[]"),
-        &raw(header, "null"), &raw(header, "x"), &raw(header, ""), &raw(header, &deep),
-        &raw(r#"{"alg":"RS256","kid":7}"#, &good), &raw(r#"{"alg":5}"#, &good), &raw("{}", &good),
+        "a",
+        "a.b",
+        "a.b.c.d",
+        "....",
+        &".".repeat(8000),
+        "service:jobs",
+        &padded,
+        &long,
+        &raw("[]", &good),
+        &raw("5", &good),
+        &raw("", &good),
+        &raw(header, "[]"),
+        &raw(header, "null"),
+        &raw(header, "x"),
+        &raw(header, ""),
+        &raw(header, &deep),
+        &raw(r#"{"alg":"RS256","kid":7}"#, &good),
+        &raw(r#"{"alg":5}"#, &good),
+        &raw("{}", &good),
         &raw(r#"{"alg":"RS256","alg":"RS256"}"#, &good),
         &raw(header, r#"{"iss":"https://idp.example","iss":"https://evil.example"}"#),
         &raw(header, r#"{"sub":"a","\u0073ub":"b"}"#),
@@ -137,7 +161,8 @@ async fn unsupported_token() {
     let keys = jwks([&*RSA]);
     let doorward = Doorward::start(&config(&keys)).await;
     let good = claims(ISSUER, json!({}));
-    let unsigned = format!("{}.{}.", encode(br#"{"alg":"none"}"#), encode(good.to_string().as_bytes()));
+    let unsigned =
+        format!("{}.{}.", encode(br#"{"alg":"none"}"#), encode(good.to_string().as_bytes()));
     denied(&doorward, get("/").bearer(&unsigned), 401, "unsupported_token").await;
     for header in [
         json!({"alg": "HS256", "kid": "rsa-1"}),
@@ -168,9 +193,17 @@ async fn unsupported_token() {
 async fn unknown_issuer() {
     let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
     for issuer in [
-        json!("https://evil.example"), json!("https://idp.example/"), json!("https://idp.exampl"),
-        json!("https://idp.example.evil"), json!("HTTPS://idp.example"), json!(""), json!(5),
-        json!(["https://idp.example"]), json!(["https://evil.example", ISSUER]), json!({}), Value::Null,
+        json!("https://evil.example"),
+        json!("https://idp.example/"),
+        json!("https://idp.exampl"),
+        json!("https://idp.example.evil"),
+        json!("HTTPS://idp.example"),
+        json!(""),
+        json!(5),
+        json!(["https://idp.example"]),
+        json!(["https://evil.example", ISSUER]),
+        json!({}),
+        Value::Null,
     ] {
         let token = RSA.token("RS256", &claims(ISSUER, json!({"iss": issuer})));
         denied(&doorward, get("/").bearer(&token), 401, "unknown_issuer").await;
@@ -190,9 +223,13 @@ async fn unknown_key_and_bad_signature() {
     denied(&doorward, get("/").bearer(&STRANGER.token("RS256", &good)), 401, "bad_signature").await;
     // A token cannot bring its own key.
     let own = json!({"alg": "RS256", "kid": "rsa-1", "jwk": STRANGER.jwk(), "jku": "https://evil.example"});
-    denied(&doorward, get("/").bearer(&STRANGER.token_with(own, &good)), 401, "bad_signature").await;
+    denied(&doorward, get("/").bearer(&STRANGER.token_with(own, &good)), 401, "bad_signature")
+        .await;
     let swapped = {
-        let (mine, theirs) = (RSA.token("RS256", &good), RSA.token("RS256", &claims(ISSUER, json!({"sub": "root"}))));
+        let (mine, theirs) = (
+            RSA.token("RS256", &good),
+            RSA.token("RS256", &claims(ISSUER, json!({"sub": "root"}))),
+        );
         let parts: Vec<&str> = mine.split('.').collect();
         format!("{}.{}.{}", parts[0], theirs.split('.').nth(1).unwrap(), parts[2])
     };
@@ -222,10 +259,21 @@ async fn expired_and_not_yet_valid() {
 #[tokio::test]
 async fn bad_audience() {
     let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
-    let ask = |audience: Value| get("/").bearer(&RSA.token("RS256", &claims(ISSUER, json!({"aud": audience}))));
+    let ask = |audience: Value| {
+        get("/").bearer(&RSA.token("RS256", &claims(ISSUER, json!({"aud": audience}))))
+    };
     for odd in [
-        json!("other"), json!(["other"]), json!([]), Value::Null, json!(5), json!({"nmp": 1}),
-        json!(["nmp", 5]), json!("nmp2"), json!("nm"), json!("NMP"), json!([["nmp"]]),
+        json!("other"),
+        json!(["other"]),
+        json!([]),
+        Value::Null,
+        json!(5),
+        json!({"nmp": 1}),
+        json!(["nmp", 5]),
+        json!("nmp2"),
+        json!("nm"),
+        json!("NMP"),
+        json!([["nmp"]]),
     ] {
         denied(&doorward, ask(odd), 401, "bad_audience").await;
     }
@@ -237,8 +285,17 @@ async fn invalid_claim_and_reserved_identity() {
     let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
     let ask = |more: Value| get("/").bearer(&RSA.token("RS256", &claims(ISSUER, more)));
     for subject in [
-        Value::Null, json!(""), json!(5), json!(["alice"]), json!("a b"), json!("a\r\nX-Evil: 1"),
-        json!("a\u{0}b"), json!("al\u{ed}ce"), json!("auth0|1"), json!("a,b"), json!("a".repeat(257)),
+        Value::Null,
+        json!(""),
+        json!(5),
+        json!(["alice"]),
+        json!("a b"),
+        json!("a\r\nX-Evil: 1"),
+        json!("a\u{0}b"),
+        json!("al\u{ed}ce"),
+        json!("auth0|1"),
+        json!("a,b"),
+        json!("a".repeat(257)),
     ] {
         denied(&doorward, ask(json!({"sub": subject})), 401, "invalid_claim").await;
     }
@@ -270,11 +327,14 @@ async fn scopes_and_audience_of_a_route() {
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     let ask = |key: &str, value: &str| get("/").bearer(&token).route(key, value);
     assert_eq!(doorward.ask(ask("doorward.scopes", "models:read models:write")).await.status, 200);
-    let outcome = denied(&doorward, ask("doorward.scopes", "models:write"), 403, "insufficient_scope").await;
+    let outcome =
+        denied(&doorward, ask("doorward.scopes", "models:write"), 403, "insufficient_scope").await;
     assert!(outcome.header("www-authenticate").unwrap().contains("scope=\"models:write\""));
     assert_eq!(doorward.ask(ask("doorward.audience", "nmp")).await.status, 200);
     denied(&doorward, ask("doorward.audience", "jobs"), 401, "bad_audience").await;
-    for (key, value) in [("doorward.mode", "of"), ("doorward.modes", "bypass"), ("doorward.scopes", "")] {
+    for (key, value) in
+        [("doorward.mode", "of"), ("doorward.modes", "bypass"), ("doorward.scopes", "")]
+    {
         denied(&doorward, ask(key, value), 503, "policy_unavailable").await;
     }
 }

@@ -14,7 +14,6 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -170,10 +169,9 @@ impl Server {
     async fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Self, StartError> {
         let ServerSettings { grpc, http, admin, workers, drain } = settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
-        let listeners =
-            (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
-        let addresses = [&listeners.0, &listeners.1, &listeners.2]
-            .map(|listener| listener.address().clone());
+        let listeners = (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
+        let addresses =
+            [&listeners.0, &listeners.1, &listeners.2].map(|listener| listener.address().clone());
         let grpc_port = port::<GrpcFront>("grpc", listeners.0, &grpc)?;
         let http_port = port::<HttpFront>("http", listeners.1, &http)?;
         let admin_port = port::<AdminFront>("admin", listeners.2, &admin)?;

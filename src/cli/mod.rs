@@ -38,7 +38,38 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> Exit {
         match self.command {
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(&args),
         }
     }
+}
+
+/// Where the configuration comes from, for every verb that needs one.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// A configuration file (.yaml, .toml, .json); later ones win
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// One setting, such as `auth.oidc.client_id=nmp`; wins over everything
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// All layers: files, this process's environment, flags.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        Sources::from_process().files(self.files.clone()).overrides(self.overrides.clone())
+    }
+}
+
+/// Says what went wrong and all that caused it.
+pub(crate) fn print_error(error: &dyn Error) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let mut text = format!("{red}error:{red:#} {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because: {error}"));
+        cause = error.source();
+    }
+    anstream::eprintln!("{text}");
 }

@@ -62,11 +62,11 @@ impl Identity {
 
         let subject = subject(claims, rules)?;
         let subject = format!("{}{subject}", fill_in(rules.subject_prefix.as_deref(), tenant)?);
-        if !value::is_name(&subject, profile) {
-            return Err(IdentityFault::SubjectUnfit);
-        }
         if value::is_reserved(&subject) {
             return Err(IdentityFault::SubjectReserved);
+        }
+        if !value::is_name(&subject, profile) {
+            return Err(IdentityFault::SubjectUnfit);
         }
         let email = email(claims, &rules.email);
         if email.as_deref().is_some_and(value::is_reserved) {

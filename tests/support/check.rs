@@ -99,7 +99,8 @@ impl Ask {
     /// In `header_map`, as with `encode_raw_headers`.
     pub fn raw_header(mut self, name: &str, value: &[u8]) -> Self {
         use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-        let header = HeaderValue { key: name.into(), raw_value: value.into(), ..HeaderValue::default() };
+        let header =
+            HeaderValue { key: name.into(), raw_value: value.into(), ..HeaderValue::default() };
         self.http.header_map.get_or_insert_default().headers.push(header);
         self
     }
