@@ -21,6 +21,8 @@ impl Doorward {
             }
         }
         server.workers = 1;
+        // Clients of the test live on the thread that waits for the end.
+        server.drain = std::time::Duration::from_millis(100);
         let running = tokio::task::spawn_blocking(|| app::start(settings, None)).await.unwrap();
         Self { running: running.unwrap() }
     }
