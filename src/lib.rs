@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod dev;
 pub mod discovery;
 pub mod identity;
 pub mod keys;
