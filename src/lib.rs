@@ -1,6 +1,10 @@
 //! Doorward (crate docs to come).
 #![allow(missing_docs)]
 
+pub mod cli {
+    //! One file a verb.
+    pub mod demo;
+}
 pub mod clock;
 pub mod config;
 pub mod decision;

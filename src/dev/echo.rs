@@ -50,7 +50,10 @@ impl Echo {
     ///
     /// # Errors
     /// When the listener cannot be driven by the runtime this runs on.
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         axum::serve(listener, router()).with_graceful_shutdown(shutdown).await
     }

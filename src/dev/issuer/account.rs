@@ -18,9 +18,7 @@ use super::{Issuer, lock};
 use crate::clock::UnixTime;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
-    Router::new()
-        .route("/userinfo", get(userinfo).post(userinfo))
-        .route("/revoke", post(revoke))
+    Router::new().route("/userinfo", get(userinfo).post(userinfo)).route("/revoke", post(revoke))
 }
 
 /// OpenID Connect Core §5.3.
@@ -59,8 +57,7 @@ async fn revoke(
     headers: HeaderMap,
     form: Result<Form<RevokeRequest>, FormRejection>,
 ) -> Result<StatusCode, OAuthFault> {
-    let Form(request) =
-        form.map_err(|_| OAuthFault::InvalidRequest("the body is not a form"))?;
+    let Form(request) = form.map_err(|_| OAuthFault::InvalidRequest("the body is not a form"))?;
     let credentials = (request.client_id.as_deref(), request.client_secret.as_deref());
     let client = authenticate(&issuer.options.clients, &headers, credentials)?;
     let token = request.token.as_deref().ok_or(OAuthFault::InvalidRequest("token is missing"))?;
@@ -77,7 +74,8 @@ impl Issuer {
         let Some(claims) = self.verified_claims(token) else { return };
         let text = |claim| claims.get(claim).and_then(Value::as_str);
         let until = claims.get("exp").and_then(Value::as_u64).map(UnixTime);
-        if let (Some(jti), Some(until), true) = (text("jti"), until, text("azp") == Some(client_id)) {
+        if let (Some(jti), Some(until), true) = (text("jti"), until, text("azp") == Some(client_id))
+        {
             self.revoke(jti, until);
         }
     }

@@ -96,8 +96,7 @@ impl Issuer {
             .client_id
             .filter(|id| self.options.clients.iter().any(|client| client.id == *id))
             .ok_or(Refused::Page("There is no such client_id here."))?;
-        let redirect_uri =
-            query.redirect_uri.ok_or(Refused::Page("redirect_uri is missing."))?;
+        let redirect_uri = query.redirect_uri.ok_or(Refused::Page("redirect_uri is missing."))?;
         let target = Url::parse(&redirect_uri)
             .ok()
             .filter(is_safe_target)

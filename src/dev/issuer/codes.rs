@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Session, secret};
 use super::shelf::Shelf;
-use super::DevIssuerError;
 use crate::clock::UnixTime;
 
 /// How long a code can be redeemed, in seconds.
@@ -32,7 +32,9 @@ struct Code {
 pub(super) enum Unredeemed {
     Refused(OAuthFault),
     /// Somebody has it twice: what this login obtained must be revoked (§4.1.2).
-    Replayed { family: String },
+    Replayed {
+        family: String,
+    },
 }
 
 impl Codes {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Scope, Session, random, secret};
 use super::shelf::Shelf;
-use super::DevIssuerError;
 use crate::clock::UnixTime;
 
 /// What `slow_down` adds to the interval (§3.5).

@@ -92,7 +92,11 @@ impl KeyRing {
     }
 
     /// `claims` as a signed token of media type `typ`.
-    pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, DevIssuerError> {
+    pub(super) fn sign(
+        &self,
+        typ: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, DevIssuerError> {
         let key = Arc::clone(&self.keys.load().current);
         let header = Header { typ: Some(typ.to_owned()), ..key.header.clone() };
         jsonwebtoken::encode(&header, claims, &key.private).map_err(DevIssuerError::Signing)

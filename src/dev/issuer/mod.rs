@@ -38,12 +38,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use serde_json::Value;
 
-pub use self::directory::{DevClient, DevUser};
-pub use self::keys::{PreviousKey, SigningAlgorithm};
-pub use self::options::DevIssuerOptions;
 use self::codes::Codes;
 use self::devices::Devices;
+pub use self::directory::{DevClient, DevUser};
 use self::keys::KeyRing;
+pub use self::keys::{PreviousKey, SigningAlgorithm};
+pub use self::options::DevIssuerOptions;
 use self::refresh::RefreshTokens;
 use self::shelf::Shelf;
 use super::loopback::{ListenError, listen};

@@ -25,7 +25,11 @@ pub(super) fn consent(
     let mut form = format!(
         "<p><b>{}</b> asks to act for you{}.</p><form method=post>",
         escaped(client),
-        if scope.is_empty() { String::new() } else { format!(" (<code>{}</code>)", escaped(scope)) },
+        if scope.is_empty() {
+            String::new()
+        } else {
+            format!(" (<code>{}</code>)", escaped(scope))
+        },
     );
     for (name, value) in hidden {
         let (name, value) = (escaped(name), escaped(value));

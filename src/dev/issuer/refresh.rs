@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Session, secret};
 use super::shelf::Shelf;
-use super::DevIssuerError;
 use crate::clock::UnixTime;
 
 const MAX_REFRESH_TOKENS: usize = 4096;

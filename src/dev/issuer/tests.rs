@@ -265,13 +265,15 @@ async fn code_flow_refuses_what_it_should() {
     ];
     assert_eq!(visit.token(&wrong).await.unwrap_err(), "invalid_grant");
 
-    let error = async |change, answer| authorize(&visit, change, answer).await.unwrap()["error"].clone();
+    let error =
+        async |change, answer| authorize(&visit, change, answer).await.unwrap()["error"].clone();
     assert_eq!(error(("scope", "openid"), "deny").await, "access_denied");
     assert_eq!(error(("code_challenge_method", "plain"), "approve").await, "invalid_request");
     assert_eq!(error(("response_type", "token"), "approve").await, "invalid_request");
 
     // No redirect to anywhere else, whatever is asked.
-    for target in ["https://evil.example/", "http://127.0.0.1@evil.example/", "javascript:alert(1)"] {
+    for target in ["https://evil.example/", "http://127.0.0.1@evil.example/", "javascript:alert(1)"]
+    {
         let told = authorize(&visit, ("redirect_uri", target), "approve").await;
         assert_eq!(told.unwrap_err(), StatusCode::BAD_REQUEST, "{target}");
     }
@@ -360,10 +362,8 @@ async fn discovery_names_endpoints_that_exist() {
 
 #[tokio::test]
 async fn listens_on_loopback_only_and_stops_when_told() {
-    let options = || DevIssuerOptions {
-        algorithm: SigningAlgorithm::Es256,
-        ..DevIssuerOptions::default()
-    };
+    let options =
+        || DevIssuerOptions { algorithm: SigningAlgorithm::Es256, ..DevIssuerOptions::default() };
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = DevIssuer::bind(address.parse().unwrap(), options()).await.unwrap_err();
         assert!(refused.to_string().contains("loopback only"), "{refused}");

@@ -92,8 +92,7 @@ impl Issuer {
         let redirect_uri = request.redirect_uri.as_deref();
         let verifier = request.code_verifier.as_deref();
         let now = self.clock.now();
-        let redeemed =
-            lock(&self.codes).redeem(code, &client.id, redirect_uri, verifier, now);
+        let redeemed = lock(&self.codes).redeem(code, &client.id, redirect_uri, verifier, now);
         redeemed.map_err(|why| match why {
             Unredeemed::Refused(fault) => fault,
             Unredeemed::Replayed { family } => {
@@ -103,7 +102,11 @@ impl Issuer {
         })
     }
 
-    fn by_password(&self, client: &DevClient, request: &TokenRequest) -> Result<Session, OAuthFault> {
+    fn by_password(
+        &self,
+        client: &DevClient,
+        request: &TokenRequest,
+    ) -> Result<Session, OAuthFault> {
         let name = required(request.username.as_ref(), "username is missing")?;
         let password = required(request.password.as_ref(), "password is missing")?;
         let user = self

@@ -79,9 +79,11 @@ impl Issuer {
         validation.validate_exp = false;
         validation.validate_aud = false;
         let key = DecodingKey::from_jwk(jwk).ok()?;
-        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).ok()?.claims;
+        let claims =
+            jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).ok()?.claims;
         let in_force = claims.get("exp").and_then(Value::as_u64)? > self.clock.now().0;
-        let revoked = claims.get("jti").and_then(Value::as_str).is_some_and(|jti| self.is_revoked(jti));
+        let revoked =
+            claims.get("jti").and_then(Value::as_str).is_some_and(|jti| self.is_revoked(jti));
         (in_force && !revoked).then_some(claims)
     }
 

@@ -46,7 +46,10 @@ mod tests {
         assert!(is_local(&headers(&[("host", "127.0.0.1:9180")])));
         assert!(is_local(&headers(&[("host", "[::1]:9180"), ("origin", "http://localhost:3000")])));
         assert!(!is_local(&headers(&[("host", "rebound.example:9180")])));
-        assert!(!is_local(&headers(&[("host", "127.0.0.1:1"), ("origin", "https://evil.example")])));
+        assert!(!is_local(&headers(&[
+            ("host", "127.0.0.1:1"),
+            ("origin", "https://evil.example")
+        ])));
         assert!(!is_local(&headers(&[("host", "127.0.0.1:1"), ("origin", "null")])));
         assert!(!is_local(&headers(&[])));
     }
