@@ -135,7 +135,8 @@ async fn lock(path: PathBuf) -> io::Result<File> {
     locked.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -52,7 +52,13 @@ enum Refused {
     /// Nobody to send it to: the person is told.
     Page(&'static str),
     /// The client is told (§4.1.2.1).
-    Client { target: Url, state: Option<String>, fault: OAuthFault },
+    Client(Box<ToClient>),
+}
+
+struct ToClient {
+    target: Url,
+    state: Option<String>,
+    fault: OAuthFault,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +92,12 @@ async fn answer(
     match redirect {
         Ok(target) => Redirect::to(target.as_str()).into_response(),
         Err(refused) => issuer.refuse(refused),
+    }
+}
+
+impl Refused {
+    fn client(target: Url, state: Option<String>, fault: OAuthFault) -> Self {
+        Self::Client(Box::new(ToClient { target, state, fault }))
     }
 }
 
@@ -125,7 +137,7 @@ impl Issuer {
                 likely_user: query.login_hint,
                 challenge,
             }),
-            Err(fault) => Err(Refused::Client { target, state: query.state, fault }),
+            Err(fault) => Err(Refused::client(target, query.state, fault)),
         }
     }
 
@@ -154,14 +166,15 @@ impl Issuer {
                 self.append(&mut target, state.as_deref(), &[("code", &code)]);
                 Ok(target)
             }
-            Err(fault) => Err(Refused::Client { target, state, fault }),
+            Err(fault) => Err(Refused::client(target, state, fault)),
         }
     }
 
     fn refuse(&self, refused: Refused) -> Response {
         match refused {
             Refused::Page(text) => pages::message(StatusCode::BAD_REQUEST, "Cannot log in", text),
-            Refused::Client { mut target, state, fault } => {
+            Refused::Client(answer) => {
+                let ToClient { mut target, state, fault } = *answer;
                 let text = fault.to_string();
                 let pairs = [("error", fault.code()), ("error_description", text.as_str())];
                 self.append(&mut target, state.as_deref(), &pairs);
