@@ -2,6 +2,7 @@
 //! read as what the schema expects there.
 
 use super::fault::KeyPath;
+use super::format::Format;
 use super::nearest::{nearest, nearest_variable};
 use super::problem::Problem;
 use super::shape::{Key, Shape};
@@ -112,7 +113,7 @@ fn setting(path: &KeyPath, key: &Key, value: &str) -> Node {
 /// Reads `text` as what `shape` expects. What cannot be read so stays a text, which the
 /// check of types then refuses, as it would anywhere else.
 fn coerce(text: &str, shape: &Shape) -> Content {
-    let json = || serde_json::from_str::<Node>(text).ok().map(|node| node.content);
+    let json = || Format::json_value(text).map(|node| node.content);
     let read = match shape {
         Shape::Text | Shape::Choice(_) => None,
         Shape::Truth => truth(text).map(Content::Bool),
@@ -139,7 +140,7 @@ fn coerce(text: &str, shape: &Shape) -> Content {
 fn list(text: &str, item: &Shape) -> Option<Content> {
     let text = text.trim();
     if text.starts_with('[') {
-        return serde_json::from_str::<Node>(text).ok().map(|node| node.content);
+        return Format::json_value(text).map(|node| node.content);
     }
     let texts = matches!(item, Shape::Text);
     (texts || text.is_empty()).then(|| {

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
+use super::format::Format;
 use super::raw;
 use super::tree::{Content, Node};
 
@@ -57,7 +58,7 @@ impl Shape {
             // serde_json sorts keys by name; the order of declaration tells a story.
             let declared = serde_json::to_string(&raw::Config::with_every_section())
                 .ok()
-                .and_then(|text| serde_json::from_str(&text).ok());
+                .and_then(|text| Format::json_value(&text));
             if let Some(declared) = declared {
                 shape.order_like(&declared);
             }
