@@ -1,7 +1,7 @@
 //! The command line: one file a verb.
 
-mod demo;
-mod serve;
+pub mod demo;
+pub mod serve;
 
 use std::error::Error;
 use std::path::PathBuf;
