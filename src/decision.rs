@@ -3,6 +3,18 @@
 //! No status codes and no header syntax here: the transport translates.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::bearer::BearerFault;
+use crate::clock::UnixTime;
+use crate::identity::{Identity, IdentityFault};
+use crate::issuers::{IssuerId, KeysFault};
+use crate::keys::KeySetId;
+use crate::request::RequestFault;
+use crate::rules::RuleFault;
+use crate::token::TokenFault;
 
 /// Why a request was denied. The names ([`Reason::code`]) are stable: clients, logs,
 /// metrics and `explain` all show the same ones.
@@ -102,5 +114,182 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
+    }
+}
+
+/// May the request pass, and who is it from?
+#[derive(Debug)]
+pub enum Decision {
+    /// Yes.
+    Allow(Grant),
+    /// No.
+    Deny(Denial),
+}
+
+/// Leave to pass. Whatever its basis, the front strips what clients must not send.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// On the strength of a token.
+    Identified {
+        /// Whom the token speaks of.
+        admitted: Arc<Admitted>,
+        /// Whether the token was verified just now, not found in the cache.
+        fresh: bool,
+    },
+    /// Without a token, where one is optional.
+    Anonymous,
+    /// Nobody looked: the path or route is let through.
+    Bypassed,
+    /// Nobody looked: authentication is off.
+    AuthDisabled,
+}
+
+impl Grant {
+    /// Whom the request is from, when that is known.
+    #[must_use]
+    pub fn admitted(&self) -> Option<&Admitted> {
+        match self {
+            Self::Identified { admitted, .. } => Some(admitted),
+            Self::Anonymous | Self::Bypassed | Self::AuthDisabled => None,
+        }
+    }
+
+    /// The stable name of the basis, where a denial has its reason code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Identified { .. } => "authenticated",
+            Self::Anonymous => "anonymous",
+            Self::Bypassed => "bypassed",
+            Self::AuthDisabled => "auth_disabled",
+        }
+    }
+}
+
+/// A token's identity, with the headers that carry it: what the cache keeps.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Whom the token speaks of.
+    pub identity: Identity,
+    /// Header names (lower case) and values to set.
+    pub headers: Vec<(String, String)>,
+    /// The issuer.
+    pub issuer: IssuerId,
+    /// The token's `iss`: a tenant's issuer where the configured one is a template.
+    pub issuer_name: String,
+    /// The values of `aud`.
+    pub audiences: Vec<String>,
+    /// `exp`, without leeway.
+    pub expires_at: UnixTime,
+    /// The key set that verified it.
+    pub key_set: KeySetId,
+    /// What the gRPC front makes of this once, for all requests with the same token.
+    pub rendering: OnceLock<Rendering>,
+}
+
+/// A front's encoding of an [`Admitted`]. Opaque here.
+#[derive(Clone, Debug)]
+pub struct Rendering {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Where in them a front may add what differs from request to request.
+    pub splice: usize,
+}
+
+/// Why not.
+#[derive(Debug)]
+pub struct Denial {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The issuer that the token names, once that is known to be one of ours.
+    pub issuer: Option<IssuerId>,
+    /// The scopes of which the route needs one, separated by spaces.
+    pub scopes: Option<String>,
+}
+
+impl Denial {
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.fault.reason()
+    }
+}
+
+impl From<Fault> for Denial {
+    fn from(fault: Fault) -> Self {
+        Self { fault, issuer: None, scopes: None }
+    }
+}
+
+/// What is wrong, by the step that found it. The text is for logs and `explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is no request.
+    #[error(transparent)]
+    Request(#[from] RequestFault),
+    /// There are no credentials where some are required.
+    #[error("the request has no `Authorization` header")]
+    NoCredentials,
+    /// Its credentials are not one bearer token.
+    #[error(transparent)]
+    Bearer(#[from] BearerFault),
+    /// Its token is not accepted.
+    #[error(transparent)]
+    Token(#[from] TokenFault),
+    /// The issuer's keys are not there.
+    #[error(transparent)]
+    Keys(#[from] KeysFault),
+    /// Its token gives no identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityFault),
+    /// Its token is not enough for the route.
+    #[error(transparent)]
+    Rule(#[from] RuleFault),
+    /// Doorward failed.
+    #[error("Doorward failed while deciding; the log has the cause")]
+    Internal,
+}
+
+impl Fault {
+    /// The one map from what went wrong to the stable reason.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        use TokenFault as T;
+        match self {
+            Self::Request(_) => Reason::MalformedRequest,
+            Self::NoCredentials => Reason::MissingToken,
+            Self::Bearer(_) => Reason::MalformedHeader,
+            Self::Token(fault) => match fault {
+                T::TooLong | T::NotThreeParts | T::NotBase64Url => Reason::MalformedToken,
+                T::HeaderNotAnObject | T::ClaimsNotAnObject => Reason::MalformedToken,
+                T::NestedTooDeep => Reason::MalformedToken,
+                T::Unsigned | T::UnknownAlgorithm | T::Critical => Reason::UnsupportedToken,
+                T::WrongType | T::AlgorithmNotAllowed => Reason::UnsupportedToken,
+                T::NoIssuer | T::UnknownIssuer | T::UnknownTenant => Reason::UnknownIssuer,
+                T::NoSuchKey => Reason::UnknownKey,
+                T::BadSignature => Reason::BadSignature,
+                T::Expired => Reason::Expired,
+                T::NotYetValid | T::IssuedInFuture => Reason::NotYetValid,
+                T::WrongAudience | T::WrongClient => Reason::BadAudience,
+                T::NoExpiry | T::BadTime => Reason::InvalidClaim,
+            },
+            Self::Keys(_) => Reason::KeysUnavailable,
+            Self::Identity(fault) => match fault {
+                IdentityFault::SubjectMissing
+                | IdentityFault::SubjectUnfit
+                | IdentityFault::TenantMissing => Reason::InvalidClaim,
+                IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
+                    Reason::ReservedIdentity
+                }
+            },
+            Self::Rule(fault) => match fault {
+                RuleFault::WrongAudience => Reason::BadAudience,
+                RuleFault::InsufficientScope => Reason::InsufficientScope,
+                RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
+                    Reason::PolicyUnavailable
+                }
+            },
+            Self::Internal => Reason::InternalError,
+        }
     }
 }

@@ -3,6 +3,40 @@
 //! The only user of the HTTP client. It hands documents to `keys` and never sees a
 //! request.
 
-mod location;
+//!
+//! | file | holds |
+//! |---|---|
+//! | `location` | where keys are, how to get there, how often: values of the configuration |
+//! | `issuer_keys` | [`IssuerKeys`], what requests see of one issuer |
+//! | `refresher` | the task behind it |
+//! | `gate` | who may make that task fetch, and when |
+//! | `schedule`, `freshness` | when it fetches by itself |
+//! | `origin` | one attempt: location → document → key set |
+//! | `http`, `hop` | the HTTP client, and which URL may lead to which |
+//! | `metadata`, `issuer_metadata` | the discovery document, and the last good one at hand |
+//! | `cache_file` | the last good document on disk |
 
+mod cache_file;
+mod freshness;
+mod gate;
+mod hop;
+mod http;
+mod issuer_keys;
+mod issuer_metadata;
+mod location;
+mod metadata;
+mod origin;
+mod refresher;
+mod schedule;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::freshness::Freshness;
+pub use self::hop::Astray;
+pub use self::http::{Document, FetchError, FetchErrorKind, HttpFetcher, SetupError};
+pub use self::issuer_keys::{FetchCounts, IssuerKeys, IssuerStatus, KeysSpec};
+pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec, Published};
 pub use self::location::{Access, FetchPolicy, KeyLocation};
+pub use self::metadata::{Metadata, MetadataError, well_known_url};
+pub use self::origin::{ObtainError, discover};

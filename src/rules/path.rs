@@ -13,10 +13,8 @@ pub enum PathRule {
 }
 
 impl PathRule {
-    /// Whether the rule is about `path`, which has no query and is not
-    /// [`ambiguous`].
-    #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
+    /// Whether the rule is about `path`, which has no query and is not [`ambiguous`].
+    pub(super) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => path == exact,
             Self::Below(prefix) => path.starts_with(prefix.as_str()),
@@ -78,10 +76,9 @@ pub enum PathRuleError {
 /// Whether upstreams and proxies could disagree on what `path` means: an encoded slash,
 /// backslash, dot or NUL, a dot segment, an empty segment, a backslash, a control
 /// character or a broken escape. Such a path never matches a bypass.
-#[must_use]
-pub fn ambiguous(path: &str) -> bool {
+pub(super) fn ambiguous(path: &str) -> bool {
     let path_bytes = path.as_bytes();
-    let odd_byte = path_bytes.iter().any(|byte| matches!(byte, b'\\' | 0..=b' ' | 0x7f..));
+    let odd_byte = path_bytes.iter().any(|byte| matches!(byte, b'\\' | b'#' | 0..=b' ' | 0x7f..));
     let odd_segment = path.contains("//")
         || path.split('/').any(|segment| {
             // `;` starts a parameter that some servers cut off: `/..;/admin`.

@@ -1,5 +1,19 @@
-//! Bearer token → parsed → verified. Pure and synchronous.
+//! Bearer token → taken apart → parsed → verified. Pure and synchronous: no I/O, no
+//! clock, no configuration.
+//!
+//! Each step is a type that only the step before can make: [`CompactJws`],
+//! [`UnverifiedToken`], [`VerifiedToken`]. Whoever holds the last holds the proof.
 
+mod claims;
+mod fault;
+mod jws;
 mod rules;
+mod unverified;
+mod verified;
 
+pub use self::claims::{Claims, WrongType};
+pub use self::fault::TokenFault;
+pub use self::jws::CompactJws;
 pub use self::rules::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+pub use self::unverified::{Signing, UnsignedTokens, UnverifiedToken};
+pub use self::verified::VerifiedToken;

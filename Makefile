@@ -1,0 +1,27 @@
+# What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint check-deploy deny tools
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the release binary, target/release/doorward
+	cargo build --release --locked
+
+test: ## every test; fetches the real components that some of them start
+	scripts/test
+
+lint: ## formatting and clippy, warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+check-deploy: ## every file in envoy/ with the program that would read it
+	scripts/check-deploy
+
+deny: ## licences, banned and doubled crates, sources (not advisories: see deny.toml)
+	$$(scripts/fetch cargo-deny) --locked check --hide-inclusion-graph licenses bans sources
+
+tools: ## fetches or builds every tool into the cache (10 minutes, once), prints their paths
+	scripts/fetch --env envoy keycloak oidc-provider kubernetes-validate \
+	    ghz grpcurl istioctl egctl cargo-deny cargo-fuzz

@@ -1,0 +1,210 @@
+//! Settings → issuers, authorizer and door. Made anew for every configuration; keys that
+//! are still wanted live on.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::AbortHandle;
+
+use super::{StartError, background, documents};
+use crate::authorizer::Authorizer;
+use crate::clock::Clock;
+use crate::config::{IssuerSettings, Settings};
+use crate::discovery::{
+    IssuerKeys, IssuerMetadata, KeyLocation, KeysSpec, MetadataSpec, well_known_url,
+};
+use crate::identity::ProtectedHeaders;
+use crate::issuers::Issuers;
+use crate::keys::KeySource;
+use crate::rules::Rules;
+use crate::telemetry::{DecisionLines, Metrics};
+use crate::token::UnsignedTokens;
+use crate::token_cache::{Counters, TokenCache};
+use crate::transport::{DenialPages, Door, DoorParts, Watcher};
+
+/// What outlives a configuration.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) metrics: Metrics,
+    pub(super) cache_counters: Arc<Counters>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) watcher: Option<Watcher>,
+}
+
+/// One configuration at work.
+pub(super) struct Assembly {
+    door: Arc<ArcSwap<Door>>,
+    keys: Vec<Keeper<IssuerKeys>>,
+    metadata: Option<Keeper<IssuerMetadata>>,
+}
+
+/// Something that a task keeps fresh, for as long as anybody wants it.
+struct Keeper<T> {
+    kept: Arc<T>,
+    task: Arc<Task>,
+    /// Whose keys it borrows; `None`: nobody's.
+    lender: Option<Arc<IssuerKeys>>,
+}
+
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Keeper<T> {
+    fn new(
+        (kept, task): (Arc<T>, impl Future<Output = ()> + Send + 'static),
+        lender: Option<Arc<IssuerKeys>>,
+    ) -> Self {
+        Self { kept, task: Arc::new(Task(background(task).abort_handle())), lender }
+    }
+
+    fn share(&self) -> Self {
+        let lender = self.lender.clone();
+        Self { kept: Arc::clone(&self.kept), task: Arc::clone(&self.task), lender }
+    }
+}
+
+impl Assembly {
+    /// Puts settings to work: at once when there is a `predecessor`, whose door then
+    /// opens to the new authorizer.
+    pub(super) fn new(
+        settings: Settings,
+        shared: &Shared,
+        predecessor: Option<&Self>,
+    ) -> Result<Self, StartError> {
+        let keys = keys(&settings, shared, predecessor.map_or(&[], |before| &before.keys));
+        let before = predecessor.and_then(|before| before.metadata.as_ref());
+        let metadata = metadata(&settings, shared, before);
+
+        let mut issuers = Issuers::default();
+        for (issuer, keeper) in settings.issuers.iter().zip(&keys) {
+            let source: Arc<dyn KeySource> = keeper.kept.clone();
+            issuers.add(issuer.token.clone(), issuer.identity.clone(), source);
+        }
+        let cache = settings.cache;
+        let authorizer = Authorizer {
+            enabled: settings.auth_enabled,
+            issuers,
+            rules: Rules::new(settings.bypass.clone()),
+            protected: ProtectedHeaders::new(&settings.headers),
+            headers: settings.headers.clone(),
+            max_token_bytes: settings.max_token_bytes,
+            unsigned: if settings.allow_unsigned_jwt {
+                UnsignedTokens::Accepted
+            } else {
+                UnsignedTokens::Refused
+            },
+            cache: TokenCache::new(
+                cache.max_entries,
+                cache.max_bytes,
+                Arc::clone(&shared.cache_counters),
+            )?,
+        };
+        let names = settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
+        let resource = settings.protected_resource.as_ref();
+        let door = Door::new(DoorParts {
+            authorizer,
+            pages: DenialPages::new(
+                &settings.realm,
+                resource.map(crate::config::ProtectedResource::metadata_url),
+            ),
+            clock: Arc::clone(&shared.clock),
+            wait: settings.fetch.wait,
+            recorder: shared.metrics.recorder(names),
+            lines: DecisionLines::new(settings.log.decisions, settings.log.decisions_per_second),
+            documents: documents::documents(
+                &settings,
+                metadata.as_ref().map(|keeper| Arc::clone(&keeper.kept)),
+            ),
+            watcher: shared.watcher.clone(),
+        });
+        let door = match predecessor {
+            None => Arc::new(ArcSwap::from_pointee(door)),
+            Some(before) => {
+                before.door.store(Arc::new(door));
+                Arc::clone(&before.door)
+            }
+        };
+        Ok(Self { door, keys, metadata })
+    }
+
+    pub(super) fn door(&self) -> &Arc<ArcSwap<Door>> {
+        &self.door
+    }
+
+    pub(super) fn keys(&self) -> Vec<Arc<IssuerKeys>> {
+        self.keys.iter().map(|keeper| Arc::clone(&keeper.kept)).collect()
+    }
+}
+
+/// The keys of every issuer. Those of the predecessor that are wanted unchanged are
+/// shared with their task; where only a setting changed, what was obtained is handed on.
+fn keys(
+    settings: &Settings,
+    shared: &Shared,
+    before: &[Keeper<IssuerKeys>],
+) -> Vec<Keeper<IssuerKeys>> {
+    let mut keepers: Vec<Keeper<IssuerKeys>> = Vec::with_capacity(settings.issuers.len());
+    for issuer in &settings.issuers {
+        let spec = KeysSpec {
+            issuer: issuer.token.issuer.clone(),
+            location: issuer.keys.clone(),
+            access: issuer.access.clone(),
+            policy: settings.fetch.clone(),
+        };
+        let lender = keepers
+            .first()
+            .filter(|_| issuer.borrows_from_primary)
+            .map(|primary| Arc::clone(&primary.kept));
+        let same_issuer = before.iter().find(|old| old.kept.spec().issuer == spec.issuer);
+        let same_lender = |old: &Keeper<IssuerKeys>| match (&old.lender, &lender) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        keepers.push(match same_issuer {
+            Some(old) if *old.kept.spec() == spec && same_lender(old) => old.share(),
+            other => {
+                let predecessor = other.map(|old| old.kept.as_ref());
+                let borrowed = lender.clone().map(|lender| lender as Arc<dyn KeySource>);
+                let clock = Arc::clone(&shared.clock);
+                Keeper::new(IssuerKeys::new(spec, borrowed, predecessor, clock), lender)
+            }
+        });
+    }
+    keepers
+}
+
+/// The primary issuer's discovery document, for whoever logs people in. Keys from a file
+/// or from the configuration say that no issuer is to be asked.
+fn metadata(
+    settings: &Settings,
+    shared: &Shared,
+    before: Option<&Keeper<IssuerMetadata>>,
+) -> Option<Keeper<IssuerMetadata>> {
+    let IssuerSettings { token, keys, access, .. } = settings.issuers.first()?;
+    let url = match keys {
+        KeyLocation::Discovery(url) => url.clone(),
+        KeyLocation::JwksUri(_) => well_known_url(&token.issuer).ok()?,
+        KeyLocation::File(_) | KeyLocation::Inline(_) => return None,
+    };
+    let spec = MetadataSpec {
+        issuer: token.issuer.clone(),
+        url,
+        access: access.clone(),
+        timeout: settings.fetch.timeout,
+        ttl: settings.platform.discovery_cache_ttl,
+        cache_dir: settings.fetch.cache_dir.clone(),
+    };
+    Some(match before {
+        Some(old) if *old.kept.spec() == spec => old.share(),
+        other => {
+            let predecessor = other.map(|old| old.kept.as_ref());
+            Keeper::new(IssuerMetadata::new(spec, predecessor, Arc::clone(&shared.clock)), None)
+        }
+    })
+}

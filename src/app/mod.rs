@@ -1,0 +1,310 @@
+//! The composition root: settings → a running server. The only place that knows all
+//! rooms, and that starts threads and long-lived tasks.
+//!
+//! One background thread obtains keys, accepts connections and answers the admin port;
+//! the workers do nothing but answer checks.
+
+mod admin;
+mod assembly;
+mod documents;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::admin::Overview;
+use self::assembly::{Assembly, Shared};
+use crate::clock::SystemClock;
+use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
+use crate::telemetry::Metrics;
+use crate::token_cache::NoRandomness;
+use crate::transport::{
+    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, Port, TlsError, Watcher,
+    Workers,
+};
+
+/// How often readiness is looked at for gRPC health, until ready and from then on.
+const READINESS_INTERVAL: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_millis(500));
+
+/// A server that runs. It stops when told, or when this is dropped.
+pub struct Running {
+    addresses: [ListenAddress; 3],
+    orders: mpsc::UnboundedSender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    Reload(Box<Settings>, oneshot::Sender<Result<(), StartError>>),
+    Stop,
+}
+
+/// Starts a server with these settings. Returns once every listener is bound; keys are
+/// obtained in the background, and an issuer that cannot be reached delays nothing.
+/// `watcher`, when given, is told of every decision.
+///
+/// # Errors
+/// An address cannot be bound, a certificate not be used, a thread not be started.
+pub fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Running, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let (ready, is_ready) = std_mpsc::channel();
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let thread = spawn_thread("doorward", move || {
+        let server = runtime.block_on(Server::start(settings, watcher));
+        match server {
+            Ok(server) => {
+                let _ = ready.send(Ok(server.addresses()));
+                runtime.block_on(server.run(inbox));
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    })?;
+    let addresses = is_ready.recv().map_err(|_| StartError::Died)??;
+    Ok(Running { addresses, orders, thread: Some(thread) })
+}
+
+impl Running {
+    /// Where Envoy calls by gRPC.
+    #[must_use]
+    pub fn grpc(&self) -> &ListenAddress {
+        &self.addresses[0]
+    }
+
+    /// Where the HTTP front listens.
+    #[must_use]
+    pub fn http(&self) -> &ListenAddress {
+        &self.addresses[1]
+    }
+
+    /// Where health and metrics are.
+    #[must_use]
+    pub fn admin(&self) -> &ListenAddress {
+        &self.addresses[2]
+    }
+
+    /// Decides by other settings from the next request on; keys that are still wanted are
+    /// kept. Listeners and threads stay as they are.
+    ///
+    /// # Errors
+    /// The new settings cannot be put to work; the old ones stay in force.
+    pub fn reload(&self, settings: Settings) -> Result<(), StartError> {
+        let (answer, answered) = oneshot::channel();
+        self.orders
+            .send(Order::Reload(Box::new(settings), answer))
+            .map_err(|_| StartError::Died)?;
+        answered.blocking_recv().map_err(|_| StartError::Died)?
+    }
+
+    /// Stops: not ready first, requests under way are answered, then everything ends.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.orders.send(Order::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificates of a listener cannot be used.
+    #[error("TLS of `server.{listener}`")]
+    Tls {
+        /// `grpc`, `http` or `admin`.
+        listener: &'static str,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// No random key for the token cache.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// Metrics cannot be registered.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// gRPC reflection cannot be set up.
+    #[error("gRPC reflection cannot be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The server's thread ended without a word.
+    #[error("the server's thread has ended")]
+    Died,
+}
+
+/// The background thread's part.
+struct Server {
+    shared: Shared,
+    assembly: Assembly,
+    drain: Duration,
+    addresses: [ListenAddress; 3],
+    stop: watch::Sender<bool>,
+    workers: Vec<(mpsc::UnboundedSender<Job>, JoinHandle<()>)>,
+    health: tonic_health::server::HealthReporter,
+    overview: Arc<Overview>,
+}
+
+impl Server {
+    async fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Self, StartError> {
+        let ServerSettings { grpc, http, admin, workers, drain } = settings.server.clone();
+        // All sockets before anything else: a port that is taken ends the start at once.
+        let listeners = (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
+        let addresses =
+            [&listeners.0, &listeners.1, &listeners.2].map(|listener| listener.address().clone());
+        let grpc_port = port::<GrpcFront>("grpc", listeners.0, &grpc)?;
+        let http_port = port::<HttpFront>("http", listeners.1, &http)?;
+        let admin_port = port::<AdminFront>("admin", listeners.2, &admin)?;
+
+        let shared = Shared {
+            metrics: Metrics::new()?,
+            cache_counters: Arc::default(),
+            clock: Arc::new(SystemClock),
+            watcher,
+        };
+        let assembly = Assembly::new(settings, &shared, None)?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        // tonic-health says SERVING for the empty name from the start.
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        let door = Arc::clone(assembly.door());
+        let overview = Arc::new(Overview::new(&assembly, shared.clone()));
+
+        let (stop, stopped) = watch::channel(false);
+        let (admin_queue, mut admin_jobs) = mpsc::unbounded_channel();
+        let threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
+        let dealt = Workers::new(threads.iter().map(|(queue, _)| queue.clone()).collect());
+        let grpc_front = GrpcFront::new(Arc::clone(&door), health_service)?;
+        background(grpc_port.serve(grpc_front, dealt.clone(), stopped.clone()));
+        background(http_port.serve(HttpFront::new(door), dealt, stopped.clone()));
+        let admin_front = AdminFront::new(Arc::clone(&overview) as _);
+        background(admin_port.serve(admin_front, Workers::new(vec![admin_queue]), stopped));
+        background(async move {
+            while let Some(job) = admin_jobs.recv().await {
+                background(job);
+            }
+        });
+        background(report_health(health.clone(), Arc::clone(&overview)));
+        Ok(Self { shared, assembly, drain, addresses, stop, workers: threads, health, overview })
+    }
+
+    fn addresses(&self) -> [ListenAddress; 3] {
+        self.addresses.clone()
+    }
+
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        while let Some(Order::Reload(settings, answer)) = inbox.recv().await {
+            let _ = answer.send(self.reload(*settings));
+        }
+        self.drain().await;
+    }
+
+    fn reload(&mut self, settings: Settings) -> Result<(), StartError> {
+        self.assembly = Assembly::new(settings, &self.shared, Some(&self.assembly))?;
+        self.overview.follow(&self.assembly);
+        Ok(())
+    }
+
+    /// Not ready first, so that nobody new is sent here; then no new calls, and those
+    /// under way are answered.
+    async fn drain(self) {
+        self.overview.stop_being_ready();
+        for name in ["", SERVICE] {
+            self.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+        }
+        let _ = self.stop.send(true);
+        if tokio::time::timeout(self.drain, self.stop.closed()).await.is_err() {
+            tracing::warn!(after = ?self.drain, "some requests were still under way");
+        }
+        for (queue, thread) in self.workers {
+            drop(queue);
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// What gRPC health knows us as, besides the empty name.
+const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+
+async fn report_health(health: tonic_health::server::HealthReporter, overview: Arc<Overview>) {
+    let mut was_ready = false;
+    loop {
+        let ready = overview.is_ready();
+        if ready != was_ready {
+            let status = if ready {
+                tonic_health::ServingStatus::Serving
+            } else {
+                tonic_health::ServingStatus::NotServing
+            };
+            for name in ["", SERVICE] {
+                health.set_service_status(name, status).await;
+            }
+            tracing::info!(ready, "readiness changed");
+            was_ready = ready;
+        }
+        let (until_ready, from_then_on) = READINESS_INTERVAL;
+        tokio::time::sleep(if ready { from_then_on } else { until_ready }).await;
+    }
+}
+
+async fn bind(settings: &ListenerSettings) -> Result<Listener, BindError> {
+    Listener::bind(&settings.listen).await
+}
+
+fn port<F: Front>(
+    name: &'static str,
+    listener: Listener,
+    settings: &ListenerSettings,
+) -> Result<Port, StartError> {
+    Port::new::<F>(listener, settings.tls.as_ref())
+        .map_err(|source| StartError::Tls { listener: name, source })
+}
+
+/// A thread with a runtime of its own that serves the connections dealt to it, until its
+/// queue is closed.
+fn worker(number: usize) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>), StartError> {
+    let runtime: Runtime =
+        Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let (queue, mut jobs) = mpsc::unbounded_channel();
+    let thread = spawn_thread(&format!("worker-{number}"), move || {
+        runtime.block_on(async {
+            while let Some(job) = jobs.recv().await {
+                background(job);
+            }
+        });
+    })?;
+    Ok((queue, thread))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the composition root owns tasks")]
+fn background<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}
+
+fn spawn_thread(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(StartError::Thread)
+}

@@ -1,0 +1,198 @@
+//! The story of one request: from what Envoy asks to allow or deny.
+//!
+//! [`Authorizer::decide`] is a plain function on borrowed bytes: no socket, no runtime,
+//! no clock of its own, no waiting. When it lacks a key it says so, and
+//! [`Authorizer::authorize`] waits for that key once and asks again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::bearer::BearerToken;
+use crate::clock::UnixTime;
+use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
+use crate::identity::{HeaderRules, Identity, ProtectedHeaders, identity_headers};
+use crate::issuers::{Issuer, Issuers, KeysFault};
+use crate::keys::Refetch;
+use crate::request::RequestView;
+use crate::rules::{Credentials, Rules};
+use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
+use crate::token_cache::TokenCache;
+
+/// Decides requests under one configuration.
+pub struct Authorizer {
+    /// `false`: everybody may pass, with nothing of what must be stripped.
+    pub enabled: bool,
+    /// Whom to believe.
+    pub issuers: Issuers,
+    /// What paths and routes ask for.
+    pub rules: Rules,
+    /// How an identity becomes headers.
+    pub headers: HeaderRules,
+    /// What clients must not send.
+    pub protected: ProtectedHeaders,
+    /// Longer tokens are refused unread, in bytes.
+    pub max_token_bytes: usize,
+    /// What becomes of `alg: none`.
+    pub unsigned: UnsignedTokens,
+    /// Tokens seen before.
+    pub cache: TokenCache,
+}
+
+/// What [`Authorizer::decide`] comes to.
+pub enum Verdict<'a> {
+    /// A decision.
+    Decided(Decision),
+    /// Not yet: the token may be signed with a key that this issuer has published since.
+    NeedsKey {
+        /// The issuer to ask.
+        issuer: &'a Issuer,
+        /// The decision when asking brings nothing new.
+        otherwise: Denial,
+    },
+}
+
+impl Authorizer {
+    /// Decides a request, waiting at most `wait` when a key has to be fetched.
+    pub async fn authorize(
+        &self,
+        request: &RequestView<'_>,
+        now: UnixTime,
+        wait: Duration,
+    ) -> Decision {
+        let (issuer, otherwise) = match self.decide(request, now) {
+            Verdict::Decided(decision) => return decision,
+            Verdict::NeedsKey { issuer, otherwise } => (issuer, otherwise),
+        };
+        match issuer.keys().refetch(wait).await {
+            Refetch::Answered => match self.decide(request, now) {
+                Verdict::Decided(decision) => decision,
+                Verdict::NeedsKey { otherwise, .. } => Decision::Deny(otherwise),
+            },
+            Refetch::NotDue | Refetch::Failed => Decision::Deny(otherwise),
+            Refetch::StillUnderWay => {
+                let fault = Fault::Keys(KeysFault::StillUnderWay);
+                Decision::Deny(Denial { fault, ..otherwise })
+            }
+        }
+    }
+
+    /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
+    /// Envoy a broken call can mean "let it pass".
+    pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Verdict<'_> {
+        let admission = catch_unwind(AssertUnwindSafe(|| self.admit(request, now)));
+        match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
+            Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
+            Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
+            Err(Refusal::NeedsKey(issuer, otherwise)) => Verdict::NeedsKey { issuer, otherwise },
+        }
+    }
+
+    fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
+        if !self.enabled {
+            return Ok(Grant::AuthDisabled);
+        }
+        request.check_form()?;
+        let rule = self.rules.for_request(request)?;
+        let bearer = match rule.credentials {
+            Credentials::Ignored => return Ok(Grant::Bypassed),
+            Credentials::Required | Credentials::Optional => BearerToken::from_request(request)?,
+        };
+        let Some(bearer) = bearer else {
+            return match rule.credentials {
+                Credentials::Optional => Ok(Grant::Anonymous),
+                Credentials::Required | Credentials::Ignored => Err(Fault::NoCredentials.into()),
+            };
+        };
+        let (admitted, fresh) = self.identify(bearer, now)?;
+        rule.permit(&admitted.audiences, &admitted.identity.scopes).map_err(|fault| Denial {
+            fault: fault.into(),
+            issuer: Some(admitted.issuer),
+            scopes: rule.scopes().map(str::to_owned),
+        })?;
+        Ok(Grant::Identified { admitted, fresh })
+    }
+
+    /// Whom a token speaks of, and whether it had to be verified to know.
+    fn identify(
+        &self,
+        bearer: BearerToken<'_>,
+        now: UnixTime,
+    ) -> Result<(Arc<Admitted>, bool), Refusal<'_>> {
+        let hash = self.cache.hash(bearer);
+        if let Some(admitted) = self.cache.find(hash, |admitted| self.still_holds(admitted, now)) {
+            return Ok((admitted, false));
+        }
+        let jws = CompactJws::decode(bearer, self.max_token_bytes)?;
+        let unverified = UnverifiedToken::parse(&jws, self.unsigned)?;
+        let issuer = self.issuers.named_by(&unverified)?;
+        let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
+            let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
+            if asking_again_may_help(fault) {
+                Refusal::NeedsKey(issuer, denial)
+            } else {
+                Refusal::Denied(denial)
+            }
+        })?;
+        self.cache.keep(hash, &admitted);
+        Ok((admitted, true))
+    }
+
+    fn verify(
+        &self,
+        unverified: UnverifiedToken<'_>,
+        issuer: &Issuer,
+        now: UnixTime,
+    ) -> Result<Arc<Admitted>, Fault> {
+        let issuer_name = unverified.issuer()?.into_owned();
+        let keys = issuer.keys_in_force(now)?;
+        let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
+        let verified = VerifiedToken::verify(unverified, issuer.rules(), &keys.set, now)?;
+        let identity = Identity::from_token(&verified, issuer.identity(), &self.headers)?;
+        Ok(Arc::new(Admitted {
+            headers: identity_headers(&identity, &self.headers),
+            identity,
+            issuer: issuer.id(),
+            issuer_name,
+            audiences: verified.audiences().to_vec(),
+            expires_at: verified.expires_at(),
+            key_set: keys.set.id(),
+            rendering: OnceLock::new(),
+        }))
+    }
+
+    /// Whether a cached verification would come out the same now: the token is current
+    /// and the very key set that verified it is in force.
+    fn still_holds(&self, admitted: &Admitted, now: UnixTime) -> bool {
+        admitted.expires_at > now
+            && self.issuers.get(admitted.issuer).is_some_and(|issuer| {
+                let keys = issuer.keys_in_force(now);
+                keys.is_ok_and(|keys| {
+                    keys.as_deref().is_some_and(|keys| keys.set.id() == admitted.key_set)
+                })
+            })
+    }
+}
+
+/// Whether newer keys could make the difference.
+fn asking_again_may_help(fault: Fault) -> bool {
+    matches!(fault, Fault::Token(TokenFault::NoSuchKey) | Fault::Keys(_))
+}
+
+/// Why [`Authorizer::admit`] does not admit.
+enum Refusal<'a> {
+    Denied(Denial),
+    NeedsKey(&'a Issuer, Denial),
+}
+
+impl<F: Into<Fault>> From<F> for Refusal<'_> {
+    fn from(fault: F) -> Self {
+        Self::Denied(Denial::from(fault.into()))
+    }
+}
+
+impl From<Denial> for Refusal<'_> {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}

@@ -1,0 +1,75 @@
+//! The command line: one file a verb.
+
+mod serve;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Sources;
+
+/// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, about, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server that Envoy asks
+    Serve(serve::ServeArgs),
+}
+
+/// How a command ended: the exit codes 0, 1 and 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// The check or login failed, or the token is denied.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        match self.command {
+            Command::Serve(args) => serve::run(&args),
+        }
+    }
+}
+
+/// Where the configuration comes from, for every verb that needs one.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// A configuration file (.yaml, .toml, .json); later ones win
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// One setting, such as `auth.oidc.client_id=nmp`; wins over everything
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// All layers: files, this process's environment, flags.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        Sources::from_process().files(self.files.clone()).overrides(self.overrides.clone())
+    }
+}
+
+/// Says what went wrong and all that caused it.
+pub(crate) fn print_error(error: &dyn Error) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let mut text = format!("{red}error:{red:#} {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because: {error}"));
+        cause = error.source();
+    }
+    anstream::eprintln!("{text}");
+}

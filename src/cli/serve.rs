@@ -1,0 +1,115 @@
+//! `doorward serve`: the server, until it is told to stop.
+
+use std::io;
+
+use anstream::eprintln;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigArgs, Exit, print_error};
+use crate::app::{self, Running};
+use crate::config::{self, Loaded};
+use crate::telemetry;
+
+/// Run the server that Envoy asks.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward serve --config doorward.yaml
+  NMP_CONFIG_FILE_PATH=/etc/nmp/config.yaml doorward serve
+  DOORWARD_AUTH__OIDC__ISSUER=https://idp.example doorward serve --set auth.oidc.client_id=nmp
+
+SIGHUP reads the configuration again; a bad one is refused and the old one serves on.
+SIGTERM stops: requests under way are answered first.")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Exit {
+    let loaded = match config::load(&args.config.sources()) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return Exit::Usage;
+        }
+    };
+    if let Err(error) = telemetry::install(&loaded.settings.log) {
+        print_error(&error);
+        return Exit::Usage;
+    }
+    announce(&loaded);
+    let running = match app::start(loaded.settings, None) {
+        Ok(running) => running,
+        Err(error) => {
+            print_error(&error);
+            return Exit::Failed;
+        }
+    };
+    tracing::info!(
+        grpc = %running.grpc(), http = %running.http(), admin = %running.admin(),
+        version = env!("CARGO_PKG_VERSION"), "listening",
+    );
+    match until_told_to_stop(args, &running) {
+        Ok(()) => {
+            tracing::info!("stopping");
+            running.stop();
+            Exit::Done
+        }
+        Err(error) => {
+            print_error(&error);
+            Exit::Failed
+        }
+    }
+}
+
+/// Says once what should not go unnoticed.
+fn announce(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !loaded.ignored.is_empty() {
+        let keys: Vec<_> = loaded.ignored.iter().map(|ignored| ignored.name.as_str()).collect();
+        tracing::info!(keys = keys.join(", "), "keys of NeMo Platform's that mean nothing here");
+    }
+}
+
+/// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP.
+fn until_told_to_stop(args: &ServeArgs, running: &Running) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt, mut hangup) = runtime.block_on(async {
+        Ok::<_, io::Error>((
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ))
+    })?;
+    loop {
+        let reload = runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => false,
+                _ = interrupt.recv() => false,
+                _ = hangup.recv() => true,
+            }
+        });
+        if !reload {
+            return Ok(());
+        }
+        reload_from(args, running);
+    }
+}
+
+fn reload_from(args: &ServeArgs, running: &Running) {
+    match config::load(&args.config.sources()) {
+        Ok(loaded) => {
+            announce(&loaded);
+            match running.reload(loaded.settings) {
+                Ok(()) => tracing::info!("configuration reloaded"),
+                Err(error) => tracing::error!(%error, "the old configuration serves on"),
+            }
+        }
+        Err(faults) => {
+            tracing::error!(%faults, "the new configuration is refused, the old one serves on");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One issuer's last good document on disk, so that a restart does not need the issuer.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
+use super::http::MAX_DOCUMENT_BYTES;
+use crate::clock::UnixTime;
+
+/// Largest cache file that is read: a document may grow by its escapes.
+const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
+
+/// How long the disk may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where one document of one issuer is kept.
+///
+/// Whoever can write the file can choose the keys, so the directory should be
+/// Doorward's own. A file that belongs to another user, or that anybody may write, is
+/// not read.
+#[derive(Clone, Debug)]
+pub(super) struct CacheFile {
+    directory: PathBuf,
+    path: PathBuf,
+    subject: Subject,
+}
+
+/// What the document is: part of the file, since a file name is too little to trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Subject {
+    kind: String,
+    issuer: String,
+    location: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    subject: Subject,
+    obtained_at: u64,
+    document: String,
+}
+
+/// A document that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) document: String,
+    pub(super) obtained_at: UnixTime,
+}
+
+impl CacheFile {
+    pub(super) fn new(directory: &Path, kind: &str, issuer: &str, location: &str) -> Self {
+        let name = digest::digest(&digest::SHA256, [kind, issuer, location].join("\0").as_bytes());
+        let name: String = name.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            directory: directory.to_owned(),
+            path: directory.join(format!("{name}.json")),
+            subject: Subject {
+                kind: kind.to_owned(),
+                issuer: issuer.to_owned(),
+                location: location.to_owned(),
+            },
+        }
+    }
+
+    /// What was kept last; `None` when nothing was.
+    pub(super) async fn load(&self) -> Result<Option<Kept>, CacheError> {
+        let this = self.clone();
+        off_the_runtime(move || this.load_blocking()).await
+    }
+
+    /// Keeps a document in place of the last one, in one step.
+    pub(super) async fn store(
+        &self,
+        document: &[u8],
+        obtained_at: UnixTime,
+    ) -> Result<(), CacheError> {
+        let document = String::from_utf8(document.to_vec()).map_err(|_| CacheError::NotText)?;
+        let this = self.clone();
+        let entry = Entry { subject: self.subject.clone(), obtained_at: obtained_at.0, document };
+        off_the_runtime(move || this.store_blocking(&entry)).await
+    }
+
+    fn load_blocking(&self) -> Result<Option<Kept>, CacheError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(self.io(cause)),
+        };
+        let entry = self.read(file).map_err(|cause| self.io(cause))??;
+        if entry.subject != self.subject {
+            return Err(CacheError::OtherSubject(self.path.clone()));
+        }
+        Ok(Some(Kept { document: entry.document, obtained_at: UnixTime(entry.obtained_at) }))
+    }
+
+    fn read(&self, file: File) -> io::Result<Result<Entry, CacheError>> {
+        let about = file.metadata()?;
+        // A file of our own making says who we are.
+        let own = tempfile::tempfile_in(&self.directory)?.metadata()?.uid();
+        if about.uid() != own || about.mode() & 0o002 != 0 {
+            return Ok(Err(CacheError::NotOurs(self.path.clone())));
+        }
+        let mut content = Vec::new();
+        file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+        Ok(serde_json::from_slice(&content)
+            .map_err(|cause| CacheError::Broken { path: self.path.clone(), cause }))
+    }
+
+    fn store_blocking(&self, entry: &Entry) -> Result<(), CacheError> {
+        self.write(entry).map_err(|cause| self.io(cause))
+    }
+
+    fn write(&self, entry: &Entry) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        // Made with mode 0600, and gone again if anything below fails.
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(&serde_json::to_vec(entry)?)?;
+        // Else a crash could leave the new name on an empty file.
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+
+    fn io(&self, cause: io::Error) -> CacheError {
+        CacheError::Io { path: self.path.clone(), cause }
+    }
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CacheError> + Send + 'static,
+) -> Result<T, CacheError> {
+    // A dead mount must not keep the issuer from being asked.
+    tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work))
+        .await
+        .map_err(|_| CacheError::TimedOut)?
+        .map_err(|_| CacheError::Stopped)?
+}
+
+/// Why a document was not kept or not found again. Never more than a warning.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CacheError {
+    #[error("{}: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
+    #[error("{}: not a cache file: {cause}", path.display())]
+    Broken { path: PathBuf, cause: serde_json::Error },
+    #[error("{}: belongs to another user, or anybody may write it", .0.display())]
+    NotOurs(PathBuf),
+    #[error("{}: is about another issuer or location", .0.display())]
+    OtherSubject(PathBuf),
+    #[error("the document is not UTF-8")]
+    NotText,
+    #[error("the disk did not answer within {PATIENCE:?}")]
+    TimedOut,
+    #[error("the runtime is stopping")]
+    Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn cache(directory: &Path, issuer: &str) -> CacheFile {
+        CacheFile::new(directory, "keys", issuer, "jwks_uri https://idp/k")
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_found_again_and_nobody_else_can_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("made/on/demand");
+        let file = cache(&below, "https://idp");
+        assert_eq!(file.load().await.unwrap(), None);
+        file.store(b"{\"keys\": []}", UnixTime(7)).await.unwrap();
+        let kept = file.load().await.unwrap().unwrap();
+        assert_eq!(kept, Kept { document: "{\"keys\": []}".into(), obtained_at: UnixTime(7) });
+        assert_eq!(fs::metadata(&file.path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&below).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(cache(&below, "https://other").load().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn broken_foreign_and_open_files_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = cache(directory.path(), "https://idp");
+        let other = cache(directory.path(), "https://other");
+        ours.store(b"{}", UnixTime(7)).await.unwrap();
+        fs::copy(&ours.path, &other.path).unwrap();
+        assert!(matches!(other.load().await, Err(CacheError::OtherSubject(_))));
+        fs::set_permissions(&ours.path, Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(ours.load().await, Err(CacheError::NotOurs(_))));
+        fs::set_permissions(&ours.path, Permissions::from_mode(0o600)).unwrap();
+        fs::write(&ours.path, b"{\"issuer\":").unwrap();
+        assert!(matches!(ours.load().await, Err(CacheError::Broken { .. })));
+    }
+}

@@ -1,0 +1,286 @@
+//! The keys of one issuer as requests see them, and what there is to know about them.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::gate::{Admission, Gate};
+use super::location::{Access, FetchPolicy, KeyLocation};
+use super::origin::{self, ObtainError};
+use super::refresher::Refresher;
+use crate::clock::{Clock, UnixTime};
+use crate::keys::{KeySet, KeySource, Refetch, Snapshot};
+
+/// All that decides how the keys of one issuer are obtained. Two equal ones obtain the
+/// same keys: on a reload, those in force can be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysSpec {
+    /// The issuer, as configured.
+    pub issuer: String,
+    /// Where its keys are.
+    pub location: KeyLocation,
+    /// How to get there.
+    pub access: Access,
+    /// When, and for how long.
+    pub policy: FetchPolicy,
+}
+
+/// The keys of one issuer, kept fresh by a task of their own.
+pub struct IssuerKeys {
+    spec: KeysSpec,
+    own: ArcSwapOption<Snapshot>,
+    lender: Option<Arc<dyn KeySource>>,
+    gate: Gate,
+    counts: Counts,
+    last_error: ArcSwapOption<ObtainError>,
+    /// In Unix seconds; 0: none is planned.
+    next_attempt_at: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    ok: AtomicU64,
+    unchanged: AtomicU64,
+    error: AtomicU64,
+}
+
+impl IssuerKeys {
+    /// The keys of one issuer, and the task that obtains them and keeps them fresh.
+    ///
+    /// Nothing is obtained before the task runs. It must run on a runtime with I/O and
+    /// time, never completes, and may be dropped at any point: whoever waits is then
+    /// told. Requests may wait on any other runtime that has time enabled.
+    ///
+    /// `lender` serves until the issuer's own keys were obtained once. `predecessor`
+    /// hands over what it has if it is about the same issuer and location, so that a
+    /// changed setting does not cost the keys.
+    pub fn new(
+        spec: KeysSpec,
+        lender: Option<Arc<dyn KeySource>>,
+        predecessor: Option<&Self>,
+        clock: Arc<dyn Clock>,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static + use<>) {
+        let keys = Arc::new(Self {
+            own: ArcSwapOption::new(predecessor.and_then(|one| one.heritage(&spec))),
+            lender,
+            gate: Gate::new(spec.policy.cool_down),
+            counts: Counts::default(),
+            last_error: ArcSwapOption::empty(),
+            next_attempt_at: AtomicU64::new(0),
+            spec,
+        });
+        if let KeyLocation::Inline(document) = &keys.spec.location {
+            keys.settle_inline(document, clock.now());
+        }
+        // Made here and not inside the future: it closes the gate even when the task is
+        // never polled.
+        let refresher = Refresher::new(Arc::clone(&keys), clock);
+        (keys, refresher.run())
+    }
+
+    /// What these keys were built from.
+    #[must_use]
+    pub fn spec(&self) -> &KeysSpec {
+        &self.spec
+    }
+
+    /// Waits until the first attempt is over, whatever came of it.
+    pub async fn tried(&self) {
+        self.gate.over(1).await;
+    }
+
+    /// The facts of this moment.
+    #[must_use]
+    pub fn status(&self) -> IssuerStatus {
+        let own = self.own.load();
+        let next_attempt_at = self.next_attempt_at.load(Ordering::Relaxed);
+        IssuerStatus {
+            issuer: self.spec.issuer.clone(),
+            borrowing: own.is_none() && self.lender.is_some(),
+            keys: own.as_ref().map_or(0, |snapshot| snapshot.set.keys().len()),
+            obtained_at: own.as_ref().map(|snapshot| snapshot.obtained_at),
+            usable_until: own.as_ref().map(|snapshot| snapshot.usable_until),
+            fetches: FetchCounts {
+                ok: self.counts.ok.load(Ordering::Relaxed),
+                unchanged: self.counts.unchanged.load(Ordering::Relaxed),
+                error: self.counts.error.load(Ordering::Relaxed),
+            },
+            last_error: self.last_error.load_full(),
+            next_attempt_at: (next_attempt_at != 0).then_some(UnixTime(next_attempt_at)),
+        }
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The issuer's own keys, without those it borrows.
+    pub(super) fn own(&self) -> Option<Arc<Snapshot>> {
+        self.own.load_full()
+    }
+
+    /// Puts keys in force. The set stays the very same when the keys do, and with it all
+    /// that is tied to its id.
+    pub(super) fn accept(&self, set: KeySet, obtained_at: UnixTime) -> Arc<Snapshot> {
+        let set = match self.own() {
+            Some(before) if before.set.same_keys(&set) => Arc::clone(&before.set),
+            Some(_) | None => Arc::new(set),
+        };
+        let usable_until = obtained_at.plus(self.spec.policy.max_stale);
+        let snapshot = Arc::new(Snapshot { set, obtained_at, usable_until });
+        self.own.store(Some(Arc::clone(&snapshot)));
+        snapshot
+    }
+
+    /// Notes how an attempt ended.
+    pub(super) fn note(&self, outcome: Result<Change, Arc<ObtainError>>) {
+        let count = match outcome {
+            Ok(Change::New) => &self.counts.ok,
+            Ok(Change::Unchanged) => &self.counts.unchanged,
+            Err(_) => &self.counts.error,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.last_error.store(outcome.err());
+    }
+
+    /// Notes when the next attempt is made.
+    pub(super) fn plan(&self, at: UnixTime) {
+        self.next_attempt_at.store(at.0, Ordering::Relaxed);
+    }
+
+    fn settle_inline(&self, document: &str, now: UnixTime) {
+        match origin::key_set(document.as_bytes()) {
+            Ok(set) => {
+                // The configuration is as fresh as it gets, however long it runs.
+                let usable_until = UnixTime(u64::MAX);
+                let set = Arc::new(set);
+                self.own.store(Some(Arc::new(Snapshot { set, obtained_at: now, usable_until })));
+                self.note(Ok(Change::New));
+            }
+            Err(error) => self.note(Err(Arc::new(error))),
+        }
+    }
+
+    fn heritage(&self, heir: &KeysSpec) -> Option<Arc<Snapshot>> {
+        if (&self.spec.issuer, &self.spec.location) != (&heir.issuer, &heir.location) {
+            return None;
+        }
+        let snapshot = self.own()?;
+        Some(Arc::new(Snapshot {
+            set: Arc::clone(&snapshot.set),
+            obtained_at: snapshot.obtained_at,
+            usable_until: snapshot.obtained_at.plus(heir.policy.max_stale),
+        }))
+    }
+
+    async fn refetch_own(&self, wait: Duration) -> Refetch {
+        match self.gate.ask(Instant::now()) {
+            Admission::NotDue => Refetch::NotDue,
+            Admission::Round(round) => {
+                match tokio::time::timeout(wait, self.gate.over(round)).await {
+                    Ok(true) => Refetch::Answered,
+                    Ok(false) => Refetch::Failed,
+                    Err(_) => Refetch::StillUnderWay,
+                }
+            }
+        }
+    }
+}
+
+impl KeySource for IssuerKeys {
+    fn snapshot(&self) -> Guard<Option<Arc<Snapshot>>> {
+        let own = self.own.load();
+        match &self.lender {
+            Some(lender) if own.is_none() => lender.snapshot(),
+            Some(_) | None => own,
+        }
+    }
+
+    fn refetch(&self, wait: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
+        Box::pin(async move {
+            match &self.lender {
+                // The key may be in either set, and a hanging issuer must not hold back
+                // what its lender answers.
+                Some(lender) if self.own.load().is_none() => {
+                    first_answer(self.refetch_own(wait), lender.refetch(wait)).await
+                }
+                Some(_) | None => self.refetch_own(wait).await,
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for IssuerKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuerKeys")
+            .field("spec", &self.spec)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first of two that is an answer, else what says more.
+async fn first_answer(
+    one: impl Future<Output = Refetch>,
+    other: impl Future<Output = Refetch>,
+) -> Refetch {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (first, second) = tokio::select! {
+        first = &mut one => {
+            if first == Refetch::Answered { return first; }
+            (first, other.await)
+        }
+        first = &mut other => {
+            if first == Refetch::Answered { return first; }
+            (first, one.await)
+        }
+    };
+    [Refetch::Answered, Refetch::StillUnderWay, Refetch::Failed]
+        .into_iter()
+        .find(|outcome| first == *outcome || second == *outcome)
+        .unwrap_or(Refetch::NotDue)
+}
+
+/// What a successful attempt brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Other keys than before.
+    New,
+    /// The keys that were there.
+    Unchanged,
+}
+
+/// What there is to know about the keys of one issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerStatus {
+    /// The issuer, as configured.
+    pub issuer: String,
+    /// It has no keys of its own yet and uses those of another.
+    pub borrowing: bool,
+    /// How many usable keys of its own it has.
+    pub keys: usize,
+    /// When the issuer last confirmed them.
+    pub obtained_at: Option<UnixTime>,
+    /// From when on they are too old.
+    pub usable_until: Option<UnixTime>,
+    /// Attempts by outcome.
+    pub fetches: FetchCounts,
+    /// Why the last attempt failed; `None` when it did not.
+    pub last_error: Option<Arc<ObtainError>>,
+    /// When the next attempt is planned.
+    pub next_attempt_at: Option<UnixTime>,
+}
+
+/// Attempts to obtain keys, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchCounts {
+    /// Brought new keys.
+    pub ok: u64,
+    /// Confirmed the keys that were there.
+    pub unchanged: u64,
+    /// Failed.
+    pub error: u64,
+}

@@ -1,0 +1,232 @@
+//! One attempt to obtain an issuer's keys, from wherever they are.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use url::Url;
+
+use super::freshness::Freshness;
+use super::http::{FetchError, HttpFetcher, MAX_DOCUMENT_BYTES, SetupError};
+use super::issuer_keys::KeysSpec;
+use super::location::KeyLocation;
+use super::metadata::{Metadata, MetadataError};
+use crate::keys::{KeySet, KeySetError, UnusableKey};
+
+/// Obtains the key set of one issuer, time after time.
+#[derive(Debug)]
+pub(super) struct Origin {
+    spec: KeysSpec,
+    http: Option<HttpFetcher>,
+    discovered: Option<Discovered>,
+}
+
+/// What discovery said, so that an unknown `kid` costs one request and not two.
+#[derive(Debug)]
+struct Discovered {
+    jwks_uri: Url,
+    at: Instant,
+}
+
+/// A key set as it came.
+#[derive(Debug)]
+pub(super) struct Obtained {
+    pub(super) document: Bytes,
+    pub(super) set: KeySet,
+    pub(super) freshness: Freshness,
+}
+
+impl Origin {
+    pub(super) fn new(spec: KeysSpec) -> Self {
+        Self { spec, http: None, discovered: None }
+    }
+
+    /// Goes and gets them.
+    pub(super) async fn obtain(&mut self) -> Result<Obtained, ObtainError> {
+        let (document, freshness) = match &self.spec.location {
+            KeyLocation::Inline(document) => (Bytes::from(document.clone()), Freshness::Unstated),
+            KeyLocation::File(path) => {
+                (file(path, self.spec.policy.timeout).await?, Freshness::Unstated)
+            }
+            KeyLocation::JwksUri(_) | KeyLocation::Discovery(_) => {
+                match self.published().await {
+                    Ok(published) => published,
+                    Err(error) => {
+                        // Whatever was remembered may be the reason: the CA file may
+                        // have been renewed, or the key set have moved.
+                        self.http = None;
+                        self.discovered = None;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        Ok(Obtained { set: key_set(&document)?, document, freshness })
+    }
+
+    async fn published(&mut self) -> Result<(Bytes, Freshness), ObtainError> {
+        let http = match self.http.take() {
+            Some(http) => http,
+            None => HttpFetcher::new(&self.spec.access, self.spec.policy.timeout).await?,
+        };
+        let http = self.http.insert(http);
+        let jwks_uri = match &self.spec.location {
+            KeyLocation::Discovery(url) => {
+                let still_good = self.spec.policy.refresh_max;
+                match &self.discovered {
+                    Some(known) if known.at.elapsed() < still_good => known.jwks_uri.clone(),
+                    Some(_) | None => {
+                        let metadata = discover(http, url, &self.spec.issuer).await?;
+                        let jwks_uri = metadata.jwks_uri.clone();
+                        self.discovered = Some(Discovered { jwks_uri, at: Instant::now() });
+                        metadata.jwks_uri
+                    }
+                }
+            }
+            KeyLocation::JwksUri(url) => url.clone(),
+            KeyLocation::File(_) | KeyLocation::Inline(_) => return Err(ObtainError::NotByHttp),
+        };
+        let answer = http.get(&jwks_uri).await?;
+        Ok((answer.body, Freshness::of(&answer.header)))
+    }
+}
+
+/// Fetches and checks the discovery document of `issuer` at `url`.
+///
+/// # Errors
+/// It cannot be fetched or is not that of the issuer.
+pub async fn discover(
+    http: &HttpFetcher,
+    url: &Url,
+    issuer: &str,
+) -> Result<Metadata, ObtainError> {
+    let answer = http.get(url).await?;
+    // Judged by the configured URL: a redirect can add TLS, never take it away.
+    Ok(Metadata::parse(&answer.body, issuer, url)?)
+}
+
+/// A key set with at least one usable key.
+///
+/// One without is a failed attempt and the last good set serves on. An issuer that
+/// withdraws a key publishes its successor; one that publishes nothing usable is broken,
+/// and believing it would lock everybody out. To stop trusting an issuer altogether,
+/// take it out of the configuration; the keys run out by themselves after `max_stale`.
+pub(super) fn key_set(document: &[u8]) -> Result<KeySet, ObtainError> {
+    let set = KeySet::parse(document)?;
+    if set.keys().is_empty() {
+        let reason = set.left_out().first().map(|left_out| left_out.reason.clone());
+        return Err(ObtainError::NoUsableKey { left_out: set.left_out().len(), reason });
+    }
+    Ok(set)
+}
+
+/// Reads a key file, in bounds of size and time: it might be a pipe or on a dead mount.
+async fn file(path: &Path, timeout: Duration) -> Result<Bytes, ObtainError> {
+    let read = async {
+        let mut document = Vec::new();
+        let file = tokio::fs::File::open(path).await?;
+        file.take(MAX_DOCUMENT_BYTES as u64 + 1).read_to_end(&mut document).await?;
+        Ok::<_, std::io::Error>(document)
+    };
+    let path = || path.to_owned();
+    match tokio::time::timeout(timeout, read).await {
+        Err(_) => Err(ObtainError::FileTimedOut { path: path(), within: timeout }),
+        Ok(Err(cause)) => Err(ObtainError::File { path: path(), cause }),
+        Ok(Ok(document)) if document.len() > MAX_DOCUMENT_BYTES => {
+            Err(ObtainError::FileTooLarge(path()))
+        }
+        Ok(Ok(document)) => Ok(document.into()),
+    }
+}
+
+/// Why no key set was obtained. The text holds the causes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObtainError {
+    /// The way there cannot be set up.
+    #[error("{0}")]
+    Setup(SetupError),
+    /// A document cannot be fetched.
+    #[error("{0}")]
+    Fetch(FetchError),
+    /// The discovery document is no good.
+    #[error("{0}")]
+    Metadata(MetadataError),
+    /// The key set is no key set.
+    #[error("the key set cannot be read: {}", with_cause(.0))]
+    KeySet(KeySetError),
+    /// The key set holds nothing to verify with.
+    #[error("the key set has no usable key ({left_out} left out{})", first(.reason.as_ref()))]
+    NoUsableKey {
+        /// How many keys there are that must not be used.
+        left_out: usize,
+        /// What is wrong with the first of them.
+        reason: Option<UnusableKey>,
+    },
+    /// The key file cannot be read.
+    #[error("key file {}: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Reading the key file takes too long.
+    #[error("key file {}: not read within {within:?}", path.display())]
+    FileTimedOut {
+        /// The file.
+        path: PathBuf,
+        /// The time it had.
+        within: Duration,
+    },
+    /// The key file is over 1 MiB.
+    #[error("key file {}: larger than 1 MiB", .0.display())]
+    FileTooLarge(PathBuf),
+    /// The location is not reached by HTTP.
+    #[error("this key set is not published by HTTP")]
+    NotByHttp,
+}
+
+impl ObtainError {
+    /// How long the issuer asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Fetch(error) = self { error.retry_after() } else { None }
+    }
+}
+
+impl From<SetupError> for ObtainError {
+    fn from(error: SetupError) -> Self {
+        Self::Setup(error)
+    }
+}
+
+impl From<FetchError> for ObtainError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
+}
+
+impl From<MetadataError> for ObtainError {
+    fn from(error: MetadataError) -> Self {
+        Self::Metadata(error)
+    }
+}
+
+impl From<KeySetError> for ObtainError {
+    fn from(error: KeySetError) -> Self {
+        Self::KeySet(error)
+    }
+}
+
+fn with_cause(error: &KeySetError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn first(reason: Option<&UnusableKey>) -> String {
+    reason.map(|reason| format!("; the first: {reason}")).unwrap_or_default()
+}

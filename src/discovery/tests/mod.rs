@@ -1,0 +1,113 @@
+//! The room through its public door, against an identity provider with faults.
+
+mod fake_idp;
+mod fetching;
+mod persistence;
+mod refetching;
+mod refreshing;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::{Access, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec};
+use crate::clock::{Clock, SystemClock};
+use crate::keys::{KeySetId, KeySource, Refetch};
+
+const AN_HOUR: Duration = Duration::from_secs(3600);
+/// As long as a test waits for what must not come late.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Never refreshes by itself within a test, and lets every request fetch.
+fn on_demand() -> FetchPolicy {
+    FetchPolicy {
+        refresh_min: AN_HOUR,
+        refresh_max: AN_HOUR,
+        refresh_default: AN_HOUR,
+        cool_down: Duration::ZERO,
+        wait: PATIENCE,
+        timeout: PATIENCE,
+        max_stale: 24 * AN_HOUR,
+        cache_dir: None,
+    }
+}
+
+/// Refreshes all the time.
+fn restless() -> FetchPolicy {
+    FetchPolicy {
+        refresh_min: Duration::from_millis(20),
+        refresh_default: Duration::from_millis(20),
+        cool_down: AN_HOUR,
+        ..on_demand()
+    }
+}
+
+fn spec(issuer: &str, location: KeyLocation, policy: FetchPolicy) -> KeysSpec {
+    KeysSpec { issuer: issuer.to_owned(), location, access: Access::default(), policy }
+}
+
+/// An issuer's keys and the task that keeps them; the task ends with it.
+struct Running {
+    keys: Arc<IssuerKeys>,
+    _task: JoinSet<()>,
+}
+
+impl Running {
+    fn start(spec: KeysSpec) -> Self {
+        Self::start_with(spec, None, None, Arc::new(SystemClock))
+    }
+
+    fn start_with(
+        spec: KeysSpec,
+        lender: Option<Arc<dyn KeySource>>,
+        predecessor: Option<&IssuerKeys>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (keys, work) = IssuerKeys::new(spec, lender, predecessor, clock);
+        let mut task = JoinSet::new();
+        task.spawn(work);
+        Self { keys, _task: task }
+    }
+
+    /// Started, and the first attempt over.
+    async fn tried(spec: KeysSpec) -> Self {
+        let running = Self::start(spec);
+        running.keys.tried().await;
+        running
+    }
+
+    fn kids(&self) -> Vec<String> {
+        kids(&*self.keys)
+    }
+
+    fn set_id(&self) -> Option<KeySetId> {
+        self.keys.snapshot().as_ref().map(|snapshot| snapshot.set.id())
+    }
+
+    async fn refetch(&self) -> Refetch {
+        self.keys.refetch(PATIENCE).await
+    }
+}
+
+fn kids(source: &dyn KeySource) -> Vec<String> {
+    let snapshot = source.snapshot();
+    let keys = snapshot.as_ref().map(|snapshot| snapshot.set.keys()).unwrap_or_default();
+    keys.iter().filter_map(|key| key.kid().map(str::to_owned)).collect()
+}
+
+/// Polls until it holds.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn write_atomically(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).unwrap();
+    std::fs::rename(&new, path).unwrap();
+}

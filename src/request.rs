@@ -1,0 +1,104 @@
+//! A request as the authorizer sees it, borrowed from whatever front received it.
+
+use std::fmt;
+
+/// The request that Envoy asks about.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// The method, such as `GET`.
+    pub method: &'a [u8],
+    /// The path as the client sent it: query included, not decoded.
+    pub path: &'a [u8],
+    /// The client's headers, in any order; a name may come more than once.
+    pub headers: &'a [HeaderView<'a>],
+    /// What Envoy's own route configuration says of this route.
+    pub route: RouteView<'a>,
+}
+
+/// One header.
+#[derive(Clone, Copy)]
+pub struct HeaderView<'a> {
+    /// In any case; Envoy sends lower case.
+    pub name: &'a [u8],
+    /// As received.
+    pub value: &'a [u8],
+}
+
+/// What the route asks for, from Envoy's `context_extensions`: never from the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteView<'a> {
+    /// `doorward.mode`.
+    pub mode: Option<&'a [u8]>,
+    /// `doorward.scopes`.
+    pub scopes: Option<&'a [u8]>,
+    /// `doorward.audience`.
+    pub audience: Option<&'a [u8]>,
+    /// A key that starts with `doorward.` and is none of these.
+    pub unknown: Option<&'a [u8]>,
+}
+
+impl<'a> RequestView<'a> {
+    /// Checks that this is a request at all.
+    ///
+    /// # Errors
+    /// No method, or a path that does not start with `/`: empty, `*`, or in absolute
+    /// form. Rules and upstreams would read such a path differently.
+    pub fn check_form(&self) -> Result<(), RequestFault> {
+        if self.method.is_empty() {
+            return Err(RequestFault::NoMethod);
+        }
+        match self.path.first() {
+            Some(b'/') => Ok(()),
+            Some(_) => Err(RequestFault::NotAPath),
+            None => Err(RequestFault::NoPath),
+        }
+    }
+
+    /// The path without its query.
+    #[must_use]
+    pub fn path_without_query(&self) -> &'a [u8] {
+        self.path.split(|byte| *byte == b'?').next().unwrap_or_default()
+    }
+
+    /// The values of the header `name` (lower case), in their order.
+    pub fn header_values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|header| header.value)
+    }
+}
+
+impl<'a> RouteView<'a> {
+    /// Takes note of one entry of `context_extensions`; those of others are ignored.
+    pub fn note(&mut self, key: &'a [u8], value: &'a [u8]) {
+        let Some(name) = key.strip_prefix(b"doorward.") else { return };
+        match name {
+            b"mode" => self.mode = Some(value),
+            b"scopes" => self.scopes = Some(value),
+            b"audience" => self.audience = Some(value),
+            _ => self.unknown = Some(key),
+        }
+    }
+}
+
+impl fmt::Debug for HeaderView<'_> {
+    /// The name alone: values hold tokens and cookies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", String::from_utf8_lossy(self.name))
+    }
+}
+
+/// Why something is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFault {
+    /// The method is empty.
+    #[error("the request has no method")]
+    NoMethod,
+    /// The path is empty.
+    #[error("the request has no path")]
+    NoPath,
+    /// The path does not start with `/`.
+    #[error("the path does not start with `/`")]
+    NotAPath,
+}

@@ -1,0 +1,40 @@
+//! Log set-up: to stderr, as text for people or one JSON object a line.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::{LogFormat, LogSettings};
+
+/// Sends all log lines of this process to stderr.
+///
+/// # Errors
+/// The level is no filter, or logging is already set up.
+pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
+    let filter: EnvFilter = EnvFilter::builder().parse(&settings.level)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match settings.format {
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+            registry.with(lines.with_writer(std::io::stderr)).try_init()?;
+        }
+        LogFormat::Text => {
+            let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal());
+            registry.with(lines.with_writer(std::io::stderr)).try_init()?;
+        }
+    }
+    Ok(())
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// `log.level` is no filter.
+    #[error("`log.level` is no log filter: write `info`, or `info,doorward=debug`")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    /// Somebody else did it first.
+    #[error("logging is already set up in this process")]
+    AlreadySetUp(#[from] TryInitError),
+}

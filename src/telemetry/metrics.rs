@@ -1,0 +1,264 @@
+//! Every metric, in one place.
+//!
+//! | metric | labels | what |
+//! |---|---|---|
+//! | `doorward_checks_total` | `decision`, `reason`, `issuer` | decisions |
+//! | `doorward_check_duration_seconds` | | time to decide, waiting for keys included |
+//! | `doorward_dropped_groups_total`, `doorward_dropped_scopes_total` | `issuer` | left out of newly verified tokens |
+//! | `doorward_group_overage_total` | `issuer` | newly verified tokens with more groups than fit |
+//! | `doorward_key_set_fetches_total` | `issuer`, `outcome` | fetches of key sets |
+//! | `doorward_key_set_keys` | `issuer` | usable keys in force |
+//! | `doorward_key_set_age_seconds` | `issuer` | since the issuer last confirmed its keys |
+//! | `doorward_token_cache_{hits,misses,evictions}_total` | | the verified-token cache |
+//! | `doorward_token_cache_entries` | | tokens in it |
+//! | `doorward_build_info` | `version` | 1 |
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::decision::{Admitted, Decision, Grant, Reason};
+use crate::issuers::IssuerId;
+use crate::token_cache::Counters;
+
+/// Upper bounds of the duration histogram, in seconds: a cached token takes
+/// microseconds, a wait for keys a fraction of a second.
+const DURATION_BUCKETS: [f64; 12] =
+    [2e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 0.5];
+
+/// The registry and what is counted across configurations.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    checks: IntCounterVec,
+    duration: Histogram,
+    dropped_groups: IntCounterVec,
+    dropped_scopes: IntCounterVec,
+    group_overage: IntCounterVec,
+    fetches: IntCounterVec,
+    keys: IntGaugeVec,
+    age: IntGaugeVec,
+    cache_hits: IntCounter,
+    cache_misses: IntCounter,
+    cache_evictions: IntCounter,
+    cache_entries: IntGauge,
+}
+
+/// What one issuer's key set looks like at the time of a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct KeySetFacts {
+    /// The issuer's name.
+    pub issuer: String,
+    /// Fetches so far, by outcome.
+    pub fetches: Vec<(&'static str, u64)>,
+    /// Usable keys in force.
+    pub keys: usize,
+    /// Since the issuer last confirmed them.
+    pub age: Option<Duration>,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Two have the same name: a mistake in this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["issuer"]);
+        let cache = |name: &str, help: &str| {
+            IntCounter::new(format!("doorward_token_cache_{name}_total"), help)
+        };
+        let build = IntGaugeVec::new(
+            Opts::new("doorward_build_info", "The version that runs."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            registry: Registry::new(),
+            checks: counters(
+                "doorward_checks_total",
+                "Decisions.",
+                &["decision", "reason", "issuer"],
+            )?,
+            duration: Histogram::with_opts(
+                HistogramOpts::new("doorward_check_duration_seconds", "Time to decide.")
+                    .buckets(DURATION_BUCKETS.to_vec()),
+            )?,
+            dropped_groups: counters(
+                "doorward_dropped_groups_total",
+                "Groups left out of newly verified tokens.",
+                &["issuer"],
+            )?,
+            dropped_scopes: counters(
+                "doorward_dropped_scopes_total",
+                "Scopes left out of newly verified tokens.",
+                &["issuer"],
+            )?,
+            group_overage: counters(
+                "doorward_group_overage_total",
+                "Newly verified tokens with more groups than fit in them.",
+                &["issuer"],
+            )?,
+            fetches: counters(
+                "doorward_key_set_fetches_total",
+                "Fetches of key sets.",
+                &["issuer", "outcome"],
+            )?,
+            keys: gauges("doorward_key_set_keys", "Usable keys in force.")?,
+            age: gauges(
+                "doorward_key_set_age_seconds",
+                "Seconds since the issuer last confirmed its keys.",
+            )?,
+            cache_hits: cache("hits", "Tokens found in the cache.")?,
+            cache_misses: cache("misses", "Tokens not found in the cache.")?,
+            cache_evictions: cache("evictions", "Tokens pushed out of the cache.")?,
+            cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
+        };
+        let all: [Box<dyn Collector>; 13] = [
+            Box::new(build),
+            Box::new(metrics.checks.clone()),
+            Box::new(metrics.duration.clone()),
+            Box::new(metrics.dropped_groups.clone()),
+            Box::new(metrics.dropped_scopes.clone()),
+            Box::new(metrics.group_overage.clone()),
+            Box::new(metrics.fetches.clone()),
+            Box::new(metrics.keys.clone()),
+            Box::new(metrics.age.clone()),
+            Box::new(metrics.cache_hits.clone()),
+            Box::new(metrics.cache_misses.clone()),
+            Box::new(metrics.cache_evictions.clone()),
+            Box::new(metrics.cache_entries.clone()),
+        ];
+        for collector in all {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// The recorder for a configuration with these issuers, by [`IssuerId`].
+    #[must_use]
+    pub fn recorder(&self, issuers: Vec<String>) -> Recorder {
+        let rows = (0..=issuers.len()).map(|_| Row::default()).collect();
+        Recorder { metrics: self.clone(), issuers, rows }
+    }
+
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self, cache: &Counters, entries: u64, key_sets: &[KeySetFacts]) -> String {
+        use std::sync::atomic::Ordering::Relaxed;
+        catch_up(&self.cache_hits, cache.hits.load(Relaxed));
+        catch_up(&self.cache_misses, cache.misses.load(Relaxed));
+        catch_up(&self.cache_evictions, cache.evictions.load(Relaxed));
+        self.cache_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.keys.reset();
+        self.age.reset();
+        for facts in key_sets {
+            let issuer = facts.issuer.as_str();
+            for (outcome, count) in &facts.fetches {
+                catch_up(&self.fetches.with_label_values(&[issuer, *outcome]), *count);
+            }
+            let keys = i64::try_from(facts.keys).unwrap_or(i64::MAX);
+            self.keys.with_label_values(&[issuer]).set(keys);
+            if let Some(age) = facts.age {
+                let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+                self.age.with_label_values(&[issuer]).set(seconds);
+            }
+        }
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8(text).unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(%error, "metrics could not be rendered");
+                String::new()
+            }
+        }
+    }
+}
+
+/// Brings a counter up to a total that is kept elsewhere.
+fn catch_up(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+/// Counts decisions, without a lock and without looking a label up twice.
+pub struct Recorder {
+    metrics: Metrics,
+    issuers: Vec<String>,
+    /// By issuer, and one more for decisions without.
+    rows: Vec<Row>,
+}
+
+#[derive(Default)]
+struct Row {
+    grants: [OnceLock<IntCounter>; 4],
+    denials: [OnceLock<IntCounter>; Reason::ALL.len()],
+}
+
+impl Recorder {
+    /// Takes note of a decision that took `span`.
+    pub fn record(&self, decision: &Decision, span: Duration) {
+        self.metrics.duration.observe(span.as_secs_f64());
+        if let Some(counter) = self.counter(decision) {
+            counter.inc();
+        }
+        if let Decision::Allow(Grant::Identified { admitted, fresh: true }) = decision {
+            self.record_losses(admitted);
+        }
+    }
+
+    /// The configured name of an issuer.
+    #[must_use]
+    pub fn issuer_name(&self, issuer: Option<IssuerId>) -> &str {
+        issuer.and_then(|id| self.issuers.get(id.0)).map_or("", String::as_str)
+    }
+
+    fn counter(&self, decision: &Decision) -> Option<&IntCounter> {
+        let (issuer, decided, reason) = match decision {
+            Decision::Allow(grant) => {
+                (grant.admitted().map(|admitted| admitted.issuer), "allow", grant.code())
+            }
+            Decision::Deny(denial) => (denial.issuer, "deny", denial.reason().code()),
+        };
+        let row = self.rows.get(issuer.map_or(self.issuers.len(), |id| id.0))?;
+        let cell = match decision {
+            Decision::Allow(grant) => row.grants.get(grant_index(grant)),
+            Decision::Deny(denial) => row.denials.get(denial.reason() as usize),
+        }?;
+        Some(cell.get_or_init(|| {
+            let issuer = self.issuer_name(issuer);
+            self.metrics.checks.with_label_values(&[decided, reason, issuer])
+        }))
+    }
+
+    fn record_losses(&self, admitted: &Arc<Admitted>) {
+        let losses = admitted.identity.losses;
+        let issuer = [self.issuer_name(Some(admitted.issuer))];
+        if losses.groups > 0 {
+            let counter = self.metrics.dropped_groups.with_label_values(&issuer);
+            counter.inc_by(losses.groups.into());
+        }
+        if losses.scopes > 0 {
+            let counter = self.metrics.dropped_scopes.with_label_values(&issuer);
+            counter.inc_by(losses.scopes.into());
+        }
+        if losses.group_overage {
+            self.metrics.group_overage.with_label_values(&issuer).inc();
+        }
+    }
+}
+
+fn grant_index(grant: &Grant) -> usize {
+    match grant {
+        Grant::Identified { .. } => 0,
+        Grant::Anonymous => 1,
+        Grant::Bypassed => 2,
+        Grant::AuthDisabled => 3,
+    }
+}

@@ -1,0 +1,10 @@
+//! What operators see: metrics, decision lines, log set-up. Never a token; label values
+//! come from configuration alone.
+
+mod decisions;
+mod logging;
+mod metrics;
+
+pub use self::decisions::DecisionLines;
+pub use self::logging::{LoggingError, install};
+pub use self::metrics::{KeySetFacts, Metrics, Recorder};

@@ -1,0 +1,208 @@
+//! The claims of a token: one pass over the JSON, nothing built that nobody asks for.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::fault::TokenFault;
+use crate::clock::UnixTime;
+
+/// How deep arrays and objects may nest; real tokens need three levels.
+const MAX_DEPTH: usize = 32;
+
+/// The members of a claims object (RFC 7519 §4), by name; values stay JSON text until
+/// they are asked for.
+pub struct Claims<'j> {
+    /// Sorted by name, no name twice.
+    members: Vec<(Cow<'j, str>, &'j RawValue)>,
+}
+
+impl<'j> Claims<'j> {
+    /// Reads a claims object.
+    ///
+    /// # Errors
+    /// Not a JSON object, nested too deep, or a member comes twice: RFC 7519 §4 lets a
+    /// parser take the last one, and then another parser takes the first.
+    pub fn parse(json: &'j [u8]) -> Result<Self, TokenFault> {
+        check_depth(json)?;
+        let Members(mut members) =
+            serde_json::from_slice(json).map_err(|_| TokenFault::ClaimsNotAnObject)?;
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let repeated = members.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b));
+        if repeated { Err(TokenFault::ClaimsNotAnObject) } else { Ok(Self { members }) }
+    }
+
+    /// The JSON text of a member; `None` when it is absent or `null`.
+    #[must_use]
+    pub fn json(&self, name: &str) -> Option<&'j str> {
+        let index = self.members.binary_search_by(|(member, _)| member.as_ref().cmp(name)).ok()?;
+        let (_, value) = self.members.get(index)?;
+        Some(value.get()).filter(|json| *json != "null")
+    }
+
+    /// A member as a tree; `None` when it is absent or `null`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.json(name)?).ok()
+    }
+
+    /// A member that must be a string; `None` when it is absent or `null`.
+    ///
+    /// # Errors
+    /// It has another type.
+    pub fn string(&self, name: &str) -> Result<Option<Cow<'j, str>>, WrongType> {
+        let Some(json) = self.json(name) else { return Ok(None) };
+        let Text(text) = serde_json::from_str(json).map_err(|_| WrongType)?;
+        Ok(Some(text))
+    }
+
+    /// A member that must be a `NumericDate` (RFC 7519 §2: seconds, perhaps with a
+    /// fraction, which is cut off); `None` when it is absent. Here `null` is a wrong
+    /// type: a date that is there and says nothing must not count as absent.
+    ///
+    /// # Errors
+    /// It has another type, or is beyond what a number can be.
+    pub fn numeric_date(&self, name: &str) -> Result<Option<UnixTime>, WrongType> {
+        let Ok(index) = self.members.binary_search_by(|(member, _)| member.as_ref().cmp(name))
+        else {
+            return Ok(None);
+        };
+        let json = self.members.get(index).map_or("", |(_, value)| value.get());
+        if let Ok(seconds) = json.parse::<u64>() {
+            return Ok(Some(UnixTime(seconds)));
+        }
+        // JSON numbers begin so; `inf` and `nan` would parse as floats too.
+        if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            return Err(WrongType);
+        }
+        let seconds: f64 = json.parse().map_err(|_| WrongType)?;
+        if !seconds.is_finite() {
+            return Err(WrongType);
+        }
+        // `as` saturates: a date before 1970 becomes 1970, one beyond u64 its end.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
+        Ok(Some(UnixTime(seconds as u64)))
+    }
+
+    /// The names of all members, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_ref())
+    }
+}
+
+/// A claim does not have the type its definition asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+/// Refuses JSON nested deeper than [`MAX_DEPTH`], whatever shape it is in otherwise.
+pub(super) fn check_depth(json: &[u8]) -> Result<(), TokenFault> {
+    // Counting openings is quick, and most tokens have too few to be deep.
+    if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+        return Ok(());
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(TokenFault::NestedTooDeep);
+        }
+    }
+    Ok(())
+}
+
+struct Members<'j>(Vec<(Cow<'j, str>, &'j RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a claims object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(24);
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A string, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_by_name_and_typed_on_request() {
+        let json = br#"{"sub":"a\u0062c","n":5,"exp":1.5e3,"nul":null,"groups":["x"]}"#;
+        let claims = Claims::parse(json).ok().unwrap();
+        assert_eq!(claims.string("sub").unwrap().unwrap(), "abc");
+        assert_eq!(claims.string("n"), Err(WrongType));
+        assert_eq!(claims.string("nul"), Ok(None));
+        assert_eq!(claims.string("absent"), Ok(None));
+        assert_eq!(claims.value("groups"), Some(serde_json::json!(["x"])));
+        assert_eq!(claims.numeric_date("exp"), Ok(Some(UnixTime(1500))));
+        assert_eq!(claims.numeric_date("nul"), Err(WrongType));
+        assert_eq!(claims.numeric_date("sub"), Err(WrongType));
+        assert_eq!(claims.numeric_date("absent"), Ok(None));
+    }
+
+    #[test]
+    fn dates_beyond_reason_saturate_or_fail() {
+        let date = |json: &str| {
+            let json = format!(r#"{{"exp":{json}}}"#);
+            Claims::parse(json.as_bytes()).ok().unwrap().numeric_date("exp")
+        };
+        assert_eq!(date("-5"), Ok(Some(UnixTime(0))));
+        assert_eq!(date("1e30"), Ok(Some(UnixTime(u64::MAX))));
+        assert_eq!(date("1e999"), Err(WrongType));
+        assert_eq!(date("\"5\""), Err(WrongType));
+        assert_eq!(date("true"), Err(WrongType));
+        assert_eq!(date("[5]"), Err(WrongType));
+    }
+
+    #[test]
+    fn what_is_no_claims_object() {
+        for json in [
+            "",
+            "[]",
+            "5",
+            "null",
+            "{",
+            r#"{"a":1}x"#,
+            r#"{"a":1,"a":2}"#,
+            // The same name in two spellings.
+            r#"{"iss":"a","\u0069ss":"b"}"#,
+            r#"{"a":"\ud800"x}"#,
+            "{\"a\":\"\u{1}\"}",
+        ] {
+            let fault = Claims::parse(json.as_bytes()).err();
+            assert_eq!(fault, Some(TokenFault::ClaimsNotAnObject), "{json}");
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+        assert_eq!(Claims::parse(deep.as_bytes()).err(), Some(TokenFault::NestedTooDeep));
+        let brackets_in_text = format!("{{\"a\":\"\\\"{}\"}}", "[".repeat(400));
+        assert!(Claims::parse(brackets_in_text.as_bytes()).is_ok());
+    }
+}

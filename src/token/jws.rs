@@ -1,0 +1,69 @@
+//! The compact serialization of a JWS (RFC 7515 §3.1), taken apart.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::fault::TokenFault;
+use crate::bearer::BearerToken;
+
+/// Three base64url parts, decoded; their JSON not yet read.
+pub struct CompactJws<'t> {
+    signing_input: &'t [u8],
+    header: Vec<u8>,
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl<'t> CompactJws<'t> {
+    /// Takes `token` apart.
+    ///
+    /// # Errors
+    /// It is longer than `max_bytes`, does not have exactly three parts (five would be
+    /// an encrypted token), or one of them is not base64url without padding.
+    pub fn decode(token: BearerToken<'t>, max_bytes: usize) -> Result<Self, TokenFault> {
+        let token = token.as_bytes();
+        if token.len() > max_bytes {
+            return Err(TokenFault::TooLong);
+        }
+        // At most four parts are looked for, however many dots there are.
+        let mut parts = token.splitn(4, |byte| *byte == b'.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenFault::NotThreeParts);
+        };
+        let signing_input =
+            token.get(..header.len() + 1 + claims.len()).ok_or(TokenFault::NotThreeParts)?;
+        let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::NotBase64Url);
+        Ok(Self {
+            signing_input,
+            header: decode(header)?,
+            claims: decode(claims)?,
+            signature: decode(signature)?,
+        })
+    }
+
+    /// What the signature is over (RFC 7515 §5.2 step 8).
+    #[must_use]
+    pub fn signing_input(&self) -> &'t [u8] {
+        self.signing_input
+    }
+
+    /// The JSON of the JOSE header.
+    #[must_use]
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// The JSON of the claims.
+    #[must_use]
+    pub fn claims(&self) -> &[u8] {
+        &self.claims
+    }
+
+    /// The signature.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}

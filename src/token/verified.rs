@@ -1,0 +1,212 @@
+//! A token that has passed every check of its own: holding one is the proof.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::claims::Claims;
+use super::fault::TokenFault;
+use super::rules::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+use super::unverified::{Signing, UnverifiedToken};
+use crate::clock::UnixTime;
+use crate::keys::{Algorithm, KeySet, VerificationKey};
+
+/// A token signed by its issuer, current, and made for us.
+pub struct VerifiedToken<'j> {
+    claims: Claims<'j>,
+    tenant: Option<Cow<'j, str>>,
+    audiences: Vec<String>,
+    expires_at: UnixTime,
+}
+
+impl<'j> VerifiedToken<'j> {
+    /// Checks `token` against the rules and keys of the issuer it names. The caller has
+    /// found that issuer by [`UnverifiedToken::issuer`]; with tenants, it is confirmed
+    /// here.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the reason codes.
+    pub fn verify(
+        token: UnverifiedToken<'j>,
+        rules: &TokenRules,
+        keys: &KeySet,
+        now: UnixTime,
+    ) -> Result<Self, TokenFault> {
+        let tenant = check_tenant(&token, rules)?;
+        check_signature(&token, tenant.as_deref(), rules, keys)?;
+        let claims = token.into_claims();
+        let expires_at = check_times(&claims, rules, now)?;
+        let audiences = check_audience(&claims, rules)?;
+        check_client(&claims, rules)?;
+        Ok(Self { claims, tenant, audiences, expires_at })
+    }
+
+    /// The claims, believed.
+    #[must_use]
+    pub fn claims(&self) -> &Claims<'j> {
+        &self.claims
+    }
+
+    /// The tenant (`tid`), when the token names one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The values of `aud`.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// `exp`, without leeway.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+}
+
+/// Confirms that the token's tenant may come and that `iss` is that tenant's issuer.
+fn check_tenant<'j>(
+    token: &UnverifiedToken<'j>,
+    rules: &TokenRules,
+) -> Result<Option<Cow<'j, str>>, TokenFault> {
+    let tenant = token.tenant();
+    let allowed = match (&rules.tenants, tenant.as_deref()) {
+        (TenantRule::NotChecked, _) => true,
+        (TenantRule::Any, Some(tenant)) => is_guid(tenant),
+        (TenantRule::OneOf(allowed), Some(tenant)) => {
+            allowed.contains(&tenant.to_ascii_lowercase())
+        }
+        (TenantRule::Any | TenantRule::OneOf(_), None) => false,
+    };
+    if !allowed {
+        return Err(TokenFault::UnknownTenant);
+    }
+    if rules.is_per_tenant() {
+        let tenant = tenant.as_deref().filter(|tenant| is_guid(tenant));
+        let issuer = token.issuer()?;
+        let expected = tenant.map(|tenant| rules.issuer.replace(TENANT_PLACEHOLDER, tenant));
+        if expected.as_deref() != Some(issuer.as_ref()) {
+            return Err(TokenFault::UnknownTenant);
+        }
+    }
+    Ok(tenant)
+}
+
+/// Whether a text is a GUID: five groups of hexadecimal digits. Anything else put into
+/// an issuer's template could make it another URL.
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn check_signature(
+    token: &UnverifiedToken<'_>,
+    tenant: Option<&str>,
+    rules: &TokenRules,
+    keys: &KeySet,
+) -> Result<(), TokenFault> {
+    let algorithm = match token.signing() {
+        Signing::With(algorithm) if rules.algorithms.contains(algorithm) => algorithm,
+        Signing::With(_) => return Err(TokenFault::AlgorithmNotAllowed),
+        Signing::Unsigned => return Ok(()),
+    };
+    let issuer = token.issuer()?;
+    let mut candidates = keys
+        .candidates(token.kid(), algorithm)
+        .filter(|key| may_sign_for(key, &issuer, tenant))
+        .peekable();
+    if candidates.peek().is_none() {
+        return Err(TokenFault::NoSuchKey);
+    }
+    if candidates.any(|key| signed_by(key, algorithm, token)) {
+        Ok(())
+    } else {
+        Err(TokenFault::BadSignature)
+    }
+}
+
+fn signed_by(key: &VerificationKey, algorithm: Algorithm, token: &UnverifiedToken<'_>) -> bool {
+    key.verifies(algorithm, token.jws().signing_input(), token.jws().signature())
+}
+
+/// A key of Azure's that names its issuer signs for no other, or one tenant's custom key
+/// could sign for every tenant.
+fn may_sign_for(key: &VerificationKey, issuer: &str, tenant: Option<&str>) -> bool {
+    match (key.issuer(), tenant) {
+        (None, _) => true,
+        (Some(own), Some(tenant)) => own.replace(TENANT_PLACEHOLDER, tenant) == issuer,
+        (Some(own), None) => own == issuer,
+    }
+}
+
+/// RFC 7519 §4.1.4 to §4.1.6. `exp` is required: a token that never ends cannot be
+/// taken back.
+fn check_times(
+    claims: &Claims<'_>,
+    rules: &TokenRules,
+    now: UnixTime,
+) -> Result<UnixTime, TokenFault> {
+    let expires_at = claims.numeric_date("exp").ok().flatten().ok_or(TokenFault::NoExpiry)?;
+    if expires_at.plus(rules.leeway) <= now {
+        return Err(TokenFault::Expired);
+    }
+    let ahead = |name| match claims.numeric_date(name) {
+        Ok(Some(moment)) => Ok(moment > now.plus(rules.leeway)),
+        Ok(None) => Ok(false),
+        Err(_) => Err(TokenFault::BadTime),
+    };
+    if ahead("nbf")? {
+        return Err(TokenFault::NotYetValid);
+    }
+    if ahead("iat")? {
+        return Err(TokenFault::IssuedInFuture);
+    }
+    Ok(expires_at)
+}
+
+/// RFC 7519 §4.1.3: one string or an array of strings.
+fn check_audience(claims: &Claims<'_>, rules: &TokenRules) -> Result<Vec<String>, TokenFault> {
+    let audiences = match claims.value("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many
+            .into_iter()
+            .map(|audience| match audience {
+                Value::String(audience) => Some(audience),
+                Value::Null | Value::Bool(_) | Value::Number(_) => None,
+                Value::Array(_) | Value::Object(_) => None,
+            })
+            .collect::<Option<_>>()
+            .ok_or(TokenFault::WrongAudience)?,
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            return Err(TokenFault::WrongAudience);
+        }
+        None => Vec::new(),
+    };
+    match &rules.audience {
+        AudienceRule::AnyOf(ours) if !audiences.iter().any(|audience| ours.contains(audience)) => {
+            Err(TokenFault::WrongAudience)
+        }
+        AudienceRule::AnyOf(_) | AudienceRule::NotChecked => Ok(audiences),
+    }
+}
+
+/// The client: `azp` (OpenID Connect Core §2, Azure v2), `appid` (Azure v1) or
+/// `client_id` (RFC 9068 §2.2), whichever comes first.
+fn check_client(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+    if rules.allowed_clients.is_empty() {
+        return Ok(());
+    }
+    let client = ["azp", "appid", "client_id"]
+        .into_iter()
+        .find_map(|name| claims.string(name).transpose())
+        .and_then(Result::ok);
+    match client {
+        Some(client) if rules.allowed_clients.contains(client.as_ref()) => Ok(()),
+        Some(_) | None => Err(TokenFault::WrongClient),
+    }
+}

@@ -1,0 +1,157 @@
+//! Verified tokens, so that the next request with the same one costs no signature.
+//!
+//! A token itself is never kept: the key is its 128-bit SipHash-2-4 under a key drawn at
+//! random when the cache is made (`docs/decisions/0004-token-cache.md`). One cache
+//! belongs to one authorizer, and so to one configuration.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::rand;
+use moka::sync::Cache;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+use crate::bearer::BearerToken;
+use crate::decision::Admitted;
+
+/// What an entry takes besides its texts: the cache's own node and the structures.
+const ENTRY_OVERHEAD_BYTES: usize = 640;
+
+/// The verified tokens of one authorizer.
+pub struct TokenCache {
+    entries: Option<Cache<TokenHash, Arc<Admitted>, BuildHasherDefault<AlreadyHashed>>>,
+    hash_key: [u8; 16],
+    counters: Arc<Counters>,
+}
+
+/// How often the cache helped.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Look-ups that found a usable entry.
+    pub hits: AtomicU64,
+    /// Look-ups that did not.
+    pub misses: AtomicU64,
+    /// Entries pushed out by others.
+    pub evictions: AtomicU64,
+}
+
+/// Names a token to its own cache only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenHash(u128);
+
+impl TokenCache {
+    /// A cache of at most `max_entries` tokens and `max_bytes` bytes, whichever is
+    /// reached first; with 0 entries nothing is ever kept. `counters` outlive it.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn new(
+        max_entries: u64,
+        max_bytes: u64,
+        counters: Arc<Counters>,
+    ) -> Result<Self, NoRandomness> {
+        let mut hash_key = [0; 16];
+        rand::fill(&mut hash_key).map_err(|_| NoRandomness)?;
+        let entries = (max_entries > 0).then(|| {
+            // Every entry weighs at least an equal share, which bounds their number too.
+            let share = u32::try_from(max_bytes / max_entries).unwrap_or(u32::MAX).max(1);
+            let evicted = Arc::clone(&counters);
+            Cache::builder()
+                .max_capacity(max_bytes)
+                .weigher(move |_, admitted: &Arc<Admitted>| bytes_of(admitted).max(share))
+                .eviction_listener(move |_, _, cause| {
+                    if cause.was_evicted() {
+                        evicted.evictions.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+                .build_with_hasher(BuildHasherDefault::default())
+        });
+        Ok(Self { entries, hash_key, counters })
+    }
+
+    /// The token's name in this cache.
+    #[must_use]
+    pub fn hash(&self, token: BearerToken<'_>) -> TokenHash {
+        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
+        hasher.write(token.as_bytes());
+        TokenHash(hasher.finish128().as_u128())
+    }
+
+    /// The entry of a token, when there is one that `still_holds`; one that does not is
+    /// dropped.
+    pub fn find(
+        &self,
+        token: TokenHash,
+        still_holds: impl FnOnce(&Admitted) -> bool,
+    ) -> Option<Arc<Admitted>> {
+        let entries = self.entries.as_ref()?;
+        let found = entries.get(&token);
+        if let Some(admitted) = found {
+            if still_holds(&admitted) {
+                self.counters.hits.fetch_add(1, Ordering::Relaxed);
+                return Some(admitted);
+            }
+            entries.invalidate(&token);
+        }
+        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Keeps a verified token.
+    pub fn keep(&self, token: TokenHash, admitted: &Arc<Admitted>) {
+        if let Some(entries) = &self.entries {
+            entries.insert(token, Arc::clone(admitted));
+        }
+    }
+
+    /// How many tokens are kept, about.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.entries.as_ref().map_or(0, Cache::entry_count)
+    }
+
+    /// Whether none is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The operating system gives no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes")]
+pub struct NoRandomness;
+
+/// What an entry takes in memory. Its texts stand there three times: as identity, as
+/// headers, and encoded.
+fn bytes_of(admitted: &Admitted) -> u32 {
+    let headers: usize =
+        admitted.headers.iter().map(|(name, value)| 3 * value.len() + name.len() + 64).sum();
+    let audiences: usize = admitted.audiences.iter().map(|audience| audience.len() + 24).sum();
+    let lists = 24 * (admitted.identity.groups.len() + admitted.identity.scopes.len());
+    let bytes = ENTRY_OVERHEAD_BYTES + headers + audiences + lists + 2 * admitted.issuer_name.len();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Hands on half of what is a hash already.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not reached by a u128; kept right for any other key.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "either half is as good")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}

@@ -1,0 +1,116 @@
+//! What all fronts share: one configuration's authorizer and all that answers need.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::denial::DenialPages;
+use super::envoy::Encoder;
+use crate::authorizer::Authorizer;
+use crate::clock::{Clock, UnixTime};
+use crate::decision::Decision;
+use crate::request::RequestView;
+use crate::telemetry::{DecisionLines, Recorder};
+
+/// Everything a front needs to answer, under one configuration.
+pub struct Door {
+    authorizer: Authorizer,
+    encoder: Encoder,
+    pages: DenialPages,
+    clock: Arc<dyn Clock>,
+    wait: Duration,
+    recorder: Recorder,
+    lines: DecisionLines,
+    documents: Documents,
+    watcher: Option<Watcher>,
+}
+
+/// Is told of every decision, with the request's method and path: the demo's live view.
+pub type Watcher = Arc<dyn Fn(&RequestView<'_>, &Decision) + Send + Sync>;
+
+/// JSON documents that the HTTP front serves, made when they are asked for: what an
+/// issuer publishes changes.
+pub struct Documents {
+    /// `GET /apis/auth/discovery`.
+    pub discovery: Box<dyn Fn() -> String + Send + Sync>,
+    /// `GET /.well-known/oauth-protected-resource`, when configured.
+    pub protected_resource: Option<Box<dyn Fn() -> String + Send + Sync>>,
+}
+
+/// What a [`Door`] is made of.
+pub struct DoorParts {
+    /// Who decides.
+    pub authorizer: Authorizer,
+    /// What denials look like.
+    pub pages: DenialPages,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// How long a request may wait for keys.
+    pub wait: Duration,
+    /// Where decisions are counted.
+    pub recorder: Recorder,
+    /// Where decisions are logged.
+    pub lines: DecisionLines,
+    /// What the HTTP front serves besides decisions.
+    pub documents: Documents,
+    /// Who else is told of decisions.
+    pub watcher: Option<Watcher>,
+}
+
+impl Door {
+    /// Prepares all that is the same for every request.
+    #[must_use]
+    pub fn new(parts: DoorParts) -> Self {
+        let DoorParts { authorizer, pages, clock, wait, recorder, lines, documents, watcher } =
+            parts;
+        let encoder =
+            Encoder::new(authorizer.protected.clone(), &authorizer.issuers, pages.clone());
+        Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
+    }
+
+    /// Decides a request and takes note of it. Waits for keys no longer than
+    /// `patience`, the time that the caller has.
+    pub(super) async fn decide(
+        &self,
+        request: &RequestView<'_>,
+        patience: Option<Duration>,
+    ) -> Decision {
+        let started = Instant::now();
+        let now = self.now();
+        let wait = patience.map_or(self.wait, |patience| patience.min(self.wait));
+        let decision = self.authorizer.authorize(request, now, wait).await;
+        self.recorder.record(&decision, started.elapsed());
+        let issuer = match &decision {
+            Decision::Allow(grant) => grant.admitted().map(|admitted| admitted.issuer),
+            Decision::Deny(denial) => denial.issuer,
+        };
+        self.lines.write(&decision, self.recorder.issuer_name(issuer), request, now);
+        if let Some(watcher) = &self.watcher {
+            watcher(request, &decision);
+        }
+        decision
+    }
+
+    /// The authorizer.
+    #[must_use]
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// The time that decisions are made by.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    pub(super) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    pub(super) fn pages(&self) -> &DenialPages {
+        &self.pages
+    }
+
+    pub(super) fn documents(&self) -> &Documents {
+        &self.documents
+    }
+}

@@ -1,0 +1,190 @@
+//! The HTTP front: the same decision for Envoy's HTTP ext_authz, and the documents.
+
+use std::sync::Arc;
+
+use ::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::denial::DenialAnswer;
+use super::door::Door;
+use super::envoy::Headers;
+use super::server::{Front, Protocols};
+use crate::decision::{Decision, Denial, Fault, Grant};
+use crate::request::{HeaderView, RequestView, RouteView};
+
+/// Envoy's `path_prefix`; the client's own path follows.
+const EXT_AUTHZ: &str = "/apis/auth/ext-authz";
+const AUTHENTICATE: &str = "/apis/auth/authenticate";
+const DISCOVERY: &str = "/apis/auth/discovery";
+const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+/// Envoy removes the request headers that an allowing answer lists here.
+const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers HTTP requests.
+#[derive(Clone)]
+pub struct HttpFront {
+    door: Arc<ArcSwap<Door>>,
+}
+
+impl HttpFront {
+    /// A front that decides with whatever `door` holds at the time.
+    #[must_use]
+    pub fn new(door: Arc<ArcSwap<Door>>) -> Self {
+        Self { door }
+    }
+}
+
+impl Front for HttpFront {
+    type Body = Full<Bytes>;
+    const PROTOCOLS: Protocols = Protocols::Both;
+
+    async fn answer(self, request: Request<Incoming>) -> Answer {
+        let door = self.door.load_full();
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        if let Some(original) = target.strip_prefix(EXT_AUTHZ) {
+            return ext_authz(&door, &request, original).await;
+        }
+        match request.uri().path() {
+            AUTHENTICATE => match *request.method() {
+                Method::GET | Method::POST => authenticate(&door, &request).await,
+                _ => not_allowed("GET, POST"),
+            },
+            DISCOVERY => match *request.method() {
+                Method::GET | Method::HEAD => json_answer((door.documents().discovery)()),
+                _ => not_allowed("GET, HEAD"),
+            },
+            // RFC 9728 §3.1: the path of the resource may follow.
+            path if path.starts_with(PROTECTED_RESOURCE) => {
+                match &door.documents().protected_resource {
+                    Some(document) => json_answer(document()),
+                    None => not_found(),
+                }
+            }
+            _ => not_found(),
+        }
+    }
+}
+
+/// The same decision as `Check`, for the request whose path follows our prefix.
+async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> Answer {
+    let headers = views(request);
+    let view = RequestView {
+        method: request.method().as_str().as_bytes(),
+        path: original.as_bytes(),
+        headers: &headers,
+        route: RouteView::default(),
+    };
+    match door.decide(&view, None).await {
+        Decision::Allow(grant) => allow(door, &grant, &headers)
+            .unwrap_or_else(|| denied(door, &Denial::from(Fault::Internal))),
+        Decision::Deny(denial) => denied(door, &denial),
+    }
+}
+
+/// 200 with the identity's headers, and the names of those to strip. `None` when a value
+/// cannot be a header, which `identity` has seen to.
+fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
+    let set = grant.admitted().map_or(&[][..], |admitted| &admitted.headers);
+    let protected = &door.authorizer().protected;
+    let is_set = |name: &str| set.iter().any(|(ours, _)| ours == name);
+    let mut remove: Vec<&str> =
+        protected.always().iter().map(String::as_str).filter(|name| !is_set(name)).collect();
+    for HeaderView { name, .. } in headers {
+        if protected.forged(name, set) {
+            remove.push(str::from_utf8(name).ok()?);
+        }
+    }
+    let mut answer = Response::new(Full::default());
+    let map = answer.headers_mut();
+    for (name, value) in set {
+        map.insert(
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            HeaderValue::from_str(value).ok()?,
+        );
+    }
+    map.insert(TO_REMOVE, HeaderValue::from_str(&remove.join(",")).ok()?);
+    map.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(answer)
+}
+
+/// Who the bearer of this request's own token is.
+async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
+    let headers = views(request);
+    let view = RequestView {
+        method: request.method().as_str().as_bytes(),
+        path: AUTHENTICATE.as_bytes(),
+        headers: &headers,
+        // Whatever `rules.bypass` says of this path: here a token is the question.
+        route: RouteView { mode: Some(b"required"), ..RouteView::default() },
+    };
+    match door.decide(&view, None).await {
+        Decision::Allow(grant) => {
+            let identity = grant.admitted().map(|admitted| &admitted.identity);
+            json_answer(
+                json!({
+                    "principal": identity.map(|identity| &identity.subject),
+                    "email": identity.and_then(|identity| identity.email.as_ref()),
+                    "groups": identity.map_or(&[][..], |identity| &identity.groups),
+                    "scopes": identity.map_or(&[][..], |identity| &identity.scopes),
+                    "jti": identity.and_then(|identity| identity.token_id.as_ref()),
+                    "token_kind": identity.map(|_| "jwt"),
+                })
+                .to_string(),
+            )
+        }
+        Decision::Deny(denial) => denied(door, &denial),
+    }
+}
+
+fn views(request: &Request<Incoming>) -> Headers<'_> {
+    let view = |(name, value)| {
+        let (name, value): (&HeaderName, &HeaderValue) = (name, value);
+        HeaderView { name: name.as_str().as_bytes(), value: value.as_bytes() }
+    };
+    request.headers().iter().map(view).collect()
+}
+
+fn denied(door: &Door, denial: &Denial) -> Answer {
+    let pages = door.pages();
+    match (pages.ready(denial.reason()), denial.scopes.as_deref()) {
+        (Some(page), None) => page_answer(page),
+        (_, scopes) => page_answer(&pages.answer(denial.reason(), scopes)),
+    }
+}
+
+fn page_answer(page: &DenialAnswer) -> Answer {
+    let mut answer = Response::new(Full::from(page.body.clone()));
+    *answer.status_mut() = page.status;
+    for (name, value) in &page.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.headers_mut().insert(*name, value);
+        }
+    }
+    answer
+}
+
+fn json_answer(body: String) -> Answer {
+    let mut answer = Response::new(Full::from(body));
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
+}
+
+fn not_found() -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    answer
+}

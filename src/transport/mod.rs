@@ -1,0 +1,28 @@
+//! The fronts: gRPC `Check`, HTTP, admin. The only room that names tonic, envoy-types and
+//! hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
+
+mod admin;
+mod codec;
+mod denial;
+mod door;
+mod envoy;
+mod grpc;
+mod http;
+mod listener;
+mod server;
+mod tls;
+
+/// The lean request messages, from `proto/lean.proto`.
+#[expect(missing_docs, reason = "generated")]
+pub mod lean {
+    include!(concat!(env!("OUT_DIR"), "/doorward.lean.rs"));
+}
+
+pub use self::admin::{AdminFront, AdminView, Readiness};
+pub use self::denial::{DenialAnswer, DenialPages};
+pub use self::door::{Documents, Door, DoorParts, Watcher};
+pub use self::grpc::GrpcFront;
+pub use self::http::HttpFront;
+pub use self::listener::{BindError, Listener};
+pub use self::server::{Front, Job, Port, Protocols, Workers};
+pub use self::tls::TlsError;

@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+pub mod check;
+pub mod doorward;
+pub mod signer;
