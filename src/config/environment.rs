@@ -122,16 +122,13 @@ fn coerce(text: &str, shape: &Shape) -> Content {
         }
         Shape::List(item) => list(text, item),
         Shape::Table(_) | Shape::Section(_) | Shape::Anything => json(),
-        Shape::Either(shapes) => shapes.iter().find_map(|shape| match shape {
-            // One text is what `a` is; a list is what `a,b` and `["a"]` are.
-            Shape::List(item) if text.contains(',') || text.trim().starts_with('[') => {
-                list(text, item)
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| {
+            if matches!(shape, Shape::Number { .. }) {
+                return Some(coerce(text, shape)).filter(|read| !matches!(read, Content::Text(_)));
             }
-            Shape::Number { .. } => match coerce(text, shape) {
-                Content::Text(_) => None,
-                number => Some(number),
-            },
-            _ => None,
+            // One text is what `a` is; a list is what `a,b` and `["a"]` are.
+            let several = text.contains(',') || text.trim().starts_with('[');
+            shape.item().filter(|_| several).and_then(|item| list(text, item))
         }),
     };
     read.unwrap_or_else(|| Content::Text(text.to_owned()))
