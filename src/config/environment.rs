@@ -15,8 +15,22 @@ pub(super) const NEMO_FILE: &str = "NMP_CONFIG_FILE_PATH";
 /// Doorward's names: `DOORWARD_AUTH__OIDC__ISSUER`.
 pub(super) const PREFIX: &str = "DOORWARD_";
 
-/// Variables that stand for flags of the command line, or steer tests: no configuration.
-const RESERVED: [&str; 2] = ["DOORWARD_CONFIG", "DOORWARD_UPDATE_DOCS"];
+/// Variables that stand for flags of the command line, steer tests, or say where
+/// `scripts/fetch` has put a tool: no configuration.
+const RESERVED: [&str; 12] = [
+    "DOORWARD_CONFIG",
+    "DOORWARD_UPDATE_DOCS",
+    "DOORWARD_SKIP",
+    "DOORWARD_ENVOY",
+    "DOORWARD_KEYCLOAK",
+    "DOORWARD_OIDC_PROVIDER",
+    "DOORWARD_GHZ",
+    "DOORWARD_GRPCURL",
+    "DOORWARD_ISTIOCTL",
+    "DOORWARD_EGCTL",
+    "DOORWARD_CARGO_DENY",
+    "DOORWARD_CARGO_FUZZ",
+];
 /// Name spaces of the same kind.
 const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
 
