@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod config;
 mod serve;
 
 use std::error::Error;
@@ -21,6 +22,8 @@ pub struct Cli {
 enum Command {
     /// Run the server that Envoy asks
     Serve(serve::ServeArgs),
+    /// Check the configuration, or show what it comes to
+    Config(config::ConfigCommand),
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -39,6 +42,7 @@ impl Cli {
     pub fn run(self) -> Exit {
         match self.command {
             Command::Serve(args) => serve::run(&args),
+            Command::Config(command) => config::run(&command),
         }
     }
 }
@@ -47,7 +51,7 @@ impl Cli {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// A configuration file (.yaml, .toml, .json); later ones win
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", env = "DOORWARD_CONFIG")]
     files: Vec<PathBuf>,
     /// One setting, such as `auth.oidc.client_id=nmp`; wins over everything
     #[arg(long = "set", value_name = "KEY=VALUE")]
