@@ -212,9 +212,10 @@ fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io
             Ok(())
         }
         EntryContent::Value(value, source) => {
-            let line = match value {
-                Value::Null => format!("{first}{name}:"),
-                value => format!("{first}{name}: {}", flow(value)),
+            let line = if value.is_null() {
+                format!("{first}{name}:")
+            } else {
+                format!("{first}{name}: {}", flow(value))
             };
             writeln!(out, "{line:<COMMENT_COLUMN$}  {FAINT}# {source}{FAINT:#}")
         }
