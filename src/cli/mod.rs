@@ -1,7 +1,8 @@
 //! The command line: one file a verb.
 
 mod config;
-mod serve;
+pub mod demo;
+pub mod serve;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Sources;
+use crate::dev::envoy::EnvoySearch;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the configuration, or show what it comes to
     Config(config::ConfigCommand),
+    /// Try it: a development issuer, the server, an echo upstream and a real Envoy
+    Demo(demo::DemoArgs),
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -43,7 +47,25 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
+            Command::Demo(args) => match demo::run(&args, &envoy_search()) {
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    print_error(&error);
+                    Exit::Failed
+                }
+            },
         }
+    }
+}
+
+/// Where this process says an Envoy may be.
+fn envoy_search() -> EnvoySearch {
+    let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    EnvoySearch {
+        named: path("DOORWARD_ENVOY").map(PathBuf::from),
+        path: path("PATH"),
+        cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
+        home: path("HOME").map(PathBuf::from),
     }
 }
 

@@ -1,6 +1,15 @@
 //! Where the demonstration starts Doorward itself: the one place that knows how.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
+
+use crate::app;
+use crate::config::Settings;
+use crate::decision::Decision;
+use crate::request::RequestView;
+use crate::telemetry;
+use crate::transport::Watcher;
 
 /// Starts a Doorward with the configuration in this YAML text, and tells the feed, when
 /// there is one, of each decision. It blocks, and runs on a thread where that is fine.
@@ -55,13 +64,36 @@ impl std::fmt::Debug for Door {
     }
 }
 
-// seam: to be replaced, once `App` and `Settings::from_yaml` are there, by
-//
-//     let settings = Settings::from_yaml("the demonstration's configuration", yaml)?;
-//     let running = App::start(settings /*, feed */)?;
-//     Ok(Door::new(move || running.shutdown()))
-//
-// `feed` is `None` when Envoy's access log already tells of every decision.
-pub(super) fn start(_yaml: &str, _feed: Option<Feed>) -> Result<Door, DoorFailure> {
-    Err("this build has no server".into())
+/// Starts the very server that `doorward serve` runs. `feed` is `None` when Envoy's
+/// access log already tells of every decision.
+pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure> {
+    let settings = Settings::from_yaml("the demonstration's configuration", yaml)?;
+    telemetry::install(&settings.log)?;
+    let watcher = feed.map(|feed| {
+        let watcher: Watcher = Arc::new(move |request, decision| {
+            let _ = feed.try_send(shown(request, decision));
+        });
+        watcher
+    });
+    let running = app::start(settings, watcher)?;
+    Ok(Door::new(move || running.stop()))
+}
+
+fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (principal, reason) = match decision {
+        Decision::Allow(grant) => {
+            (grant.admitted().map(|admitted| admitted.identity.subject.clone()), None)
+        }
+        Decision::Deny(denial) => (None, Some(denial.reason().code().to_owned())),
+    };
+    Shown {
+        allowed: reason.is_none(),
+        method: text(request.method),
+        // Without the query, as in Envoy's log: it may hold secrets.
+        path: text(request.path_without_query()),
+        status: None,
+        reason,
+        principal,
+    }
 }

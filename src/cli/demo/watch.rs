@@ -44,11 +44,11 @@ fn decision_in(line: &str) -> Option<Shown> {
     // upstream is none of ours.
     let refused = line.details.as_deref().is_some_and(|details| details.starts_with("ext_authz_"));
     Some(Shown {
-        allowed: !refused && line.reason.is_none(),
+        allowed: !refused,
         method: line.method?,
         path: line.path?,
         status: line.status,
-        reason: line.reason.or_else(|| refused.then_some(line.details).flatten()),
+        reason: if refused { line.reason.or(line.details) } else { None },
         principal: line.principal,
     })
 }
@@ -74,7 +74,7 @@ mod tests {
 
         let allowed = decision_in(
             r#"{"method":"GET","path":"/a","status":404,"details":"via_upstream",
-                "decision":"allow","principal":"alice"}"#,
+                "decision":"allow","reason":"authenticated","principal":"alice"}"#,
         );
         let allowed = allowed.unwrap();
         assert!(allowed.allowed, "the upstream's 404 is the upstream's");
