@@ -31,14 +31,14 @@ const RESERVED: [&str; 12] = [
     "DOORWARD_CARGO_DENY",
     "DOORWARD_CARGO_FUZZ",
 ];
-/// Name spaces of the same kind.
-const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
+/// A name space of the same kind.
+const RESERVED_PREFIX: &str = "DOORWARD_TEST_";
 
-/// What a variable called `name` sets, under its sections; `None` when it is no configuration at all.
+/// What a variable called `name` sets, under its sections; `None` when it is no
+/// configuration at all.
 pub(super) fn doorward_variable(name: &str, value: &str) -> Option<Result<Node, Problem>> {
     let rest = name.strip_prefix(PREFIX)?;
-    let reserved =
-        RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let reserved = RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX);
     if reserved || is_kubernetes_link(rest, value) {
         return None;
     }
@@ -236,6 +236,7 @@ mod tests {
         for (name, value) in [
             ("PATH", "/bin"),
             ("DOORWARD_CONFIG", "x.yaml"),
+            ("DOORWARD_ENVOY", "/usr/bin/envoy"),
             ("DOORWARD_TEST_SEED", "1"),
             ("DOORWARD_SERVICE_HOST", "10.0.0.1"),
             ("DOORWARD_SERVICE_PORT", "9191"),
