@@ -1,8 +1,9 @@
 //! Envoy's messages: the lean request → [`RequestView`], a [`Decision`] → the bytes of a
 //! `CheckResponse`.
 //!
-//! What is the same for all requests with one token is encoded once (`Rendering`); only
-//! the names of forged headers that this client sent are added to a reply.
+//! What is the same for all requests with one token is encoded once (`Rendering`), what is
+//! the same for all requests once a configuration; a reply joins the two, and adds the
+//! names of forged headers that this client sent.
 
 use bytes::{Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -14,11 +15,12 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::{BoolValue, ListValue, Struct, Value, value::Kind};
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
 use super::lean;
+use super::unary::{PREFIX_BYTES, put_prefix};
 use crate::decision::{Admitted, Decision, Denial, Grant, Reason, Rendering};
 use crate::identity::ProtectedHeaders;
 use crate::issuers::Issuers;
@@ -65,8 +67,10 @@ impl<'a> Parts<'a> {
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {
-    /// `OkHttpResponse`s of grants without an identity, by [`Grant::code`].
+    /// Grants without an identity, by [`Grant::code`].
     nameless: [(&'static str, Rendering); 3],
+    /// The names that every allowing reply removes, encoded.
+    never_ours: Vec<u8>,
     /// By [`Reason`].
     denials: Vec<EncodedDenial>,
     /// The `issuer` member of dynamic metadata, by issuer.
@@ -82,6 +86,12 @@ struct EncodedDenial {
     metadata: Vec<u8>,
 }
 
+impl EncodedDenial {
+    fn new(reason: Reason, page: &DenialAnswer) -> Self {
+        Self { answer: denied(reason, page), metadata: metadata("deny", reason.code()) }
+    }
+}
+
 impl Encoder {
     pub(super) fn new(protected: ProtectedHeaders, issuers: &Issuers, pages: DenialPages) -> Self {
         let nameless = |grant: Grant| {
@@ -90,10 +100,7 @@ impl Encoder {
         };
         let denials = Reason::ALL
             .into_iter()
-            .map(|reason| EncodedDenial {
-                answer: pages.ready(reason).map_or_else(Vec::new, |page| denied(reason, page)),
-                metadata: metadata("deny", reason.code()),
-            })
+            .map(|reason| EncodedDenial::new(reason, &pages.answer(reason, None)))
             .collect();
         Self {
             nameless: [
@@ -102,13 +109,15 @@ impl Encoder {
                 nameless(Grant::AuthDisabled),
             ],
             denials,
+            never_ours: removals(protected.never_ours()),
             issuers: issuers.iter().map(|issuer| member("issuer", text(issuer.name()))).collect(),
             protected,
             pages,
         }
     }
 
-    /// The reply to a request that came with these `headers`.
+    /// The reply to a request that came with these `headers`: a `CheckResponse`, the
+    /// prefix of gRPC in front.
     pub(super) fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
         match decision {
             Decision::Allow(grant) => self.allow(grant, headers),
@@ -118,7 +127,7 @@ impl Encoder {
 
     /// The reply when Doorward itself failed: a denial like any other, because a gRPC
     /// error would let the request pass where `failure_mode_allow` is set.
-    pub(super) fn internal_error(&self) -> Bytes {
+    fn internal_error(&self) -> Bytes {
         self.deny(&Denial::from(crate::decision::Fault::Internal))
     }
 
@@ -134,11 +143,33 @@ impl Encoder {
             }
         };
         let Some(rendering) = rendering else { return self.internal_error() };
-        let forged = headers
-            .iter()
-            .map(|header| header.name)
-            .filter(|name| self.protected.forged(name, set));
-        spliced(rendering, forged)
+        let names = headers.iter().map(|header| header.name);
+        let forged: SmallVec<[&[u8]; 8]> =
+            names.filter(|name| self.protected.forged(name, set)).collect();
+        self.assemble(rendering, &forged)
+    }
+
+    /// Puts a reply together: what was rendered once, what is the same for all, and the
+    /// forged headers of this request.
+    fn assemble(&self, rendering: &Rendering, forged: &[&[u8]]) -> Bytes {
+        let Some((head, own)) = rendering.bytes.split_at_checked(rendering.splice) else {
+            return self.internal_error();
+        };
+        let more: usize =
+            forged.iter().map(|name| length_delimited(HEADERS_TO_REMOVE, name.len())).sum();
+        let ok = own.len() + self.never_ours.len() + more;
+        let length = head.len() + length_delimited(OK_RESPONSE, ok);
+        let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
+        put_prefix(length, &mut reply);
+        reply.extend_from_slice(head);
+        put_length_delimited(OK_RESPONSE, ok, &mut reply);
+        reply.extend_from_slice(own);
+        reply.extend_from_slice(&self.never_ours);
+        for name in forged {
+            put_length_delimited(HEADERS_TO_REMOVE, name.len(), &mut reply);
+            reply.extend_from_slice(name);
+        }
+        reply.freeze()
     }
 
     fn render_admitted(&self, admitted: &Admitted) -> Rendering {
@@ -156,71 +187,49 @@ impl Encoder {
 
     fn deny(&self, denial: &Denial) -> Bytes {
         let reason = denial.reason();
-        let Some(EncodedDenial { answer, metadata }) = self.denials.get(reason as usize) else {
-            return Bytes::new();
+        // Should the table lack a reason or the route ask for scopes, it is made now. It is
+        // never left empty: to Envoy an empty reply has status 0, and allows.
+        let made;
+        let encoded = match (self.denials.get(reason as usize), denial.scopes.as_deref()) {
+            (Some(ready), None) => ready,
+            (_, scopes) => {
+                made = EncodedDenial::new(reason, &self.pages.answer(reason, scopes));
+                &made
+            }
         };
-        let with_scopes = denial
-            .scopes
-            .as_deref()
-            .map(|scopes| denied(reason, &self.pages.answer(reason, Some(scopes))));
-        let answer = with_scopes.as_ref().unwrap_or(answer);
+        let EncodedDenial { answer, metadata } = encoded;
         let issuer = denial.issuer.and_then(|id| self.issuers.get(id.0)).map_or(&[][..], |i| i);
-        let mut reply = BytesMut::with_capacity(answer.len() + metadata.len() + issuer.len() + 8);
+        let members = metadata.len() + issuer.len();
+        let length = answer.len() + length_delimited(DYNAMIC_METADATA, members);
+        let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
+        put_prefix(length, &mut reply);
         reply.extend_from_slice(answer);
-        put_length_delimited(DYNAMIC_METADATA, metadata.len() + issuer.len(), &mut reply);
+        put_length_delimited(DYNAMIC_METADATA, members, &mut reply);
         reply.extend_from_slice(metadata);
         reply.extend_from_slice(issuer);
         reply.freeze()
     }
 }
 
-/// An allowing `CheckResponse` whose `ok_response` comes last and is open for more names
-/// to remove.
+/// The parts of an allowing `CheckResponse` that are the same for one token: status and
+/// metadata, then, from the splice on, its share of `ok_response`.
 fn render(set: &[(String, String)], protected: &ProtectedHeaders, metadata: &[u8]) -> Rendering {
-    let is_set = |name: &str| set.iter().any(|(ours, _)| ours == name);
-    let ok = OkHttpResponse {
-        headers: set.iter().map(|(name, value)| overwrite(name, value)).collect(),
-        headers_to_remove: protected
-            .always()
-            .iter()
-            .filter(|name| !is_set(name))
-            .cloned()
-            .collect(),
-        ..OkHttpResponse::default()
-    }
-    .encode_to_vec();
     let status = CheckResponse { status: Some(Status::default()), ..CheckResponse::default() };
     let mut bytes = BytesMut::from(status.encode_to_vec().as_slice());
     put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut bytes);
     bytes.extend_from_slice(metadata);
     let splice = bytes.len();
-    put_length_delimited(OK_RESPONSE, ok.len(), &mut bytes);
-    bytes.extend_from_slice(&ok);
-    Rendering { bytes: bytes.freeze(), splice }
+    let headers = set.iter().map(|(name, value)| overwrite(name, value)).collect();
+    let ok = OkHttpResponse { headers, ..OkHttpResponse::default() };
+    bytes.extend_from_slice(&ok.encode_to_vec());
+    bytes.extend_from_slice(&removals(protected.unset(set)));
+    Rendering { bytes: bytes.as_ref().into(), splice }
 }
 
-/// The rendering, with the names of forged headers added to those to remove.
-fn spliced<'n>(rendering: &Rendering, forged: impl Iterator<Item = &'n [u8]>) -> Bytes {
-    let mut more = BytesMut::new();
-    for name in forged {
-        put_length_delimited(HEADERS_TO_REMOVE, name.len(), &mut more);
-        more.extend_from_slice(name);
-    }
-    if more.is_empty() {
-        return rendering.bytes.clone();
-    }
-    let (head, tail) = rendering.bytes.split_at(rendering.splice.min(rendering.bytes.len()));
-    let mut tail = tail;
-    // The tail is `ok_response`: its key, its length, and as many bytes.
-    let ok = prost::encoding::decode_key(&mut tail)
-        .and_then(|_| prost::encoding::decode_varint(&mut tail))
-        .map_or(&[][..], |_| tail);
-    let mut reply = BytesMut::with_capacity(head.len() + ok.len() + more.len() + 8);
-    reply.extend_from_slice(head);
-    put_length_delimited(OK_RESPONSE, ok.len() + more.len(), &mut reply);
-    reply.extend_from_slice(ok);
-    reply.extend_from_slice(&more);
-    reply.freeze()
+/// `headers_to_remove` of these names, encoded.
+fn removals<'n>(names: impl Iterator<Item = &'n String>) -> Vec<u8> {
+    let headers_to_remove = names.cloned().collect();
+    OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() }.encode_to_vec()
 }
 
 fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
@@ -283,8 +292,11 @@ fn list(items: &[String]) -> Kind {
 }
 
 fn put_length_delimited(field: u32, length: usize, out: &mut BytesMut) {
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
-    out.reserve(encoded_len_varint(length) + 5);
     encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(length, out);
+    encode_varint(length as u64, out);
+}
+
+/// What a field of this length takes, key and length included, in bytes.
+fn length_delimited(field: u32, length: usize) -> usize {
+    key_len(field) + encoded_len_varint(length as u64) + length
 }
