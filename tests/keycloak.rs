@@ -64,7 +64,7 @@ async fn login_rotation_and_outage() {
     let alice = seen.header("x-nmp-principal-id").unwrap().to_owned();
 
     // An email address that Keycloak has not verified is left out.
-    let bob = keycloak.login("nmp", "bob", "builder").await;
+    let bob = keycloak.login("nmp", "bob", "builder", "openid email").await;
     let seen = Echoed::of(&gateway.send(&raw::get("/v1/models").bearer(&bob)).await);
     assert_eq!(seen.header("x-nmp-principal-email"), None);
     assert!(seen.header("x-nmp-principal-id").is_some_and(|id| id != alice));
@@ -72,7 +72,7 @@ async fn login_rotation_and_outage() {
     // A machine, and a token made for somebody else.
     let job = keycloak.client_credentials().await;
     assert_eq!(doorward.ask(get("/").bearer(&job)).await.status, 200);
-    let elsewhere = keycloak.login("elsewhere", "alice", "wonderland").await;
+    let elsewhere = keycloak.login("elsewhere", "alice", "wonderland", "openid").await;
     let reply = gateway.send(&raw::get("/").bearer(&elsewhere)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (401, "bad_audience"));
 

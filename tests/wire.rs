@@ -10,15 +10,18 @@ use axum::http::HeaderMap;
 use doorward::transport::lean;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap as FullHeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use proptest::prelude::*;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::support::check::Outcome;
+use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
 use crate::support::envoy::{Behind, Envoy};
 use crate::support::raw::get;
+use crate::support::signer::{RSA, jwks};
 
 /// What a decision is made on, of either reading.
 #[derive(Debug, Default, PartialEq)]
@@ -147,6 +150,56 @@ proptest! {
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = lean::CheckRequest::decode(bytes.as_slice());
     }
+}
+
+/// Whatever is wrong with a message, the answer is a denial: a gRPC error is none to an
+/// Envoy with `failure_mode_allow`.
+#[tokio::test]
+async fn what_cannot_be_read_is_denied_and_is_no_grpc_error() {
+    let config = r#"{"auth": {"oidc": {"issuer": "https://idp.example", "client_id": "nmp",
+        "jwks": KEYS}}, "rules": {"bypass": ["/*"]}}"#;
+    let config = config.replace("KEYS", &jwks([&*RSA]).to_string());
+    let doorward = Doorward::start(&config).await;
+    let url = format!("http://{}/envoy.service.auth.v3.Authorization/Check", doorward.grpc());
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let wrapped = |flag: u8, length: usize, message: &[u8]| {
+        let length = u32::try_from(length).unwrap().to_be_bytes();
+        [&[flag], &length[..], message].concat()
+    };
+    let good = get_root().encode_to_vec();
+    let huge = vec![b' '; 3 * 1024 * 1024];
+    for (case, body, reason) in [
+        ("good", wrapped(0, good.len(), &good), ""),
+        ("cut off", wrapped(0, good.len() + 1, &good), "malformed_request"),
+        ("with a tail", wrapped(0, good.len() - 1, &good), "malformed_request"),
+        ("compressed", wrapped(1, good.len(), &good), "malformed_request"),
+        ("no message", Vec::new(), "malformed_request"),
+        ("an empty message", wrapped(0, 0, b""), "malformed_request"),
+        ("no protobuf", wrapped(0, 3, b"\xff\xff\xff"), "malformed_request"),
+        ("too long", wrapped(0, huge.len(), &huge), "malformed_request"),
+    ] {
+        let request = client
+            .post(&url)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(body);
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        assert_eq!(answer.status(), 200, "{case}");
+        // In the header it would be an error without an answer.
+        assert!(answer.headers().get("grpc-status").is_none(), "{case}: {answer:?}");
+        let reply = answer.bytes().await.unwrap();
+        let reply = CheckResponse::decode(&reply[5..]).unwrap();
+        let outcome = Outcome::of(&reply);
+        if reason.is_empty() {
+            assert_eq!(outcome.reason, "bypassed", "{case}");
+        } else {
+            assert_eq!((outcome.status, outcome.reason.as_str()), (400, reason), "{case}");
+        }
+    }
+}
+
+fn get_root() -> CheckRequest {
+    crate::support::check::get("/").message()
 }
 
 /// Keeps what Envoy sends and answers nothing that a client could mistake for leave to

@@ -44,8 +44,8 @@ impl Keycloak {
         format!("{}/realms/doorward", self.base)
     }
 
-    /// Logs a person in and returns the access token.
-    pub async fn login(&self, client: &str, user: &str, password: &str) -> String {
+    /// Logs a person in with this scope and returns the access token.
+    pub async fn login(&self, client: &str, user: &str, password: &str, scope: &str) -> String {
         self.token(
             "doorward",
             &[
@@ -53,14 +53,14 @@ impl Keycloak {
                 ("client_id", client),
                 ("username", user),
                 ("password", password),
-                ("scope", "openid profile email platform:read"),
+                ("scope", scope),
             ],
         )
         .await
     }
 
     pub async fn login_alice(&self) -> String {
-        self.login("nmp", "alice", "wonderland").await
+        self.login("nmp", "alice", "wonderland", "openid profile email platform:read").await
     }
 
     /// The token of a machine.
