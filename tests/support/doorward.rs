@@ -59,10 +59,6 @@ impl Doorward {
         http().get(self.admin("/metrics")).send().await.unwrap().text().await.unwrap()
     }
 
-    pub fn running(&self) -> &Running {
-        &self.running
-    }
-
     pub fn grpc(&self) -> String {
         self.running.grpc().to_string()
     }
