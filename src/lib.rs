@@ -1,5 +1,32 @@
-//! Doorward (crate docs to come).
-#![allow(missing_docs)]
+//! Doorward: an Envoy external-authorization server.
+//!
+//! Envoy asks, for every request, "may this pass, and who is it from?". Doorward
+//! validates the bearer token against one or several OpenID Connect issuers and answers
+//! with trusted identity headers, or with a denial that says why.
+//!
+//! # The house
+//!
+//! The path of one request, top to bottom:
+//!
+//! | room | does | knows nothing of |
+//! |---|---|---|
+//! | [`transport`] | gRPC, HTTP and admin fronts; Envoy's wire ↔ ours | how a decision is made |
+//! | [`authorizer`] | the story: one function that asks the rooms below in turn | Envoy, sockets, runtimes |
+//! | [`request`], [`bearer`] | the request as borrowed bytes, and its one token | |
+//! | [`rules`] | what path and route ask for → a `Permit` | how an identity is proven |
+//! | [`token`] | taken apart → parsed → verified; each step a proof type | I/O, clocks, configuration |
+//! | [`issuers`], [`keys`] | whom to believe, and what can verify a signature | HTTP, claims |
+//! | [`identity`] | verified token → identity → headers; what must be stripped | unverified tokens |
+//! | [`token_cache`] | tokens verified before, by keyed hash | tokens |
+//! | [`decision`] | allow or deny, and every reason | status codes |
+//!
+//! Side rooms, whose handles the path uses and which never import the path:
+//! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
+//! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
+//! it together, [`cli`] is the command line, [`dev`] holds what `doorward demo` embeds.
+//!
+//! Data flows one way, and a test holds the `use` lines against that
+//! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
 
 pub mod app;
 pub mod authorizer;
@@ -8,6 +35,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod dev;
 pub mod discovery;
 pub mod identity;
 pub mod issuers;

@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
-mod serve;
+pub mod demo;
+pub mod serve;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Sources;
+use crate::dev::envoy::EnvoySearch;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
 #[derive(Debug, Parser)]
@@ -21,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Run the server that Envoy asks
     Serve(serve::ServeArgs),
+    /// Try it: a development issuer, the server, an echo upstream and a real Envoy
+    Demo(demo::DemoArgs),
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -39,7 +43,25 @@ impl Cli {
     pub fn run(self) -> Exit {
         match self.command {
             Command::Serve(args) => serve::run(&args),
+            Command::Demo(args) => match demo::run(&args, &envoy_search()) {
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    print_error(&error);
+                    Exit::Failed
+                }
+            },
         }
+    }
+}
+
+/// Where this process says an Envoy may be.
+fn envoy_search() -> EnvoySearch {
+    let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    EnvoySearch {
+        named: path("DOORWARD_ENVOY").map(PathBuf::from),
+        path: path("PATH"),
+        cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
+        home: path("HOME").map(PathBuf::from),
     }
 }
 

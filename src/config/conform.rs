@@ -121,9 +121,10 @@ fn fill_blank(value: &mut Node, key: &Key) {
     if key.nullable {
         return;
     }
-    value.content = match key.shape {
-        Shape::Section(_) | Shape::Table(_) => Content::Map(Vec::new()),
-        _ => Node::from(&key.default).content,
+    value.content = if matches!(key.shape, Shape::Section(_) | Shape::Table(_)) {
+        Content::Map(Vec::new())
+    } else {
+        Node::from(&key.default).content
     };
 }
 
@@ -165,25 +166,25 @@ fn describe(content: &Content) -> String {
 }
 
 fn hint(shape: &Shape, content: &Content) -> Option<&'static str> {
-    let wants_text =
-        shape.admits(|shape| matches!(shape, Shape::Text)) && !matches!(shape, Shape::List(_));
-    match content {
-        Content::Bool(_) | Content::Number(_) if wants_text => Some("put it in quotes"),
-        Content::Text(text)
-            if matches!(shape, Shape::Truth)
-                && matches!(text.to_ascii_lowercase().as_str(), "true" | "false") =>
-        {
-            Some("leave the quotes out")
-        }
-        Content::Text(text)
-            if matches!(shape, Shape::Number { .. }) && text.parse::<u64>().is_ok() =>
-        {
-            Some("leave the quotes out")
-        }
-        Content::Text(_) if matches!(shape, Shape::Section(_) | Shape::Table(_)) => {
+    let wants_text = shape.admits(|shape| *shape == Shape::Text);
+    if wants_text && matches!(content, Content::Bool(_) | Content::Number(_)) {
+        return Some("put it in quotes");
+    }
+    let Content::Text(text) = content else { return None };
+    let truth = || matches!(text.to_ascii_lowercase().as_str(), "true" | "false");
+    match shape {
+        Shape::Truth if truth() => Some("leave the quotes out"),
+        Shape::Number { .. } if text.parse::<u64>().is_ok() => Some("leave the quotes out"),
+        Shape::Section(_) | Shape::Table(_) => {
             Some("in a variable or `--set`, name a key below it or write it as JSON")
         }
-        _ => None,
+        Shape::Anything
+        | Shape::Truth
+        | Shape::Number { .. }
+        | Shape::Text
+        | Shape::Choice(_)
+        | Shape::List(_)
+        | Shape::Either(_) => None,
     }
 }
 

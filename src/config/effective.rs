@@ -92,7 +92,7 @@ fn without_defaults(entries: &[Entry]) -> Vec<Entry> {
         let content = match &entry.content {
             EntryContent::Value(_, source) if source.origin == Origin::Default => return None,
             EntryContent::Section(entries) => EntryContent::Section(without_defaults(entries)),
-            other => other.clone(),
+            written @ (EntryContent::Sections(_) | EntryContent::Value(..)) => written.clone(),
         };
         let empty = matches!(&content, EntryContent::Section(entries) if entries.is_empty());
         (!empty).then(|| Entry { name: entry.name.clone(), content })

@@ -2,6 +2,7 @@
 //! read as what the schema expects there.
 
 use super::fault::KeyPath;
+use super::format::Format;
 use super::nearest::{nearest, nearest_variable};
 use super::problem::Problem;
 use super::shape::{Key, Shape};
@@ -112,7 +113,7 @@ fn setting(path: &KeyPath, key: &Key, value: &str) -> Node {
 /// Reads `text` as what `shape` expects. What cannot be read so stays a text, which the
 /// check of types then refuses, as it would anywhere else.
 fn coerce(text: &str, shape: &Shape) -> Content {
-    let json = || serde_json::from_str::<Node>(text).ok().map(|node| node.content);
+    let json = || Format::json_value(text).map(|node| node.content);
     let read = match shape {
         Shape::Text | Shape::Choice(_) => None,
         Shape::Truth => truth(text).map(Content::Bool),
@@ -121,16 +122,13 @@ fn coerce(text: &str, shape: &Shape) -> Content {
         }
         Shape::List(item) => list(text, item),
         Shape::Table(_) | Shape::Section(_) | Shape::Anything => json(),
-        Shape::Either(shapes) => shapes.iter().find_map(|shape| match shape {
-            // One text is what `a` is; a list is what `a,b` and `["a"]` are.
-            Shape::List(item) if text.contains(',') || text.trim().starts_with('[') => {
-                list(text, item)
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| {
+            if matches!(shape, Shape::Number { .. }) {
+                return Some(coerce(text, shape)).filter(|read| !matches!(read, Content::Text(_)));
             }
-            Shape::Number { .. } => match coerce(text, shape) {
-                Content::Text(_) => None,
-                number => Some(number),
-            },
-            _ => None,
+            // One text is what `a` is; a list is what `a,b` and `["a"]` are.
+            let several = text.contains(',') || text.trim().starts_with('[');
+            shape.item().filter(|_| several).and_then(|item| list(text, item))
         }),
     };
     read.unwrap_or_else(|| Content::Text(text.to_owned()))
@@ -139,7 +137,7 @@ fn coerce(text: &str, shape: &Shape) -> Content {
 fn list(text: &str, item: &Shape) -> Option<Content> {
     let text = text.trim();
     if text.starts_with('[') {
-        return serde_json::from_str::<Node>(text).ok().map(|node| node.content);
+        return Format::json_value(text).map(|node| node.content);
     }
     let texts = matches!(item, Shape::Text);
     (texts || text.is_empty()).then(|| {

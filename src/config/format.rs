@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use serde_saphyr::options::{AliasLimits, Options};
-use toml::Spanned;
+use serde_saphyr::Spanned;
+use serde_saphyr::options::Options;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::tree::{Content, Member, Node};
+use super::tree::{Content, Member, Node, Read};
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ impl Format {
         }
     }
 
+    /// One JSON value, as variables and flags hold them.
+    pub(super) fn json_value(text: &str) -> Option<Node> {
+        serde_json::from_str::<Read<String>>(text).ok().map(Read::into_node)
+    }
+
     /// Reads `text`; an empty one is an empty map or `null`.
     pub(super) fn parse(self, text: &str) -> Result<Node, SyntaxError> {
         match self {
@@ -51,7 +56,8 @@ fn yaml(text: &str) -> Result<Node, SyntaxError> {
     if text.lines().all(|line| matches!(line.trim_start().chars().next(), None | Some('#'))) {
         return Ok(Node::unlocated(Content::Null));
     }
-    serde_saphyr::from_str_with_options(text, yaml_options()).map_err(|error| SyntaxError {
+    let read = serde_saphyr::from_str_with_options::<Read<Spanned<String>>>(text, yaml_options());
+    read.map(Read::into_node).map_err(|error| SyntaxError {
         line: error.location().map(|location| location.line()).filter(|line| *line > 0),
         message: format!("not YAML: {}", first_line(&error.without_snippet().to_string())),
     })
@@ -59,9 +65,10 @@ fn yaml(text: &str) -> Result<Node, SyntaxError> {
 
 /// Room for any real configuration, and none for one that grows by aliases of aliases.
 fn yaml_options() -> Options {
-    let limits: AliasLimits = serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 };
     serde_saphyr::options! {
-        alias_limits: limits,
+        // The parser recurses, and threads have two megabytes of stack.
+        budget: serde_saphyr::budget! { max_depth: 32 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
         // A client id of digits alone is a text to everybody but YAML.
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
@@ -70,13 +77,13 @@ fn yaml_options() -> Options {
 }
 
 fn json(text: &str) -> Result<Node, SyntaxError> {
-    let node: Node = serde_json::from_str(text).map_err(|error| SyntaxError {
+    let read = serde_json::from_str::<Read<String>>(text).map_err(|error| SyntaxError {
         line: Some(error.line() as u64).filter(|line| *line > 0),
         message: format!("not JSON: {error}"),
     })?;
     // The JSON parser has vouched for the text; the YAML parser, to which JSON is YAML,
     // knows the lines. Where it disagrees there are none, which is no harm.
-    Ok(yaml(text).unwrap_or(node))
+    Ok(yaml(text).unwrap_or_else(|_| read.into_node()))
 }
 
 fn toml(text: &str) -> Result<Node, SyntaxError> {
@@ -89,17 +96,18 @@ fn toml(text: &str) -> Result<Node, SyntaxError> {
 }
 
 fn toml_table(text: &str, table: &DeTable<'_>) -> Content {
-    let member = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| Member {
-        name: key.get_ref().to_string(),
-        line: Some(line_at(text, &key.span())),
-        value: toml_value(text, value),
-    };
+    let member =
+        |(key, value): (&toml::Spanned<DeString<'_>>, &toml::Spanned<DeValue<'_>>)| Member {
+            name: key.get_ref().to_string(),
+            line: Some(line_at(text, &key.span())),
+            value: toml_value(text, value),
+        };
     let mut members: Vec<_> = table.iter().map(member).collect();
     members.sort_by_key(|member| member.line);
     Content::Map(members)
 }
 
-fn toml_value(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
+fn toml_value(text: &str, value: &toml::Spanned<DeValue<'_>>) -> Node {
     let content = match value.get_ref() {
         DeValue::String(string) => Content::Text(string.to_string()),
         DeValue::Boolean(truth) => Content::Bool(*truth),
@@ -200,6 +208,12 @@ mod tests {
             assert!(format.parse(&brackets).is_err());
         }
         assert!(Format::Toml.parse(&format!("a = {brackets}")).is_err());
+        let braces = "{\"k\":".repeat(1_000);
+        for format in [Format::Yaml, Format::Json] {
+            assert!(format.parse(&braces).is_err());
+        }
+        let closed = format!("{}1{}", "{\"k\":".repeat(120), "}".repeat(120));
+        assert!(Format::Yaml.parse(&closed).is_err() && Format::Json.parse(&closed).is_ok());
         let indented: String =
             (0..5_000).map(|depth| format!("{}k:\n", " ".repeat(depth))).collect();
         assert!(Format::Yaml.parse(&indented).is_err());

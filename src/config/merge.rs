@@ -18,7 +18,7 @@ pub(super) struct Merged {
 
 impl Merged {
     /// Puts `layers`, lowest first, on top of each other.
-    pub(super) fn new(layers: Vec<Layer>) -> Result<Self, figment::Error> {
+    pub(super) fn new(layers: Vec<Layer>) -> Result<Self, Box<figment::Error>> {
         let figment = layers.iter().enumerate().fold(Figment::new(), |figment, (index, layer)| {
             figment.merge(Numbered { index, layer })
         });
@@ -28,14 +28,14 @@ impl Merged {
     }
 
     /// Puts one more layer on top.
-    pub(super) fn with(mut self, layer: Layer) -> Result<Self, figment::Error> {
+    pub(super) fn with(mut self, layer: Layer) -> Result<Self, Box<figment::Error>> {
         self.layers.push(layer);
         Self::new(self.layers)
     }
 
     /// The configuration as it is written.
-    pub(super) fn config(&self) -> Result<raw::Config, figment::Error> {
-        self.figment.extract()
+    pub(super) fn config(&self) -> Result<raw::Config, Box<figment::Error>> {
+        self.figment.extract().map_err(Box::new)
     }
 
     /// The whole tree.
@@ -46,12 +46,7 @@ impl Merged {
     /// Where the value at `path` was written: in the uppermost layer that has it. For
     /// what stands nowhere, the default.
     pub(super) fn source(&self, path: &KeyPath) -> Source {
-        let found = path.steps().iter().try_fold(&self.value, |value, step| match value {
-            Value::Dict(_, members) => members.get(step),
-            Value::Array(_, items) => step.parse::<usize>().ok().and_then(|at| items.get(at)),
-            _ => None,
-        });
-        found.map_or(Origin::Default.into(), |value| self.source_of(value, path))
+        self.find(path).map_or(Origin::Default.into(), |value| self.source_of(value, path))
     }
 
     /// Where `value`, which stands at `path`, was written.
@@ -67,14 +62,19 @@ impl Merged {
         })
     }
 
+    fn find(&self, path: &KeyPath) -> Option<&Value> {
+        path.steps().iter().try_fold(&self.value, |value, step| {
+            if let Some(items) = value.as_array() {
+                return items.get(step.parse::<usize>().ok()?);
+            }
+            value.as_dict()?.get(step)
+        })
+    }
+
     /// Whether nobody has said anything about the key: it has its default, or was left
     /// without a value.
     pub(super) fn is_open(&self, path: &KeyPath) -> bool {
-        let value = path.steps().iter().try_fold(&self.value, |value, step| match value {
-            Value::Dict(_, members) => members.get(step),
-            _ => None,
-        });
-        value.is_none_or(|value| {
+        self.find(path).is_none_or(|value| {
             matches!(value, Value::Empty(..))
                 || self.source_of(value, path).origin == Origin::Default
         })
@@ -100,10 +100,7 @@ impl Provider for Numbered<'_> {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let dict = match value(&self.layer.tree) {
-            Value::Dict(_, dict) => dict,
-            _ => Dict::new(),
-        };
+        let dict = value(&self.layer.tree).into_dict().unwrap_or_default();
         Ok(Map::from([(Profile::Default, dict)]))
     }
 }

@@ -112,7 +112,7 @@ fn merge_and_check(
     layers: Vec<layers::Layer>,
     checker: &mut Checker,
     taken_out: bool,
-) -> Result<(Merged, Option<Settings>), figment::Error> {
+) -> Result<(Merged, Option<Settings>), Box<figment::Error>> {
     let merged = Merged::new(layers)?;
     let config = merged.config()?;
     match preset::layer(&config, &merged) {

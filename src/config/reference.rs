@@ -21,10 +21,8 @@ fn reference() -> String {
 }
 
 fn section(page: &mut String, key: &Key, path: &KeyPath) {
-    let (keys, each) = match &key.shape {
-        Shape::List(item) => (item.keys(), "[]"),
-        shape => (shape.keys(), ""),
-    };
+    let (keys, each) =
+        key.shape.item().map_or_else(|| (key.shape.keys(), ""), |item| (item.keys(), "[]"));
     let _ = write!(page, "\n## `{path}{each}`\n\n{}\n\n", key.about);
     let (sections, values): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_section(&key.shape));
     if !values.is_empty() {
@@ -55,19 +53,18 @@ fn section(page: &mut String, key: &Key, path: &KeyPath) {
 }
 
 fn is_section(shape: &Shape) -> bool {
-    match shape {
-        Shape::Section(_) => true,
-        Shape::List(item) => matches!(**item, Shape::Section(_)),
-        _ => false,
-    }
+    matches!(shape.item().unwrap_or(shape), Shape::Section(_))
 }
 
 fn default(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Array(items) if items.is_empty() => "none".into(),
-        Value::Object(members) if members.is_empty() => "none".into(),
-        other => format!("`{}`", other.as_str().map_or_else(|| other.to_string(), str::to_owned)),
+    let none = value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(serde_json::Map::is_empty);
+    if value.is_null() {
+        String::new()
+    } else if none {
+        "none".into()
+    } else {
+        format!("`{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 }
 

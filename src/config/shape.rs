@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
+use super::format::Format;
 use super::raw;
 use super::tree::{Content, Node};
 
@@ -57,7 +58,7 @@ impl Shape {
             // serde_json sorts keys by name; the order of declaration tells a story.
             let declared = serde_json::to_string(&raw::Config::with_every_section())
                 .ok()
-                .and_then(|text| serde_json::from_str(&text).ok());
+                .and_then(|text| Format::json_value(&text));
             if let Some(declared) = declared {
                 shape.order_like(&declared);
             }
@@ -87,10 +88,10 @@ impl Shape {
 
     /// Whether this, or one of the alternatives, is such a shape.
     pub(super) fn admits(&self, wanted: fn(&Self) -> bool) -> bool {
-        match self {
-            Self::Either(shapes) => shapes.iter().any(|shape| shape.admits(wanted)),
-            other => wanted(other),
+        if let Self::Either(shapes) = self {
+            return shapes.iter().any(|shape| shape.admits(wanted));
         }
+        wanted(self)
     }
 
     /// What is expected, in words.
@@ -101,10 +102,8 @@ impl Shape {
             Self::Number { .. } => "a whole number".into(),
             Self::Text => "a text".into(),
             Self::Choice(choices) => choices.join(" or "),
-            Self::List(item) => match **item {
-                Self::Text => "a list of texts".into(),
-                _ => "a list of sections".into(),
-            },
+            Self::List(item) if **item == Self::Text => "a list of texts".into(),
+            Self::List(_) => "a list of sections".into(),
             Self::Table(_) => "names with their values".into(),
             Self::Section(_) => "a section with keys of its own".into(),
             Self::Either(shapes) => {
@@ -113,28 +112,24 @@ impl Shape {
         }
     }
 
+    /// The shape of a list's items.
+    pub(super) fn item(&self) -> Option<&Self> {
+        if let Self::List(item) = self { Some(item) } else { None }
+    }
+
     fn order_like(&mut self, declared: &Node) {
-        match self {
-            Self::Section(keys) => {
-                let position = |name: &str| match &declared.content {
-                    Content::Map(members) => members.iter().position(|member| member.name == name),
-                    _ => None,
-                };
-                keys.sort_by_key(|key| position(&key.name).unwrap_or(usize::MAX));
-                for key in keys {
-                    if let Some(member) = declared.member(&key.name) {
-                        key.shape.order_like(&member.value);
-                    }
+        if let (Self::Section(keys), Content::Map(members)) = (&mut *self, &declared.content) {
+            let position = |key: &Key| members.iter().position(|member| member.name == key.name);
+            keys.sort_by_key(|key| position(key).unwrap_or(usize::MAX));
+            for key in keys {
+                if let Some(member) = declared.member(&key.name) {
+                    key.shape.order_like(&member.value);
                 }
             }
-            Self::List(item) => {
-                if let Content::List(items) = &declared.content
-                    && let Some(first) = items.first()
-                {
-                    item.order_like(first);
-                }
-            }
-            _ => {}
+        } else if let (Self::List(item), Content::List(items)) = (self, &declared.content)
+            && let Some(first) = items.first()
+        {
+            item.order_like(first);
         }
     }
 }
@@ -269,10 +264,8 @@ mod tests {
         let (last, above) = path.split_last().unwrap();
         let mut shape = Shape::of_config();
         for step in above {
-            shape = match &shape.key(step).unwrap().shape {
-                Shape::List(item) => item,
-                shape => shape,
-            };
+            let found = &shape.key(step).unwrap().shape;
+            shape = found.item().unwrap_or(found);
         }
         shape.key(last).unwrap().clone()
     }
@@ -311,7 +304,7 @@ mod tests {
                 assert!(!key.about.is_empty(), "{path} says nothing");
                 assert!(key.shape != Shape::Anything || key.name == "jwks", "{path}");
                 walk(&key.shape, &path);
-                if let Shape::List(item) = &key.shape {
+                if let Some(item) = key.shape.item() {
                     walk(item, &path);
                 }
             }

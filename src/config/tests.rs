@@ -220,7 +220,7 @@ fn faults_of_every_layer_and_kind_come_together() {
     assert_eq!(
         lines(load(&sources)),
         [
-            "test.yaml:5: auth.oidc.typo_claim: unknown key; did you mean auth.oidc.email_claim?",
+            "test.yaml:5: auth.oidc.typo_claim: unknown key",
             "DOORWARD_NONSENSE: names no key",
             "DOORWARD_SERVER__WORKERS: server.workers: expected a whole number, found the text \"many\"",
             "--set: `nokey` is not KEY=VALUE, as in `--set auth.enabled=false`",

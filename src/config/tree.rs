@@ -5,8 +5,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Number, Value};
 use serde_saphyr::Spanned;
 
@@ -124,16 +127,55 @@ impl From<&Value> for Node {
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self { line: known_line(&spanned), content: spanned.value })
+/// A [`Node`] as a serde format hands it over; `K` is how the format gives its keys:
+/// [`Spanned`] where they have lines, plain where it refuses that.
+pub(super) struct Read<K> {
+    node: Node,
+    keys: PhantomData<K>,
+}
+
+impl<K> Read<K> {
+    pub(super) fn into_node(self) -> Node {
+        self.node
     }
 }
 
-impl<'de> Deserialize<'de> for Content {
+/// A key of a map as a format gives it.
+pub(super) trait KeyName: DeserializeOwned {
+    fn into_parts(self) -> (String, Option<u64>);
+}
+
+impl KeyName for String {
+    fn into_parts(self) -> (String, Option<u64>) {
+        (self, None)
+    }
+}
+
+impl KeyName for Spanned<String> {
+    fn into_parts(self) -> (String, Option<u64>) {
+        let line = known_line(&self);
+        (self.value, line)
+    }
+}
+
+impl<'de, K: KeyName> Deserialize<'de> for Read<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
+        let spanned = Spanned::<ReadContent<K>>::deserialize(deserializer)?;
+        let line = known_line(&spanned);
+        let node = Node { line, content: spanned.value.content };
+        Ok(Self { node, keys: PhantomData })
+    }
+}
+
+struct ReadContent<K> {
+    content: Content,
+    keys: PhantomData<K>,
+}
+
+impl<'de, K: KeyName> Deserialize<'de> for ReadContent<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let content = deserializer.deserialize_any(ContentVisitor::<K>(PhantomData))?;
+        Ok(Self { content, keys: PhantomData })
     }
 }
 
@@ -142,9 +184,9 @@ fn known_line<T>(spanned: &Spanned<T>) -> Option<u64> {
     Some(spanned.referenced.line()).filter(|line| *line > 0)
 }
 
-struct ContentVisitor;
+struct ContentVisitor<K>(PhantomData<K>);
 
-impl<'de> Visitor<'de> for ContentVisitor {
+impl<'de, K: KeyName> Visitor<'de> for ContentVisitor<K> {
     type Value = Content;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,8 +229,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
+        while let Some(item) = list.next_element::<Read<K>>()? {
+            items.push(item.node);
         }
         Ok(Content::List(items))
     }
@@ -196,13 +238,13 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
         let mut members = Vec::new();
         let mut names = HashSet::new();
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
+        while let Some(key) = map.next_key::<K>()? {
+            let (name, line) = key.into_parts();
             // Of two equal keys one would be dropped without a word: say so instead.
-            if !names.insert(key.value.clone()) {
-                return Err(A::Error::custom(format!("the key `{}` stands twice", key.value)));
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom(format!("the key `{name}` stands twice")));
             }
-            let line = known_line(&key);
-            members.push(Member { name: key.value, line, value: map.next_value()? });
+            members.push(Member { name, line, value: map.next_value::<Read<K>>()?.node });
         }
         Ok(Content::Map(members))
     }

@@ -14,11 +14,12 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::{BoolValue, ListValue, Struct, Value, value::Kind};
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
 use super::lean;
+use super::unary::{PREFIX_BYTES, put_prefix, wrap_message};
 use crate::decision::{Admitted, Decision, Denial, Grant, Reason, Rendering};
 use crate::identity::ProtectedHeaders;
 use crate::issuers::Issuers;
@@ -82,6 +83,12 @@ struct EncodedDenial {
     metadata: Vec<u8>,
 }
 
+impl EncodedDenial {
+    fn new(reason: Reason, page: &DenialAnswer) -> Self {
+        Self { answer: denied(reason, page), metadata: metadata("deny", reason.code()) }
+    }
+}
+
 impl Encoder {
     pub(super) fn new(protected: ProtectedHeaders, issuers: &Issuers, pages: DenialPages) -> Self {
         let nameless = |grant: Grant| {
@@ -90,10 +97,7 @@ impl Encoder {
         };
         let denials = Reason::ALL
             .into_iter()
-            .map(|reason| EncodedDenial {
-                answer: pages.ready(reason).map_or_else(Vec::new, |page| denied(reason, page)),
-                metadata: metadata("deny", reason.code()),
-            })
+            .map(|reason| EncodedDenial::new(reason, &pages.answer(reason, None)))
             .collect();
         Self {
             nameless: [
@@ -108,7 +112,8 @@ impl Encoder {
         }
     }
 
-    /// The reply to a request that came with these `headers`.
+    /// The reply to a request that came with these `headers`: a `CheckResponse`, the
+    /// prefix of gRPC in front.
     pub(super) fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
         match decision {
             Decision::Allow(grant) => self.allow(grant, headers),
@@ -118,7 +123,7 @@ impl Encoder {
 
     /// The reply when Doorward itself failed: a denial like any other, because a gRPC
     /// error would let the request pass where `failure_mode_allow` is set.
-    pub(super) fn internal_error(&self) -> Bytes {
+    fn internal_error(&self) -> Bytes {
         self.deny(&Denial::from(crate::decision::Fault::Internal))
     }
 
@@ -156,18 +161,24 @@ impl Encoder {
 
     fn deny(&self, denial: &Denial) -> Bytes {
         let reason = denial.reason();
-        let Some(EncodedDenial { answer, metadata }) = self.denials.get(reason as usize) else {
-            return Bytes::new();
+        // Should the table lack a reason or the route ask for scopes, it is made now. It is
+        // never left empty: to Envoy an empty reply has status 0, and allows.
+        let made;
+        let encoded = match (self.denials.get(reason as usize), denial.scopes.as_deref()) {
+            (Some(ready), None) => ready,
+            (_, scopes) => {
+                made = EncodedDenial::new(reason, &self.pages.answer(reason, scopes));
+                &made
+            }
         };
-        let with_scopes = denial
-            .scopes
-            .as_deref()
-            .map(|scopes| denied(reason, &self.pages.answer(reason, Some(scopes))));
-        let answer = with_scopes.as_ref().unwrap_or(answer);
+        let EncodedDenial { answer, metadata } = encoded;
         let issuer = denial.issuer.and_then(|id| self.issuers.get(id.0)).map_or(&[][..], |i| i);
-        let mut reply = BytesMut::with_capacity(answer.len() + metadata.len() + issuer.len() + 8);
+        let members = metadata.len() + issuer.len();
+        let length = answer.len() + length_delimited(DYNAMIC_METADATA, members);
+        let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
+        put_prefix(length, &mut reply);
         reply.extend_from_slice(answer);
-        put_length_delimited(DYNAMIC_METADATA, metadata.len() + issuer.len(), &mut reply);
+        put_length_delimited(DYNAMIC_METADATA, members, &mut reply);
         reply.extend_from_slice(metadata);
         reply.extend_from_slice(issuer);
         reply.freeze()
@@ -190,13 +201,13 @@ fn render(set: &[(String, String)], protected: &ProtectedHeaders, metadata: &[u8
     }
     .encode_to_vec();
     let status = CheckResponse { status: Some(Status::default()), ..CheckResponse::default() };
-    let mut bytes = BytesMut::from(status.encode_to_vec().as_slice());
-    put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut bytes);
-    bytes.extend_from_slice(metadata);
-    let splice = bytes.len();
-    put_length_delimited(OK_RESPONSE, ok.len(), &mut bytes);
-    bytes.extend_from_slice(&ok);
-    Rendering { bytes: bytes.freeze(), splice }
+    let mut message = BytesMut::from(status.encode_to_vec().as_slice());
+    put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut message);
+    message.extend_from_slice(metadata);
+    let splice = PREFIX_BYTES + message.len();
+    put_length_delimited(OK_RESPONSE, ok.len(), &mut message);
+    message.extend_from_slice(&ok);
+    Rendering { bytes: wrap_message(&message), splice }
 }
 
 /// The rendering, with the names of forged headers added to those to remove.
@@ -209,15 +220,18 @@ fn spliced<'n>(rendering: &Rendering, forged: impl Iterator<Item = &'n [u8]>) ->
     if more.is_empty() {
         return rendering.bytes.clone();
     }
-    let (head, tail) = rendering.bytes.split_at(rendering.splice.min(rendering.bytes.len()));
-    let mut tail = tail;
+    let head = rendering.bytes.get(PREFIX_BYTES..rendering.splice).unwrap_or_default();
+    let mut tail = rendering.bytes.get(rendering.splice..).unwrap_or_default();
     // The tail is `ok_response`: its key, its length, and as many bytes.
     let ok = prost::encoding::decode_key(&mut tail)
         .and_then(|_| prost::encoding::decode_varint(&mut tail))
         .map_or(&[][..], |_| tail);
-    let mut reply = BytesMut::with_capacity(head.len() + ok.len() + more.len() + 8);
+    let grown = ok.len() + more.len();
+    let length = head.len() + length_delimited(OK_RESPONSE, grown);
+    let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
+    put_prefix(length, &mut reply);
     reply.extend_from_slice(head);
-    put_length_delimited(OK_RESPONSE, ok.len() + more.len(), &mut reply);
+    put_length_delimited(OK_RESPONSE, grown, &mut reply);
     reply.extend_from_slice(ok);
     reply.extend_from_slice(&more);
     reply.freeze()
@@ -283,8 +297,11 @@ fn list(items: &[String]) -> Kind {
 }
 
 fn put_length_delimited(field: u32, length: usize, out: &mut BytesMut) {
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
-    out.reserve(encoded_len_varint(length) + 5);
     encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(length, out);
+    encode_varint(length as u64, out);
+}
+
+/// What a field of this length takes, key and length included, in bytes.
+fn length_delimited(field: u32, length: usize) -> usize {
+    key_len(field) + encoded_len_varint(length as u64) + length
 }

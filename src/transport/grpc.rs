@@ -1,32 +1,31 @@
 //! The gRPC front: `envoy.service.auth.v3.Authorization/Check`, health and reflection.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::body::Incoming;
-use tonic::Status;
-use tonic::body::Body;
-use tonic::server::{Grpc, UnaryService};
+use hyper::body::{Body, Frame, Incoming};
+use prost::Message as _;
 use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 
-use super::codec::LeanCodec;
 use super::door::Door;
 use super::envoy::Parts;
 use super::lean;
 use super::server::{Front, Protocols};
+use super::unary::{Reply, read_message, reply};
 use crate::request::RequestView;
 
 /// Where Envoy calls.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-/// Larger messages are refused: Envoy's headers are at most a fraction of this.
-const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Larger messages are denied: Envoy's limit for headers is far below.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Envoy's own definition, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v3.bin"));
 
@@ -34,7 +33,7 @@ const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.servi
 #[derive(Clone)]
 pub struct GrpcFront {
     door: Arc<ArcSwap<Door>>,
-    others: Routes,
+    others: Arc<Routes>,
 }
 
 impl GrpcFront {
@@ -45,8 +44,8 @@ impl GrpcFront {
     pub fn new(
         door: Arc<ArcSwap<Door>>,
         health: impl Service<
-            Request<Body>,
-            Response = Response<Body>,
+            Request<tonic::body::Body>,
+            Response = Response<tonic::body::Body>,
             Error = Infallible,
             Future: Send + 'static,
         > + tonic::server::NamedService
@@ -64,54 +63,43 @@ impl GrpcFront {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .prepare();
-        Ok(Self { door, others })
+        Ok(Self { door, others: Arc::new(others) })
     }
 }
 
 impl Front for GrpcFront {
-    type Body = Body;
+    type Body = GrpcBody;
     const PROTOCOLS: Protocols = Protocols::Http2;
 
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let request = request.map(Body::new);
+    async fn answer(self, request: Request<Incoming>) -> Response<GrpcBody> {
         if request.uri().path() == CHECK {
-            let patience = patience(request.headers());
-            let check = Check { door: self.door.load_full(), patience };
-            let mut grpc = Grpc::new(LeanCodec).max_decoding_message_size(MAX_MESSAGE_BYTES);
-            grpc.unary(check, request).await
+            let door = self.door.load_full();
+            reply(check(&door, request).await).map(GrpcBody::Check)
         } else {
-            self.others.oneshot(request).await.unwrap_or_else(|never| match never {})
+            let others = Routes::clone(&self.others);
+            let answer = others.oneshot(request.map(tonic::body::Body::new)).await;
+            answer.unwrap_or_else(|never| match never {}).map(GrpcBody::Other)
         }
     }
 }
 
-/// One `Check` call.
-struct Check {
-    door: Arc<Door>,
-    patience: Option<Duration>,
-}
-
-impl UnaryService<lean::CheckRequest> for Check {
-    type Response = Bytes;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Bytes>, Status>> + Send>>;
-
-    /// Never an `Err`: a gRPC error is no decision, and `failure_mode_allow` would turn
-    /// it into an open door, forged headers and all.
-    fn call(&mut self, request: tonic::Request<lean::CheckRequest>) -> Self::Future {
-        let (door, patience) = (Arc::clone(&self.door), self.patience);
-        Box::pin(async move {
-            let message = request.into_inner();
-            let parts = Parts::of(&message);
-            let view = RequestView {
-                method: parts.method,
-                path: parts.path,
-                headers: &parts.headers,
-                route: parts.route,
-            };
-            let decision = door.decide(&view, patience).await;
-            Ok(tonic::Response::new(door.encoder().encode(&decision, &parts.headers)))
-        })
-    }
+/// Decides one request. There is always a decision, never a gRPC error: Envoy would not
+/// take that for a denial, and `failure_mode_allow` would turn it into an open door,
+/// forged headers and all. A message that cannot be read is an empty one, and so denied
+/// as a malformed request.
+async fn check(door: &Door, request: Request<Incoming>) -> Bytes {
+    let (head, body) = request.into_parts();
+    let message = read_message(body, MAX_MESSAGE_BYTES).await.unwrap_or_default();
+    let message = lean::CheckRequest::decode(message).unwrap_or_default();
+    let parts = Parts::of(&message);
+    let view = RequestView {
+        method: parts.method,
+        path: parts.path,
+        headers: &parts.headers,
+        route: parts.route,
+    };
+    let decision = door.decide(&view, patience(&head.headers)).await;
+    door.encoder().encode(&decision, &parts.headers)
 }
 
 /// Three quarters of the caller's own deadline (`grpc-timeout`): an answer that comes
@@ -130,4 +118,37 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         _ => return None,
     };
     Some(timeout.saturating_mul(3) / 4)
+}
+
+/// The body of an answer: our own for `Check`, tonic's for all other calls.
+#[derive(Debug)]
+pub enum GrpcBody {
+    /// To a check.
+    Check(Reply),
+    /// To anything else.
+    Other(tonic::body::Body),
+}
+
+impl Body for GrpcBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Check(reply) => {
+                Pin::new(reply).poll_frame(context).map_err(|never| match never {})
+            }
+            Self::Other(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Check(reply) => reply.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //! hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
 
 mod admin;
-mod codec;
 mod denial;
 mod door;
 mod envoy;
@@ -11,6 +10,7 @@ mod http;
 mod listener;
 mod server;
 mod tls;
+mod unary;
 
 /// The lean request messages, from `proto/lean.proto`.
 #[expect(missing_docs, reason = "generated")]
@@ -21,8 +21,9 @@ pub mod lean {
 pub use self::admin::{AdminFront, AdminView, Readiness};
 pub use self::denial::{DenialAnswer, DenialPages};
 pub use self::door::{Documents, Door, DoorParts, Watcher};
-pub use self::grpc::GrpcFront;
+pub use self::grpc::{GrpcBody, GrpcFront};
 pub use self::http::HttpFront;
 pub use self::listener::{BindError, Listener};
 pub use self::server::{Front, Job, Port, Protocols, Workers};
 pub use self::tls::TlsError;
+pub use self::unary::Reply;

@@ -167,7 +167,11 @@ async fn serve_stream<F: Front>(
         .keep_alive_interval(KEEP_ALIVE);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     let builder = match F::PROTOCOLS {
-        Protocols::Http2 => builder.http2_only(),
+        Protocols::Http2 => {
+            // gRPC has no use for it, and it is a header more to compress each time.
+            builder.http2().auto_date_header(false);
+            builder.http2_only()
+        }
         Protocols::Both => builder,
     };
     let service = service_fn(move |request| {

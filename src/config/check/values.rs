@@ -17,10 +17,10 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 /// A made-up `kid` must not buy more fetches than this.
 pub(super) const COOL_DOWN: Duration = Duration::from_millis(100);
 /// Leeway is for clocks that are off; more of it is a longer life for every token.
-pub(super) const LEEWAY: Duration = Duration::from_mins(10);
-pub(super) const ROUND_TRIP: Duration = Duration::from_mins(1);
-pub(super) const LONG: Duration = Duration::from_hours(24);
-pub(super) const STALE: Duration = Duration::from_hours(24 * 30);
+pub(super) const LEEWAY: Duration = Duration::from_secs(10 * 60);
+pub(super) const ROUND_TRIP: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
+pub(super) const STALE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Envoy's own limit on all headers is at most 8 MiB, by default 60 KiB.
 pub(super) const TOKEN_BYTES: (u64, u64) = (1024, 1024 * 1024);
 

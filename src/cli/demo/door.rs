@@ -1,0 +1,98 @@
+//! Where the demonstration starts Doorward itself: the one place that knows how.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::app;
+use crate::config::Settings;
+use crate::decision::Decision;
+use crate::request::RequestView;
+use crate::telemetry;
+use crate::transport::Watcher;
+
+/// Starts a Doorward with the configuration in this YAML text, and tells the feed, when
+/// there is one, of each decision. It blocks, and runs on a thread where that is fine.
+pub(super) type StartDoor = fn(&str, Option<Feed>) -> Result<Door, DoorFailure>;
+
+/// Where decisions go. Use `try_send`: a decision that nobody has time to look at is
+/// dropped, never waited for.
+pub(super) type Feed = mpsc::Sender<Shown>;
+
+/// Why Doorward did not start, from whatever layer it comes.
+pub(super) type DoorFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A decision to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) allowed: bool,
+    pub(super) method: String,
+    pub(super) path: String,
+    /// What the client got.
+    pub(super) status: Option<u16>,
+    /// Why it was denied.
+    pub(super) reason: Option<String>,
+    /// Who it was.
+    pub(super) principal: Option<String>,
+}
+
+/// A Doorward that runs; stopped when dropped.
+pub(super) struct Door {
+    stop: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Door {
+    /// `stop` ends it and blocks until it has ended.
+    pub(super) fn new(stop: impl FnOnce() + Send + 'static) -> Self {
+        Self { stop: Some(Box::new(stop)) }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // Never on a thread of a runtime: what blocks there, or ends a runtime of its
+            // own there, panics. A panic of `stop` has been reported by its thread.
+            drop(std::thread::spawn(stop).join());
+        }
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+/// Starts the very server that `doorward serve` runs. `feed` is `None` when Envoy's
+/// access log already tells of every decision.
+pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure> {
+    let settings = Settings::from_yaml("the demonstration's configuration", yaml)?;
+    telemetry::install(&settings.log)?;
+    let watcher = feed.map(|feed| {
+        let watcher: Watcher = Arc::new(move |request, decision| {
+            let _ = feed.try_send(shown(request, decision));
+        });
+        watcher
+    });
+    let running = app::start(settings, watcher)?;
+    Ok(Door::new(move || running.stop()))
+}
+
+fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (principal, reason) = match decision {
+        Decision::Allow(grant) => {
+            (grant.admitted().map(|admitted| admitted.identity.subject.clone()), None)
+        }
+        Decision::Deny(denial) => (None, Some(denial.reason().code().to_owned())),
+    };
+    Shown {
+        allowed: reason.is_none(),
+        method: text(request.method),
+        path: text(request.path),
+        status: None,
+        reason,
+        principal,
+    }
+}

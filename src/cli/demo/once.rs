@@ -1,0 +1,115 @@
+//! `--once`: two requests through the door, and whether they came out right.
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+
+use super::stage::{Front, Scene};
+use super::words;
+use crate::dev::echo::Echoed;
+
+/// What the token says, and what the client claims.
+const SUBJECT: &str = "alice";
+pub(super) const FORGED: &str = "service:jobs";
+pub(super) const PRINCIPAL: &str = "X-NMP-Principal-Id";
+const TRUSTED_PREFIX: &str = "x-nmp-";
+/// Most of an answer that is read.
+const MAX_BODY_CHARS: usize = 300;
+
+/// What did not come out as it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// No answer at all.
+    #[error("the {request} request got no answer")]
+    NoAnswer {
+        /// Which.
+        request: &'static str,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The wrong status.
+    #[error("the {request} request got {got}, not {wanted}: {body}")]
+    Status {
+        /// Which.
+        request: &'static str,
+        /// What it should have been.
+        wanted: StatusCode,
+        /// What came.
+        got: StatusCode,
+        /// What it said.
+        body: String,
+    },
+    /// A forged header got through, or the real one did not.
+    #[error(
+        "the allowed request should have arrived with {PRINCIPAL}: {SUBJECT} and nothing of \
+         \"{FORGED}\", but what arrived is {0:?}"
+    )]
+    Identity(Vec<(String, String)>),
+}
+
+/// Makes one request that is to pass and one that is not, and shows both.
+pub(super) async fn try_both(scene: &Scene) -> Result<(), Wrong> {
+    let no_answer = |request| move |source| Wrong::NoAnswer { request, source };
+    let http = Client::builder().no_proxy().build().map_err(no_answer("allowed"))?;
+    let url = scene.front.url("/hello");
+    // Both spellings that an upstream may read as the same name.
+    let forged = || http.get(&url).header(PRINCIPAL, FORGED).header("x_nmp_principal_id", FORGED);
+
+    let answer = forged().bearer_auth(&scene.token).send().await;
+    let answer = expect("allowed", StatusCode::OK, answer).await?;
+    let arrived = arrived(&scene.front, answer).await.map_err(no_answer("allowed"))?;
+    let principals: Vec<_> = values(&arrived, PRINCIPAL).collect();
+    let forgery = arrived.iter().any(|(_, value)| value.contains(FORGED));
+    if principals != [SUBJECT] || forgery {
+        return Err(Wrong::Identity(arrived));
+    }
+    let identity = arrived.into_iter().filter(|(name, _)| name.starts_with(TRUSTED_PREFIX));
+    words::allowed(&url, &scene.front, &identity.collect::<Vec<_>>());
+
+    let answer = forged().send().await;
+    let answer = expect("denied", StatusCode::UNAUTHORIZED, answer).await?;
+    let challenge = header(&answer, "www-authenticate");
+    let body: Value = answer.json().await.map_err(no_answer("denied"))?;
+    let reason = body.get("reason").and_then(Value::as_str).unwrap_or("without a reason");
+    words::denied(&url, StatusCode::UNAUTHORIZED, reason, &challenge);
+    Ok(())
+}
+
+async fn expect(
+    request: &'static str,
+    wanted: StatusCode,
+    answer: Result<Response, reqwest::Error>,
+) -> Result<Response, Wrong> {
+    let answer = answer.map_err(|source| Wrong::NoAnswer { request, source })?;
+    let got = answer.status();
+    if got == wanted {
+        return Ok(answer);
+    }
+    let body = answer.text().await.unwrap_or_default().chars().take(MAX_BODY_CHARS).collect();
+    Err(Wrong::Status { request, wanted, got, body })
+}
+
+/// The headers as the upstream sees them. Without Envoy: as Doorward's answer makes
+/// them, which overwrite what the client sent.
+async fn arrived(front: &Front, answer: Response) -> Result<Vec<(String, String)>, reqwest::Error> {
+    match front {
+        Front::Envoy(_) => answer.json::<Echoed>().await.map(|echoed| echoed.headers),
+        Front::Http(_) => {
+            let headers = answer.headers().iter();
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            Ok(headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect())
+        }
+    }
+}
+
+fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
+    headers
+        .iter()
+        .filter(move |(have, _)| have.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+fn header(answer: &Response, name: &str) -> String {
+    let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
