@@ -13,19 +13,21 @@ def say(text):
 
 
 def build(here):
-    """The programs by name: the release server as it is shipped, the rig, ghz."""
+    """The server as it is shipped and the rig, and Envoy's message definitions for ghz."""
     say("building (the first time takes minutes)")
     cargo = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
-    programs = {}
-    # The rig first: with it Cargo also builds a server, with the features of the tests. The
-    # one that stays is the second.
-    for arguments, name in ((["--bench", "rig"], "rig"), (["--bin", "doorward"], "doorward")):
-        lines = subprocess.run([*cargo, *arguments], cwd=here, check=True, stdout=subprocess.PIPE,
-                               text=True).stdout.splitlines()
+    built = {}
+    for package in ("doorward", "rig"):
+        lines = subprocess.run([*cargo, "--package", package, "--bin", package], cwd=here, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.splitlines()
         for line in map(json.loads, lines):
-            if line.get("executable") and line["target"]["name"] == name:
-                programs[name] = line["executable"]
-    return programs
+            if line.get("executable") and line["target"]["name"] == package:
+                built[package] = line["executable"]
+            if line["reason"] == "build-script-executed":
+                definitions = Path(line["out_dir"]) / "envoy.service.auth.v3.bin"
+                if definitions.exists():
+                    built["protoset"] = definitions
+    return built
 
 
 def fetch(here, tool):

@@ -4,7 +4,6 @@
 #[path = "../../tests/support/signer.rs"]
 pub mod signer;
 
-pub mod inside;
 pub mod request;
 
 use serde_json::{Value, json};

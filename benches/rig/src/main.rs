@@ -3,8 +3,8 @@
 //! - `floor`: a `Check` server that decides nothing, of the same tonic;
 //! - `mint DIR TOKENS`: keys, really signed tokens and the requests that carry them;
 //! - `fire …`: load over gRPC, where ghz cannot;
-//! - `http …`: load over HTTP/1.1, on an Envoy;
-//! - `protoset`: Envoy's message definitions, for ghz.
+//! - `http …`: load over HTTP/1.1, on an Envoy.
+
 
 #![allow(
     clippy::unwrap_used,
@@ -24,14 +24,10 @@ mod http;
 mod mint;
 mod spread;
 mod stream;
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
-use std::io::Write as _;
-
 use self::flags::Flags;
-
-const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v3.bin"));
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -49,7 +45,6 @@ fn main() {
             let local = tokio::task::LocalSet::new();
             println!("{}", local.block_on(&runtime, http::fire(&flags)));
         }
-        "protoset" => std::io::stdout().write_all(DESCRIPTORS).unwrap(),
-        other => panic!("no verb {other:?}: see the top of benches/rig/main.rs"),
+        other => panic!("no verb {other:?}: see the top of benches/rig/src/main.rs"),
     }
 }
