@@ -5,8 +5,6 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
 use crate::bearer::BearerFault;
 use crate::clock::UnixTime;
 use crate::identity::{Identity, IdentityFault};
@@ -191,7 +189,7 @@ pub struct Admitted {
 #[derive(Clone, Debug)]
 pub struct Rendering {
     /// The bytes.
-    pub bytes: Bytes,
+    pub bytes: Box<[u8]>,
     /// Where in them a front may add what differs from request to request.
     pub splice: usize,
 }

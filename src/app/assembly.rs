@@ -10,9 +10,7 @@ use super::{StartError, background, documents};
 use crate::authorizer::Authorizer;
 use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
-use crate::discovery::{
-    IssuerKeys, IssuerMetadata, KeyLocation, KeysSpec, MetadataSpec, well_known_url,
-};
+use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec};
 use crate::identity::ProtectedHeaders;
 use crate::issuers::Issuers;
 use crate::keys::KeySource;
@@ -179,19 +177,14 @@ fn keys(
     keepers
 }
 
-/// The primary issuer's discovery document, for whoever logs people in. Keys from a file
-/// or from the configuration say that no issuer is to be asked.
+/// The primary issuer's discovery document, for whoever logs people in.
 fn metadata(
     settings: &Settings,
     shared: &Shared,
     before: Option<&Keeper<IssuerMetadata>>,
 ) -> Option<Keeper<IssuerMetadata>> {
-    let IssuerSettings { token, keys, access, .. } = settings.issuers.first()?;
-    let url = match keys {
-        KeyLocation::Discovery(url) => url.clone(),
-        KeyLocation::JwksUri(_) => well_known_url(&token.issuer).ok()?,
-        KeyLocation::File(_) | KeyLocation::Inline(_) => return None,
-    };
+    let IssuerSettings { token, access, .. } = settings.issuers.first()?;
+    let url = settings.platform.discovery_url.clone()?;
     let spec = MetadataSpec {
         issuer: token.issuer.clone(),
         url,

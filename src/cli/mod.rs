@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod config;
 pub mod demo;
 pub mod serve;
 
@@ -23,6 +24,8 @@ pub struct Cli {
 enum Command {
     /// Run the server that Envoy asks
     Serve(serve::ServeArgs),
+    /// Check the configuration, or show what it comes to
+    Config(config::ConfigCommand),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
 }
@@ -43,6 +46,7 @@ impl Cli {
     pub fn run(self) -> Exit {
         match self.command {
             Command::Serve(args) => serve::run(&args),
+            Command::Config(command) => config::run(&command),
             Command::Demo(args) => match demo::run(&args, &envoy_search()) {
                 Ok(()) => Exit::Done,
                 Err(error) => {
@@ -69,7 +73,7 @@ fn envoy_search() -> EnvoySearch {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// A configuration file (.yaml, .toml, .json); later ones win
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", env = "DOORWARD_CONFIG")]
     files: Vec<PathBuf>,
     /// One setting, such as `auth.oidc.client_id=nmp`; wins over everything
     #[arg(long = "set", value_name = "KEY=VALUE")]

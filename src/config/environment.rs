@@ -15,16 +15,30 @@ pub(super) const NEMO_FILE: &str = "NMP_CONFIG_FILE_PATH";
 /// Doorward's names: `DOORWARD_AUTH__OIDC__ISSUER`.
 pub(super) const PREFIX: &str = "DOORWARD_";
 
-/// Variables that stand for flags of the command line, or steer tests: no configuration.
-const RESERVED: [&str; 2] = ["DOORWARD_CONFIG", "DOORWARD_UPDATE_DOCS"];
-/// Name spaces of the same kind.
-const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
+/// Variables that stand for flags of the command line, steer tests, or say where
+/// `scripts/fetch` has put a tool: no configuration.
+const RESERVED: [&str; 12] = [
+    "DOORWARD_CONFIG",
+    "DOORWARD_UPDATE_DOCS",
+    "DOORWARD_SKIP",
+    "DOORWARD_ENVOY",
+    "DOORWARD_KEYCLOAK",
+    "DOORWARD_OIDC_PROVIDER",
+    "DOORWARD_GHZ",
+    "DOORWARD_GRPCURL",
+    "DOORWARD_ISTIOCTL",
+    "DOORWARD_EGCTL",
+    "DOORWARD_CARGO_DENY",
+    "DOORWARD_CARGO_FUZZ",
+];
+/// A name space of the same kind.
+const RESERVED_PREFIX: &str = "DOORWARD_TEST_";
 
-/// What a variable called `name` sets, under its sections; `None` when it is no configuration at all.
+/// What a variable called `name` sets, under its sections; `None` when it is no
+/// configuration at all.
 pub(super) fn doorward_variable(name: &str, value: &str) -> Option<Result<Node, Problem>> {
     let rest = name.strip_prefix(PREFIX)?;
-    let reserved =
-        RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let reserved = RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX);
     if reserved || is_kubernetes_link(rest, value) {
         return None;
     }
@@ -222,6 +236,7 @@ mod tests {
         for (name, value) in [
             ("PATH", "/bin"),
             ("DOORWARD_CONFIG", "x.yaml"),
+            ("DOORWARD_ENVOY", "/usr/bin/envoy"),
             ("DOORWARD_TEST_SEED", "1"),
             ("DOORWARD_SERVICE_HOST", "10.0.0.1"),
             ("DOORWARD_SERVICE_PORT", "9191"),

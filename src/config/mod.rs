@@ -90,6 +90,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
             },
         ),
     );
+    if settings.is_none() && faults.is_empty() {
+        // A check that refuses without saying why must not pass for silence.
+        faults.push(Fault {
+            key: KeyPath::default(),
+            source: Origin::Default.into(),
+            problem: Problem::DoesNotFit("refused by a check that names no key".into()),
+        });
+    }
     match settings {
         Some(settings) if faults.is_empty() => Ok(Loaded {
             settings,

@@ -29,8 +29,10 @@ pub struct ProtectedHeaders {
     prefix: String,
     /// Names outside the prefix, lower case, with `-`.
     elsewhere: HashSet<String>,
-    /// Removed from every request, whether or not we saw them.
-    always: Vec<String>,
+    /// Names that we set where the identity has something to say, and remove where not.
+    ours: Vec<String>,
+    /// Names that are removed from every request and that we never set.
+    never_ours: Vec<String>,
 }
 
 impl ProtectedHeaders {
@@ -39,25 +41,28 @@ impl ProtectedHeaders {
     pub fn new(rules: &HeaderRules) -> Self {
         let HeaderNames { principal_id, principal_email, principal_groups, scopes, authorized } =
             &rules.names;
-        let mut known: Vec<String> =
+        let mut ours: Vec<String> =
             [principal_id, principal_email, principal_groups, scopes, authorized]
                 .into_iter()
                 .chain(rules.claims.keys())
                 .map(|name| name.to_ascii_lowercase())
                 .collect();
         let prefix = dashed(rules.trusted_prefix.as_bytes());
-        let elsewhere = known
+        ours.sort_unstable();
+        ours.dedup();
+        let elsewhere = ours
             .iter()
             .map(|name| dashed(name.as_bytes()))
             .filter(|name| !name.starts_with(&prefix))
             .collect();
-        known.extend(NEMO_BELIEVES.iter().map(|name| format!("{prefix}{name}")));
-        let underscored: Vec<String> = known.iter().map(|name| name.replace('-', "_")).collect();
-        let mut always = known;
-        always.extend(underscored);
-        let mut seen = HashSet::new();
-        always.retain(|name| seen.insert(name.clone()));
-        Self { prefix, elsewhere, always }
+        let believed = NEMO_BELIEVES.iter().map(|name| format!("{prefix}{name}"));
+        let known: Vec<String> = ours.iter().cloned().chain(believed).collect();
+        let underscored = known.iter().map(|name| name.replace('-', "_"));
+        let mut never_ours: Vec<String> = known.iter().cloned().chain(underscored).collect();
+        never_ours.sort_unstable();
+        never_ours.dedup();
+        never_ours.retain(|name| ours.binary_search(name).is_err());
+        Self { prefix, elsewhere, ours, never_ours }
     }
 
     /// Whether a client must not decide the header `name`: it has the trusted prefix or
@@ -69,10 +74,21 @@ impl ProtectedHeaders {
             || (!self.elsewhere.is_empty() && self.elsewhere.contains(&dashed(name)))
     }
 
-    /// The names to remove whether or not they were seen, in lower case.
-    #[must_use]
-    pub fn always(&self) -> &[String] {
-        &self.always
+    /// The names to remove whether or not they were seen, given those in `set`: lower
+    /// case, and never one of those.
+    pub fn always<'p>(&'p self, set: &'p [(String, String)]) -> impl Iterator<Item = &'p str> {
+        self.unset(set).chain(self.never_ours()).map(String::as_str)
+    }
+
+    /// The part of [`always`](Self::always) that depends on what is set: names that we
+    /// might have set.
+    pub fn unset<'p>(&'p self, set: &'p [(String, String)]) -> impl Iterator<Item = &'p String> {
+        self.ours.iter().filter(|name| !set.iter().any(|(ours, _)| ours == *name))
+    }
+
+    /// The part of [`always`](Self::always) that is the same for every request.
+    pub fn never_ours(&self) -> impl Iterator<Item = &String> {
+        self.never_ours.iter()
     }
 
     /// Whether a header that the client did send has to be removed by its own name,
@@ -82,7 +98,11 @@ impl ProtectedHeaders {
     pub fn forged(&self, name: &[u8], set: &[(String, String)]) -> bool {
         self.covers(name)
             && !set.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()))
-            && !self.always.iter().any(|always| name.eq_ignore_ascii_case(always.as_bytes()))
+            && !self
+                .ours
+                .iter()
+                .chain(&self.never_ours)
+                .any(|always| name.eq_ignore_ascii_case(always.as_bytes()))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::config::DecisionLog;
 use crate::decision::Decision;
 use crate::request::RequestView;
 
-/// Longest path shown, in bytes.
-const MAX_PATH_BYTES: usize = 256;
+/// The most that is shown of anything a client sent, in bytes.
+const MAX_SHOWN_BYTES: usize = 256;
 
 /// Writes decision lines.
 #[derive(Debug)]
@@ -56,25 +56,24 @@ impl DecisionLines {
             return;
         }
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        let method = String::from_utf8_lossy(request.method);
-        let path = request.path_without_query();
-        let path = String::from_utf8_lossy(path.get(..MAX_PATH_BYTES).unwrap_or(path));
-        let request_id = request.header_values("x-request-id").next().unwrap_or_default();
-        let request_id = String::from_utf8_lossy(request_id);
+        let issuer = Some(issuer).filter(|issuer| !issuer.is_empty());
+        let method = shown(request.method);
+        let path = shown(request.path_without_query());
+        let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
             Decision::Allow(grant) => {
                 let principal = grant.admitted().map(|admitted| &*admitted.identity.subject);
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "allow", reason = grant.code(), issuer, principal,
-                    %method, ?path, ?request_id, left_out,
+                    method, path, request_id, left_out,
                 );
             }
             Decision::Deny(denial) => {
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "deny", reason = denial.reason().code(), issuer,
-                    fault = %denial.fault, %method, ?path, ?request_id, left_out,
+                    fault = %denial.fault, method, path, request_id, left_out,
                 );
             }
         }
@@ -93,6 +92,12 @@ impl DecisionLines {
         });
         turn.is_ok()
     }
+}
+
+/// What a client sent, fit for a log line: one line, whatever it holds.
+fn shown(bytes: &[u8]) -> String {
+    let bytes = bytes.get(..MAX_SHOWN_BYTES).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes).escape_debug().to_string()
 }
 
 #[cfg(test)]

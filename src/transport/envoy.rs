@@ -1,8 +1,9 @@
 //! Envoy's messages: the lean request → [`RequestView`], a [`Decision`] → the bytes of a
 //! `CheckResponse`.
 //!
-//! What is the same for all requests with one token is encoded once (`Rendering`); only
-//! the names of forged headers that this client sent are added to a reply.
+//! What is the same for all requests with one token is encoded once (`Rendering`), what is
+//! the same for all requests once a configuration; a reply joins the two, and adds the
+//! names of forged headers that this client sent.
 
 use bytes::{Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -19,7 +20,7 @@ use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
 use super::lean;
-use super::unary::{PREFIX_BYTES, put_prefix, wrap_message};
+use super::unary::{PREFIX_BYTES, put_prefix};
 use crate::decision::{Admitted, Decision, Denial, Grant, Reason, Rendering};
 use crate::identity::ProtectedHeaders;
 use crate::issuers::Issuers;
@@ -66,8 +67,10 @@ impl<'a> Parts<'a> {
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {
-    /// `OkHttpResponse`s of grants without an identity, by [`Grant::code`].
+    /// Grants without an identity, by [`Grant::code`].
     nameless: [(&'static str, Rendering); 3],
+    /// The names that every allowing reply removes, encoded.
+    never_ours: Vec<u8>,
     /// By [`Reason`].
     denials: Vec<EncodedDenial>,
     /// The `issuer` member of dynamic metadata, by issuer.
@@ -106,6 +109,7 @@ impl Encoder {
                 nameless(Grant::AuthDisabled),
             ],
             denials,
+            never_ours: removals(protected.never_ours()),
             issuers: issuers.iter().map(|issuer| member("issuer", text(issuer.name()))).collect(),
             protected,
             pages,
@@ -139,11 +143,33 @@ impl Encoder {
             }
         };
         let Some(rendering) = rendering else { return self.internal_error() };
-        let forged = headers
-            .iter()
-            .map(|header| header.name)
-            .filter(|name| self.protected.forged(name, set));
-        spliced(rendering, forged)
+        let names = headers.iter().map(|header| header.name);
+        let forged: SmallVec<[&[u8]; 8]> =
+            names.filter(|name| self.protected.forged(name, set)).collect();
+        self.assemble(rendering, &forged)
+    }
+
+    /// Puts a reply together: what was rendered once, what is the same for all, and the
+    /// forged headers of this request.
+    fn assemble(&self, rendering: &Rendering, forged: &[&[u8]]) -> Bytes {
+        let Some((head, own)) = rendering.bytes.split_at_checked(rendering.splice) else {
+            return self.internal_error();
+        };
+        let more: usize =
+            forged.iter().map(|name| length_delimited(HEADERS_TO_REMOVE, name.len())).sum();
+        let ok = own.len() + self.never_ours.len() + more;
+        let length = head.len() + length_delimited(OK_RESPONSE, ok);
+        let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
+        put_prefix(length, &mut reply);
+        reply.extend_from_slice(head);
+        put_length_delimited(OK_RESPONSE, ok, &mut reply);
+        reply.extend_from_slice(own);
+        reply.extend_from_slice(&self.never_ours);
+        for name in forged {
+            put_length_delimited(HEADERS_TO_REMOVE, name.len(), &mut reply);
+            reply.extend_from_slice(name);
+        }
+        reply.freeze()
     }
 
     fn render_admitted(&self, admitted: &Admitted) -> Rendering {
@@ -185,56 +211,25 @@ impl Encoder {
     }
 }
 
-/// An allowing `CheckResponse` whose `ok_response` comes last and is open for more names
-/// to remove.
+/// The parts of an allowing `CheckResponse` that are the same for one token: status and
+/// metadata, then, from the splice on, its share of `ok_response`.
 fn render(set: &[(String, String)], protected: &ProtectedHeaders, metadata: &[u8]) -> Rendering {
-    let is_set = |name: &str| set.iter().any(|(ours, _)| ours == name);
-    let ok = OkHttpResponse {
-        headers: set.iter().map(|(name, value)| overwrite(name, value)).collect(),
-        headers_to_remove: protected
-            .always()
-            .iter()
-            .filter(|name| !is_set(name))
-            .cloned()
-            .collect(),
-        ..OkHttpResponse::default()
-    }
-    .encode_to_vec();
     let status = CheckResponse { status: Some(Status::default()), ..CheckResponse::default() };
-    let mut message = BytesMut::from(status.encode_to_vec().as_slice());
-    put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut message);
-    message.extend_from_slice(metadata);
-    let splice = PREFIX_BYTES + message.len();
-    put_length_delimited(OK_RESPONSE, ok.len(), &mut message);
-    message.extend_from_slice(&ok);
-    Rendering { bytes: wrap_message(&message), splice }
+    let mut bytes = BytesMut::from(status.encode_to_vec().as_slice());
+    put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut bytes);
+    bytes.extend_from_slice(metadata);
+    let splice = bytes.len();
+    let headers = set.iter().map(|(name, value)| overwrite(name, value)).collect();
+    let ok = OkHttpResponse { headers, ..OkHttpResponse::default() };
+    bytes.extend_from_slice(&ok.encode_to_vec());
+    bytes.extend_from_slice(&removals(protected.unset(set)));
+    Rendering { bytes: bytes.as_ref().into(), splice }
 }
 
-/// The rendering, with the names of forged headers added to those to remove.
-fn spliced<'n>(rendering: &Rendering, forged: impl Iterator<Item = &'n [u8]>) -> Bytes {
-    let mut more = BytesMut::new();
-    for name in forged {
-        put_length_delimited(HEADERS_TO_REMOVE, name.len(), &mut more);
-        more.extend_from_slice(name);
-    }
-    if more.is_empty() {
-        return rendering.bytes.clone();
-    }
-    let head = rendering.bytes.get(PREFIX_BYTES..rendering.splice).unwrap_or_default();
-    let mut tail = rendering.bytes.get(rendering.splice..).unwrap_or_default();
-    // The tail is `ok_response`: its key, its length, and as many bytes.
-    let ok = prost::encoding::decode_key(&mut tail)
-        .and_then(|_| prost::encoding::decode_varint(&mut tail))
-        .map_or(&[][..], |_| tail);
-    let grown = ok.len() + more.len();
-    let length = head.len() + length_delimited(OK_RESPONSE, grown);
-    let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
-    put_prefix(length, &mut reply);
-    reply.extend_from_slice(head);
-    put_length_delimited(OK_RESPONSE, grown, &mut reply);
-    reply.extend_from_slice(ok);
-    reply.extend_from_slice(&more);
-    reply.freeze()
+/// `headers_to_remove` of these names, encoded.
+fn removals<'n>(names: impl Iterator<Item = &'n String>) -> Vec<u8> {
+    let headers_to_remove = names.cloned().collect();
+    OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() }.encode_to_vec()
 }
 
 fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {

@@ -83,23 +83,32 @@ impl Front for GrpcFront {
     }
 }
 
-/// Decides one request. There is always a decision, never a gRPC error: Envoy would not
-/// take that for a denial, and `failure_mode_allow` would turn it into an open door,
-/// forged headers and all. A message that cannot be read is an empty one, and so denied
-/// as a malformed request.
+/// Answers one call. There is always a decision, never a gRPC error: Envoy would not take
+/// that for a denial, and `failure_mode_allow` would turn it into an open door, forged
+/// headers and all.
 async fn check(door: &Door, request: Request<Incoming>) -> Bytes {
     let (head, body) = request.into_parts();
     let message = read_message(body, MAX_MESSAGE_BYTES).await.unwrap_or_default();
-    let message = lean::CheckRequest::decode(message).unwrap_or_default();
-    let parts = Parts::of(&message);
-    let view = RequestView {
-        method: parts.method,
-        path: parts.path,
-        headers: &parts.headers,
-        route: parts.route,
-    };
-    let decision = door.decide(&view, patience(&head.headers)).await;
-    door.encoder().encode(&decision, &parts.headers)
+    door.check_message(message, patience(&head.headers)).await
+}
+
+impl Door {
+    /// The reply to one `CheckRequest`: a `CheckResponse`, the five bytes that gRPC puts
+    /// in front of a message included. A message that cannot be read is an empty one, and
+    /// so denied as a malformed request. Waits for keys no longer than `patience`, the
+    /// time that the caller has.
+    pub async fn check_message(&self, message: Bytes, patience: Option<Duration>) -> Bytes {
+        let message = lean::CheckRequest::decode(message).unwrap_or_default();
+        let parts = Parts::of(&message);
+        let view = RequestView {
+            method: parts.method,
+            path: parts.path,
+            headers: &parts.headers,
+            route: parts.route,
+        };
+        let decision = self.decide(&view, patience).await;
+        self.encoder().encode(&decision, &parts.headers)
+    }
 }
 
 /// Three quarters of the caller's own deadline (`grpc-timeout`): an answer that comes

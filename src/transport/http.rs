@@ -92,9 +92,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
 fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
     let set = grant.admitted().map_or(&[][..], |admitted| &admitted.headers);
     let protected = &door.authorizer().protected;
-    let is_set = |name: &str| set.iter().any(|(ours, _)| ours == name);
-    let mut remove: Vec<&str> =
-        protected.always().iter().map(String::as_str).filter(|name| !is_set(name)).collect();
+    let mut remove: Vec<&str> = protected.always(set).collect();
     for HeaderView { name, .. } in headers {
         if protected.forged(name, set) {
             remove.push(str::from_utf8(name).ok()?);

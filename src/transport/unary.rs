@@ -68,14 +68,6 @@ fn unwrap_message(mut received: Bytes) -> Result<Bytes, MessageFault> {
     }
 }
 
-/// Puts the prefix of `message` in front of it.
-pub(super) fn wrap_message(message: &[u8]) -> Bytes {
-    let mut wrapped = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-    put_prefix(message.len(), &mut wrapped);
-    wrapped.extend_from_slice(message);
-    wrapped.freeze()
-}
-
 /// Writes the prefix of a message of this length, in bytes.
 pub(super) fn put_prefix(length: usize, out: &mut BytesMut) {
     out.put_u8(0);
@@ -154,6 +146,9 @@ mod tests {
         {
             assert_eq!(unwrap(odd), Err(MessageFault::CutOff), "{odd:?}");
         }
-        assert_eq!(unwrap_message(wrap_message(b"abc")).unwrap(), "abc");
+        let mut wrapped = BytesMut::new();
+        put_prefix(3, &mut wrapped);
+        wrapped.extend_from_slice(b"abc");
+        assert_eq!(unwrap_message(wrapped.freeze()).unwrap(), "abc");
     }
 }

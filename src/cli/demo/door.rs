@@ -90,7 +90,8 @@ fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
     Shown {
         allowed: reason.is_none(),
         method: text(request.method),
-        path: text(request.path),
+        // Without the query, as in Envoy's log: it may hold secrets.
+        path: text(request.path_without_query()),
         status: None,
         reason,
         principal,

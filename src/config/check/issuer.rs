@@ -58,7 +58,7 @@ pub(super) fn platform(c: &mut Checker, oidc: &raw::Oidc) -> Option<PlatformSett
     let ttl = c.span(
         "auth.oidc.discovery_cache_ttl",
         &oidc.discovery_cache_ttl,
-        values::SHORTEST,
+        values::ZERO,
         values::STALE,
     );
     // Whether this URL is any good is said where keys are looked for; a name that is no

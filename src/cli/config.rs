@@ -1,0 +1,351 @@
+//! `doorward config`: is the configuration sound, what does it come to, what may be in it.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{ConfigArgs, Exit};
+use crate::config::{self, ConfigFaults, Effective, Entry, EntryContent, Fault, Loaded, Sources};
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+/// Where the comments of `config show` begin, lines permitting.
+const COMMENT_COLUMN: usize = 44;
+
+/// Check the configuration, or show what it comes to.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward config check --config doorward.yaml
+  doorward config show --changed
+  doorward config schema > doorward.schema.json")]
+pub(super) struct ConfigCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Name everything that is wrong, at once; exit code 2 when anything is
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every value and where it came from; secrets are left out
+    Show {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON: {"value": …, "source": …} at each key
+        #[arg(long)]
+        json: bool,
+        /// Leave out what has its built-in default
+        #[arg(long)]
+        changed: bool,
+    },
+    /// Print the JSON Schema of the configuration (draft 2020-12)
+    Schema,
+}
+
+pub(super) fn run(command: &ConfigCommand) -> Exit {
+    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let done = match &command.verb {
+        Verb::Check { config, json } => check(&config.sources(), *json, &mut out, &mut err),
+        Verb::Show { config, json, changed } => {
+            show(&config.sources(), *json, *changed, &mut out, &mut err)
+        }
+        Verb::Schema => json_to(&mut out, &config::json_schema()).map(|()| Exit::Done),
+    };
+    // A reader that went away (`| head`) has seen what it wanted.
+    done.and_then(|exit| out.flush().map(|()| exit)).unwrap_or_else(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed }
+    })
+}
+
+fn check(
+    sources: &Sources,
+    json: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let loaded = config::load(sources);
+    if json {
+        json_to(out, &findings(&loaded))?;
+        return Ok(if loaded.is_ok() { Exit::Done } else { Exit::Usage });
+    }
+    match loaded {
+        Ok(loaded) => {
+            remarks(&loaded, err)?;
+            let issuers = loaded.settings.issuers.len();
+            let plural = if issuers == 1 { "" } else { "s" };
+            writeln!(
+                err,
+                "{GOOD}ok:{GOOD:#} the configuration is sound ({issuers} issuer{plural})"
+            )?;
+            Ok(Exit::Done)
+        }
+        Err(faults) => refuse(&faults, err),
+    }
+}
+
+fn show(
+    sources: &Sources,
+    json: bool,
+    changed: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let loaded = match config::load(sources) {
+        Ok(loaded) => loaded,
+        Err(faults) => return refuse(&faults, err),
+    };
+    remarks(&loaded, err)?;
+    let effective =
+        if changed { loaded.effective.without_defaults() } else { loaded.effective.clone() };
+    if json {
+        json_to(out, &effective.to_json(true))?;
+    } else {
+        yaml(out, &effective)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints what is wrong, one line each.
+fn refuse(faults: &ConfigFaults, err: &mut dyn Write) -> io::Result<Exit> {
+    for fault in faults.faults() {
+        writeln!(err, "{BAD}error:{BAD:#} {fault}")?;
+    }
+    let count = faults.faults().len();
+    let plural = if count == 1 { "" } else { "s" };
+    writeln!(err, "{count} fault{plural} in the configuration")?;
+    Ok(Exit::Usage)
+}
+
+/// Prints what is not wrong but should not go unnoticed.
+fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
+    for ignored in &loaded.ignored {
+        write!(err, "{FAINT}note:{FAINT:#} {}: ", ignored.source)?;
+        // A variable is its own source: no need to name it twice.
+        if ignored.source.to_string() != ignored.name {
+            write!(err, "{} ", ignored.name)?;
+        }
+        write!(err, "means nothing to Doorward")?;
+        match &ignored.nearest {
+            Some(nearest) => writeln!(err, " (is it {nearest}?)")?,
+            None => writeln!(err)?,
+        }
+    }
+    for warning in &loaded.warnings {
+        writeln!(err, "{ODD}warning:{ODD:#} {warning}")?;
+    }
+    Ok(())
+}
+
+/// The same for programs.
+fn findings(loaded: &Result<Loaded, ConfigFaults>) -> Value {
+    let fault = |fault: &Fault| {
+        json!({
+            "key": fault.key.to_string(),
+            "source": fault.source.to_string(),
+            "problem": fault.problem.to_string(),
+        })
+    };
+    match loaded {
+        Ok(loaded) => {
+            let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            let ignored: Vec<_> = loaded
+                .ignored
+                .iter()
+                .map(|key| json!({"name": key.name, "source": key.source.to_string()}))
+                .collect();
+            json!({"sound": true, "faults": [], "warnings": warnings, "ignored": ignored})
+        }
+        Err(faults) => {
+            let faults: Vec<_> = faults.faults().iter().map(fault).collect();
+            json!({"sound": false, "faults": faults})
+        }
+    }
+}
+
+fn json_to(out: &mut dyn Write, value: &Value) -> io::Result<()> {
+    writeln!(out, "{value:#}")
+}
+
+/// The configuration as YAML that can be read back, the sources as comments.
+fn yaml(out: &mut dyn Write, effective: &Effective) -> io::Result<()> {
+    for entry in &effective.entries {
+        yaml_entry(out, entry, "", "")?;
+    }
+    Ok(())
+}
+
+/// One entry; `first` is what stands before its name, `rest` before the lines below it.
+fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io::Result<()> {
+    let name = scalar(&entry.name);
+    match &entry.content {
+        EntryContent::Section(entries) if entries.is_empty() => {
+            writeln!(out, "{first}{name}: {{}}")
+        }
+        EntryContent::Section(entries) => {
+            writeln!(out, "{first}{name}:")?;
+            let indent = format!("{rest}  ");
+            entries.iter().try_for_each(|entry| yaml_entry(out, entry, &indent, &indent))
+        }
+        EntryContent::Sections(sections) => {
+            writeln!(out, "{first}{name}:")?;
+            let (dash, indent) = (format!("{rest}  - "), format!("{rest}    "));
+            for entries in sections {
+                if entries.is_empty() {
+                    writeln!(out, "{dash}{{}}")?;
+                }
+                for (index, entry) in entries.iter().enumerate() {
+                    let first = if index == 0 { &dash } else { &indent };
+                    yaml_entry(out, entry, first, &indent)?;
+                }
+            }
+            Ok(())
+        }
+        EntryContent::Value(value, source) => {
+            let line = if value.is_null() {
+                format!("{first}{name}:")
+            } else {
+                format!("{first}{name}: {}", flow(value))
+            };
+            writeln!(out, "{line:<COMMENT_COLUMN$}  {FAINT}# {source}{FAINT:#}")
+        }
+    }
+}
+
+/// A value on one line. JSON is YAML: only texts and lists of them look nicer without.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let items: Vec<_> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
+    }
+}
+
+/// A text as YAML: bare where nobody could read it as anything else.
+fn scalar(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "_-./:@+".contains(char);
+    let starts_well = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '/');
+    let word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "null"
+    );
+    if starts_well && !word && !text.ends_with(':') && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, json: bool, changed: bool) -> (Exit, String, String) {
+        let sources = Sources::none().inline_yaml("test.yaml", text);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = {
+            let mut out = anstream::StripStream::new(&mut out);
+            let mut err = anstream::StripStream::new(&mut err);
+            show(&sources, json, changed, &mut out, &mut err).unwrap()
+        };
+        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    const CONFIG: &str = "auth:\n  oidc:\n    issuer: https://idp.example\n    client_id: 'on'\n    \
+        proxy: http://user:s3cret@proxy:3128\n  issuers:\n  - issuer: https://b\n    audience: [a, 'x,y']\n\
+        headers:\n  claims:\n    X-Tenant: tid\n";
+
+    #[test]
+    fn show_names_the_source_of_each_value_and_hides_secrets() {
+        let (exit, out, err) = shown(CONFIG, false, true);
+        assert_eq!(exit, Exit::Done);
+        assert_eq!(
+            out,
+            "\
+auth:
+  oidc:
+    issuer: https://idp.example               # test.yaml:3
+    client_id: \"on\"                           # test.yaml:4
+    proxy: \"http://***@proxy:3128\"            # test.yaml:5
+  issuers:
+    - issuer: https://b                       # test.yaml:7
+      audience: [a, \"x,y\"]                    # test.yaml:8
+headers:
+  claims:
+    X-Tenant: tid                             # test.yaml:11
+"
+        );
+        assert!(err.contains("warning: https://idp.example, https://b share"), "{err}");
+    }
+
+    #[test]
+    fn what_show_prints_can_be_read_back() {
+        let text = CONFIG.replace("user:s3cret@", "");
+        let (_, out, _) = shown(&text, false, false);
+        let load = |text: &str| config::load(&Sources::none().inline_yaml("x", text)).unwrap();
+        assert_eq!(load(&out).effective.to_json(false), load(&text).effective.to_json(false));
+        let (_, out, _) = shown(CONFIG, true, false);
+        let out: Value = serde_json::from_str(&out).unwrap();
+        let workers = &out["server"]["workers"];
+        assert_eq!(*workers, json!({"value": null, "source": "default"}));
+    }
+
+    #[test]
+    fn a_preset_is_spelled_out() {
+        let (_, out, _) = shown(
+            "auth: {preset: {entra: {tenant: 72f988bf-86f1-41af-91ab-2d7cd011db47, client_id: app}}}",
+            false,
+            false,
+        );
+        let line = out.lines().find(|line| line.trim_start().starts_with("audience:")).unwrap();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+            "audience: [app, api://app] # preset entra"
+        );
+    }
+
+    #[test]
+    fn faults_go_to_standard_error_and_the_exit_code_is_that_of_usage() {
+        let sources =
+            Sources::none().inline_yaml("test.yaml", "auth: {oidc: {isuer: x}}\nsrver: 1\n");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = {
+            let mut err = anstream::StripStream::new(&mut err);
+            check(&sources, false, &mut out, &mut err).unwrap()
+        };
+        assert_eq!((exit, out.len()), (Exit::Usage, 0));
+        assert_eq!(
+            String::from_utf8(err).unwrap(),
+            "error: test.yaml:1: auth.oidc.isuer: unknown key; did you mean auth.oidc.issuer?\n\
+             error: test.yaml:2: srver: unknown key; did you mean server?\n\
+             2 faults in the configuration\n"
+        );
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        check(&sources, true, &mut out, &mut err).unwrap();
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(out["faults"][1]["key"], "srver");
+        assert_eq!(out["faults"][1]["source"], "test.yaml:2");
+    }
+
+    #[test]
+    fn the_schema_is_draft_2020_12_without_an_address() {
+        let schema = config::json_schema();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert!(schema.get("$id").is_none());
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}
