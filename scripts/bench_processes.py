@@ -49,10 +49,10 @@ def cpu_seconds(pid):
 class Process:
     """A server that we started; stopped by us, whatever happens."""
 
-    def __init__(self, command, log, env=None):
+    def __init__(self, command, log, env=None, stdout=subprocess.PIPE):
         self.started = time.monotonic()
         self.log = log
-        self.child = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
+        self.child = subprocess.Popen([str(word) for word in command], stdout=stdout,
                                       stderr=open(log, "w"), text=True,
                                       env={**os.environ, **(env or {})})
         self.pid = self.child.pid
