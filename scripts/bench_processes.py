@@ -49,12 +49,11 @@ def cpu_seconds(pid):
 class Process:
     """A server that we started; stopped by us, whatever happens."""
 
-    def __init__(self, command, log, env=None, stdout=subprocess.PIPE):
+    def __init__(self, command, log, stdout=subprocess.PIPE):
         self.started = time.monotonic()
         self.log = log
         self.child = subprocess.Popen([str(word) for word in command], stdout=stdout,
-                                      stderr=open(log, "w"), text=True,
-                                      env={**os.environ, **(env or {})})
+                                      stderr=open(log, "w"), text=True)
         self.pid = self.child.pid
         self.admin = None
 
@@ -120,7 +119,6 @@ def doorward_config(work, kind, unix):
             "grpc": {"listen": grpc}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "admin": {"listen": admin}, "workers": 2 if kind == "two" else 1,
         },
-        "log": {"decisions": "off", "level": "warn"},
     }
     if "forgetful" in kind:
         config["cache"] = {"max_entries": 16}
