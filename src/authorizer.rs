@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
 use crate::identity::{HeaderRules, Identity, ProtectedHeaders, identity_headers};
 use crate::issuers::{Issuer, Issuers, KeysFault};
-use crate::keys::Refetch;
+use crate::keys::{KeySetId, Refetch};
 use crate::request::RequestView;
 use crate::rules::{Credentials, Rules};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
@@ -47,6 +47,8 @@ pub enum Verdict<'a> {
     NeedsKey {
         /// The issuer to ask.
         issuer: &'a Issuer,
+        /// The keys that were tried.
+        tried: Option<KeySetId>,
         /// The decision when asking brings nothing new.
         otherwise: Denial,
     },
@@ -60,20 +62,22 @@ impl Authorizer {
         now: UnixTime,
         wait: Duration,
     ) -> Decision {
-        let (issuer, otherwise) = match self.decide(request, now) {
+        let (issuer, tried, otherwise) = match self.decide(request, now) {
             Verdict::Decided(decision) => return decision,
-            Verdict::NeedsKey { issuer, otherwise } => (issuer, otherwise),
+            Verdict::NeedsKey { issuer, tried, otherwise } => (issuer, tried, otherwise),
         };
-        match issuer.keys().refetch(wait).await {
-            Refetch::Answered => match self.decide(request, now) {
-                Verdict::Decided(decision) => decision,
-                Verdict::NeedsKey { otherwise, .. } => Decision::Deny(otherwise),
-            },
-            Refetch::NotDue | Refetch::Failed => Decision::Deny(otherwise),
-            Refetch::StillUnderWay => {
-                let fault = Fault::Keys(KeysFault::StillUnderWay);
-                Decision::Deny(Denial { fault, ..otherwise })
-            }
+        let refetch = issuer.keys().refetch(wait).await;
+        if refetch == Refetch::StillUnderWay {
+            let fault = Fault::Keys(KeysFault::StillUnderWay);
+            return Decision::Deny(Denial { fault, ..otherwise });
+        }
+        // A fetch that others asked for may have ended while this one was refused.
+        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
+            return Decision::Deny(otherwise);
+        }
+        match self.decide(request, now) {
+            Verdict::Decided(decision) => decision,
+            Verdict::NeedsKey { otherwise, .. } => Decision::Deny(otherwise),
         }
     }
 
@@ -84,7 +88,9 @@ impl Authorizer {
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
             Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
-            Err(Refusal::NeedsKey(issuer, otherwise)) => Verdict::NeedsKey { issuer, otherwise },
+            Err(Refusal::NeedsKey { issuer, tried, otherwise }) => {
+                Verdict::NeedsKey { issuer, tried, otherwise }
+            }
         }
     }
 
@@ -126,10 +132,11 @@ impl Authorizer {
         let jws = CompactJws::decode(bearer, self.max_token_bytes)?;
         let unverified = UnverifiedToken::parse(&jws, self.unsigned)?;
         let issuer = self.issuers.named_by(&unverified)?;
+        let tried = issuer.key_set_id();
         let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
             if asking_again_may_help(fault) {
-                Refusal::NeedsKey(issuer, denial)
+                Refusal::NeedsKey { issuer, tried, otherwise: denial }
             } else {
                 Refusal::Denied(denial)
             }
@@ -182,7 +189,7 @@ fn asking_again_may_help(fault: Fault) -> bool {
 /// Why [`Authorizer::admit`] does not admit.
 enum Refusal<'a> {
     Denied(Denial),
-    NeedsKey(&'a Issuer, Denial),
+    NeedsKey { issuer: &'a Issuer, tried: Option<KeySetId>, otherwise: Denial },
 }
 
 impl<F: Into<Fault>> From<F> for Refusal<'_> {

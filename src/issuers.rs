@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::identity::IdentityRules;
-use crate::keys::{KeySource, Snapshot};
+use crate::keys::{KeySetId, KeySource, Snapshot};
 use crate::token::{TENANT_PLACEHOLDER, TokenFault, TokenRules, UnverifiedToken};
 
 /// One trusted issuer: what its tokens must satisfy, what they mean, and its keys.
@@ -49,6 +49,12 @@ impl Issuer {
     #[must_use]
     pub fn keys(&self) -> &dyn KeySource {
         self.keys.as_ref()
+    }
+
+    /// Which key set is in force, fresh or not.
+    #[must_use]
+    pub fn key_set_id(&self) -> Option<KeySetId> {
+        self.keys.snapshot().as_ref().map(|snapshot| snapshot.set.id())
     }
 
     /// The keys that may be believed at `now`.

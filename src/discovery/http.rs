@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Client, NoProxy, Proxy, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, Proxy, Response, StatusCode, redirect};
 use url::Url;
 
 use super::hop::{self, Astray};
@@ -22,8 +22,8 @@ const KEEP_IDLE: Duration = Duration::from_secs(5);
 
 /// Fetches documents on behalf of one issuer.
 ///
-/// Proxies: the issuer's own when configured, else what the environment says
-/// (`HTTPS_PROXY`, `NO_PROXY` and so on); loopback is never proxied. TLS trusts the
+/// Proxies: the issuer's own when configured, whatever the environment says; else what
+/// the environment says (`HTTPS_PROXY`, `NO_PROXY` and so on). Loopback is never proxied. TLS trusts the
 /// system's authorities and the issuer's `ca_file`.
 #[derive(Debug)]
 pub struct HttpFetcher {
@@ -124,7 +124,7 @@ impl HttpFetcher {
             builder = builder.no_proxy();
         } else if let Some(proxy) = &self.access.proxy {
             let proxy = Proxy::all(proxy.clone()).map_err(FetchErrorKind::Client)?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+            builder = builder.proxy(proxy);
         }
         builder.build().map_err(FetchErrorKind::Client)
     }

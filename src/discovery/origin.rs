@@ -73,7 +73,9 @@ impl Origin {
         let http = self.http.insert(http);
         let jwks_uri = match &self.spec.location {
             KeyLocation::Discovery(url) => {
-                let still_good = self.spec.policy.refresh_max;
+                // Long enough for a burst of unknown kids, too short to outlive a move by
+                // more than one background refresh.
+                let still_good = self.spec.policy.refresh_min;
                 match &self.discovered {
                     Some(known) if known.at.elapsed() < still_good => known.jwks_uri.clone(),
                     Some(_) | None => {

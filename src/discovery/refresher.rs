@@ -27,8 +27,7 @@ pub(super) struct Refresher {
     origin: Origin,
     schedule: Schedule,
     cache: Option<CacheFile>,
-    /// What was said about keys left out, to say it once.
-    warned: BTreeSet<String>,
+    warned: Warned,
     /// What the last attempt failed with, to say it once.
     failing_with: Option<String>,
 }
@@ -52,7 +51,7 @@ impl Refresher {
             origin: Origin::new(spec.clone()),
             schedule: Schedule::new(bounds),
             cache,
-            warned: BTreeSet::new(),
+            warned: Warned::default(),
             failing_with: None,
             clock,
             keys,
@@ -202,19 +201,9 @@ impl Refresher {
     }
 
     fn warn_of_left_out(&mut self, set: &KeySet) {
-        let mut left_out = BTreeSet::new();
-        for key in set.left_out() {
-            let name = key
-                .kid
-                .as_ref()
-                .map_or_else(|| format!("number {}", key.position + 1), |kid| format!("{kid:?}"));
-            left_out.insert(format!("key {name} is left out: {}", key.reason));
-        }
-        for news in left_out.difference(&self.warned) {
+        for news in self.warned.news(set) {
             warn!(issuer = self.issuer(), "{news}");
         }
-        // Only what is there now is remembered, so that this cannot grow.
-        self.warned = left_out;
     }
 
     fn issuer(&self) -> &str {
@@ -241,4 +230,58 @@ fn believable(obtained_at: UnixTime, now: UnixTime, max_stale: Duration) -> bool
 fn kids_only_in<'s>(set: &'s KeySet, other: &KeySet) -> Vec<&'s str> {
     let others: BTreeSet<_> = other.keys().iter().filter_map(|key| key.kid()).collect();
     set.keys().iter().filter_map(|key| key.kid()).filter(|kid| !others.contains(kid)).collect()
+}
+
+/// What was said about keys left out, to say it once and not at each refresh.
+#[derive(Debug, Default)]
+struct Warned(BTreeSet<String>);
+
+impl Warned {
+    fn news(&mut self, set: &KeySet) -> Vec<String> {
+        let mut now = BTreeSet::new();
+        for key in set.left_out() {
+            let name = match &key.kid {
+                Some(kid) => format!("{kid:?}"),
+                None => format!("number {}", key.position + 1),
+            };
+            now.insert(format!("key {name} is left out: {}", key.reason));
+        }
+        let news = now.difference(&self.0).cloned().collect();
+        // Only what is there now is remembered, so that this cannot grow.
+        self.0 = now;
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_left_out_is_told_once() {
+        let set = |kids: &[&str]| {
+            let keys: Vec<_> = kids
+                .iter()
+                .map(|kid| serde_json::json!({"kty": "oct", "kid": kid, "k": "AA"}))
+                .collect();
+            KeySet::parse(serde_json::json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+        };
+        let mut warned = Warned::default();
+        assert_eq!(
+            warned.news(&set(&["a"])),
+            ["key \"a\" is left out: it is symmetric (`kty: oct`)"]
+        );
+        assert!(warned.news(&set(&["a"])).is_empty());
+        assert_eq!(warned.news(&set(&["b", "a"])).len(), 1);
+        assert!(warned.news(&set(&["a"])).is_empty());
+    }
+
+    #[test]
+    fn only_a_past_that_is_not_too_long_ago_is_believed() {
+        let max_stale = Duration::from_secs(100);
+        let verdict =
+            |obtained_at, now| believable(UnixTime(obtained_at), UnixTime(now), max_stale);
+        assert!(verdict(1000, 1000) && verdict(1000, 1099));
+        assert!(!verdict(1000, 1100) && !verdict(1000, 999));
+    }
 }
