@@ -1,7 +1,7 @@
 # What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint check-deploy deny tools
+.PHONY: help build test lint check-deploy deny tools bench bench-envoy
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,12 @@ check-deploy: ## every file in envoy/ with the program that would read it
 
 deny: ## licences, banned and doubled crates, sources (not advisories: see deny.toml)
 	$$(scripts/fetch cargo-deny) --locked check --hide-inclusion-graph licenses bans sources
+
+bench: ## CPU, latency and memory beside a server that decides nothing; writes docs/performance.md
+	scripts/bench
+
+bench-envoy: ## the same through a real Envoy, beside its own jwt_authn; writes docs/performance-envoy.md
+	scripts/bench-envoy
 
 tools: ## fetches or builds every tool into the cache (10 minutes, once), prints their paths
 	scripts/fetch --env envoy keycloak oidc-provider kubernetes-validate \

@@ -54,6 +54,11 @@ impl Signer {
         Self { kid: kid.into(), key: Key::Ed(Ed25519KeyPair::generate().unwrap()) }
     }
 
+    /// The same key whenever the seed is the same: for tokens made by several processes.
+    pub fn ed_from_seed(kid: &str, seed: &[u8; 32]) -> Self {
+        Self { kid: kid.into(), key: Key::Ed(Ed25519KeyPair::from_seed_unchecked(seed).unwrap()) }
+    }
+
     /// The public half as a member of a JWKS, without `alg`.
     pub fn jwk(&self) -> Value {
         match &self.key {

@@ -1,0 +1,152 @@
+//! `cargo bench`: what a decision costs without the socket, from a decoded request to the
+//! decision and from the received bytes to the reply.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+#[path = "support/inside.rs"]
+mod inside;
+mod support;
+
+use std::hint::black_box;
+
+use bytes::Bytes;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use doorward::authorizer::Verdict;
+use doorward::decision::Decision;
+use doorward::request::{HeaderView, RequestView, RouteView};
+use doorward::transport::{Door, lean};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use self::support::signer::from_now;
+use self::support::{ISSUER, Keys, request, user};
+
+/// One request, and what is to become of it.
+struct Case {
+    name: &'static str,
+    authorization: Option<String>,
+    /// The reason code, or `authenticated`.
+    outcome: &'static str,
+    /// Whether its token may be remembered.
+    remembered: bool,
+}
+
+fn cases(keys: &Keys) -> Vec<Case> {
+    let with = |more: Value| {
+        let mut claims = user(ISSUER, 1);
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+    };
+    let bearer = |token: String| Some(format!("Bearer {token}"));
+    let rs256 = |claims: &Value| bearer(keys.rsa.token("RS256", claims));
+    let case = |name, authorization, outcome, remembered| Case {
+        name,
+        authorization,
+        outcome,
+        remembered,
+    };
+    let good = with(json!({}));
+    vec![
+        case("cached", rs256(&good), "authenticated", true),
+        case("new RS256", rs256(&good), "authenticated", false),
+        case("new ES256", bearer(keys.ec.token("ES256", &good)), "authenticated", false),
+        case("new EdDSA", bearer(keys.ed.token("EdDSA", &good)), "authenticated", false),
+        case("missing token", None, "missing_token", true),
+        case("malformed header", Some("Basic dXNlcjpwYXNz".into()), "malformed_header", true),
+        case("malformed token", bearer("not-a-token".repeat(100)), "malformed_token", true),
+        case(
+            "unknown issuer",
+            rs256(&with(json!({"iss": "https://evil.example"}))),
+            "unknown_issuer",
+            true,
+        ),
+        case("unknown kid", bearer(keys.stranger.token("RS256", &good)), "unknown_key", true),
+        case("expired", rs256(&with(json!({"exp": from_now(-3600)}))), "expired", true),
+    ]
+}
+
+fn benches(criterion: &mut Criterion) {
+    let keys = Keys::generate();
+    let jwks = keys.jwks();
+    let (remembers, forgets) = (inside::door(&jwks, 1000), inside::door(&jwks, 0));
+    let cases = cases(&keys);
+
+    let mut group = criterion.benchmark_group("view to decision");
+    for case in &cases {
+        let door = if case.remembered { &remembers } else { &forgets };
+        decide(&mut group, door, case);
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("bytes to reply");
+    for case in &cases {
+        let door = if case.remembered { &remembers } else { &forgets };
+        let message = request::check_request(case.authorization.as_deref(), &[]).encode_to_vec();
+        check(&mut group, case.name, door, message.into());
+    }
+    let token = cases[0].authorization.as_deref();
+    let forged = request::check_request(token, &request::FORGED).encode_to_vec();
+    check(&mut group, "cached, 3 forged headers", &remembers, forged.into());
+    group.finish();
+
+    let message = Bytes::from(request::check_request(token, &[]).encode_to_vec());
+    criterion.bench_function("decode request", |bencher| {
+        bencher.iter(|| lean::CheckRequest::decode(black_box(message.clone())).unwrap());
+    });
+}
+
+fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
+    let message = request::check_request(case.authorization.as_deref(), &[]);
+    let http = message.attributes.unwrap().request.unwrap().http.unwrap();
+    let headers: Vec<_> = http
+        .headers
+        .iter()
+        .map(|(name, value)| HeaderView { name: name.as_bytes(), value: value.as_bytes() })
+        .collect();
+    let view = RequestView {
+        method: http.method.as_bytes(),
+        path: http.path.as_bytes(),
+        headers: &headers,
+        route: RouteView::default(),
+    };
+    let now = door.now();
+    let outcome = match door.authorizer().decide(&view, now) {
+        Verdict::Decided(Decision::Allow(grant)) => grant.code(),
+        Verdict::Decided(Decision::Deny(denial)) => denial.reason().code(),
+        Verdict::NeedsKey { otherwise, .. } => otherwise.reason().code(),
+    };
+    assert_eq!(outcome, case.outcome, "{}", case.name);
+    group.bench_function(case.name, |bencher| {
+        bencher.iter(|| match door.authorizer().decide(black_box(&view), now) {
+            Verdict::Decided(decision) => Some(decision),
+            Verdict::NeedsKey { .. } => None,
+        });
+    });
+}
+
+fn check(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, door: &Door, message: Bytes) {
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| inside::check(door, black_box(message.clone())));
+    });
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default()
+        .sample_size(50)
+        .warm_up_time(std::time::Duration::from_millis(500))
+        .measurement_time(std::time::Duration::from_secs(2));
+    targets = benches
+}
+criterion_main!(all);

@@ -1,0 +1,143 @@
+"""Programs under measurement: built, started, watched and stopped, each by its own pid."""
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def build(here):
+    """The server as it is shipped and the rig, and Envoy's message definitions for ghz."""
+    say("building (the first time takes minutes)")
+    cargo = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
+    built = {}
+    for package in ("doorward", "rig"):
+        lines = subprocess.run([*cargo, "--package", package, "--bin", package], cwd=here, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        for line in map(json.loads, lines):
+            if line.get("executable") and line["target"]["name"] == package:
+                built[package] = line["executable"]
+            if line["reason"] == "build-script-executed":
+                definitions = Path(line["out_dir"]) / "envoy.service.auth.v3.bin"
+                if definitions.exists():
+                    built["protoset"] = definitions
+    return built
+
+
+def fetch(here, tool):
+    """The path of a tool, as scripts/fetch has it."""
+    done = subprocess.run([here / "scripts" / "fetch", tool], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def cpu_seconds(pid):
+    """User and system time of a process, all threads, those that have ended included."""
+    try:
+        # clock_getcpuclockid(3): nanoseconds where /proc has ticks of 10 ms.
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Process:
+    """A server that we started; stopped by us, whatever happens."""
+
+    def __init__(self, command, log, stdout=subprocess.PIPE):
+        self.started = time.monotonic()
+        self.log = log
+        self.child = subprocess.Popen([str(word) for word in command], stdout=stdout,
+                                      stderr=open(log, "w"), text=True)
+        self.pid = self.child.pid
+        self.admin = None
+
+    def first_line(self):
+        return self.child.stdout.readline().strip()
+
+    def peak_mb(self):
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
+
+    def cache_counters(self):
+        found = self.metrics()
+        return tuple(found.get(f"doorward_token_cache_{name}_total", 0) for name in ("hits", "misses"))
+
+    def hit_rate(self, before):
+        hits, misses = (now - then for now, then in zip(self.cache_counters(), before))
+        return hits / (hits + misses) if hits + misses else None
+
+    def stop(self):
+        self.child.terminate()
+        try:
+            self.child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+def free_port():
+    import socket
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Config(type(Path())):
+    """The path of a configuration file, with the addresses that stand in it."""
+
+
+def doorward_config(work, kind, unix):
+    """Writes a configuration; the key sets stand in it, so no issuer is asked.
+
+    `kind`: one (worker), two (workers), forgetful (a cache so small that every token is
+    new), issuers-N, keys-1000, keys-1000-forgetful.
+    """
+    issuer = "https://idp.example/realms/research"
+    jwks = json.loads((work / ("jwks-1000.json" if "keys-1000" in kind else "jwks.json")).read_text())
+    names = [issuer]
+    if kind.startswith("issuers-"):
+        names = [f"https://idp-{n}.example/realms/research" for n in range(int(kind.split("-")[1]))]
+    grpc = f"unix:{work}/doorward.sock" if unix else f"127.0.0.1:{free_port()}"
+    admin = f"127.0.0.1:{free_port()}"
+    config = {
+        "auth": {"issuers": [{"issuer": name, "audience": "nmp", "jwks": jwks} for name in names]},
+        "server": {
+            "grpc": {"listen": grpc}, "http": {"listen": f"127.0.0.1:{free_port()}"},
+            "admin": {"listen": admin}, "workers": 2 if kind == "two" else 1,
+        },
+    }
+    if "forgetful" in kind:
+        config["cache"] = {"max_entries": 16}
+    path = Config(work / f"doorward-{kind}{'-unix' if unix else ''}.json")
+    path.write_text(json.dumps(config))
+    path.grpc, path.admin = grpc, admin
+    return path
+
+
+def ready_in(process, config):
+    """Seconds from the start of the process to the first 200 of /health/ready."""
+    while time.monotonic() < process.started + 20:
+        try:
+            with urllib.request.urlopen(f"http://{config.admin}/health/ready", timeout=1) as answer:
+                if answer.status == 200:
+                    return time.monotonic() - process.started
+        except OSError:
+            pass
+        if process.child.poll() is not None:
+            raise SystemExit(f"bench: doorward has ended:\n{Path(process.log).read_text()}")
+        time.sleep(0.001)
+    raise SystemExit("bench: doorward is not ready after 20 s")

@@ -1,0 +1,77 @@
+//! How often a check allocates: from the received message to the reply, decoding, metrics
+//! and encoding included. Fails when that grows; when it shrinks, lower the number here.
+//!
+//! A binary of its own, because `allocation-counter` brings an allocator that counts. The
+//! server is not in here: what hyper and h2 allocate for a stream comes on top.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+#[path = "../benches/support/inside.rs"]
+mod inside;
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use doorward::transport::Door;
+use prost::Message as _;
+use serde_json::json;
+
+use self::support::signer::from_now;
+use self::support::{ISSUER, Keys, request, user};
+
+/// Allocations of the second of two equal checks, when all that is made once is made.
+fn allocations(door: &Door, authorization: Option<&str>, more: &[(&str, &str)]) -> u64 {
+    let message = Bytes::from(request::check_request(authorization, more).encode_to_vec());
+    let first = inside::check(door, message.clone());
+    let mut second = Bytes::new();
+    let counted = measure(|| second = inside::check(door, message));
+    assert_eq!(first, second);
+    counted.count_total
+}
+
+#[test]
+fn checks_allocate_no_more_than_they_did() {
+    let keys = Keys::generate();
+    let door = inside::door(&keys.jwks(), 1000);
+    let bearer = |claims| format!("Bearer {}", keys.rsa.token("RS256", &claims));
+    let claims = |name: &str, value: serde_json::Value| {
+        let mut claims = user(ISSUER, 1);
+        claims[name] = value;
+        claims
+    };
+    let good = bearer(user(ISSUER, 1));
+    let stranger = format!("Bearer {}", keys.stranger.token("RS256", &user(ISSUER, 1)));
+    let unknown_issuer = bearer(claims("iss", json!("https://evil.example")));
+    let expired = bearer(claims("exp", json!(from_now(-3600))));
+    let garbage = format!("Bearer {}", "not-a-token".repeat(100));
+
+    let cases: [(&str, u64, Option<&str>, &[(&str, &str)]); 8] = [
+        ("cached token", 0, Some(&good), &[]),
+        ("cached token, forged headers", 0, Some(&good), &request::FORGED),
+        ("missing token", 0, None, &[]),
+        ("malformed header", 0, Some("Basic dXNlcjpwYXNz"), &[]),
+        ("malformed token", 0, Some(&garbage), &[]),
+        ("unknown issuer", 0, Some(&unknown_issuer), &[]),
+        ("unknown key", 0, Some(&stranger), &[]),
+        ("expired", 0, Some(&expired), &[]),
+    ];
+    let mut grown = Vec::new();
+    for (name, most, authorization, more) in cases {
+        let count = allocations(&door, authorization, more);
+        println!("{name}: {count}");
+        if count > most {
+            grown.push(format!("{name}: {count} allocations, {most} before"));
+        }
+    }
+    assert!(grown.is_empty(), "{grown:#?}");
+}
