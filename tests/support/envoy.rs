@@ -77,7 +77,7 @@ impl Envoy {
 }
 
 /// Puts ports into a file of `envoy/`, where each stands as `port_value: N`.
-fn fill(template: &str, behind: Behind) -> String {
+pub fn fill(template: &str, behind: Behind) -> String {
     let mut parts = template.split("port_value: ");
     let mut filled = parts.next().unwrap().to_owned();
     for part in parts {

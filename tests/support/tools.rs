@@ -19,13 +19,14 @@ pub fn file(path: &str) -> String {
 /// with a line that says so, when the test has to do without it.
 /// Runs off the test's own thread, which a download would hold up for minutes.
 pub async fn tool(name: &'static str) -> Option<PathBuf> {
-    tokio::task::spawn_blocking(move || find(name)).await.unwrap()
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    tokio::task::spawn_blocking(move || find(name, &test)).await.unwrap()
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+fn find(name: &str, test: &str) -> Option<PathBuf> {
     let skip = std::env::var("DOORWARD_SKIP").unwrap_or_default();
     if skip.split_whitespace().any(|skipped| skipped == name) {
-        return skipped(name, "DOORWARD_SKIP");
+        return skipped(name, test, "DOORWARD_SKIP");
     }
     // It prints what DOORWARD_<TOOL> names, when that is set.
     let fetch = Command::new(root().join("scripts/fetch")).arg(name).output().unwrap();
@@ -36,18 +37,13 @@ fn find(name: &str) -> Option<PathBuf> {
     let said = String::from_utf8_lossy(&fetch.stderr);
     let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     if fetch.status.code() == Some(3) && !in_ci {
-        return skipped(name, said.trim_end());
+        return skipped(name, test, said.trim_end());
     }
     panic!("{said}to do without it: DOORWARD_SKIP={name}");
 }
 
-fn skipped(name: &str, why: &str) -> Option<PathBuf> {
-    let thread = std::thread::current();
+fn skipped(name: &str, test: &str, why: &str) -> Option<PathBuf> {
     // Not `eprintln!`, which is not shown for a test that passes.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped for want of {name}: {} ({why})",
-        thread.name().unwrap_or("a test"),
-    );
+    let _ = writeln!(std::io::stderr(), "skipped for want of {name}: {test} ({why})");
     None
 }
