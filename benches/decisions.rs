@@ -19,7 +19,9 @@ mod support;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use criterion::{
+    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
 use doorward::authorizer::Verdict;
 use doorward::decision::Decision;
 use doorward::request::{HeaderView, RequestView, RouteView};

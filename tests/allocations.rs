@@ -55,6 +55,7 @@ fn checks_allocate_no_more_than_they_did() {
     let expired = bearer(claims("exp", json!(from_now(-3600))));
     let garbage = format!("Bearer {}", "not-a-token".repeat(100));
 
+    #[allow(clippy::type_complexity, reason = "a table")]
     let cases: [(&str, u64, Option<&str>, &[(&str, &str)]); 8] = [
         ("cached token", 0, Some(&good), &[]),
         ("cached token, forged headers", 0, Some(&good), &request::FORGED),

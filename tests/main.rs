@@ -11,5 +11,17 @@
     unreachable_pub
 )]
 
+mod config_cli;
+mod entra;
+mod envoy_gateway;
+mod envoy_headers;
+mod envoy_paths;
+mod envoy_trouble;
+mod fronts;
+mod key_sets;
+mod keycloak;
+mod oidc_provider;
 mod reasons;
+mod rooms;
 mod support;
+mod wire;

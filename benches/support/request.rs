@@ -1,8 +1,8 @@
 //! A `CheckRequest` as Envoy 1.40 sends it: 28 entries in `headers`, pseudo headers among
 //! them, and with a token of 1.2 kB 2.5 kB in all.
 
-use envoy_types::pb::envoy::config::core::v3::{Address, Metadata, SocketAddress, address};
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{Address, Metadata, SocketAddress, address};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::Timestamp;

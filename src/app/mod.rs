@@ -184,8 +184,10 @@ impl Server {
         };
         let assembly = Assembly::new(settings, &shared, None)?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        // tonic-health says SERVING for the empty name from the start.
-        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        // tonic-health says SERVING for the empty name from the start, and knows no other.
+        for name in ["", SERVICE] {
+            health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+        }
         let door = Arc::clone(assembly.door());
         let overview = Arc::new(Overview::new(&assembly, shared.clone()));
 

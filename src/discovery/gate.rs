@@ -24,7 +24,8 @@ struct State {
     /// The latest round, under way or over. Rounds count from 1.
     round: u64,
     under_way: bool,
-    started_at: Option<Instant>,
+    /// When the last round that somebody asked for began.
+    asked_at: Option<Instant>,
     closed: bool,
 }
 
@@ -54,8 +55,10 @@ impl Gate {
         }
     }
 
-    /// Asks for a fetch: joins the one under way, else starts one if the last of
-    /// whatever cause started a cool-down ago.
+    /// Asks for a fetch: joins the one under way, else starts one if the last that was
+    /// asked for started a cool-down ago. Background fetches do not count: keys that
+    /// rotate right after one would cost everybody with a new token a cool-down, and the
+    /// issuer is asked no more than once a cool-down all the same.
     pub(super) fn ask(&self, now: Instant) -> Admission {
         let mut state = self.state();
         if state.closed {
@@ -64,10 +67,11 @@ impl Gate {
         if state.under_way {
             return Admission::Round(state.round);
         }
-        if state.started_at.is_some_and(|at| now.saturating_duration_since(at) < self.cool_down) {
+        if state.asked_at.is_some_and(|at| now.saturating_duration_since(at) < self.cool_down) {
             return Admission::NotDue;
         }
-        let round = state.start(now);
+        state.asked_at = Some(now);
+        let round = state.start();
         drop(state);
         self.asked.notify_one();
         Admission::Round(round)
@@ -92,10 +96,10 @@ impl Gate {
     }
 
     /// For the fetching task: a round begins now, asked for or due.
-    pub(super) fn begin(&self, now: Instant) {
+    pub(super) fn begin(&self) {
         let mut state = self.state();
         if !state.under_way {
-            state.start(now);
+            state.start();
         }
     }
 
@@ -122,10 +126,9 @@ impl Gate {
 }
 
 impl State {
-    fn start(&mut self, now: Instant) -> u64 {
+    fn start(&mut self) -> u64 {
         self.round += 1;
         self.under_way = true;
-        self.started_at = Some(now);
         self.round
     }
 }
@@ -142,21 +145,28 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(gate.ask(start), Admission::Round(1));
         }
-        gate.begin(start);
+        gate.begin();
         gate.finish(true);
         assert_eq!(gate.ask(start + COOL_DOWN - Duration::from_millis(1)), Admission::NotDue);
         assert_eq!(gate.ask(start + COOL_DOWN), Admission::Round(2));
     }
 
     #[test]
-    fn a_background_round_counts_for_the_cool_down_and_is_joined() {
+    fn a_background_round_is_joined_and_starts_no_cool_down() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        gate.begin(start);
+        gate.begin();
         assert_eq!(gate.ask(start), Admission::Round(1));
         // Even one that has hung for longer than the cool-down.
         assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::Round(1));
         gate.finish(false);
-        assert_eq!(gate.ask(start + COOL_DOWN / 2), Admission::NotDue);
+        assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::Round(2));
+        gate.begin();
+        gate.finish(true);
+        // Another one in between leaves the cool-down as it is.
+        gate.begin();
+        gate.finish(true);
+        assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::NotDue);
+        assert_eq!(gate.ask(start + 3 * COOL_DOWN), Admission::Round(4));
     }
 
     #[tokio::test]
@@ -164,7 +174,7 @@ mod tests {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
         assert_eq!(gate.ask(start), Admission::Round(1));
         gate.asked().await;
-        gate.begin(start);
+        gate.begin();
         gate.finish(true);
         assert!(gate.over(1).await);
         assert!(gate.over(1).await);
@@ -183,7 +193,7 @@ mod tests {
     async fn a_round_served_before_its_wake_up_is_not_served_twice() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
         assert_eq!(gate.ask(start), Admission::Round(1));
-        gate.begin(start);
+        gate.begin();
         gate.finish(true);
         tokio::select! {
             biased;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
@@ -67,7 +67,7 @@ impl Refresher {
         }
         self.recall().await;
         loop {
-            self.keys.gate().begin(Instant::now());
+            self.keys.gate().begin();
             let pause = self.attempt().await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

@@ -18,7 +18,8 @@ impl Rules {
     }
 
     /// Finds the rule for a request. What the route says goes before what the
-    /// configuration says of paths: Envoy has matched the route on the path it forwards.
+    /// configuration says of paths. A path that can be read two ways needs a token,
+    /// whatever either says.
     ///
     /// # Errors
     /// The route asks for something that cannot be understood, and guessing could open
@@ -36,6 +37,13 @@ impl Rules {
             None if self.bypasses(request) => Credentials::Ignored,
             None => Credentials::Required,
         };
+        // Envoy matched the route on one reading of the path, the upstream may have
+        // another: `/public/..;/admin` is below `/public/` here and `/admin` there.
+        let credentials = if credentials != Credentials::Required && is_ambiguous(request) {
+            Credentials::Required
+        } else {
+            credentials
+        };
         let text = |value: Option<&'a [u8]>| match value.map(str::from_utf8) {
             Some(Ok(text)) if !text.trim_ascii().is_empty() => Ok(Some(text)),
             Some(_) => Err(RuleFault::EmptyValue),
@@ -49,8 +57,12 @@ impl Rules {
             return false;
         }
         let Ok(path) = str::from_utf8(request.path_without_query()) else { return false };
-        self.bypass.iter().any(|rule| rule.matches(path)) && !ambiguous(path)
+        self.bypass.iter().any(|rule| rule.matches(path))
     }
+}
+
+fn is_ambiguous(request: &RequestView<'_>) -> bool {
+    str::from_utf8(request.path_without_query()).map_or(true, ambiguous)
 }
 
 /// What one request needs.
@@ -160,6 +172,11 @@ mod tests {
         assert_eq!(credentials("/health", Some("required")), Ok(Credentials::Required));
         assert_eq!(credentials("/", Some("optional")), Ok(Credentials::Optional));
         assert_eq!(credentials("/", Some("bypass")), Ok(Credentials::Ignored));
+        for mode in ["bypass", "optional"] {
+            for path in ["/public/..;/admin", "/public/%2e%2e/admin", "//health", "/public\\x"] {
+                assert_eq!(credentials(path, Some(mode)), Ok(Credentials::Required), "{path}");
+            }
+        }
         for mode in ["", "Bypass", "optionl"] {
             assert_eq!(credentials("/", Some(mode)), Err(RuleFault::UnknownMode), "{mode}");
         }

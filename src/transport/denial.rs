@@ -43,17 +43,34 @@ impl DenialPages {
     /// The answer to a reason, with the scopes of which one is needed.
     #[must_use]
     pub fn answer(&self, reason: Reason, scopes: Option<&str>) -> DenialAnswer {
+        self.answer_with(status(reason), reason, scopes)
+    }
+
+    /// The same for Envoy's HTTP ext_authz, which takes any 5xx for "could not ask": with
+    /// `failure_mode_allow` the request would pass, forged headers and all. What is 503
+    /// elsewhere is 403 here, as Envoy's own `status_on_error` is by default.
+    #[must_use]
+    pub fn answer_over_http(&self, reason: Reason, scopes: Option<&str>) -> DenialAnswer {
         let status = status(reason);
+        let below_500 = if status.is_server_error() { StatusCode::FORBIDDEN } else { status };
+        self.answer_with(below_500, reason, scopes)
+    }
+
+    fn answer_with(
+        &self,
+        status: StatusCode,
+        reason: Reason,
+        scopes: Option<&str>,
+    ) -> DenialAnswer {
         let mut headers = vec![
             ("content-type", "application/problem+json".to_owned()),
             // A denial may turn into an allow at any moment.
             ("cache-control", "no-store".to_owned()),
         ];
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            headers.push(("www-authenticate", self.challenge(reason, status, scopes)));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if could_not_tell(reason) {
             headers.push(("retry-after", "1".to_owned()));
+        } else if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            headers.push(("www-authenticate", self.challenge(reason, status, scopes)));
         }
         let body = serde_json::json!({
             "type": format!("urn:doorward:denial:{}", reason.code()),
@@ -114,6 +131,10 @@ fn status(reason: Reason) -> StatusCode {
     }
 }
 
+fn could_not_tell(reason: Reason) -> bool {
+    status(reason).is_server_error()
+}
+
 /// What a client may know. No quotes and no backslashes: it is quoted in the challenge.
 fn detail(reason: Reason) -> &'static str {
     match reason {
@@ -171,6 +192,17 @@ mod tests {
                 assert_eq!(challenge.contains("error="), reason != Reason::MissingToken);
                 assert!(challenge.contains("resource_metadata=\"https://x.example/"));
             }
+        }
+    }
+
+    #[test]
+    fn over_http_nothing_is_a_failure_to_envoy() {
+        let pages = DenialPages::new("r", None);
+        for reason in Reason::ALL {
+            let page = pages.answer_over_http(reason, None);
+            assert!(page.status.is_client_error(), "{reason}");
+            let retry = page.headers.iter().any(|(name, _)| *name == "retry-after");
+            assert_eq!(retry, pages.answer(reason, None).status == 503, "{reason}");
         }
     }
 

@@ -1,5 +1,4 @@
-//! Envoy's messages: the lean request → [`RequestView`], a [`Decision`] → the bytes of a
-//! `CheckResponse`.
+//! A [`Decision`] → the bytes of Envoy's `CheckResponse`.
 //!
 //! What is the same for all requests with one token is encoded once (`Rendering`), what is
 //! the same for all requests once a configuration; a reply joins the two, and adds the
@@ -19,51 +18,16 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
-use super::lean;
 use super::unary::{PREFIX_BYTES, put_prefix};
 use crate::decision::{Admitted, Decision, Denial, Grant, Reason, Rendering};
 use crate::identity::ProtectedHeaders;
 use crate::issuers::Issuers;
-use crate::request::{HeaderView, RouteView};
-
-/// Room for the headers of most requests without an allocation.
-pub(super) type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
+use crate::request::HeaderView;
 
 /// Field numbers of `CheckResponse` and `OkHttpResponse`.
 const OK_RESPONSE: u32 = 3;
 const DYNAMIC_METADATA: u32 = 4;
 const HEADERS_TO_REMOVE: u32 = 5;
-
-/// The parts of a request, ready to make a
-/// [`RequestView`](crate::request::RequestView) of.
-#[derive(Default)]
-pub(super) struct Parts<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) headers: Headers<'a>,
-    pub(super) route: RouteView<'a>,
-}
-
-impl<'a> Parts<'a> {
-    /// Finds the parts in a message; what is missing is empty. Envoy fills either
-    /// `headers` or, with `encode_raw_headers`, `header_map`: both are read.
-    pub(super) fn of(message: &'a lean::CheckRequest) -> Self {
-        let Some(attributes) = &message.attributes else { return Self::default() };
-        let mut route = RouteView::default();
-        for lean::Entry { key, value, .. } in &attributes.context_extensions {
-            route.note(key, value);
-        }
-        let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
-        let Some(http) = http else { return Self { route, ..Self::default() } };
-        let raw = http.header_map.as_ref().map_or(&[][..], |map| map.headers.as_slice());
-        let view = |entry: &'a lean::Entry| HeaderView {
-            name: &entry.key,
-            value: if entry.value.is_empty() { &entry.raw_value } else { &entry.value },
-        };
-        let headers = http.headers.iter().chain(raw).map(view).collect();
-        Self { method: &http.method, path: &http.path, headers, route }
-    }
-}
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {

@@ -11,13 +11,11 @@ use ::http::{HeaderMap, Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming};
-use prost::Message as _;
 use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 
 use super::door::Door;
-use super::envoy::Parts;
-use super::lean;
+use super::parts::Parts;
 use super::server::{Front, Protocols};
 use super::unary::{Reply, read_message, reply};
 use crate::request::RequestView;
@@ -98,8 +96,7 @@ impl Door {
     /// so denied as a malformed request. Waits for keys no longer than `patience`, the
     /// time that the caller has.
     pub async fn check_message(&self, message: Bytes, patience: Option<Duration>) -> Bytes {
-        let message = lean::CheckRequest::decode(message).unwrap_or_default();
-        let parts = Parts::of(&message);
+        let parts = Parts::read(&message).unwrap_or_default();
         let view = RequestView {
             method: parts.method,
             path: parts.path,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::denial::DenialAnswer;
 use super::door::Door;
-use super::envoy::Headers;
+use super::parts::Headers;
 use super::server::{Front, Protocols};
 use crate::decision::{Decision, Denial, Fault, Grant};
 use crate::request::{HeaderView, RequestView, RouteView};
@@ -80,11 +80,14 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
         headers: &headers,
         route: RouteView::default(),
     };
-    match door.decide(&view, None).await {
-        Decision::Allow(grant) => allow(door, &grant, &headers)
-            .unwrap_or_else(|| denied(door, &Denial::from(Fault::Internal))),
-        Decision::Deny(denial) => denied(door, &denial),
-    }
+    let denial = match door.decide(&view, None).await {
+        Decision::Allow(grant) => match allow(door, &grant, &headers) {
+            Some(answer) => return answer,
+            None => Denial::from(Fault::Internal),
+        },
+        Decision::Deny(denial) => denial,
+    };
+    page_answer(&door.pages().answer_over_http(denial.reason(), denial.scopes.as_deref()))
 }
 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value

@@ -8,11 +8,13 @@ mod envoy;
 mod grpc;
 mod http;
 mod listener;
+mod parts;
 mod server;
 mod tls;
 mod unary;
 
-/// The lean request messages, from `proto/lean.proto`.
+/// The lean request messages, from `proto/lean.proto`: what `parts` reads without
+/// building them.
 #[expect(missing_docs, reason = "generated")]
 pub mod lean {
     include!(concat!(env!("OUT_DIR"), "/doorward.lean.rs"));

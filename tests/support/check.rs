@@ -139,6 +139,12 @@ impl Checker {
         self.send(ask.message()).await
     }
 
+    /// `None`: there is nobody to ask any more.
+    pub async fn try_ask(&mut self, ask: Ask) -> Option<Outcome> {
+        let reply = self.0.check(ask.message()).await.ok()?;
+        Some(Outcome::of(reply.get_ref()))
+    }
+
     pub async fn send(&mut self, message: CheckRequest) -> Outcome {
         let reply = self.0.check(message).await.expect("Check answers, never fails");
         Outcome::of(reply.get_ref())

@@ -1,19 +1,23 @@
 //! A whole Doorward on free ports of this machine, and what one asks of it.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use doorward::app::{self, Running};
 use doorward::config::{ListenAddress, Settings};
 
 use super::check::{Ask, Checker, Outcome};
+use super::{PATIENCE, eventually, http};
 
 pub struct Doorward {
-    running: Running,
+    running: Arc<Running>,
 }
 
 impl Doorward {
     /// Starts a server with this configuration (YAML or JSON), its listeners on free
     /// ports.
     pub async fn start(config: &str) -> Self {
-        let mut settings = Settings::from_yaml("test", config).unwrap_or_else(|e| panic!("{e}"));
+        let mut settings = settings(config);
         let server = &mut settings.server;
         for listener in [&mut server.grpc, &mut server.http, &mut server.admin] {
             if let ListenAddress::Tcp(address) = &mut listener.listen {
@@ -24,15 +28,47 @@ impl Doorward {
         // Clients of the test live on the thread that waits for the end.
         server.drain = std::time::Duration::from_millis(100);
         let running = tokio::task::spawn_blocking(|| app::start(settings, None)).await.unwrap();
-        Self { running: running.unwrap() }
+        Self { running: Arc::new(running.unwrap()) }
     }
 
-    pub fn running(&self) -> &Running {
-        &self.running
+    /// Decides by another configuration from now on.
+    pub async fn reload(&self, config: &str) {
+        let (running, settings) = (Arc::clone(&self.running), settings(config));
+        tokio::task::spawn_blocking(move || running.reload(settings)).await.unwrap().unwrap();
+    }
+
+    /// Waits until some issuer's keys are there.
+    pub async fn ready(&self) {
+        let (client, url) = (http(), self.admin("/health/ready"));
+        eventually("Doorward is ready", PATIENCE, async || {
+            let answer = client.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// The value of a metric, its labels written out as in the text format.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.metrics().await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        Some(line.parse().unwrap())
+    }
+
+    /// All metrics.
+    pub async fn metrics(&self) -> String {
+        http().get(self.admin("/metrics")).send().await.unwrap().text().await.unwrap()
     }
 
     pub fn grpc(&self) -> String {
         self.running.grpc().to_string()
+    }
+
+    pub fn grpc_address(&self) -> SocketAddr {
+        tcp(self.running.grpc())
+    }
+
+    pub fn http_address(&self) -> SocketAddr {
+        tcp(self.running.http())
     }
 
     pub fn http(&self, path: &str) -> String {
@@ -50,5 +86,16 @@ impl Doorward {
     /// One `Check` on a connection of its own.
     pub async fn ask(&self, ask: Ask) -> Outcome {
         self.checker().await.ask(ask).await
+    }
+}
+
+fn settings(config: &str) -> Settings {
+    Settings::from_yaml("test", config).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn tcp(address: &ListenAddress) -> SocketAddr {
+    match address {
+        ListenAddress::Tcp(address) => *address,
+        ListenAddress::Unix(path) => panic!("{} is no TCP address", path.display()),
     }
 }

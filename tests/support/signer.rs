@@ -55,6 +55,7 @@ impl Signer {
     }
 
     /// The same key whenever the seed is the same: for tokens made by several processes.
+    #[allow(dead_code, reason = "the benchmarks' load is signed with it")]
     pub fn ed_from_seed(kid: &str, seed: &[u8; 32]) -> Self {
         Self { kid: kid.into(), key: Key::Ed(Ed25519KeyPair::from_seed_unchecked(seed).unwrap()) }
     }

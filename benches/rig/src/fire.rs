@@ -19,9 +19,15 @@ use super::support::{ISSUER, request, signer::Signer, user};
 
 /// Where the next request comes from.
 enum Source {
-    File { requests: Vec<Bytes>, skip: usize },
+    File {
+        requests: Vec<Bytes>,
+        skip: usize,
+    },
     /// Tokens made while firing: as many as one likes.
-    Endless { signer: Signer, skip: usize },
+    Endless {
+        signer: Signer,
+        skip: usize,
+    },
 }
 
 impl Source {

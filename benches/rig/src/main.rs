@@ -5,7 +5,6 @@
 //! - `fire …`: load over gRPC, where ghz cannot;
 //! - `http …`: load over HTTP/1.1, on an Envoy.
 
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

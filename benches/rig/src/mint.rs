@@ -22,8 +22,7 @@ pub fn write(out: &Path, tokens: usize) {
         fs::write(out.join(name), value.to_string()).unwrap();
     };
     write_json("jwks.json", &keys.jwks());
-    let fillers: Vec<_> =
-        (1..MANY).map(|n| Signer::ec(&format!("retired-{n}"), "P-256")).collect();
+    let fillers: Vec<_> = (1..MANY).map(|n| Signer::ec(&format!("retired-{n}"), "P-256")).collect();
     write_json("jwks-1000.json", &signer::jwks(fillers.iter().chain([&keys.rsa])));
 
     let requests = |name: &str, of: &dyn Fn(usize) -> Vec<u8>, distinct: usize| {
@@ -35,9 +34,8 @@ pub fn write(out: &Path, tokens: usize) {
         }
         fs::write(out.join(format!("{name}.requests")), file).unwrap();
     };
-    let signed = |key: &Signer, alg: &str, claims: &Value| {
-        request::with_token(&key.token(alg, claims))
-    };
+    let signed =
+        |key: &Signer, alg: &str, claims: &Value| request::with_token(&key.token(alg, claims));
     let rs256 = |number| signed(&keys.rsa, "RS256", &user(ISSUER, number));
     requests("hot", &rs256, 1);
     requests("distinct", &rs256, tokens);
@@ -50,19 +48,31 @@ pub fn write(out: &Path, tokens: usize) {
     }
     let unknown_key = |n| signed(&keys.stranger, "RS256", &user(ISSUER, n));
     requests("unknown-key", &unknown_key, tokens.min(500));
-    requests("unknown-issuer", &|n| signed(&keys.rsa, "RS256", &user("https://evil.example", n)), 1);
-    requests("expired", &|n| {
-        let mut claims = user(ISSUER, n);
-        claims["exp"] = from_now(-3600).into();
-        signed(&keys.rsa, "RS256", &claims)
-    }, tokens.min(500));
+    requests(
+        "unknown-issuer",
+        &|n| signed(&keys.rsa, "RS256", &user("https://evil.example", n)),
+        1,
+    );
+    requests(
+        "expired",
+        &|n| {
+            let mut claims = user(ISSUER, n);
+            claims["exp"] = from_now(-3600).into();
+            signed(&keys.rsa, "RS256", &claims)
+        },
+        tokens.min(500),
+    );
     requests("garbage", &|n| request::with_token(&"eyJhbGciOiJub25lIn0x.".repeat(58 + n % 3)), 3);
     requests("no-token", &|_| prost::Message::encode_to_vec(&request::check_request(None, &[])), 1);
-    requests("forged-headers", &|n| {
-        let token = format!("Bearer {}", keys.rsa.token("RS256", &user(ISSUER, n)));
-        let message = request::check_request(Some(&token), &request::FORGED);
-        prost::Message::encode_to_vec(&message)
-    }, 1);
+    requests(
+        "forged-headers",
+        &|n| {
+            let token = format!("Bearer {}", keys.rsa.token("RS256", &user(ISSUER, n)));
+            let message = request::check_request(Some(&token), &request::FORGED);
+            prost::Message::encode_to_vec(&message)
+        },
+        1,
+    );
     let lines = |distinct: usize| -> String {
         (0..distinct).map(|n| keys.rsa.token("RS256", &user(ISSUER, n)) + "\n").collect()
     };

@@ -25,7 +25,11 @@ impl Spread {
     pub fn report(mut self, elapsed: Duration) -> String {
         self.micros.sort_unstable();
         let at = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss
+            )]
             let index = (self.micros.len() as f64 * share) as usize;
             self.micros.get(index.min(self.micros.len().saturating_sub(1))).copied().unwrap_or(0)
         };

@@ -63,10 +63,11 @@ async fn an_issuer_that_never_answered_is_not_flooded_either() {
     idp.keys(Answer::Status(500, "x", "y".into()));
     let policy = FetchPolicy { cool_down: PATIENCE, ..on_demand() };
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), policy)).await;
+    assert_eq!(issuer.refetch().await, Refetch::Failed);
     for _ in 0..100 {
         assert_eq!(issuer.refetch().await, Refetch::NotDue);
     }
-    assert_eq!(idp.key_requests(), 1);
+    assert_eq!(idp.key_requests(), 2);
     assert!(issuer.keys.snapshot().is_none());
 }
 

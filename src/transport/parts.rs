@@ -1,0 +1,259 @@
+//! What matters of a `CheckRequest`, borrowed straight from its bytes.
+//!
+//! `proto/lean.proto` declares the fields; this walks over them without building the
+//! messages that are generated from it. A check has some 28 headers, and a reference
+//! counted slice for each name and value costs more than the rest of a cached decision.
+//! The tests hold this reading against the generated one, and `tests/wire.rs` that one
+//! against Envoy's full messages.
+
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use smallvec::SmallVec;
+
+use crate::request::{HeaderView, RouteView};
+
+/// Room for the headers of most requests without an allocation.
+pub(super) type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
+
+/// The parts of a request, ready to make a
+/// [`RequestView`](crate::request::RequestView) of. What is missing is empty.
+#[derive(Default)]
+pub(super) struct Parts<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) headers: Headers<'a>,
+    pub(super) route: RouteView<'a>,
+}
+
+/// Field numbers, as in `proto/lean.proto`.
+mod field {
+    pub(super) const REQUEST_ATTRIBUTES: u32 = 1;
+    pub(super) const ATTRIBUTES_REQUEST: u32 = 4;
+    pub(super) const ATTRIBUTES_CONTEXT_EXTENSIONS: u32 = 10;
+    pub(super) const REQUEST_HTTP: u32 = 2;
+    pub(super) const HTTP_METHOD: u32 = 2;
+    pub(super) const HTTP_HEADERS: u32 = 3;
+    pub(super) const HTTP_PATH: u32 = 4;
+    pub(super) const HTTP_HEADER_MAP: u32 = 13;
+    pub(super) const HEADER_MAP_HEADERS: u32 = 1;
+    pub(super) const ENTRY_KEY: u32 = 1;
+    pub(super) const ENTRY_VALUE: u32 = 2;
+    pub(super) const ENTRY_RAW_VALUE: u32 = 3;
+}
+
+impl<'a> Parts<'a> {
+    /// Reads an encoded `CheckRequest`. Envoy fills either `headers` or, with
+    /// `encode_raw_headers`, `header_map`: both are read.
+    ///
+    /// # Errors
+    /// The bytes are not such a message.
+    pub(super) fn read(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut parts = Self::default();
+        each_field(message, &[field::REQUEST_ATTRIBUTES], |_, attributes| {
+            parts.read_attributes(attributes)
+        })?;
+        Ok(parts)
+    }
+
+    fn read_attributes(&mut self, attributes: &'a [u8]) -> Result<(), Malformed> {
+        use field::{ATTRIBUTES_CONTEXT_EXTENSIONS, ATTRIBUTES_REQUEST};
+        let known = [ATTRIBUTES_REQUEST, ATTRIBUTES_CONTEXT_EXTENSIONS];
+        each_field(attributes, &known, |number, value| {
+            if number == ATTRIBUTES_REQUEST {
+                each_field(value, &[field::REQUEST_HTTP], |_, http| self.read_http(http))
+            } else {
+                let entry = Entry::read(value)?;
+                self.route.note(entry.key, entry.value);
+                Ok(())
+            }
+        })
+    }
+
+    fn read_http(&mut self, http: &'a [u8]) -> Result<(), Malformed> {
+        use field::{HTTP_HEADER_MAP, HTTP_HEADERS, HTTP_METHOD, HTTP_PATH};
+        let known = [HTTP_METHOD, HTTP_HEADERS, HTTP_PATH, HTTP_HEADER_MAP];
+        each_field(http, &known, |number, value| {
+            match number {
+                HTTP_METHOD => self.method = value,
+                HTTP_PATH => self.path = value,
+                HTTP_HEADERS => self.headers.push(Entry::read(value)?.header()),
+                _ => each_field(value, &[field::HEADER_MAP_HEADERS], |_, header| {
+                    self.headers.push(Entry::read(header)?.header());
+                    Ok(())
+                })?,
+            }
+            Ok(())
+        })
+    }
+}
+
+/// An entry of a map, or a `HeaderValue`.
+#[derive(Default)]
+struct Entry<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    raw_value: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn read(entry: &'a [u8]) -> Result<Self, Malformed> {
+        use field::{ENTRY_KEY, ENTRY_RAW_VALUE, ENTRY_VALUE};
+        let mut read = Self::default();
+        each_field(entry, &[ENTRY_KEY, ENTRY_VALUE, ENTRY_RAW_VALUE], |number, value| {
+            match number {
+                ENTRY_KEY => read.key = value,
+                ENTRY_VALUE => read.value = value,
+                _ => read.raw_value = value,
+            }
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    fn header(self) -> HeaderView<'a> {
+        let value = if self.value.is_empty() { self.raw_value } else { self.value };
+        HeaderView { name: self.key, value }
+    }
+}
+
+/// Calls `visit` for each field of `message` whose number is among `known`, all of them
+/// length-delimited, and skips the others. A message field that comes twice is visited
+/// twice, which merges the two as Protocol Buffers want it.
+fn each_field<'a>(
+    mut message: &'a [u8],
+    known: &[u32],
+    mut visit: impl FnMut(u32, &'a [u8]) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    while !message.is_empty() {
+        let (number, wire_type) = decode_key(&mut message).map_err(|_| Malformed)?;
+        if !known.contains(&number) {
+            skip_field(wire_type, number, &mut message, DecodeContext::default())
+                .map_err(|_| Malformed)?;
+            continue;
+        }
+        let length = match wire_type {
+            WireType::LengthDelimited => decode_varint(&mut message).map_err(|_| Malformed)?,
+            // A field of ours with another type: this is some other message.
+            WireType::Varint
+            | WireType::SixtyFourBit
+            | WireType::ThirtyTwoBit
+            | WireType::StartGroup
+            | WireType::EndGroup => return Err(Malformed),
+        };
+        let length = usize::try_from(length).map_err(|_| Malformed)?;
+        let (value, rest) = message.split_at_checked(length).ok_or(Malformed)?;
+        message = rest;
+        visit(number, value)?;
+    }
+    Ok(())
+}
+
+/// The bytes are not a `CheckRequest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::lean;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    /// Method, path, headers and route: what both readings must agree on.
+    type Reading = (Vec<u8>, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, [Option<Vec<u8>>; 4]);
+
+    fn walked(message: &[u8]) -> Option<Reading> {
+        let Parts { method, path, headers, route } = Parts::read(message).ok()?;
+        let headers = headers.iter().map(|h| (h.name.to_vec(), h.value.to_vec())).collect();
+        Some((method.to_vec(), path.to_vec(), headers, owned(route)))
+    }
+
+    fn generated(message: &[u8]) -> Option<Reading> {
+        let message = lean::CheckRequest::decode(message).ok()?;
+        let attributes = message.attributes.unwrap_or_default();
+        let mut route = RouteView::default();
+        for lean::Entry { key, value, .. } in &attributes.context_extensions {
+            route.note(key, value);
+        }
+        let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
+        let mapped = http.header_map.into_iter().flat_map(|map| map.headers);
+        let value = |entry: lean::Entry| {
+            let value = if entry.value.is_empty() { entry.raw_value } else { entry.value };
+            (entry.key.to_vec(), value.to_vec())
+        };
+        let headers = http.headers.into_iter().chain(mapped).map(value).collect();
+        Some((http.method.to_vec(), http.path.to_vec(), headers, owned(route)))
+    }
+
+    fn owned(route: RouteView<'_>) -> [Option<Vec<u8>>; 4] {
+        [route.mode, route.scopes, route.audience, route.unknown].map(|o| o.map(<[u8]>::to_vec))
+    }
+
+    fn bytes() -> impl Strategy<Value = bytes::Bytes> {
+        proptest::collection::vec(any::<u8>(), 0..12).prop_map(bytes::Bytes::from)
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<lean::Entry>> {
+        let entry = (bytes(), bytes(), bytes()).prop_map(|(key, value, raw_value)| lean::Entry {
+            key,
+            value,
+            raw_value,
+        });
+        proptest::collection::vec(entry, 0..5)
+    }
+
+    fn messages() -> impl Strategy<Value = Vec<u8>> {
+        let http = (bytes(), entries(), bytes(), proptest::option::of(entries())).prop_map(
+            |(method, headers, path, map)| lean::HttpRequest {
+                method,
+                headers,
+                path,
+                header_map: map.map(|headers| lean::HeaderMap { headers }),
+            },
+        );
+        (proptest::option::of(http), entries()).prop_map(|(http, context_extensions)| {
+            let request = Some(lean::Request { http });
+            let attributes = Some(lean::AttributeContext { request, context_extensions });
+            lean::CheckRequest { attributes }.encode_to_vec()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn both_read_the_same(message in messages()) {
+            let walked = walked(&message);
+            prop_assert!(walked.is_some());
+            prop_assert_eq!(walked, generated(&message));
+        }
+
+        #[test]
+        fn both_read_the_same_of_messages_one_after_the_other(
+            first in messages(), second in messages(),
+        ) {
+            // Envoy's own headers go before those of the map in either reading.
+            let mut both = [first, second].concat();
+            let sorted = |reading: Option<Reading>| reading.map(|(method, path, mut h, route)| {
+                h.sort();
+                (method, path, h, route)
+            });
+            prop_assert_eq!(sorted(walked(&both)), sorted(generated(&both)));
+            both.truncate(both.len() / 2);
+            prop_assert_eq!(sorted(walked(&both)), sorted(generated(&both)));
+        }
+
+        #[test]
+        fn both_read_the_same_of_damaged_messages(
+            message in messages(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let mut message = message;
+            if !message.is_empty() {
+                let at = at.index(message.len());
+                message[at] = byte;
+            }
+            let sorted = |reading: Option<Reading>| reading.map(|(method, path, mut h, route)| {
+                h.sort();
+                (method, path, h, route)
+            });
+            prop_assert_eq!(sorted(walked(&message)), sorted(generated(&message)));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! `doorward serve` as a program: what it says of its configuration, how it starts,
+//! reloads and ends.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::check::{Checker, get};
+use crate::support::idp::{Answer, Idp};
+use crate::support::process::Process;
+use crate::support::signer::{RSA, Signer, claims, jwks};
+use crate::support::{PATIENCE, eventually, http};
+
+const ISSUER: &str = "https://idp.example";
+const FREE_PORTS: &str = "
+server:
+  grpc: { listen: 127.0.0.1:0 }
+  http: { listen: 127.0.0.1:0 }
+  admin: { listen: 127.0.0.1:0 }
+";
+
+/// `doorward serve`, with nothing of this process's environment.
+fn serve(arguments: &[&Path], environment: &[(&str, &str)]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    command.env_clear().arg("serve").envs(environment.iter().copied());
+    for file in arguments {
+        command.arg("--config").arg(file);
+    }
+    Process::start(&mut command)
+}
+
+/// Where a server says that it listens.
+struct Addresses {
+    grpc: String,
+    http: String,
+    admin: String,
+}
+
+async fn listening(process: &mut Process) -> Addresses {
+    eventually("it listens", PATIENCE, async || {
+        process.assert_alive();
+        let said = process.stderr();
+        let line = said.lines().find(|line| line.contains("\"listening\""))?;
+        let line: Value = serde_json::from_str(line).ok()?;
+        let at = |name: &str| line[name].as_str().unwrap().to_owned();
+        Some(Addresses { grpc: at("grpc"), http: at("http"), admin: at("admin") })
+    })
+    .await
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> std::path::PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A configuration with inline keys and these paths bypassed.
+fn config(bypass: &str) -> String {
+    let keys = jwks([&*RSA]);
+    format!(
+        "auth:\n  oidc: {{ issuer: '{ISSUER}', client_id: nmp, jwks: {keys} }}\n\
+         rules: {{ bypass: ['{bypass}'] }}\n{FREE_PORTS}"
+    )
+}
+
+#[tokio::test]
+async fn three_typos_are_named_all_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(
+        dir.path(),
+        "doorward.yaml",
+        "auth:
+  oidc:
+    isuer: https://idp.example
+    client_id: nmp
+    groups_clam: groups
+server:
+  gprc: { listen: 127.0.0.1:0 }
+",
+    );
+    let mut process = serve(&[&file], &[]);
+    assert_eq!(process.ended().await.code(), Some(2));
+    let said = process.stderr();
+    for (line, key, nearest) in [
+        (3, "auth.oidc.isuer", "auth.oidc.issuer"),
+        (5, "auth.oidc.groups_clam", "auth.oidc.groups_claim"),
+        (7, "server.gprc", "server.grpc"),
+    ] {
+        let expected =
+            format!("{}:{line}: {key}: unknown key; did you mean {nearest}?", file.display());
+        assert!(said.contains(&expected), "{expected}\nis not in\n{said}");
+    }
+    assert_eq!(process.stdout(), "");
+}
+
+#[tokio::test]
+async fn faults_of_every_layer_are_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = write(dir.path(), "platform.yaml", "auth:\n  oidc: { issuer: 5 }\n");
+    let file = write(dir.path(), "doorward.toml", "[keys]\ncool_down = \"soon\"\n");
+    let environment = [
+        ("NMP_CONFIG_FILE_PATH", platform.to_str().unwrap()),
+        ("DOORWARD_AUTH__OIDC__ISUER", "https://idp.example"),
+        ("DOORWARD_SERVER__GRPC__LISTEN", "nowhere"),
+    ];
+    let mut process = serve(&[&file], &environment);
+    assert_eq!(process.ended().await.code(), Some(2));
+    let said = process.stderr();
+    for parts in [
+        ["platform.yaml:2", "auth.oidc.issuer"],
+        ["doorward.toml:2", "keys.cool_down"],
+        ["DOORWARD_AUTH__OIDC__ISUER", "DOORWARD_AUTH__OIDC__ISSUER"],
+        ["DOORWARD_SERVER__GRPC__LISTEN", "server.grpc.listen"],
+    ] {
+        let named = said.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(named, "{parts:?}\nare not in one line of\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_2() {
+    for arguments in [&["serve", "--nonsense"][..], &["frobnicate"], &[]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let mut process = Process::start(command.env_clear().args(arguments));
+        assert_eq!(process.ended().await.code(), Some(2), "{arguments:?}");
+        assert!(process.stderr().contains("Usage"), "{}", process.stderr());
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_ends_the_start_with_a_clear_word() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "doorward.yaml", &config("/health"));
+    let mut process = serve(&[&file], &[("DOORWARD_SERVER__ADMIN__LISTEN", &address)]);
+    assert_eq!(process.ended().await.code(), Some(1));
+    let said = process.stderr();
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+}
+
+#[tokio::test]
+async fn nemos_own_file_works_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = write(dir.path(), "keys.json", &jwks([&*RSA]).to_string());
+    let text = format!(
+        "platform:
+  base_url: http://nmp.example
+  runtime: kubernetes
+auth:
+  enabled: true
+  admin_email: admin@example.com
+  policy_decision_point_provider: embedded
+  oidc:
+    enabled: true
+    issuer: {ISSUER}
+    client_id: nmp
+    audience: nmp
+    scope_prefix: 'api://nmp/'
+    workload_client_id: other
+entity_store:
+  database: {{ host: db }}
+"
+    );
+    let file = write(dir.path(), "nmp.yaml", &text);
+    let environment = [
+        ("NMP_CONFIG_FILE_PATH", file.to_str().unwrap()),
+        ("NMP_AUTH_OIDC__DEFAULT_SCOPES", "openid nmp"),
+        ("DOORWARD_AUTH__OIDC__JWKS_FILE", keys.to_str().unwrap()),
+        ("DOORWARD_SERVER__GRPC__LISTEN", "127.0.0.1:0"),
+        ("DOORWARD_SERVER__HTTP__LISTEN", "127.0.0.1:0"),
+        ("DOORWARD_SERVER__ADMIN__LISTEN", "127.0.0.1:0"),
+    ];
+    let mut process = serve(&[], &environment);
+    let at = listening(&mut process).await;
+    let token = RSA.token("RS256", &claims(ISSUER, json!({"scope": "api://nmp/models:read"})));
+    let outcome = Checker::connect(&at.grpc).await.ask(get("/").bearer(&token)).await;
+    assert_eq!(outcome.header("x-nmp-scopes"), Some("models:read"), "{outcome:?}");
+    let url = format!("http://{}/apis/auth/discovery", at.http);
+    let document: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(document["oidc"]["default_scopes"], "openid nmp");
+    // What means nothing here is named, once.
+    let said = process.stderr();
+    let ignored: Vec<_> = said.lines().filter(|line| line.contains("admin_email")).collect();
+    assert_eq!(ignored.len(), 1, "{said}");
+    assert!(ignored[0].contains("policy_decision_point_provider"), "{said}");
+    assert!(!said.contains(&token), "no token in the log");
+}
+
+#[tokio::test]
+async fn sighup_reloads_and_a_bad_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "doorward.yaml", &config("/one"));
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let mut checker = Checker::connect(&at.grpc).await;
+    let mut reason = async |path: &str| checker.ask(get(path)).await.reason;
+    assert_eq!(reason("/one").await, "bypassed");
+    assert_eq!(reason("/two").await, "missing_token");
+
+    write(dir.path(), "doorward.yaml", &config("/two"));
+    process.signal("HUP");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while reason("/two").await != "bypassed" {
+        assert!(tokio::time::Instant::now() < deadline, "{}", process.stderr());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reason("/one").await, "missing_token");
+
+    write(dir.path(), "doorward.yaml", "auth:\n  oidc: { isuer: x }\n");
+    process.signal("HUP");
+    eventually("the refusal is logged", PATIENCE, async || {
+        process.assert_alive();
+        process.stderr().contains("auth.oidc.isuer").then_some(())
+    })
+    .await;
+    assert_eq!(reason("/two").await, "bypassed");
+    process.signal("TERM");
+    assert_eq!(process.ended().await.code(), Some(0));
+}
+
+/// A request that waits for keys when the signal comes is answered all the same.
+#[tokio::test]
+async fn sigterm_answers_what_is_under_way_and_ends_with_0() {
+    let (known, unknown) = (Signer::ed("known"), Signer::ed("unknown"));
+    let idp = Idp::start([&known]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "auth:\n  oidc: {{ issuer: '{}', client_id: nmp }}\n\
+         keys: {{ wait: 1s, timeout: 30s }}\n{FREE_PORTS}",
+        idp.issuer()
+    );
+    let file = write(dir.path(), "doorward.yaml", &text);
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let ready = format!("http://{}/health/ready", at.admin);
+    eventually("it is ready", PATIENCE, async || {
+        http().get(&ready).send().await.ok()?.status().is_success().then_some(())
+    })
+    .await;
+    idp.answer_keys(Answer::Hang);
+    let mut checker = Checker::connect(&at.grpc).await;
+    let mut idle = Checker::connect(&at.grpc).await;
+    let token = unknown.token("EdDSA", &claims(&idp.issuer(), json!({})));
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { checker.ask(get("/").bearer(&token)).await });
+    eventually("the request waits", PATIENCE, async || (idp.key_requests() == 2).then_some(()))
+        .await;
+    process.signal("TERM");
+    let outcome = waiting.join_next().await.unwrap().unwrap();
+    assert_eq!((outcome.status, outcome.reason.as_str()), (503, "keys_unavailable"));
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+    // An idle connection holds nothing up, and nothing new is let in.
+    assert!(tokio::net::TcpStream::connect(&at.grpc).await.is_err());
+    assert!(idle.try_ask(get("/")).await.is_none());
+}

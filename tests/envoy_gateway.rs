@@ -1,0 +1,119 @@
+//! What Envoy Gateway makes of `envoy/envoy-gateway/`, run in the real Envoy.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::doorward::Doorward;
+use crate::support::echo::{Echo, Echoed};
+use crate::support::envoy::Envoy;
+use crate::support::gateway::{Gateway, behind};
+use crate::support::process::{free_port, script};
+use crate::support::raw::get;
+use crate::support::signer::{RSA, claims, jwks};
+use crate::support::tools;
+
+const ISSUER: &str = "https://idp.example";
+
+/// `command`, fed `input`: its output.
+fn pipe(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // From a thread: a pipe holds less than a translation.
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    writer.join().unwrap().unwrap();
+    output.stdout
+}
+
+#[tokio::test]
+async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
+    let (Some(egctl), Some(envoy)) = (tools::tool("egctl").await, tools::tool("envoy").await)
+    else {
+        return;
+    };
+    let config = json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+    });
+    let (doorward, echo) = (Doorward::start(&config.to_string()).await, Echo::start().await);
+    let behind = behind(&doorward, &echo);
+
+    let resources = [
+        tools::file("envoy/envoy-gateway/gateway.yaml"),
+        tools::file("tests/support/envoy-gateway/cluster.yaml"),
+    ]
+    .join("\n---\n");
+    let translate = "x translate --from gateway-api --to xds -t all -o json -f -";
+    let translated = pipe(Command::new(egctl).args(translate.split(' ')), resources.as_bytes());
+    // Here ports have to be picked beforehand: the script takes 0 for "missing".
+    let ports = [
+        format!("10080={}", free_port()),
+        format!("9191={}", behind.grpc),
+        format!("8080={}", behind.upstream),
+        format!("admin={}", free_port()),
+    ];
+    let bootstrap = pipe(script("scripts/egctl-to-envoy".as_ref()).args(ports), &translated);
+    let bootstrap = String::from_utf8(bootstrap).unwrap();
+    let envoy = Envoy::run(&envoy, "envoy.json", &bootstrap).await;
+    let gateway = Gateway::of(envoy, doorward, echo);
+
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let spoofs = [
+        ("X-NMP-Principal-Id", "service:jobs"),
+        ("x_nmp_principal_id", "service:jobs"),
+        ("X-NMP-Principal-Id", "service:forged"),
+        ("x-nmp-anything", "forged"),
+        ("X_Nmp-Internal", "forged"),
+    ];
+    let spoofed = |request| {
+        spoofs.iter().fold(request, |request: crate::support::raw::RawRequest, (name, value)| {
+            request.header(name, value)
+        })
+    };
+
+    let reply = gateway.send(&get("/v1/models")).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (401, "missing_token"));
+    assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"doorward\""));
+    let reply = gateway.send(&get("/v1/models").bearer("forged")).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (401, "malformed_token"));
+    let twice = get("/v1/models").bearer(&token).bearer(&token);
+    assert_eq!(gateway.send(&twice).await.reason(), "malformed_header");
+    for path in ["/public/%2e%2e/admin", "/public/../admin", "/public%2f..%2fadmin", "//admin"] {
+        let reply = gateway.send(&get(path)).await;
+        assert!(matches!(reply.status, 307 | 400 | 401), "{path}: {reply:?}");
+    }
+    assert!(gateway.echo().take().is_empty());
+
+    for round in ["fresh", "cached"] {
+        let reply = gateway.send(&spoofed(get("/v1/models").bearer(&token))).await;
+        let seen = Echoed::of(&reply);
+        assert_eq!(
+            seen.trusted(),
+            [
+                ("x-nmp-principal-email", "alice@example.com"),
+                ("x-nmp-principal-groups", "research,team-b"),
+                ("x-nmp-principal-id", "alice"),
+                ("x-nmp-scopes", "openid models:read"),
+            ],
+            "{round}"
+        );
+    }
+    let bypassed = gateway.send(&spoofed(get("/public/page"))).await;
+    assert!(Echoed::of(&bypassed).trusted().is_empty(), "{bypassed:?}");
+
+    let mut gateway = gateway;
+    gateway.echo().take();
+    gateway.stop_doorward();
+    for request in [get("/v1/models").bearer(&token), get("/public/page")] {
+        assert_eq!(gateway.send(&request).await.status, 503);
+    }
+    assert!(gateway.echo().take().is_empty());
+}

@@ -1,0 +1,129 @@
+//! A real Keycloak with the realm of `tests/support/keycloak/realm.json`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::process::{Process, free_port, script};
+use super::{eventually, http, tools};
+
+pub struct Keycloak {
+    base: String,
+    client: Client,
+    process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Keycloak {
+    /// `None`: there is no Keycloak, and the test is skipped.
+    pub async fn start() -> Option<Self> {
+        let home = tools::tool("keycloak").await?;
+        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        let mut process = Process::start(
+            script(Path::new("tests/support/keycloak/start"))
+                .env("DOORWARD_KEYCLOAK", home)
+                .arg(port.to_string())
+                .arg(dir.path())
+                .arg("--until-eof"),
+        );
+        let base = format!("http://127.0.0.1:{port}");
+        let client = http();
+        let ready = format!("{base}/realms/doorward/.well-known/openid-configuration");
+        eventually("Keycloak is ready", Duration::from_secs(120), async || {
+            process.assert_alive();
+            let answer = client.get(&ready).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        Some(Self { base, client, process, _dir: dir })
+    }
+
+    pub fn issuer(&self) -> String {
+        format!("{}/realms/doorward", self.base)
+    }
+
+    /// Logs a person in with this scope and returns the access token.
+    pub async fn login(&self, client: &str, user: &str, password: &str, scope: &str) -> String {
+        self.token(
+            "doorward",
+            &[
+                ("grant_type", "password"),
+                ("client_id", client),
+                ("username", user),
+                ("password", password),
+                ("scope", scope),
+            ],
+        )
+        .await
+    }
+
+    pub async fn login_alice(&self) -> String {
+        self.login("nmp", "alice", "wonderland", "openid profile email platform:read").await
+    }
+
+    /// The token of a machine.
+    pub async fn client_credentials(&self) -> String {
+        self.token(
+            "doorward",
+            &[
+                ("grant_type", "client_credentials"),
+                ("client_id", "nmp-job"),
+                ("client_secret", "nmp-job-secret"),
+            ],
+        )
+        .await
+    }
+
+    /// Signs with a new key from now on; the one before is published on.
+    pub async fn add_key(&self) {
+        let admin = self.admin().await;
+        let answer = self.client.post(self.components()).bearer_auth(admin).json(&json!({
+            "name": "rotated", "providerId": "rsa-generated",
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "config": {"priority": ["200"], "keySize": ["2048"]},
+        }));
+        assert_eq!(answer.send().await.unwrap().status(), 201);
+    }
+
+    /// Takes the first key away.
+    pub async fn remove_old_key(&self) {
+        let admin = self.admin().await;
+        let all = self.client.get(self.components()).bearer_auth(&admin).send().await.unwrap();
+        let all: Vec<Value> = all.json().await.unwrap();
+        let old = all.iter().find(|component| component["name"] == "rsa-generated").unwrap();
+        let url = format!("{}/{}", self.components(), old["id"].as_str().unwrap());
+        let answer = self.client.delete(url).bearer_auth(admin).send().await.unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+
+    /// Ends the process.
+    pub fn stop(&mut self) {
+        self.process.kill();
+    }
+
+    async fn admin(&self) -> String {
+        self.token(
+            "master",
+            &[
+                ("grant_type", "password"),
+                ("client_id", "admin-cli"),
+                ("username", "admin"),
+                ("password", "admin"),
+            ],
+        )
+        .await
+    }
+
+    fn components(&self) -> String {
+        format!("{}/admin/realms/doorward/components", self.base)
+    }
+
+    async fn token(&self, realm: &str, form: &[(&str, &str)]) -> String {
+        let url = format!("{}/realms/{realm}/protocol/openid-connect/token", self.base);
+        let answer = self.client.post(url).form(form).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+}

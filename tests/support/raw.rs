@@ -1,0 +1,110 @@
+//! HTTP/1.1 by hand: what is sent is what is written here, duplicates, odd names and odd
+//! paths included. A client library would mend them.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::PATIENCE;
+
+/// A request, written out.
+#[derive(Clone, Debug)]
+pub struct RawRequest {
+    head: Vec<u8>,
+}
+
+/// A request with this method and target, and the headers that no request can do
+/// without.
+pub fn request(method: &str, target: impl AsRef<[u8]>) -> RawRequest {
+    let mut head = format!("{method} ").into_bytes();
+    head.extend_from_slice(target.as_ref());
+    head.extend_from_slice(b" HTTP/1.1\r\nHost: platform.example\r\nConnection: close\r\n");
+    RawRequest { head }
+}
+
+pub fn get(target: impl AsRef<[u8]>) -> RawRequest {
+    request("GET", target)
+}
+
+impl RawRequest {
+    /// One more header line, spelled like this.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sends it and reads the answer to its end.
+    pub async fn send(&self, address: SocketAddr) -> Reply {
+        let answer = tokio::time::timeout(PATIENCE, async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&self.head).await.unwrap();
+            stream.write_all(b"\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            // A server that refuses a request may reset the connection after its answer.
+            let _ = stream.read_to_end(&mut answer).await;
+            answer
+        });
+        Reply::parse(&answer.await.expect("an answer in time"))
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// 0: the connection was closed without an answer.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Reply {
+    fn parse(answer: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return Self { status: 0, headers: Vec::new(), body: text };
+        };
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<_> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let chunked =
+            headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+        let body = if chunked { unchunked(body) } else { body.to_owned() };
+        Self { status, headers, body }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The reason code of a denial.
+    pub fn reason(&self) -> String {
+        self.json()["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        whole.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
