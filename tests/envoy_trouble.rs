@@ -38,22 +38,23 @@ async fn without_doorward_nobody_passes() {
 }
 
 /// `failure_mode_allow` opens the door when Doorward fails. That it cannot tell is no
-/// failure: over gRPC it denies, in words that Envoy takes for a denial. (Over HTTP no
-/// such words exist: there every 5xx is a failure, and the setting must stay off.)
+/// failure: it denies, over either protocol in words that Envoy takes for a denial.
 #[tokio::test]
-async fn what_cannot_be_told_opens_no_door_over_grpc() {
+async fn what_cannot_be_told_opens_no_door() {
     let Some(binary) = tools::tool("envoy").await else { return };
     let issuer = "http://127.0.0.1:9"; // where nobody listens
     let config = json!({"auth": {"oidc": {"issuer": issuer, "client_id": "nmp"}}});
     let token = RSA.token("RS256", &claims(issuer, json!({})));
-    let (doorward, echo) = (Doorward::start(&config.to_string()).await, Echo::start().await);
-    let strict = tools::file("envoy/envoy.yaml");
-    let lax = strict.replace("failure_mode_allow: false", "failure_mode_allow: true");
-    assert_ne!(lax, strict);
-    let envoy = Envoy::run(&binary, "envoy.yaml", &fill(&lax, behind(&doorward, &echo))).await;
-    let gateway = Gateway::of(envoy, doorward, echo);
-    let request = get("/v1/models").bearer(&token).header("X-NMP-Principal-Id", "service:jobs");
-    let reply = gateway.send(&request).await;
-    assert_eq!((reply.status, reply.reason().as_str()), (503, "keys_unavailable"));
-    assert!(gateway.echo().take().is_empty());
+    for (file, status) in [("envoy.yaml", 503), ("envoy-http.yaml", 403)] {
+        let (doorward, echo) = (Doorward::start(&config.to_string()).await, Echo::start().await);
+        let strict = tools::file(&format!("envoy/{file}"));
+        let lax = strict.replace("failure_mode_allow: false", "failure_mode_allow: true");
+        assert_ne!(lax, strict);
+        let envoy = Envoy::run(&binary, file, &fill(&lax, behind(&doorward, &echo))).await;
+        let gateway = Gateway::of(envoy, doorward, echo);
+        let request = get("/v1/models").bearer(&token).header("X-NMP-Principal-Id", "service:jobs");
+        let reply = gateway.send(&request).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (status, "keys_unavailable"));
+        assert!(gateway.echo().take().is_empty(), "{file}");
+    }
 }

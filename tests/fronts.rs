@@ -318,8 +318,14 @@ async fn http_ext_authz_decides_as_check_does() {
             let meant = doorward.ask(ask).await;
             let reply = request.send(doorward.http_address()).await;
             let case = format!("{path} {authorization:?}: {reply:?}");
-            assert_eq!(i32::from(reply.status), meant.status, "{case}");
-            assert_eq!(reply.body, meant.body, "{case}");
+            // Envoy takes a 5xx over HTTP for a failure of ours: there it is 403.
+            let could_not_tell = meant.status == 503;
+            assert_eq!(i32::from(reply.status), if could_not_tell { 403 } else { meant.status });
+            if could_not_tell {
+                assert!(reply.body.contains(&format!("\"reason\":\"{}\"", meant.reason)), "{case}");
+            } else {
+                assert_eq!(reply.body, meant.body, "{case}");
+            }
             let ours = |headers: &mut dyn Iterator<Item = (String, String)>| -> Identity {
                 headers.filter(|(name, _)| name.starts_with("x-nmp")).collect()
             };

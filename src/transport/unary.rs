@@ -18,10 +18,10 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 /// A message's flag (not compressed) and length go before it.
 pub(super) const PREFIX_BYTES: usize = 5;
 
-/// DATA frames of at most this many bytes are copied next to the frame before them, and
-/// leave in one system call with it; larger ones are written by themselves (the h2 crate,
-/// without vectored writes). A reply is a few of them.
-const FRAME_BYTES: usize = 1024;
+/// DATA frames of less than 1,024 bytes are copied next to the frame before them, and leave
+/// in one system call with it; larger ones are written by themselves (the h2 crate, without
+/// vectored writes). A reply is a few of them.
+const FRAME_BYTES: usize = 1023;
 
 /// Reads the one message of a call.
 ///
