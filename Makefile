@@ -13,8 +13,8 @@ test: ## every test; fetches the real components that some of them start
 	scripts/test
 
 lint: ## formatting and clippy, warnings are errors
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 check-deploy: ## every file in envoy/ with the program that would read it
 	scripts/check-deploy

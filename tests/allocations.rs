@@ -43,6 +43,7 @@ fn allocations(door: &Door, authorization: Option<&str>, more: &[(&str, &str)]) 
 fn checks_allocate_no_more_than_they_did() {
     let keys = Keys::generate();
     let door = inside::door(&keys.jwks(), 1000);
+    let forgetful = inside::door(&keys.jwks(), 0);
     let bearer = |claims| format!("Bearer {}", keys.rsa.token("RS256", &claims));
     let claims = |name: &str, value: serde_json::Value| {
         let mut claims = user(ISSUER, 1);
@@ -56,22 +57,24 @@ fn checks_allocate_no_more_than_they_did() {
     let garbage = format!("Bearer {}", "not-a-token".repeat(100));
 
     #[allow(clippy::type_complexity, reason = "a table")]
-    let cases: [(&str, u64, Option<&str>, &[(&str, &str)]); 8] = [
-        ("cached token", 1, Some(&good), &[]),
-        ("cached token, forged headers", 1, Some(&good), &request::FORGED),
-        ("missing token", 1, None, &[]),
-        ("malformed header", 1, Some("Basic dXNlcjpwYXNz"), &[]),
-        ("malformed token", 1, Some(&garbage), &[]),
-        ("unknown issuer", 7, Some(&unknown_issuer), &[]),
-        ("unknown key", 9, Some(&stranger), &[]),
-        ("expired", 8, Some(&expired), &[]),
+    // A cached token's one allocation, and a simple denial's, is the reply.
+    let cases: [(&str, u64, &Door, Option<&str>, &[(&str, &str)]); 9] = [
+        ("cached token", 1, &door, Some(&good), &[]),
+        ("cached token, forged headers", 1, &door, Some(&good), &request::FORGED),
+        ("new token", 0, &forgetful, Some(&good), &[]),
+        ("missing token", 1, &door, None, &[]),
+        ("malformed header", 1, &door, Some("Basic dXNlcjpwYXNz"), &[]),
+        ("malformed token", 1, &door, Some(&garbage), &[]),
+        ("unknown issuer", 7, &door, Some(&unknown_issuer), &[]),
+        ("unknown key", 9, &door, Some(&stranger), &[]),
+        ("expired", 8, &door, Some(&expired), &[]),
     ];
     let mut grown = Vec::new();
-    for (name, most, authorization, more) in cases {
-        let count = allocations(&door, authorization, more);
+    for (name, before, door, authorization, more) in cases {
+        let count = allocations(door, authorization, more);
         println!("{name}: {count}");
-        if count > most {
-            grown.push(format!("{name}: {count} allocations, {most} before"));
+        if count > before {
+            grown.push(format!("{name}: {count} allocations, {before} before"));
         }
     }
     assert!(grown.is_empty(), "{grown:#?}");
