@@ -20,6 +20,7 @@ mod envoy_trouble;
 mod fronts;
 mod key_sets;
 mod keycloak;
+mod listeners;
 mod oidc_provider;
 mod reasons;
 mod rooms;

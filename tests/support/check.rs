@@ -135,6 +135,10 @@ impl Checker {
         Self(AuthorizationClient::connect(format!("http://{address}")).await.unwrap())
     }
 
+    pub fn over(channel: Channel) -> Self {
+        Self(AuthorizationClient::new(channel))
+    }
+
     pub async fn ask(&mut self, ask: Ask) -> Outcome {
         self.send(ask.message()).await
     }

@@ -1,0 +1,82 @@
+//! TLS, client certificates and unix sockets: the same decisions behind each.
+
+use std::path::Path;
+
+use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::json;
+use tokio::net::UnixStream;
+use tonic::transport::Endpoint;
+
+use crate::support::check::{Checker, get};
+use crate::support::doorward::Doorward;
+use crate::support::signer::{RSA, claims, jwks};
+
+const ISSUER: &str = "https://idp.example";
+
+/// An authority, with a certificate of ours and one of a client's, as PEM files.
+fn certificates(dir: &Path) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
+    for name in ["server", "client"] {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), cert.pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tls_with_client_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let file = |name: &str| dir.path().join(name);
+    let config = json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+        "server": {"http": {"listen": "127.0.0.1:0", "tls": {
+            "cert": file("server.pem"), "key": file("server.key"), "client_ca": file("ca.pem"),
+        }}},
+    });
+    let doorward = Doorward::start(&config.to_string()).await;
+    let url = doorward.http("/apis/auth/ext-authz/v1").replace("http://", "https://");
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    let ca = reqwest::Certificate::from_pem(&read("ca.pem")).unwrap();
+    let client = || reqwest::Client::builder().no_proxy().tls_certs_only([ca.clone()]);
+
+    let identity = [read("client.pem"), read("client.key")].concat();
+    let known = client().identity(reqwest::Identity::from_pem(&identity).unwrap());
+    let answer = known.build().unwrap().get(&url).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2, "by ALPN");
+    assert_eq!(answer.headers()["x-nmp-principal-id"], "alice");
+
+    let unknown = client().build().unwrap().get(&url).bearer_auth(&token).send().await;
+    assert!(unknown.is_err(), "no certificate, no answer: {unknown:?}");
+}
+
+#[tokio::test]
+async fn check_over_a_unix_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("doorward.sock");
+    let config = json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+        "server": {"grpc": {"listen": format!("unix:{}", path.display())}},
+    });
+    let doorward = Doorward::start(&config.to_string()).await;
+    let socket = path.clone();
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    let channel =
+        Endpoint::from_static("http://unix").connect_with_connector(connector).await.unwrap();
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let outcome = Checker::over(channel).ask(get("/").bearer(&token)).await;
+    assert_eq!(outcome.header("x-nmp-principal-id"), Some("alice"));
+    drop(doorward);
+    assert!(!path.exists(), "the socket goes with the server");
+}
