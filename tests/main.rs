@@ -18,6 +18,7 @@ mod envoy_headers;
 mod envoy_paths;
 mod envoy_trouble;
 mod fronts;
+mod identity;
 mod key_sets;
 mod keycloak;
 mod listeners;
