@@ -112,7 +112,7 @@ make bench-envoy               # through a real Envoy, beside its own jwt_authn
 
 def plot(rows):
     """Bars for ratios, ticks for targets, hand-drawn."""
-    bar, left, scale = 22, 330, 170
+    bar, left, scale = 22, 400, 150
     height = len(rows) * bar + 50
     width = left + int(scale * max(3, *(row["ratio"] for row in rows))) + 60
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'

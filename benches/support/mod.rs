@@ -38,8 +38,11 @@ impl Keys {
     }
 }
 
-/// What the `number`-th user's token claims: with RS256 a token of 1.2 kB.
+/// What the `number`-th user's token claims: with RS256 a token of 1.2 kB. The same all day,
+/// so that an EdDSA token can be made again by another process.
 pub fn user(issuer: &str, number: usize) -> Value {
+    const DAY: i64 = 24 * 3600;
+    let today = from_now(0) / DAY * DAY;
     let groups: Vec<_> =
         (0..6).map(|group| format!("team-{:04}-research-europe", number % 100 + group)).collect();
     claims(
@@ -54,7 +57,8 @@ pub fn user(issuer: &str, number: usize) -> Value {
             "azp": "nmp-studio",
             "groups": groups,
             "scope": "openid profile email models:read models:write",
-            "exp": from_now(6 * 3600),
+            "iat": today,
+            "exp": today + 2 * DAY,
         }),
     )
 }
