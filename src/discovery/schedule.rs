@@ -65,6 +65,8 @@ fn back_off(bounds: Bounds) -> ExponentialBackoff {
         .with_min_delay(FIRST_BACK_OFF.min(bounds.min))
         .with_max_delay(LAST_BACK_OFF.min(bounds.max))
         .with_jitter()
+        // Left to itself, the crate without `std` draws the same jitter in every process.
+        .with_jitter_seed(fastrand::u64(..))
         .without_max_times()
         .build()
 }
@@ -77,6 +79,15 @@ pub(super) fn jittered(span: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fleet_that_fails_together_does_not_ask_together() {
+        let minute = Duration::from_secs(60);
+        let bounds = Bounds { min: minute, max: minute, default: minute };
+        let pauses: std::collections::BTreeSet<_> =
+            (0..20).map(|_| Schedule::new(bounds).after_failure(None)).collect();
+        assert!(pauses.len() > 10, "{pauses:?}");
+    }
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
