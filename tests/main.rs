@@ -26,4 +26,5 @@ mod oidc_provider;
 mod reasons;
 mod rooms;
 mod support;
+mod token_cache;
 mod wire;
