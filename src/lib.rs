@@ -23,7 +23,8 @@
 //! Side rooms, whose handles the path uses and which never import the path:
 //! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
-//! it together, [`cli`] is the command line, [`dev`] holds what `doorward demo` embeds.
+//! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
+//! [`dev`] holds what `doorward demo` embeds.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
@@ -37,6 +38,7 @@ pub mod config;
 pub mod decision;
 pub mod dev;
 pub mod discovery;
+pub mod doctor;
 pub mod identity;
 pub mod issuers;
 pub mod keys;

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     (
         "transport",
         &[
@@ -53,6 +53,20 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
+    (
+        "doctor",
+        &[
+            "authorizer",
+            "clock",
+            "config",
+            "decision",
+            "discovery",
+            "identity",
+            "issuers",
+            "keys",
+            "token",
+        ],
+    ),
     ("cli", ANY),
 ];
 

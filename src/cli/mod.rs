@@ -3,12 +3,14 @@
 mod config;
 pub mod demo;
 pub mod serve;
+mod style;
 
 use std::error::Error;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::style::BAD;
 use crate::config::Sources;
 use crate::dev::envoy::EnvoySearch;
 
@@ -90,8 +92,7 @@ impl ConfigArgs {
 
 /// Says what went wrong and all that caused it.
 pub(crate) fn print_error(error: &dyn Error) {
-    let red = anstyle::AnsiColor::Red.on_default().bold();
-    let mut text = format!("{red}error:{red:#} {error}");
+    let mut text = format!("{BAD}error:{BAD:#} {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(&format!("\n  because: {error}"));

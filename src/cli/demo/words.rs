@@ -5,18 +5,12 @@
 use std::path::Path;
 
 use anstream::{eprintln, println};
-use anstyle::{AnsiColor, Style};
 use reqwest::StatusCode;
 
 use super::door::Shown;
 use super::once::{FORGED, PRINCIPAL};
 use super::stage::{Front, Scene};
-
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const WARN: Style = AnsiColor::Yellow.on_default().bold();
-const HEAD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
+use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
 
 pub(super) fn fetching(dir: &Path) {
     eprintln!("No Envoy yet: fetching one into {} (40 MB, once)", dir.display());
