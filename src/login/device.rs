@@ -73,7 +73,7 @@ impl Exchange<'_> {
         let answer: StandardDeviceAuthorizationResponse = request
             .request_async::<_, EmptyExtraDeviceAuthorizationFields>(&|r| self.send(r))
             .await
-            .map_err(|error| self.device_fault(error))?;
+            .map_err(|error| self.fault(Grant::Device, self.device_endpoint(), error))?;
         let prompt = self.prompt(&answer)?;
         watch(DeviceEvent::Code(&prompt));
 
@@ -95,14 +95,18 @@ impl Exchange<'_> {
         let answer = tokio::time::timeout_at(deadline + TICK, poll)
             .await
             .map_err(|_| LoginError::CodeExpired(prompt.expires_in))?;
-        self.tokens(answer.map_err(|error| self.fault(Grant::Device, error))?)
+        self.tokens(
+            answer
+                .map_err(|error| self.fault(Grant::Device, &self.provider.token_endpoint, error))?,
+        )
     }
 
     fn prompt(
         &self,
         answer: &StandardDeviceAuthorizationResponse,
     ) -> Result<DevicePrompt, LoginError> {
-        let page = |url: &str| Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+        let page =
+            |url: &str| Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
         let bad = || LoginError::BadAnswer {
             endpoint: self.device_endpoint().clone(),
             why: "`verification_uri` is not an http or https URL".into(),
@@ -114,19 +118,6 @@ impl Exchange<'_> {
             user_code: answer.user_code().secret().clone(),
             expires_in: answer.expires_in().min(LONGEST_WAIT),
         })
-    }
-
-    /// The same, but of the other endpoint.
-    fn device_fault(
-        &self,
-        error: oauth2::RequestTokenError<FetchError, oauth2::basic::BasicErrorResponse>,
-    ) -> LoginError {
-        match self.fault(Grant::Device, error) {
-            LoginError::BadAnswer { why, .. } => {
-                LoginError::BadAnswer { endpoint: self.device_endpoint().clone(), why }
-            }
-            other => other,
-        }
     }
 
     fn device_endpoint(&self) -> &Url {

@@ -92,7 +92,11 @@ impl<'p> Exchange<'p> {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&|request| self.send(request)).await;
-        self.tokens(answer.map_err(|error| self.fault(Grant::Password, error))?)
+        self.tokens(
+            answer.map_err(|error| {
+                self.fault(Grant::Password, &self.provider.token_endpoint, error)
+            })?,
+        )
     }
 
     /// Obtains the next access token (RFC 6749 §6). The answer has the old refresh and ID
@@ -112,7 +116,8 @@ impl<'p> Exchange<'p> {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&|request| self.send(request)).await;
-        let answer = answer.map_err(|error| self.fault(Grant::Refresh, error))?;
+        let answer = answer
+            .map_err(|error| self.fault(Grant::Refresh, &self.provider.token_endpoint, error))?;
         let mut tokens = self.tokens(answer)?;
         tokens.secrets.refresh_token.get_or_insert_with(|| refresh_token.clone());
         if tokens.secrets.id_token.is_none() {
@@ -200,13 +205,13 @@ impl<'p> Exchange<'p> {
     pub(super) fn fault<T>(
         &self,
         grant: Grant,
+        endpoint: &Url,
         error: RequestTokenError<FetchError, StandardErrorResponse<T>>,
     ) -> LoginError
     where
         T: ErrorResponseType + fmt::Display + 'static,
         StandardErrorResponse<T>: ErrorResponse,
     {
-        let endpoint = &self.provider.token_endpoint;
         match error {
             RequestTokenError::ServerResponse(said) => self.refused(grant, &said),
             RequestTokenError::Request(error) => LoginError::Unreachable(error),
@@ -234,7 +239,6 @@ impl<'p> Exchange<'p> {
             vendor: self.provider.vendor(),
         }
     }
-
 }
 
 fn bad_answer(endpoint: &Url, why: String) -> LoginError {

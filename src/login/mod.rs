@@ -35,8 +35,9 @@ pub use self::exchange::{Exchange, Revocation};
 pub use self::provider::{ClientOptions, Provider};
 pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
+pub(crate) use self::session::{TIMEOUT, http_for};
 pub use self::store::{
-    Contexts, KeyRing, KeyRingError, Kept, Login, Logins, Notice, Place, SecretKeep, StoreError,
+    Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Place, SecretKeep, StoreError,
 };
 pub use self::text::printable;
 pub use self::tokens::{Secret, Secrets, Tokens};

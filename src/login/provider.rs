@@ -174,12 +174,8 @@ async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginE
     let url = well_known_url(issuer)
         .map_err(|cause| LoginError::NotAUrl { text: issuer.to_owned(), cause })?;
     let metadata = discover(http, &url, issuer).await;
-    let Metadata {
-        token_endpoint,
-        device_authorization_endpoint,
-        revocation_endpoint,
-        ..
-    } = metadata.map_err(|cause| LoginError::NoMetadata { issuer: issuer.to_owned(), cause })?;
+    let Metadata { token_endpoint, device_authorization_endpoint, revocation_endpoint, .. } =
+        metadata.map_err(|cause| LoginError::NoMetadata { issuer: issuer.to_owned(), cause })?;
     let judged = |name, endpoint: Option<Url>| {
         endpoint.map(|endpoint| trusted(name, endpoint, &url)).transpose()
     };

@@ -128,18 +128,9 @@ fn azure(description: &str) -> Option<&'static str> {
             "the resource in the scope is not known in this tenant: check scope_prefix, and that \
              the API is registered there",
         ),
-        (
-            "AADSTS700016",
-            "the client is not known in this tenant: check client id and issuer",
-        ),
-        (
-            "AADSTS50076",
-            "the account needs multi-factor authentication: log in without --username",
-        ),
-        (
-            "AADSTS50079",
-            "the account needs multi-factor authentication: log in without --username",
-        ),
+        ("AADSTS700016", "the client is not known in this tenant: check client id and issuer"),
+        ("AADSTS50076", "the account needs multi-factor authentication: log in without --username"),
+        ("AADSTS50079", "the account needs multi-factor authentication: log in without --username"),
         (
             "AADSTS53003",
             "a conditional access policy is in the way: log in without --username, from a device \
@@ -155,12 +146,12 @@ fn device_flow(vendor: Vendor) -> &'static str {
         Vendor::Entra => "App registrations, Authentication, Allow public client flows: Yes",
         Vendor::Okta => "Applications, General, Grant type: Device Authorization",
         Vendor::Auth0 => "Applications, Advanced Settings, Grant Types: Device Code",
-        Vendor::Keycloak => "Clients, Settings, Capability config: OAuth 2.0 Device Authorization \
-             Grant",
-        Vendor::Google => "a client of the type TVs and Limited Input devices",
-        Vendor::Other => {
-            "its grant types need urn:ietf:params:oauth:grant-type:device_code"
+        Vendor::Keycloak => {
+            "Clients, Settings, Capability config: OAuth 2.0 Device Authorization \
+             Grant"
         }
+        Vendor::Google => "a client of the type TVs and Limited Input devices",
+        Vendor::Other => "its grant types need urn:ietf:params:oauth:grant-type:device_code",
     }
 }
 

@@ -245,7 +245,7 @@ pub enum StoreError {
     #[error("there is no home directory to keep logins in")]
     NoHome,
     /// The disk said no.
-    #[error("{}", path.display())]
+    #[error("cannot use {}", path.display())]
     Io {
         /// Which file or directory.
         path: PathBuf,
@@ -300,9 +300,7 @@ impl StoreError {
             ),
             Self::TooNew { .. } => "run the newer doorward".into(),
             Self::Locked { .. } => "end that process, and try again".into(),
-            Self::KeyRing(_) => {
-                "unlock the key ring, or log in again with --store file".into()
-            }
+            Self::KeyRing(_) => "unlock the key ring, or log in again with --store file".into(),
         })
     }
 }
