@@ -132,10 +132,11 @@ impl Provider {
         issuer: &str,
         options: ClientOptions,
     ) -> Result<Self, LoginError> {
+        let client_id = options.client_id.ok_or(LoginError::NoClientId)?;
         let published = published(http, issuer).await?;
         Ok(Self {
             base_url: None,
-            client_id: options.client_id.ok_or(LoginError::NoClientId)?,
+            client_id,
             token_endpoint: published.token.ok_or_else(|| no_token_endpoint(issuer))?,
             device_authorization_endpoint: published.device,
             revocation_endpoint: published.revocation,

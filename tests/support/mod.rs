@@ -1,12 +1,15 @@
 //! What the tests stand on.
 
+pub mod browser;
 pub mod check;
+pub mod cli;
 pub mod doorward;
 pub mod echo;
 pub mod envoy;
 pub mod gateway;
 pub mod idp;
 pub mod keycloak;
+pub mod oauth;
 pub mod oidc_provider;
 pub mod process;
 pub mod raw;
