@@ -277,6 +277,10 @@ async fn several_logins_are_kept_apart() {
     assert_ne!(other.assert(0, &[]).stdout.trim_end(), current);
     cli.run(&["auth", "token", "--context", "three"]).await.assert(1, &["three", "two"]);
 
+    // The platform of the environment stands back behind a login that is named.
+    let two_again = [&["auth", "login", "--context", "two"][..], &password].concat();
+    let environment = [("NMP_BASE_URL", base_url.as_str())];
+    cli.run_with(&two_again, &environment, "").await.assert(0, &["at two", two.url()]);
     // Logging in again without a word is at the current one.
     cli.run(&[&["auth", "login"][..], &password].concat()).await.assert(0, &["Logged in as bob"]);
     assert_eq!(cli.status().await.as_array().unwrap().len(), 2);

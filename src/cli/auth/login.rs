@@ -12,8 +12,8 @@ use crate::cli::Exit;
 use crate::clock::{Clock, SystemClock};
 use crate::discovery::{Access, HttpFetcher, is_loopback};
 use crate::login::{
-    ClientOptions, Exchange, Login, LoginError, Logins, Place, Provider, Tokens, not_granted,
-    requested,
+    ClientOptions, Contexts, Exchange, Login, LoginError, Logins, Place, Provider, TIMEOUT, Tokens,
+    not_granted, requested,
 };
 
 /// Log in by device flow, or with a password.
@@ -32,7 +32,8 @@ context. --scope replaces the platform's scopes (those with a ':' and those that
 '.default'), not 'openid', 'email' and the like; scope_prefix is put in front of them.")]
 pub(super) struct LoginArgs {
     /// The platform; {BASE_URL}/apis/auth/discovery says how to log in
-    #[arg(value_name = "BASE_URL", env = "NMP_BASE_URL")]
+    /// [env: NMP_BASE_URL]
+    #[arg(value_name = "BASE_URL")]
     base_url: Option<String>,
     /// Log in straight at this issuer; needs --client-id
     #[arg(long, value_name = "URL")]
@@ -89,7 +90,7 @@ enum StoreChoice {
 pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
     // Before anybody types a password: what is there must be readable.
     let known = logins.read()?;
-    let again = known.find(args.context.as_deref()).ok().map(|(_, login)| login);
+    let target = target(args, &known)?;
     let username = args.username.as_deref().filter(|name| !name.is_empty());
     let source = PasswordSource { flag: args.password.as_deref(), stdin: args.password_stdin };
     if username.is_none() && (source.flag.is_some() || source.stdin) {
@@ -100,9 +101,25 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
     }
     let password = username.map(|name| password::obtain(name, &source)).transpose()?;
 
-    let access = Access { proxy: None, ca_file: args.ca_file.clone().or_else(|| ca_file(again)) };
-    let http = HttpFetcher::new(&access, crate::login::TIMEOUT).await.map_err(LoginError::from)?;
-    let (provider, defaults) = find(args, again, &http, access.ca_file).await?;
+    let options = options(args, &target);
+    let access = Access { proxy: None, ca_file: options.ca_file.clone() };
+    let http = HttpFetcher::new(&access, TIMEOUT).await.map_err(LoginError::from)?;
+    let provider = match &target {
+        Target::Issuer(issuer) => Provider::of_issuer(&http, issuer, options).await?,
+        Target::Platform(base_url) => {
+            warn_of_plain_http(base_url);
+            Provider::of_platform(&http, base_url, options).await?
+        }
+        Target::Again(_, Login { provider: before, .. }) => match &before.base_url {
+            Some(base_url) => Provider::of_platform(&http, base_url, options).await?,
+            None => Provider::of_issuer(&http, &before.issuer, options).await?,
+        },
+    };
+    // Whoever logs in again without a word on scopes wants those of before.
+    let defaults = match &target {
+        Target::Again(_, before) => before.requested.join(" "),
+        Target::Issuer(_) | Target::Platform(_) => provider.default_scopes.clone(),
+    };
     let scopes = requested(&defaults, args.scope.as_deref(), provider.scope_prefix.as_deref());
 
     let exchange = Exchange::new(&provider, &http, &SystemClock);
@@ -117,68 +134,73 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
             tokens?
         }
     };
-    let name = args.context.clone().unwrap_or_else(|| provider.name().to_owned());
+    let name = match (&args.context, &target) {
+        (Some(name), _) => name.clone(),
+        (None, Target::Again(name, _)) => (*name).to_owned(),
+        (None, Target::Issuer(_) | Target::Platform(_)) => provider.name().to_owned(),
+    };
     let login = keep(logins, &name, provider, scopes, &tokens, args.store.place()).await?;
     report(&name, &login, &tokens, logins);
     Ok(Exit::Done)
 }
 
-/// Whom to log in with, and the scopes to ask for when nobody chooses.
-async fn find(
-    args: &LoginArgs,
-    again: Option<&Login>,
-    http: &HttpFetcher,
-    ca_file: Option<PathBuf>,
-) -> Result<(Provider, String), Failure> {
+/// Where to log in.
+enum Target<'a> {
+    Issuer(&'a str),
+    Platform(String),
+    /// Where one was logged in before, under this name.
+    Again(&'a str, &'a Login),
+}
+
+/// What the command line says comes first, then a login named there, then the environment,
+/// then the current login.
+fn target<'a>(args: &'a LoginArgs, known: &'a Contexts) -> Result<Target<'a>, Failure> {
+    if let Some(issuer) = &args.issuer {
+        return Ok(Target::Issuer(issuer));
+    }
+    if let Some(base_url) = &args.base_url {
+        return Ok(Target::Platform(base_url.clone()));
+    }
+    if args.context.is_some()
+        && let Ok((name, login)) = known.find(args.context.as_deref())
+    {
+        return Ok(Target::Again(name, login));
+    }
+    if let Some(base_url) = std::env::var_os("NMP_BASE_URL").filter(|url| !url.is_empty()) {
+        return Ok(Target::Platform(base_url.to_string_lossy().into_owned()));
+    }
+    match known.find(None) {
+        Ok((name, login)) if args.context.is_none() => Ok(Target::Again(name, login)),
+        Ok(_) | Err(_) => Err(Failure::Usage {
+            what: "nobody says where to log in".into(),
+            next: "doorward auth login BASE_URL, or --issuer URL --client-id ID".into(),
+        }),
+    }
+}
+
+/// What the command line says of the client, else what was said the last time.
+fn options(args: &LoginArgs, target: &Target<'_>) -> ClientOptions {
     let mut options = ClientOptions {
         client_id: args.client_id.clone(),
         scope_prefix: args.scope_prefix.clone(),
         parameters: parameters(args),
-        ca_file,
+        ca_file: args.ca_file.clone(),
     };
-    // A base URL from the environment stands back behind an issuer from the command line.
-    let base_url = args.base_url.as_deref().filter(|url| !url.is_empty());
-    let provider = match (&args.issuer, base_url, again.map(|login| &login.provider)) {
-        (Some(issuer), _, _) => Provider::of_issuer(http, issuer, options).await?,
-        (None, Some(base_url), _) => {
-            warn_of_plain_http(base_url);
-            Provider::of_platform(http, base_url, options).await?
+    if let Target::Again(_, Login { provider: before, .. }) = target {
+        options.client_id.get_or_insert_with(|| before.client_id.clone());
+        options.scope_prefix = options.scope_prefix.or_else(|| before.scope_prefix.clone());
+        options.ca_file = options.ca_file.or_else(|| before.ca_file.clone());
+        if options.parameters.is_empty() {
+            options.parameters.clone_from(&before.parameters);
         }
-        (None, None, Some(before)) => {
-            if options.parameters.is_empty() {
-                options.parameters.clone_from(&before.parameters);
-            }
-            let known =
-                |chosen: Option<String>, before: &Option<String>| chosen.or_else(|| before.clone());
-            options.scope_prefix = known(options.scope_prefix, &before.scope_prefix);
-            options.client_id = known(options.client_id, &Some(before.client_id.clone()));
-            match &before.base_url {
-                Some(base_url) => Provider::of_platform(http, base_url, options).await?,
-                None => Provider::of_issuer(http, &before.issuer, options).await?,
-            }
-        }
-        (None, None, None) => {
-            return Err(Failure::Usage {
-                what: "nobody says where to log in".into(),
-                next: "doorward auth login BASE_URL, or --issuer URL --client-id ID".into(),
-            });
-        }
-    };
-    // Whoever logs in again without a word on scopes wants those of before.
-    let before = again.filter(|_| args.issuer.is_none() && base_url.is_none());
-    let defaults = before.map(|login| login.requested.join(" "));
-    let defaults = defaults.unwrap_or_else(|| provider.default_scopes.clone());
-    Ok((provider, defaults))
+    }
+    options
 }
 
 fn parameters(args: &LoginArgs) -> Vec<(String, String)> {
     let named = [("audience", &args.audience), ("resource", &args.resource)];
     let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     given.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn ca_file(again: Option<&Login>) -> Option<PathBuf> {
-    again?.provider.ca_file.clone()
 }
 
 fn warn_of_plain_http(base_url: &str) {

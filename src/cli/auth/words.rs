@@ -84,9 +84,11 @@ pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
     };
     let span = |span: Duration| humantime::format_duration(span).to_string();
     match (now < end, login.refreshable) {
-        (true, true) => format!("in {}, refreshed before that when used", span(end.since(now))),
-        (true, false) => format!("in {}, for good", span(end.since(now))),
-        (false, true) => format!("ended {} ago, refreshed when used", span(now.since(end))),
+        (true, true) => {
+            format!("in {}; `auth token` refreshes it before that", span(end.since(now)))
+        }
+        (true, false) => format!("in {}, and cannot be refreshed", span(end.since(now))),
+        (false, true) => format!("ended {} ago; `auth token` refreshes it", span(now.since(end))),
         (false, false) => format!("ended {} ago: log in again", span(now.since(end))),
     }
 }
