@@ -39,16 +39,19 @@ impl Who {
         }
     }
 
-    /// In words, safe for a terminal: `alice (alice@example.com)`.
+    /// In words, safe for a terminal: `alice (alice@example.com)`, or the address or
+    /// subject alone.
     #[must_use]
     pub fn words(&self) -> String {
-        let name = self.name.as_ref().or(self.subject.as_ref());
-        match (name, &self.email) {
-            (Some(name), Some(email)) if name != email => {
+        match (&self.name, &self.email, &self.subject) {
+            (Some(name), Some(email), _) if name != email => {
                 format!("{} ({})", printable(name), printable(email))
             }
-            (Some(only), _) | (None, Some(only)) => printable(only),
-            (None, None) => "somebody (the token is opaque)".to_owned(),
+            // A subject is often a number that tells people nothing.
+            (Some(best), _, _) | (None, Some(best), _) | (None, None, Some(best)) => {
+                printable(best)
+            }
+            (None, None, None) => "somebody (the token is opaque)".to_owned(),
         }
     }
 }

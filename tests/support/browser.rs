@@ -71,11 +71,15 @@ impl Browser {
     }
 
     async fn find(&self, selector: &str) -> WebElement {
-        eventually(selector, PATIENCE, async || {
+        let find = eventually(selector, PATIENCE * 2, async || {
             let element = self.driver.find(By::Css(selector)).await.ok()?;
             element.is_clickable().await.ok()?.then_some(element)
-        })
-        .await
+        });
+        match tokio::time::timeout(PATIENCE, find).await {
+            Ok(element) => element,
+            // What is there instead says more than what is not.
+            Err(_) => panic!("no {selector} in {}", self.driver.source().await.unwrap()),
+        }
     }
 }
 
