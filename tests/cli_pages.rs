@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::cli::Cli;
+use crate::support::oauth::{OAuth, refusal};
 use crate::support::tools;
 
 const VERBS: [&[&str]; 10] = [
@@ -78,14 +79,15 @@ async fn colour_is_for_those_who_can_see_it() {
     assert!(!coloured(&[("NO_COLOR", "1"), ("TERM", "xterm")]).await);
 }
 
+/// The chain of an error's causes is tested where it is made, in `cli`.
 #[tokio::test]
-async fn verbose_shows_the_whole_chain() {
-    let cli = Cli::new();
-    let parent = cli.logins().parent().unwrap().to_owned();
-    std::fs::write(&parent, "a file where a directory should be").unwrap();
-    let login = ["auth", "login", "http://127.0.0.1:1"];
-    for arguments in [&[&login[..], &["--verbose"]].concat()[..], &[&["-v"], &login[..]].concat()] {
-        let ended = cli.run(arguments).await;
-        ended.assert(1, &["cannot use", "because: ", "next: "]);
+async fn verbose_says_who_is_asked_and_for_what() {
+    let provider = OAuth::start().await;
+    provider.say("/token", [refusal("invalid_grant", "no")]);
+    let login = ["auth", "login", provider.url(), "--username", "alice", "--password", "x"];
+    let details = ["token endpoint: http", "device endpoint: http", "asking for: openid"];
+    for arguments in [[&login[..], &["--verbose"]].concat(), [&["-v"], &login[..]].concat()] {
+        Cli::new().run(&arguments).await.assert(1, &details);
     }
+    assert!(!Cli::new().run(&login).await.assert(1, &[]).stderr.contains(details[0]));
 }

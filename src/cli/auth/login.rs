@@ -122,6 +122,8 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
     };
     let scopes = requested(&defaults, args.scope.as_deref(), provider.scope_prefix.as_deref());
 
+    words::asking(&provider, &scopes);
+
     let exchange = Exchange::new(&provider, &http, &SystemClock);
     let tokens = match (username, &password) {
         (Some(username), Some(password)) => {

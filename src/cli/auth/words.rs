@@ -4,13 +4,33 @@ use std::path::Path;
 use std::time::Duration;
 
 use anstream::eprintln;
+use url::Url;
 
-use crate::cli::style::{GOOD, WARN};
+use crate::cli::is_verbose;
+use crate::cli::style::{DIM, GOOD, WARN};
 use crate::clock::UnixTime;
-use crate::login::{Kept, Login, NotGranted, Vendor, printable};
+use crate::login::{Kept, Login, NotGranted, Provider, Vendor, printable};
 
 pub(super) fn warn(text: &str) {
     eprintln!("{WARN}warning:{WARN:#} {text}");
+}
+
+/// With `--verbose`: who is asked, and for what.
+pub(super) fn asking(provider: &Provider, scopes: &[String]) {
+    if !is_verbose() {
+        return;
+    }
+    let endpoint = |url: Option<&Url>| url.map_or("not offered".to_owned(), Url::to_string);
+    for (label, value) in [
+        ("issuer", printable(&provider.issuer)),
+        ("client", printable(&provider.client_id)),
+        ("token endpoint", provider.token_endpoint.to_string()),
+        ("device endpoint", endpoint(provider.device_authorization_endpoint.as_ref())),
+        ("revocation endpoint", endpoint(provider.revocation_endpoint.as_ref())),
+        ("asking for", printable(&scopes.join(" "))),
+    ] {
+        eprintln!("{DIM}{label}: {value}{DIM:#}");
+    }
 }
 
 pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
