@@ -47,6 +47,9 @@ pub(super) fn next_step(error: &LoginError) -> Option<String> {
             let known: Vec<_> = known.iter().map(|name| printable(name)).collect();
             format!("choose with --context one of: {}", known.join(", "))
         }
+        LoginError::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
+            format!("run doorward auth login {}", printable(url))
+        }
         LoginError::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
         LoginError::Ended { context } => {
             format!("run doorward auth login --context {}", printable(context))

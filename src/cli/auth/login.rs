@@ -88,8 +88,8 @@ enum StoreChoice {
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
-    // Before anybody types a password: what is there must be readable.
-    let known = logins.read()?;
+    // Before anybody types a password: what is there can be read, and replaced.
+    let known = logins.lock().await?.read()?;
     let target = target(args, &known)?;
     let username = args.username.as_deref().filter(|name| !name.is_empty());
     let source = PasswordSource { flag: args.password.as_deref(), stdin: args.password_stdin };
