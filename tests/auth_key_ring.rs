@@ -20,7 +20,7 @@ for attempt in $(seq 100); do
     sleep 0.1
 done
 run() { echo "$ $*"; "$DOORWARD" auth "$@" 2>&1; echo "exit $?"; }
-run login "$PROVIDER" --username alice --password x --store keyring
+run login "$PROVIDER" --username alice --password x --store key-ring
 run token
 run refresh
 run token

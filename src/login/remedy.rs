@@ -179,6 +179,43 @@ fn public_client(vendor: Vendor) -> &'static str {
     }
 }
 
+/// What helps against scopes that were asked for in vain.
+#[must_use]
+pub const fn scopes_remedy(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Entra => {
+            "Azure grants what was consented to, of one API per request: check Expose an API and \
+             API permissions (Grant admin consent) of the application, or ask for all at once \
+             with --scope api://CLIENT_ID/.default"
+        }
+        Vendor::Okta => {
+            "add them to the authorization server, and to an access policy of this client"
+        }
+        Vendor::Auth0 => "add them to the API, and name that with --audience",
+        Vendor::Keycloak => "add them to this client as client scopes, default or optional",
+        Vendor::Google | Vendor::Other => {
+            "ask the provider's administrator to allow them for this client and user"
+        }
+    }
+}
+
+/// What helps when `offline_access` was asked for and no refresh token came.
+#[must_use]
+pub const fn refresh_token_remedy(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Okta => {
+            "allow Refresh Token among the grant types, and offline_access in the access policy"
+        }
+        Vendor::Auth0 => {
+            "switch on Allow Offline Access for the API, and Refresh Token among the grant types"
+        }
+        Vendor::Keycloak => "the user needs the role offline_access, and the client the scope",
+        Vendor::Entra | Vendor::Google | Vendor::Other => {
+            "have offline_access allowed for this client at the provider"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +240,13 @@ mod tests {
             assert!(said.contains(part), "{code} {description}: {said}");
         }
         assert_eq!(remedy(Grant::Device, "made_up", "", Vendor::Other), "");
+    }
+
+    #[test]
+    fn azure_is_told_of_consent_and_of_one_resource_at_a_time() {
+        let said = scopes_remedy(Vendor::Entra);
+        for part in ["admin consent", "one API per request", "api://CLIENT_ID/.default"] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

@@ -84,7 +84,8 @@ enum StoreChoice {
     /// In the file, mode 0600
     File,
     /// In the key ring or not at all
-    Keyring,
+    #[value(name = "key-ring", alias = "keyring")]
+    KeyRing,
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
@@ -256,7 +257,7 @@ impl StoreChoice {
         match self {
             Self::Auto => Place::Auto,
             Self::File => Place::File,
-            Self::Keyring => Place::KeyRing,
+            Self::KeyRing => Place::KeyRing,
         }
     }
 }

@@ -7,9 +7,11 @@ use anstream::eprintln;
 use url::Url;
 
 use crate::cli::is_verbose;
-use crate::cli::style::{DIM, GOOD, WARN};
+use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::clock::UnixTime;
-use crate::login::{Kept, Login, NotGranted, Provider, Vendor, printable};
+use crate::login::{
+    Kept, Login, NotGranted, Provider, Vendor, printable, refresh_token_remedy, scopes_remedy,
+};
 
 pub(super) fn warn(text: &str) {
     eprintln!("{WARN}warning:{WARN:#} {text}");
@@ -46,50 +48,19 @@ pub(super) fn not_granted(missing: &NotGranted, vendor: Vendor) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
         warn(&format!("not granted: {}", scopes.join(" ")));
-        eprintln!(
-            "  {}",
-            match vendor {
-                Vendor::Entra => {
-                    "Azure grants what was consented to, of one API per request: check Expose an API \
-                 and API permissions (Grant admin consent) of the application, or ask for all at \
-                 once with --scope api://CLIENT_ID/.default"
-                }
-                Vendor::Okta =>
-                    "Okta: add them to the authorization server, and to an access policy \
-                 of this client",
-                Vendor::Auth0 => "Auth0: add them to the API, and name it with --audience",
-                Vendor::Keycloak =>
-                    "Keycloak: add them as client scopes to this client, optional or \
-                 default",
-                Vendor::Google | Vendor::Other => {
-                    "ask the provider's administrator to allow them for this client and user"
-                }
-            }
-        );
+        next(scopes_remedy(vendor));
     }
     if missing.no_refresh_token {
         warn(
             "no refresh token came, though offline_access was asked for: this login ends when \
-              its access token does",
+             its access token does",
         );
-        eprintln!(
-            "  {}",
-            match vendor {
-                Vendor::Auth0 =>
-                    "Auth0: switch on Allow Offline Access for the API, and Refresh Token \
-                 among the grants",
-                Vendor::Okta =>
-                    "Okta: allow Refresh Token among the grant types, and offline_access \
-                 in the access policy",
-                Vendor::Keycloak =>
-                    "Keycloak: the user needs the role offline_access, the client the \
-                 scope",
-                Vendor::Entra | Vendor::Google | Vendor::Other => {
-                    "the provider has to allow offline_access for this client"
-                }
-            }
-        );
+        next(refresh_token_remedy(vendor));
     }
+}
+
+fn next(text: &str) {
+    eprintln!("  {HEAD}next:{HEAD:#} {text}");
 }
 
 pub(super) fn scopes(login: &Login) -> String {
