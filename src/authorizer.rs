@@ -43,15 +43,48 @@ pub struct Authorizer {
 pub enum Verdict<'a> {
     /// A decision.
     Decided(Decision),
-    /// Not yet: the token may be signed with a key that this issuer has published since.
-    NeedsKey {
-        /// The issuer to ask.
-        issuer: &'a Issuer,
-        /// The keys that were tried.
-        tried: Option<KeySetId>,
-        /// The decision when asking brings nothing new.
-        otherwise: Denial,
-    },
+    /// Not yet.
+    NeedsKey(MissingKey<'a>),
+}
+
+impl Verdict<'_> {
+    /// The decision, when nothing is left to wait for.
+    #[must_use]
+    pub fn or_deny(self) -> Decision {
+        match self {
+            Self::Decided(decision) => decision,
+            Self::NeedsKey(missing) => Decision::Deny(missing.otherwise),
+        }
+    }
+}
+
+/// The token may be signed with a key that its issuer has published since.
+pub struct MissingKey<'a> {
+    issuer: &'a Issuer,
+    /// The keys that were tried.
+    tried: Option<KeySetId>,
+    /// The decision when asking brings nothing new.
+    otherwise: Denial,
+}
+
+impl MissingKey<'_> {
+    /// Asks the issuer, and waits at most `wait` for what comes of it.
+    ///
+    /// # Errors
+    /// The decision, if it brings nothing new. Otherwise decide again.
+    pub async fn obtain(self, wait: Duration) -> Result<(), Denial> {
+        let Self { issuer, tried, otherwise } = self;
+        let refetch = issuer.keys().refetch(wait).await;
+        if refetch == Refetch::StillUnderWay {
+            let fault = Fault::Keys(KeysFault::StillUnderWay);
+            return Err(Denial { fault, ..otherwise });
+        }
+        // A fetch that others asked for may have ended while this one was refused.
+        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
+            return Err(otherwise);
+        }
+        Ok(())
+    }
 }
 
 impl Authorizer {
@@ -62,22 +95,12 @@ impl Authorizer {
         now: UnixTime,
         wait: Duration,
     ) -> Decision {
-        let (issuer, tried, otherwise) = match self.decide(request, now) {
-            Verdict::Decided(decision) => return decision,
-            Verdict::NeedsKey { issuer, tried, otherwise } => (issuer, tried, otherwise),
-        };
-        let refetch = issuer.keys().refetch(wait).await;
-        if refetch == Refetch::StillUnderWay {
-            let fault = Fault::Keys(KeysFault::StillUnderWay);
-            return Decision::Deny(Denial { fault, ..otherwise });
-        }
-        // A fetch that others asked for may have ended while this one was refused.
-        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
-            return Decision::Deny(otherwise);
-        }
         match self.decide(request, now) {
             Verdict::Decided(decision) => decision,
-            Verdict::NeedsKey { otherwise, .. } => Decision::Deny(otherwise),
+            Verdict::NeedsKey(missing) => match missing.obtain(wait).await {
+                Ok(()) => self.decide(request, now).or_deny(),
+                Err(denial) => Decision::Deny(denial),
+            },
         }
     }
 
@@ -88,9 +111,7 @@ impl Authorizer {
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
             Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
-            Err(Refusal::NeedsKey { issuer, tried, otherwise }) => {
-                Verdict::NeedsKey { issuer, tried, otherwise }
-            }
+            Err(Refusal::NeedsKey(missing)) => Verdict::NeedsKey(missing),
         }
     }
 
@@ -136,7 +157,7 @@ impl Authorizer {
         let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
             if asking_again_may_help(fault) {
-                Refusal::NeedsKey { issuer, tried, otherwise: denial }
+                Refusal::NeedsKey(MissingKey { issuer, tried, otherwise: denial })
             } else {
                 Refusal::Denied(denial)
             }
@@ -189,7 +210,7 @@ fn asking_again_may_help(fault: Fault) -> bool {
 /// Why [`Authorizer::admit`] does not admit.
 enum Refusal<'a> {
     Denied(Denial),
-    NeedsKey { issuer: &'a Issuer, tried: Option<KeySetId>, otherwise: Denial },
+    NeedsKey(MissingKey<'a>),
 }
 
 impl<F: Into<Fault>> From<F> for Refusal<'_> {

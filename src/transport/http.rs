@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use ::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use super::denial::DenialAnswer;
 use super::door::Door;
+use super::http_connection::{self, Answer};
 use super::parts::Headers;
-use super::server::{Front, Protocols};
+use super::server::{ConnectionError, Front};
 use crate::decision::{Decision, Denial, Fault, Grant};
 use crate::request::{HeaderView, RequestView, RouteView};
 
@@ -23,8 +25,6 @@ const DISCOVERY: &str = "/apis/auth/discovery";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 /// Envoy removes the request headers that an allowing answer lists here.
 const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
-
-type Answer = Response<Full<Bytes>>;
 
 /// Answers HTTP requests.
 #[derive(Clone)]
@@ -41,9 +41,18 @@ impl HttpFront {
 }
 
 impl Front for HttpFront {
-    type Body = Full<Bytes>;
-    const PROTOCOLS: Protocols = Protocols::Both;
+    const PROTOCOLS: &'static [&'static [u8]] = http_connection::PROTOCOLS;
 
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError> {
+        http_connection::serve(io, stop, move |request| self.clone().answer(request)).await
+    }
+}
+
+impl HttpFront {
     async fn answer(self, request: Request<Incoming>) -> Answer {
         let door = self.door.load_full();
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -80,7 +89,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
         headers: &headers,
         route: RouteView::default(),
     };
-    let denial = match door.decide(&view, None).await {
+    let denial = match door.decide(&view).await {
         Decision::Allow(grant) => match allow(door, &grant, &headers) {
             Some(answer) => return answer,
             None => Denial::from(Fault::Internal),
@@ -124,7 +133,7 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },
     };
-    match door.decide(&view, None).await {
+    match door.decide(&view).await {
         Decision::Allow(grant) => {
             let identity = grant.admitted().map(|admitted| &admitted.identity);
             json_answer(
