@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
-use crate::identity::{HeaderRules, Identity, ProtectedHeaders, identity_headers};
+use crate::identity::{HeaderRules, Identity, IdentityHeaders, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch};
 use crate::request::RequestView;
@@ -115,6 +115,13 @@ impl Authorizer {
         }
     }
 
+    /// The headers that the upstream gets.
+    #[must_use]
+    pub fn headers_of<'a>(&'a self, grant: &'a Grant) -> IdentityHeaders<'a> {
+        let identity = grant.admitted().map(|admitted| &admitted.identity);
+        IdentityHeaders::new(identity, &self.headers)
+    }
+
     fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
         if !self.enabled {
             return Ok(Grant::AuthDisabled);
@@ -132,7 +139,8 @@ impl Authorizer {
             };
         };
         let (admitted, fresh) = self.identify(bearer, now)?;
-        rule.permit(&admitted.audiences, &admitted.identity.scopes).map_err(|fault| Denial {
+        let audiences = admitted.audiences.iter().map(AsRef::as_ref);
+        rule.permit(audiences, admitted.identity.scopes()).map_err(|fault| Denial {
             fault: fault.into(),
             issuer: Some(admitted.issuer),
             scopes: rule.scopes().map(str::to_owned),
@@ -172,17 +180,15 @@ impl Authorizer {
         issuer: &Issuer,
         now: UnixTime,
     ) -> Result<Arc<Admitted>, Fault> {
-        let issuer_name = unverified.issuer()?.into_owned();
         let keys = issuer.keys_in_force(now)?;
         let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
         let verified = VerifiedToken::verify(unverified, issuer.rules(), &keys.set, now)?;
         let identity = Identity::from_token(&verified, issuer.identity(), &self.headers)?;
         Ok(Arc::new(Admitted {
-            headers: identity_headers(&identity, &self.headers),
             identity,
             issuer: issuer.id(),
-            issuer_name,
-            audiences: verified.audiences().to_vec(),
+            tenant_issuer: verified.tenant_issuer(issuer.rules()).map(Into::into),
+            audiences: verified.audiences().map(Into::into).collect(),
             expires_at: verified.expires_at(),
             key_set: keys.set.id(),
             rendering: OnceLock::new(),

@@ -64,7 +64,7 @@ impl DecisionLines {
         let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
             Decision::Allow(grant) => {
-                let principal = grant.admitted().map(|admitted| &*admitted.identity.subject);
+                let principal = grant.admitted().map(|admitted| admitted.identity.subject());
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "allow", reason = grant.code(), issuer, principal,

@@ -62,8 +62,8 @@ impl Door {
     pub fn new(parts: DoorParts) -> Self {
         let DoorParts { authorizer, pages, clock, wait, recorder, lines, documents, watcher } =
             parts;
-        let encoder =
-            Encoder::new(authorizer.protected.clone(), &authorizer.issuers, pages.clone());
+        let Authorizer { headers, protected, issuers, .. } = &authorizer;
+        let encoder = Encoder::new(headers.clone(), protected.clone(), issuers, pages.clone());
         Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
     }
 

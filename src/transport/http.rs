@@ -16,6 +16,7 @@ use super::http_connection::{self, Answer};
 use super::parts::Headers;
 use super::server::{ConnectionError, Front};
 use crate::decision::{Decision, Denial, Fault, Grant};
+use crate::identity::Identity;
 use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Envoy's `path_prefix`; the client's own path follows.
@@ -102,7 +103,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
 /// cannot be a header, which `identity` has seen to.
 fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
-    let set = grant.admitted().map_or(&[][..], |admitted| &admitted.headers);
+    let set = door.authorizer().headers_of(grant);
     let protected = &door.authorizer().protected;
     let mut remove: Vec<&str> = protected.always(set).collect();
     for HeaderView { name, .. } in headers {
@@ -112,7 +113,7 @@ fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answe
     }
     let mut answer = Response::new(Full::default());
     let map = answer.headers_mut();
-    for (name, value) in set {
+    for (name, value) in set.iter() {
         map.insert(
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             HeaderValue::from_str(value).ok()?,
@@ -138,11 +139,11 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
             let identity = grant.admitted().map(|admitted| &admitted.identity);
             json_answer(
                 json!({
-                    "principal": identity.map(|identity| &identity.subject),
-                    "email": identity.and_then(|identity| identity.email.as_ref()),
-                    "groups": identity.map_or(&[][..], |identity| &identity.groups),
-                    "scopes": identity.map_or(&[][..], |identity| &identity.scopes),
-                    "jti": identity.and_then(|identity| identity.token_id.as_ref()),
+                    "principal": identity.map(Identity::subject),
+                    "email": identity.and_then(Identity::email),
+                    "groups": listed(identity.map(Identity::groups)),
+                    "scopes": listed(identity.map(Identity::scopes)),
+                    "jti": identity.and_then(Identity::token_id),
                     "token_kind": identity.map(|_| "jwt"),
                 })
                 .to_string(),
@@ -150,6 +151,10 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
         }
         Decision::Deny(denial) => denied(door, &denial),
     }
+}
+
+fn listed<'i>(items: Option<impl Iterator<Item = &'i str>>) -> Vec<&'i str> {
+    items.into_iter().flatten().collect()
 }
 
 fn views(request: &Request<Incoming>) -> Headers<'_> {

@@ -5,6 +5,7 @@ mod admin;
 mod denial;
 mod door;
 mod envoy;
+mod fields;
 mod grpc;
 mod grpc_connection;
 mod http;
