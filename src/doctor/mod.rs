@@ -7,4 +7,4 @@
 
 mod report;
 
-pub use self::report::{Finding, Outcome, Report, Section};
+pub use self::report::{Finding, Outcome, Report, Section, printable};

@@ -1,0 +1,108 @@
+//! `doorward doctor`: what is wrong with an identity provider, a token or a gateway, and
+//! how to mend it there.
+
+mod screen;
+
+use std::io::{self, Read as _};
+
+use clap::Args;
+
+use super::{ConfigArgs, Exit, print_error};
+use crate::config::{self, Settings, Sources};
+use crate::doctor::{Outcome, Report};
+
+/// Examine the identity provider, and with --token what it issues
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward doctor --config doorward.yaml
+  doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
+  pbpaste | doorward doctor --config doorward.yaml --token -
+
+One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
+there; one device authorization is asked for and left to expire, the only way to learn whether
+the client may. Exit code 0: nothing failed; 1: something did; 2: wrong usage or configuration.")]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Examine this issuer, whatever is configured (only --set holds besides)
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// With --issuer: the client that people log in with
+    #[arg(long, value_name = "ID", requires = "issuer")]
+    client_id: Option<String>,
+    /// Examine this access token too; - reads it from standard input, which keeps it out
+    /// of the list of processes
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Exit {
+    let report = match examine(args) {
+        Ok(report) => report,
+        Err(exit) => return exit,
+    };
+    let shown = screen::show(&report, args.json, &mut anstream::stdout());
+    match shown {
+        // A reader that went away (`| head`) has seen what it wanted.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            print_error(&error);
+            Exit::Failed
+        }
+        Ok(()) | Err(_) if report.worst() == Outcome::Fail => Exit::Failed,
+        Ok(()) | Err(_) => Exit::Done,
+    }
+}
+
+/// Every examination that was asked for; each adds its sections.
+fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
+    let settings = settings(args)?;
+    let token = token(args).map_err(|error| {
+        print_error(&error);
+        Exit::Usage
+    })?;
+    let _ = (settings, token);
+    Ok(Report::default())
+}
+
+fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
+    let sources = match &args.issuer {
+        None => args.config.sources(),
+        Some(issuer) => named_on_the_command_line(issuer, args),
+    };
+    let loaded = config::load(&sources).map_err(|faults| {
+        anstream::eprintln!("{faults}");
+        Exit::Usage
+    })?;
+    Ok(loaded.settings)
+}
+
+/// A configuration of nothing but `--issuer`, `--client-id` and `--set`.
+fn named_on_the_command_line(issuer: &str, args: &DoctorArgs) -> Sources {
+    let oidc = serde_json::json!({
+        "issuer": issuer,
+        "client_id": args.client_id,
+        // Without a client nobody has said whom tokens should be for.
+        "verify_audience": args.client_id.is_some(),
+    });
+    let text = serde_json::json!({"auth": {"oidc": oidc}}).to_string();
+    Sources::none().inline_yaml("--issuer", &text).overrides(args.config.overrides.clone())
+}
+
+/// The token to examine, if any.
+fn token(args: &DoctorArgs) -> io::Result<Option<String>> {
+    let token = match args.token.as_deref() {
+        // The place for the token of `auth login`.
+        None => return Ok(None),
+        Some("-") => {
+            let mut text = String::new();
+            io::stdin().take(1024 * 1024).read_to_string(&mut text)?;
+            text
+        }
+        Some(token) => token.to_owned(),
+    };
+    Ok(Some(token.trim().to_owned()))
+}
