@@ -4,12 +4,16 @@
 mod screen;
 
 use std::io::{self, Read as _};
+use std::time::Duration;
 
 use clap::Args;
+use indicatif::ProgressBar;
+use tokio::task::JoinSet;
 
 use super::{ConfigArgs, Exit, print_error};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
-use crate::doctor::{Outcome, Report};
+use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 
 /// Examine the identity provider, and with --token what it issues
 #[derive(Debug, Args)]
@@ -64,8 +68,60 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
         print_error(&error);
         Exit::Usage
     })?;
-    let _ = (settings, token);
-    Ok(Report::default())
+    // Further examinations add their sections here.
+    issuers(settings, token.as_deref()).map_err(|error| {
+        print_error(&error);
+        Exit::Failed
+    })
+}
+
+/// Examines all issuers at once, so that one that hangs costs its own time only, and then
+/// the token with what was learned.
+fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
+    let patients = Patient::all(&settings);
+    let spinner = spinner(patients.len());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let examined = runtime.block_on(async {
+        let mut under_way = JoinSet::new();
+        for (index, patient) in patients.iter().cloned().enumerate() {
+            under_way.spawn(async move { (index, patient.examine(&SystemClock).await) });
+        }
+        let mut examined = under_way.join_all().await;
+        examined.sort_by_key(|(index, _)| *index);
+        examined.into_iter().map(|(_, examined)| examined).collect::<Vec<_>>()
+    });
+    spinner.finish_and_clear();
+
+    let mut report = Report::default();
+    if let Some(token) = token {
+        let known: Vec<_> = patients
+            .iter()
+            .zip(&examined)
+            .map(|(patient, examined)| KnownIssuer {
+                settings: &patient.settings,
+                provider: examined.provider,
+                keys: examined.keys.as_ref(),
+                client: patient.client(),
+            })
+            .collect();
+        let checks = TokenChecks {
+            issuers: &known,
+            headers: &settings.headers,
+            max_token_bytes: settings.max_token_bytes,
+        };
+        report.sections.push(examine_token(token, &checks, SystemClock.now()));
+    }
+    let sections = examined.into_iter().map(|examined| examined.section);
+    report.sections.splice(0..0, sections);
+    Ok(report)
+}
+
+/// Shown on a terminal only, and gone when the findings come.
+fn spinner(issuers: usize) -> ProgressBar {
+    let plural = if issuers == 1 { "" } else { "s" };
+    let spinner = ProgressBar::new_spinner().with_message(format!("asking the issuer{plural}"));
+    spinner.enable_steady_tick(Duration::from_millis(80));
+    spinner
 }
 
 fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
