@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
+use super::style::DIM;
 use super::{ConfigArgs, Exit, print_error};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
@@ -131,6 +132,11 @@ fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
     };
     let loaded = config::load(&sources).map_err(|faults| {
         anstream::eprintln!("{faults}");
+        if args.issuer.is_none() {
+            anstream::eprintln!(
+                "{DIM}--issuer URL examines an issuer whatever is configured{DIM:#}"
+            );
+        }
         Exit::Usage
     })?;
     Ok(loaded.settings)

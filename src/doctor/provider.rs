@@ -53,7 +53,7 @@ impl Provider {
             Self::Zitadel => "Zitadel",
             Self::Authentik => "authentik",
             Self::Cognito => "Amazon Cognito",
-            Self::Other => "OpenID Connect",
+            Self::Other => "generic provider",
         }
     }
 }

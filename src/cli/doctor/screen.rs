@@ -54,8 +54,7 @@ fn lines_of(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         None => Ok(()),
         Some(remedy) => {
             let text = broken(remedy, TEXT_COLUMN);
-            let mend = "↳ mend:";
-            writeln!(out, "{:indent$}{DIM}{mend}{DIM:#} {text}", "", indent = TEXT_COLUMN - 8)
+            writeln!(out, "        {DIM}{:<16}{DIM:#}  {text}", "↳ mend:")
         }
     }
 }

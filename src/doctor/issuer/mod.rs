@@ -121,7 +121,7 @@ impl Patient {
             login::examine(self, login, provider, metadata, &http, &mut findings).await;
         }
         if let Some(published) = &published {
-            findings.extend(clock::examine(&published.sample, self.settings.token.leeway));
+            findings.push(clock::examine(&published.sample, self.settings.token.leeway));
         }
         self.examined(provider, findings, keys)
     }

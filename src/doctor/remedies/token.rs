@@ -14,7 +14,7 @@ pub(in crate::doctor) fn opaque(provider: Provider) -> String {
             "Projects > project > Applications > app > Token Settings > Auth Token Type: JWT"
         }
         Provider::Google => {
-            "Google's access tokens (ya29.…) are for Google's own APIs; what can be verified is its \
+            "Google's access tokens (ya29.) are for Google's own APIs; what can be verified is its \
              ID token"
         }
         Provider::Okta => {

@@ -161,7 +161,8 @@ fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
             None => (String::new(), String::new()),
         };
         let remedy = remedies::groups(specimen.issuer.provider, client, &written);
-        let found = format!("{path} is not there{others}");
+        // Keycloak and Entra leave the claim out for those who are in none.
+        let found = format!("{path} is not there: the user is in none, or it is not sent{others}");
         return Finding::warn("groups", found, format!("{setting}{remedy}"));
     };
     let all = shown(&text_of(value));

@@ -123,7 +123,11 @@ fn is_machine(claims: &Value) -> bool {
     // Entra: an application has roles and no scp, and is its own object.
     let entra = text("idtyp") == Some("app")
         || (text("tid").is_some() && text("scp").is_none() && text("oid") == text("sub"));
-    service_account || is_itself || entra || text("gty") == Some("client-credentials")
+    // Keycloak writes session, token and grant type in front of its ids: `trrtcc:…`.
+    let keycloak = text("jti").and_then(|id| id.split_once(':')).is_some_and(|(front, _)| {
+        front.len() == 6 && front.ends_with("cc") && text("typ") == Some("Bearer")
+    });
+    service_account || keycloak || is_itself || entra || text("gty") == Some("client-credentials")
 }
 
 #[cfg(test)]
@@ -144,6 +148,16 @@ mod tests {
                 &jwt,
                 json!({"typ": "Bearer", "azp": "job", "preferred_username": "service-account-job"}),
                 Kind::Machine,
+            ),
+            (
+                &jwt,
+                json!({"typ": "Bearer", "azp": "job", "jti": "trrtcc:8d55", "sub": "a"}),
+                Kind::Machine,
+            ),
+            (
+                &jwt,
+                json!({"typ": "Bearer", "azp": "nmp", "jti": "onrtro:8d55", "sub": "a"}),
+                Kind::Person,
             ),
             (&jwt, json!({"token_use": "id", "sub": "a"}), Kind::Id),
             (&jwt, json!({"token_use": "access", "client_id": "c", "sub": "a"}), Kind::Person),

@@ -15,6 +15,8 @@ mod claims;
 mod form;
 mod kind;
 mod proof;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

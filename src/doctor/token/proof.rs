@@ -124,7 +124,8 @@ fn signature<'a>(
     let mut lenient = rules.clone();
     lenient.audience = AudienceRule::NotChecked;
     lenient.allowed_clients = BTreeSet::new();
-    let good_at = numeric_date(specimen.claims(), "exp").map_or(specimen.now.0, |exp| exp.saturating_sub(1));
+    let good_at =
+        numeric_date(specimen.claims(), "exp").map_or(specimen.now.0, |exp| exp.saturating_sub(1));
     let kid = specimen.parts.header.get("kid").and_then(Value::as_str);
     let named = kid.map_or("no kid".to_owned(), |kid| format!("key {:?}", shown(kid)));
     let verified = parse(specimen)
