@@ -91,11 +91,13 @@ const CORE: [&str; 10] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
     ("hyper", &["transport"]),
+    ("h2", &["transport"]),
+    ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
     ("tokio_rustls", &["transport"]),
     ("axum", &["dev"]),
