@@ -121,7 +121,7 @@ fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     }
     let left_out = proven
         .and_then(|proven| proven.as_ref().ok())
-        .is_some_and(|identity| identity.email.is_none());
+        .is_some_and(|identity| identity.email().is_none());
     if left_out {
         return Finding::warn(
             "email",
