@@ -1,107 +1,19 @@
 //! `doorward doctor` as a program: what it finds at real identity providers that are well,
 //! and that each fault of one that is not has a name and a remedy.
 
-use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
+use crate::support::doctor::{examine, oidc, text};
 use crate::support::http;
-use crate::support::idp::{Answer, Idp};
 use crate::support::keycloak::Keycloak;
 use crate::support::oidc_provider::{OidcProvider, RESOURCE};
-use crate::support::signer::{RSA, claims};
-
-/// What `doorward doctor --json` said.
-struct Said {
-    code: i32,
-    report: Value,
-    stderr: String,
-}
-
-impl Said {
-    /// `fail device_grant`, `warn groups`: everything but what passed.
-    fn faults(&self) -> Vec<String> {
-        let findings = self.findings().filter(|finding| finding["outcome"] != "pass");
-        let name = |it: &Value| format!("{} {}", text(&it["outcome"]), text(&it["check"]));
-        findings.map(name).collect()
-    }
-
-    fn findings(&self) -> impl Iterator<Item = &Value> {
-        let sections = self.report["sections"].as_array().into_iter().flatten();
-        sections.flat_map(|section| section["findings"].as_array().unwrap())
-    }
-
-    /// The finding of this check.
-    fn finding(&self, check: &str) -> &Value {
-        let found = self.findings().find(|finding| finding["check"] == check);
-        found.unwrap_or_else(|| panic!("no {check}: {:#} {}", self.report, self.stderr))
-    }
-
-    fn assert_well(&self) {
-        assert_eq!(self.faults(), [""; 0], "{:#}", self.report);
-        assert!(self.findings().count() > 10, "{:#} {}", self.report, self.stderr);
-        assert_eq!((self.code, &self.report["outcome"]), (0, &json!("pass")));
-    }
-
-    /// This fault and no other, with these words in its remedy.
-    fn assert_only(&self, fault: &str, remedy: &str) {
-        assert_eq!(self.faults(), [fault], "{:#}", self.report);
-        let (outcome, check) = fault.split_once(' ').unwrap();
-        let said = text(&self.finding(check)["remedy"]);
-        assert!(said.contains(remedy), "{fault}: {said}");
-        assert_eq!(self.code, i32::from(outcome == "fail"));
-        assert_eq!(self.report["outcome"], outcome);
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-async fn doctor(arguments: &[&str], stdin: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
-        .env_clear()
-        .arg("doctor")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    // It may not read it.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
-    let output = child.wait_with_output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// Examines what this configuration names, and this token.
-async fn examine(config: &Value, token: Option<&str>) -> Said {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("doorward.json");
-    std::fs::write(&file, config.to_string()).unwrap();
-    let mut arguments = vec!["--json", "--config", file.to_str().unwrap()];
-    if token.is_some() {
-        arguments.extend(["--token", "-"]);
-    }
-    let (code, stdout, stderr) = doctor(&arguments, token.unwrap_or_default()).await;
-    let report = serde_json::from_str(&stdout)
-        .unwrap_or_else(|error| panic!("{error}: {stdout:?} {stderr:?}"));
-    Said { code, report, stderr }
-}
-
-fn oidc(settings: Value) -> Value {
-    json!({"auth": {"oidc": settings}})
-}
 
 /// One story, because a Keycloak takes ten seconds to start.
 #[tokio::test]
@@ -312,127 +224,4 @@ fn imf_fixdate(at: std::time::SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     let month: usize = text[5..7].parse().unwrap();
     format!("Mon, {} {} {} {} GMT", &text[8..10], MONTHS[month - 1], &text[..4], &text[11..19])
-}
-
-/// What is not a provider at all is said to be what it is, in bounded time.
-#[tokio::test]
-async fn an_issuer_that_answers_anything() {
-    let mut idp = Idp::start([&*RSA]).await;
-    let document = "/.well-known/openid-configuration";
-    let config = || {
-        let mut config = oidc(json!({"issuer": idp.issuer(), "client_id": "nmp"}));
-        config["keys"] = json!({"timeout": "300ms"});
-        config
-    };
-    let metadata = |more: Value| {
-        let issuer = idp.issuer();
-        let mut metadata = json!({
-            "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
-            "token_endpoint": format!("{issuer}/token"),
-            "device_authorization_endpoint": format!("{issuer}/device"),
-        });
-        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Answer::Document(metadata)
-    };
-    for (answer, fault, part) in [
-        (Answer::Hang, "fail discovery", "no complete answer within 300ms"),
-        (Answer::Status(404), "fail discovery", "status 404"),
-        (Answer::Status(302), "fail discovery", "status 302"),
-        (Answer::Status(503), "fail discovery", "status 503"),
-        (Answer::Text("<html>Sign in</html>".into()), "fail discovery", "an HTML page"),
-        (Answer::Text("oops".into()), "fail discovery", "not JSON"),
-        (Answer::Text("x".repeat(1024 * 1024 + 1)), "fail discovery", "larger than 1 MiB"),
-        (Answer::Document(json!([])), "fail discovery", "not a JSON object"),
-        (Answer::Document(json!({"issuer": idp.issuer()})), "fail discovery", "no `jwks_uri`"),
-    ] {
-        idp.answer(document, answer);
-        let said = examine(&config(), None).await;
-        assert_eq!(said.faults(), [fault], "{:#}", said.report);
-        let found = text(&said.finding("discovery")["found"]);
-        assert!(found.contains(part), "{part}: {found}");
-        assert_eq!(said.code, 1);
-    }
-    // A device endpoint that is not there: the document's word for it is not enough.
-    idp.answer(document, metadata(json!({})));
-    let said = examine(&config(), None).await;
-    said.assert_only("fail device_grant", "device_code");
-    assert!(text(&said.finding("device_grant")["found"]).contains("status 404"));
-    // Without a client there is nobody to ask it for.
-    let mut without = config();
-    without["auth"]["oidc"] = json!({"issuer": idp.issuer(), "audience": "nmp"});
-    examine(&without, None).await.assert_well();
-
-    // Keys: none, broken ones, one that is a published secret.
-    idp.answer_keys(Answer::Status(500));
-    assert_eq!(examine(&without, None).await.faults(), ["fail jwks_endpoint"]);
-    for (keys, faults) in [
-        (json!({"keys": []}), vec!["fail key_set"]),
-        (json!({"nope": 1}), vec!["fail key_set"]),
-        (json!({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}), vec!["fail key_set"]),
-        (
-            json!({"keys": [RSA.jwk(), {"kty": "oct", "k": "c2VjcmV0", "kid": "hs"}]}),
-            vec!["fail unusable_key"],
-        ),
-        (
-            json!({"keys": [RSA.jwk(), {"kty": "RSA", "kid": "b", "n": "AQ", "e": "AQAB"}]}),
-            vec!["warn unusable_key"],
-        ),
-        (json!({"keys": [RSA.jwk(), RSA.jwk()]}), vec!["warn key_ids"]),
-        (json!({"keys": [RSA.jwk(), {"kty": "RSA", "use": "enc", "kid": "e"}]}), vec![]),
-    ] {
-        idp.answer_keys(Answer::Document(keys.clone()));
-        assert_eq!(examine(&without, None).await.faults(), faults, "{keys}");
-    }
-    // One issuer that hangs takes nothing from the other.
-    idp.publish([&*RSA]);
-    let hanging = Idp::start([&*RSA]).await;
-    hanging.answer(document, Answer::Hang);
-    let mut both = without.clone();
-    both["auth"]["issuers"] = json!([{"issuer": hanging.issuer(), "audience": "nmp"}]);
-    both["auth"]["oidc"]["subject_prefix"] = json!("a:");
-    both["auth"]["oidc"]["groups_prefix"] = json!("a:");
-    let token = RSA.token("RS256", &claims(&idp.issuer(), json!({})));
-    let said = examine(&both, Some(&token)).await;
-    assert_eq!(said.faults(), ["fail discovery"], "{:#}", said.report);
-    assert_eq!(said.finding("signature")["outcome"], "pass");
-
-    idp.stop().await;
-    let said = examine(&without, None).await;
-    said.assert_only("fail discovery", "nothing listens there");
-    let nowhere = oidc(json!({"issuer": "https://no-such-host.invalid", "client_id": "nmp"}));
-    let said = examine(&nowhere, None).await;
-    assert_eq!(said.faults(), ["fail discovery"], "{:#}", said.report);
-}
-
-/// On a screen: one line a check, the remedy below it, and nothing that steers a terminal.
-#[tokio::test]
-async fn what_people_see() {
-    let idp = Idp::start([&*RSA]).await;
-    let issuer = idp.issuer();
-    let evil = json!({"email": "a\u{1b}[2J@b.c", "groups": null, "roles": ["x\u{9b}y"]});
-    let token = RSA.token("RS256", &claims(&issuer, evil));
-    let (code, stdout, stderr) = doctor(&["--issuer", &issuer, "--token", "-"], &token).await;
-    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    assert!(!stdout.contains(['\u{1b}', '\u{9b}']), "{stdout:?}");
-    assert!(!stdout.contains(&token[..40]) && !stdout.contains(&token[token.len() - 40..]));
-    let line = |start: &str| {
-        let found =
-            stdout.lines().find(|line| line.split_whitespace().take(2).eq(start.split(' ')));
-        found.unwrap_or_else(|| panic!("no {start}: {stdout}"))
-    };
-    assert!(stdout.starts_with(&format!("issuer {issuer} (generic provider)\n")), "{stdout}");
-    assert_eq!(line("pass algorithm"), "  pass  algorithm         RS256");
-    assert!(line("warn email").contains(r"a\u{1b}[2J@b.c"), "{stdout}");
-    let flat = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains(r"roles has x\u{9b}y ↳ mend: set groups_claim: roles"), "{stdout}");
-    assert!(line("↳ mend:").starts_with("        ↳ mend:"));
-    assert!(stdout.lines().all(|line| line.chars().count() <= 98), "{stdout}");
-    assert!(stdout.ends_with("0 failed, 2 warnings, 23 passed\n"), "{stdout}");
-
-    // Wrong usage and configuration.
-    let (code, stdout, stderr) = doctor(&[], "").await;
-    assert_eq!((code, stdout.as_str()), (2, ""));
-    assert!(stderr.contains("no issuer") && stderr.contains("--issuer URL"), "{stderr}");
-    let (code, _, stderr) = doctor(&["--client-id", "x"], "").await;
-    assert!(code == 2 && stderr.contains("--issuer"), "{stderr}");
 }

@@ -13,6 +13,7 @@
 
 mod config_cli;
 mod doctor;
+mod doctor_faults;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

@@ -167,12 +167,13 @@ fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
 
 /// What rustls says, by the words that stay the same from version to version.
 fn tls_remedy(found: &str) -> String {
-    if found.contains("UnknownIssuer") || found.contains("self") {
+    let found = found.to_ascii_lowercase().replace(' ', "");
+    if found.contains("unknownissuer") || found.contains("causedasendentity") {
         "the certificate is of an authority that is not trusted here: name the authority's PEM file \
          in this issuer's ca_file"
-    } else if found.contains("Expired") || found.contains("NotValidYet") {
+    } else if found.contains("expired") || found.contains("notvalidyet") {
         "renew the certificate at the provider, or set this machine's clock right"
-    } else if found.contains("NotValidForName") {
+    } else if found.contains("notvalidforname") {
         "the certificate is of another host: use the name that is in it"
     } else {
         "check that this port speaks TLS, and which certificate it shows: openssl s_client -connect \

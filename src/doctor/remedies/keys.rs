@@ -7,7 +7,7 @@ pub(in crate::doctor) fn no_public_key(provider: Provider) -> String {
     match provider {
         Provider::Keycloak => {
             "Realm settings > Keys > Add providers > rsa-generated, and Realm settings > Tokens > \
-             Default signature algorithm: RS256"
+             Default Signature Algorithm: RS256"
         }
         Provider::Authentik => {
             "Applications > Providers > provider > Signing Key: choose a certificate; without one, \
