@@ -22,7 +22,7 @@ use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_
 Examples:
   doorward doctor --config doorward.yaml
   doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
-  pbpaste | doorward doctor --config doorward.yaml --token -
+  doorward auth token | doorward doctor --config doorward.yaml --token -
 
 One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
 there; one device authorization is asked for and left to expire, the only way to learn whether

@@ -73,7 +73,7 @@ pub(in crate::doctor) fn audience(provider: Provider, client: &str, expected: &s
              the org server's own tokens (without /oauth2/…) are for Okta alone"
             .to_owned(),
         Provider::Keycloak => format!(
-            "Clients > the client that asked > Client scopes > its -dedicated scope > Add mapper > \
+            "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > \
              By configuration > Audience: Included Client Audience {expected}, Add to access token \
              on"
         ),
