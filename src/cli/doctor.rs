@@ -95,13 +95,17 @@ fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
 
     let mut report = Report::default();
     if let Some(token) = token {
+        let primary_keys = examined.first().and_then(|examined| examined.keys.as_ref());
         let known: Vec<_> = patients
             .iter()
             .zip(&examined)
             .map(|(patient, examined)| KnownIssuer {
                 settings: &patient.settings,
                 provider: examined.provider,
-                keys: examined.keys.as_ref(),
+                keys: match &examined.keys {
+                    None if patient.settings.borrows_from_primary => primary_keys,
+                    keys => keys.as_ref(),
+                },
                 client: patient.client(),
             })
             .collect();
