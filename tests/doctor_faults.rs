@@ -137,6 +137,8 @@ async fn what_people_see() {
     let (code, stdout, stderr) = doctor(&[], "").await;
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.contains("no issuer") && stderr.contains("--issuer URL"), "{stderr}");
+    let (code, _, stderr) = doctor(&["--set", "auth.enabled=false"], "").await;
+    assert!(code == 2 && stderr.contains("nothing to examine"), "{stderr}");
     let (code, _, stderr) = doctor(&["--client-id", "x"], "").await;
     assert!(code == 2 && stderr.contains("--issuer"), "{stderr}");
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::style::DIM;
+use super::style::{BAD, DIM};
 use super::{ConfigArgs, Exit, print_error};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
@@ -143,6 +143,11 @@ fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
         }
         Exit::Usage
     })?;
+    if loaded.settings.issuers.is_empty() {
+        // Possible with `auth.enabled: false` only; all would be well with nothing.
+        anstream::eprintln!("{BAD}error:{BAD:#} no issuer is configured: nothing to examine");
+        return Err(Exit::Usage);
+    }
     Ok(loaded.settings)
 }
 

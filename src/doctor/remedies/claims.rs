@@ -85,8 +85,9 @@ pub(in crate::doctor) fn groups(provider: Provider, client: &str, claim: &str) -
              domain (hd), or put an IdP in between"
             .to_owned(),
         Provider::Zitadel => {
-            "Projects > project > General > Assert Roles on Authentication, or ask \
-             for the scope urn:zitadel:iam:org:projects:roles"
+            "Projects > project > General > Assert Roles on Authentication (or the \
+             scope urn:zitadel:iam:org:projects:roles), and the application's Token Settings > \
+             Add user roles to the access token"
                 .to_owned()
         }
         Provider::Authentik => {

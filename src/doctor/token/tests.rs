@@ -82,11 +82,9 @@ fn entra_claims(more: Value) -> Value {
 
 fn with(mut claims: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value.clone(),
-        }
+        claims[name] = value.clone();
     }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     claims
 }
 
