@@ -12,6 +12,8 @@
 )]
 
 mod config_cli;
+mod doctor;
+mod doctor_faults;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

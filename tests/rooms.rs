@@ -57,6 +57,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
         "doctor",
         &[
             "authorizer",
+            "bearer",
             "clock",
             "config",
             "decision",
