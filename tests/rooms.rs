@@ -53,11 +53,13 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
-    ("login", &["clock", "discovery"]),
+    // What each provider's menus are called is the doctor's to know.
+    ("login", &["clock", "discovery", "doctor"]),
     (
         "doctor",
         &[
             "authorizer",
+            "bearer",
             "clock",
             "config",
             "decision",
@@ -91,11 +93,13 @@ const CORE: [&str; 10] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
     ("hyper", &["transport"]),
+    ("h2", &["transport"]),
+    ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
     ("tokio_rustls", &["transport"]),
     ("axum", &["dev"]),

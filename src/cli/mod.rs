@@ -4,6 +4,7 @@ pub mod auth;
 mod completions;
 mod config;
 pub mod demo;
+mod doctor;
 mod man;
 pub mod serve;
 mod style;
@@ -47,6 +48,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
+    /// Examine the identity provider, and with --token what it issues
+    Doctor(doctor::DoctorArgs),
     /// Log in at an identity provider, and use the token
     Auth(auth::AuthCommand),
     /// Print a shell's completions
@@ -83,6 +86,7 @@ impl Cli {
             Command::Auth(command) => auth::run(&command),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
         }
     }
 }

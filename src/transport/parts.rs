@@ -9,19 +9,22 @@
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use smallvec::SmallVec;
 
-use crate::request::{HeaderView, RouteView};
+use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Room for the headers of most requests without an allocation.
-pub(super) type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
+pub type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
 
-/// The parts of a request, ready to make a
-/// [`RequestView`](crate::request::RequestView) of. What is missing is empty.
+/// The parts of a request, ready to make a [`RequestView`] of. What is missing is empty.
 #[derive(Default)]
-pub(super) struct Parts<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) headers: Headers<'a>,
-    pub(super) route: RouteView<'a>,
+pub struct Parts<'a> {
+    /// `http.method`.
+    pub method: &'a [u8],
+    /// `http.path`: query included, not decoded.
+    pub path: &'a [u8],
+    /// `http.headers`, and those of `http.header_map`.
+    pub headers: Headers<'a>,
+    /// What `context_extensions` say to Doorward.
+    pub route: RouteView<'a>,
 }
 
 /// Field numbers, as in `proto/lean.proto`.
@@ -46,12 +49,23 @@ impl<'a> Parts<'a> {
     ///
     /// # Errors
     /// The bytes are not such a message.
-    pub(super) fn read(message: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
         let mut parts = Self::default();
         each_field(message, &[field::REQUEST_ATTRIBUTES], |_, attributes| {
             parts.read_attributes(attributes)
         })?;
         Ok(parts)
+    }
+
+    /// The request, as the authorizer sees it.
+    #[must_use]
+    pub fn view(&self) -> RequestView<'_> {
+        RequestView {
+            method: self.method,
+            path: self.path,
+            headers: &self.headers,
+            route: self.route,
+        }
     }
 
     fn read_attributes(&mut self, attributes: &'a [u8]) -> Result<(), Malformed> {
@@ -149,7 +163,7 @@ fn each_field<'a>(
 
 /// The bytes are not a `CheckRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod check;
 pub mod cli;
+pub mod doctor;
 pub mod doorward;
 pub mod echo;
 pub mod envoy;

@@ -249,7 +249,7 @@ fn report(name: &str, login: &Login, tokens: &Tokens, logins: &Logins) {
         provider.scope_prefix.as_deref(),
         came,
     );
-    words::not_granted(&missing, provider.vendor());
+    words::not_granted(&missing, provider.product());
 }
 
 impl StoreChoice {

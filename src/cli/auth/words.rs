@@ -10,7 +10,7 @@ use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::clock::UnixTime;
 use crate::login::{
-    Kept, Login, NotGranted, Provider, Vendor, printable, refresh_token_remedy, scopes_remedy,
+    Kept, Login, NotGranted, Product, Provider, printable, refresh_token_remedy, scopes_remedy,
 };
 
 pub(super) fn warn(text: &str) {
@@ -44,18 +44,18 @@ pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
 }
 
 /// The scopes that were asked for in vain, and what helps.
-pub(super) fn not_granted(missing: &NotGranted, vendor: Vendor) {
+pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
         warn(&format!("not granted: {}", scopes.join(" ")));
-        next(scopes_remedy(vendor));
+        next(scopes_remedy(product));
     }
     if missing.no_refresh_token {
         warn(
             "no refresh token came, though offline_access was asked for: this login ends when \
              its access token does",
         );
-        next(refresh_token_remedy(vendor));
+        next(refresh_token_remedy(product));
     }
 }
 
