@@ -17,6 +17,7 @@ mod envoy_gateway;
 mod envoy_headers;
 mod envoy_paths;
 mod envoy_trouble;
+mod explain;
 mod fronts;
 mod identity;
 mod key_sets;

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     (
         "transport",
         &[
@@ -64,6 +64,22 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "identity",
             "issuers",
             "keys",
+            "token",
+        ],
+    ),
+    (
+        "explain",
+        &[
+            "authorizer",
+            "bearer",
+            "clock",
+            "decision",
+            "discovery",
+            "identity",
+            "issuers",
+            "keys",
+            "request",
+            "rules",
             "token",
         ],
     ),
