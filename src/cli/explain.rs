@@ -170,17 +170,36 @@ fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result<()> {
 fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
     let Step { check, outcome, expected, found, remedy } = step;
     match outcome {
-        StepOutcome::Pass => writeln!(out, "  {GOOD}pass{GOOD:#}  {check:<17}{found}"),
+        StepOutcome::Pass => writeln!(out, "  {GOOD}pass{GOOD:#}  {check:<17}{}", folded(found)),
         StepOutcome::Fail => {
-            writeln!(out, "  {BAD}FAIL{BAD:#}  {HEAD}{check:<17}{HEAD:#}{found}")?;
-            writeln!(out, "        {DIM}{:<17}{DIM:#}{expected}", "expected")?;
+            writeln!(out, "  {BAD}FAIL{BAD:#}  {HEAD}{check:<17}{HEAD:#}{}", folded(found))?;
+            writeln!(out, "        {DIM}{:<17}{DIM:#}{}", "expected", folded(expected))?;
             match remedy {
-                Some(remedy) => writeln!(out, "        {DIM}{:<17}{DIM:#}{remedy}", "what to do"),
+                Some(remedy) => {
+                    writeln!(out, "        {DIM}{:<17}{DIM:#}{}", "what to do", folded(remedy))
+                }
                 None => Ok(()),
             }
         }
         StepOutcome::NotReached => Ok(()),
     }
+}
+
+/// Words in lines of at most 100 columns, below each other.
+fn folded(text: &str) -> String {
+    const INDENT: usize = 25;
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if INDENT + line.chars().count() + 1 + word.chars().count() <= 100 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{:INDENT$}", ""))
 }
 
 /// The value of the `Authorization` header; `None` without one.

@@ -37,7 +37,11 @@ impl Story<'_> {
             (_, None) if status.borrowing => {
                 format!("borrowed from the first issuer until its own are there, {place}{trouble}")
             }
-            (_, None) => format!("none, {place}{trouble}"),
+            // The error names the URL or file.
+            (_, None) => match &status.last_error {
+                Some(error) => format!("none: {error}"),
+                None => format!("none yet, {place}"),
+            },
         };
         let found = match (self.fault, status.usable_until) {
             (Some(Fault::Keys(KeysFault::TooOld)), Some(until)) => {
@@ -90,7 +94,7 @@ impl Story<'_> {
         }
         let expected = format!("an {} signature by that key", claim(alg).trim_matches('"'));
         let found =
-            if failed { "it is not that key's over this header and claims" } else { "it is" };
+            if failed { "it is not that key's over this header and claims" } else { "it verifies" };
         Facts::new(expected, found)
     }
 }

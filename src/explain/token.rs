@@ -105,7 +105,7 @@ impl Story<'_> {
         Facts::new(
             format!(
                 "alg one of {}; typ absent, JWT or at+jwt; no crit",
-                list(Algorithm::ALL.iter().map(|algorithm| algorithm.name()))
+                Algorithm::ALL.map(Algorithm::name).join(", ")
             ),
             found.join(", "),
         )
