@@ -12,6 +12,7 @@
 )]
 
 mod config_cli;
+mod doctor_envoy;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

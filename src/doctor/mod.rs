@@ -3,8 +3,10 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `envoy` | an Envoy, Istio or Envoy Gateway configuration |
 //! | `report` | what an examination says: [`Finding`]s in [`Section`]s |
 
+pub mod envoy;
 mod report;
 
 pub use self::report::{Finding, Outcome, Report, Section};
