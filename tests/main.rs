@@ -13,6 +13,7 @@
 
 mod config_cli;
 mod doctor_envoy;
+mod doctor_gateway;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

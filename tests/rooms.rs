@@ -112,11 +112,11 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("prost", &["transport"]),
     ("hyper", &["transport"]),
     ("hyper_util", &["transport"]),
-    ("tokio_rustls", &["transport"]),
+    ("tokio_rustls", &["transport", "doctor"]),
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "dev"]),
+    ("tokio", &["transport", "discovery", "dev", "doctor"]),
 ];
 
 struct Line {
