@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
-use crate::identity::{HeaderRules, Identity, ProtectedHeaders, identity_headers};
+use crate::identity::{HeaderRules, Identity, IdentityHeaders, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch};
 use crate::request::RequestView;
@@ -43,15 +43,48 @@ pub struct Authorizer {
 pub enum Verdict<'a> {
     /// A decision.
     Decided(Decision),
-    /// Not yet: the token may be signed with a key that this issuer has published since.
-    NeedsKey {
-        /// The issuer to ask.
-        issuer: &'a Issuer,
-        /// The keys that were tried.
-        tried: Option<KeySetId>,
-        /// The decision when asking brings nothing new.
-        otherwise: Denial,
-    },
+    /// Not yet.
+    NeedsKey(MissingKey<'a>),
+}
+
+impl Verdict<'_> {
+    /// The decision, when nothing is left to wait for.
+    #[must_use]
+    pub fn or_deny(self) -> Decision {
+        match self {
+            Self::Decided(decision) => decision,
+            Self::NeedsKey(missing) => Decision::Deny(missing.otherwise),
+        }
+    }
+}
+
+/// The token may be signed with a key that its issuer has published since.
+pub struct MissingKey<'a> {
+    issuer: &'a Issuer,
+    /// The keys that were tried.
+    tried: Option<KeySetId>,
+    /// The decision when asking brings nothing new.
+    otherwise: Denial,
+}
+
+impl MissingKey<'_> {
+    /// Asks the issuer, and waits at most `wait` for what comes of it.
+    ///
+    /// # Errors
+    /// The decision, if it brings nothing new. Otherwise decide again.
+    pub async fn obtain(self, wait: Duration) -> Result<(), Denial> {
+        let Self { issuer, tried, otherwise } = self;
+        let refetch = issuer.keys().refetch(wait).await;
+        if refetch == Refetch::StillUnderWay {
+            let fault = Fault::Keys(KeysFault::StillUnderWay);
+            return Err(Denial { fault, ..otherwise });
+        }
+        // A fetch that others asked for may have ended while this one was refused.
+        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
+            return Err(otherwise);
+        }
+        Ok(())
+    }
 }
 
 impl Authorizer {
@@ -62,22 +95,12 @@ impl Authorizer {
         now: UnixTime,
         wait: Duration,
     ) -> Decision {
-        let (issuer, tried, otherwise) = match self.decide(request, now) {
-            Verdict::Decided(decision) => return decision,
-            Verdict::NeedsKey { issuer, tried, otherwise } => (issuer, tried, otherwise),
-        };
-        let refetch = issuer.keys().refetch(wait).await;
-        if refetch == Refetch::StillUnderWay {
-            let fault = Fault::Keys(KeysFault::StillUnderWay);
-            return Decision::Deny(Denial { fault, ..otherwise });
-        }
-        // A fetch that others asked for may have ended while this one was refused.
-        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
-            return Decision::Deny(otherwise);
-        }
         match self.decide(request, now) {
             Verdict::Decided(decision) => decision,
-            Verdict::NeedsKey { otherwise, .. } => Decision::Deny(otherwise),
+            Verdict::NeedsKey(missing) => match missing.obtain(wait).await {
+                Ok(()) => self.decide(request, now).or_deny(),
+                Err(denial) => Decision::Deny(denial),
+            },
         }
     }
 
@@ -88,10 +111,15 @@ impl Authorizer {
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
             Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
-            Err(Refusal::NeedsKey { issuer, tried, otherwise }) => {
-                Verdict::NeedsKey { issuer, tried, otherwise }
-            }
+            Err(Refusal::NeedsKey(missing)) => Verdict::NeedsKey(missing),
         }
+    }
+
+    /// The headers that the upstream gets.
+    #[must_use]
+    pub fn headers_of<'a>(&'a self, grant: &'a Grant) -> IdentityHeaders<'a> {
+        let identity = grant.admitted().map(|admitted| &admitted.identity);
+        IdentityHeaders::new(identity, &self.headers)
     }
 
     fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
@@ -111,7 +139,8 @@ impl Authorizer {
             };
         };
         let (admitted, fresh) = self.identify(bearer, now)?;
-        rule.permit(&admitted.audiences, &admitted.identity.scopes).map_err(|fault| Denial {
+        let audiences = admitted.audiences.iter().map(AsRef::as_ref);
+        rule.permit(audiences, admitted.identity.scopes()).map_err(|fault| Denial {
             fault: fault.into(),
             issuer: Some(admitted.issuer),
             scopes: rule.scopes().map(str::to_owned),
@@ -136,7 +165,7 @@ impl Authorizer {
         let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
             if asking_again_may_help(fault) {
-                Refusal::NeedsKey { issuer, tried, otherwise: denial }
+                Refusal::NeedsKey(MissingKey { issuer, tried, otherwise: denial })
             } else {
                 Refusal::Denied(denial)
             }
@@ -151,17 +180,15 @@ impl Authorizer {
         issuer: &Issuer,
         now: UnixTime,
     ) -> Result<Arc<Admitted>, Fault> {
-        let issuer_name = unverified.issuer()?.into_owned();
         let keys = issuer.keys_in_force(now)?;
         let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
         let verified = VerifiedToken::verify(unverified, issuer.rules(), &keys.set, now)?;
         let identity = Identity::from_token(&verified, issuer.identity(), &self.headers)?;
         Ok(Arc::new(Admitted {
-            headers: identity_headers(&identity, &self.headers),
             identity,
             issuer: issuer.id(),
-            issuer_name,
-            audiences: verified.audiences().to_vec(),
+            tenant_issuer: verified.tenant_issuer(issuer.rules()).map(Into::into),
+            audiences: verified.audiences().map(Into::into).collect(),
             expires_at: verified.expires_at(),
             key_set: keys.set.id(),
             rendering: OnceLock::new(),
@@ -189,7 +216,7 @@ fn asking_again_may_help(fault: Fault) -> bool {
 /// Why [`Authorizer::admit`] does not admit.
 enum Refusal<'a> {
     Denied(Denial),
-    NeedsKey { issuer: &'a Issuer, tried: Option<KeySetId>, otherwise: Denial },
+    NeedsKey(MissingKey<'a>),
 }
 
 impl<F: Into<Fault>> From<F> for Refusal<'_> {

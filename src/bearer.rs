@@ -39,7 +39,7 @@ impl<'a> BearerToken<'a> {
             return Err(BearerFault::NoToken);
         }
         // Envoy joins repeated headers with a comma, which no token contains.
-        if token.iter().any(|byte| matches!(byte, b',' | b' ' | b'\t')) {
+        if memchr::memchr3(b',', b' ', b'\t', token).is_some() {
             return Err(BearerFault::SeveralTokens);
         }
         Ok(Some(Self(token)))

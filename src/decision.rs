@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use smallvec::SmallVec;
+
 use crate::bearer::BearerFault;
 use crate::clock::UnixTime;
 use crate::identity::{Identity, IdentityFault};
@@ -164,19 +166,18 @@ impl Grant {
     }
 }
 
-/// A token's identity, with the headers that carry it: what the cache keeps.
+/// A token's identity, and what it holds on: what the cache keeps.
 #[derive(Debug)]
 pub struct Admitted {
     /// Whom the token speaks of.
     pub identity: Identity,
-    /// Header names (lower case) and values to set.
-    pub headers: Vec<(String, String)>,
     /// The issuer.
     pub issuer: IssuerId,
-    /// The token's `iss`: a tenant's issuer where the configured one is a template.
-    pub issuer_name: String,
+    /// The token's `iss` where the issuer stands for one a tenant; elsewhere it is the
+    /// issuer's name.
+    pub tenant_issuer: Option<Box<str>>,
     /// The values of `aud`.
-    pub audiences: Vec<String>,
+    pub audiences: SmallVec<[Box<str>; 1]>,
     /// `exp`, without leeway.
     pub expires_at: UnixTime,
     /// The key set that verified it.

@@ -123,14 +123,12 @@ impl TokenCache {
 #[error("the operating system gives no random bytes")]
 pub struct NoRandomness;
 
-/// What an entry takes in memory. Its texts stand there three times: as identity, as
-/// headers, and encoded.
+/// What an entry takes in memory. Its texts stand there as identity and, encoded, in
+/// dynamic metadata and in headers.
 fn bytes_of(admitted: &Admitted) -> u32 {
-    let headers: usize =
-        admitted.headers.iter().map(|(name, value)| 3 * value.len() + name.len() + 64).sum();
     let audiences: usize = admitted.audiences.iter().map(|audience| audience.len() + 24).sum();
-    let lists = 24 * (admitted.identity.groups.len() + admitted.identity.scopes.len());
-    let bytes = ENTRY_OVERHEAD_BYTES + headers + audiences + lists + 2 * admitted.issuer_name.len();
+    let issuer = admitted.tenant_issuer.as_ref().map_or(0, |name| 2 * name.len());
+    let bytes = ENTRY_OVERHEAD_BYTES + 3 * admitted.identity.text_bytes() + audiences + issuer;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

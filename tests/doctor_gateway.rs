@@ -1,6 +1,7 @@
 //! The doctor's probe of a live gateway: a real Envoy with our files passes, and one that
 //! has been broken fails where it is broken.
 
+use std::process::Command;
 use std::time::Duration;
 
 use doorward::doctor::gateway::{GatewayError, GatewayProbe, examine};
@@ -96,6 +97,35 @@ async fn our_files_pass_every_probe() {
 }
 
 #[tokio::test]
+async fn the_command_probes_too() {
+    let Some(gateway) = gateway("envoy.yaml", |sound| sound).await else { return };
+    let url = format!("http://{}", gateway.envoy().door());
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_doorward"))
+            .env_clear()
+            .args([
+                "doctor",
+                "--json",
+                "--gateway",
+                &url,
+                "--echo",
+                "/v1/models",
+                "--token",
+                &token,
+            ])
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["outcome"], "pass", "{said}");
+    assert_eq!(report["pass"], 10, "{said}");
+}
+
+#[tokio::test]
 async fn without_a_token_it_says_what_was_not_tried() {
     let Some(gateway) = gateway("envoy.yaml", |sound| sound).await else { return };
     let found = findings(&GatewayProbe { token: None, ..probe(&gateway, "/v1/models") }).await;
@@ -123,8 +153,11 @@ async fn a_gateway_without_the_filter_fails() {
 
 #[tokio::test]
 async fn an_open_failure_mode_is_found_when_doorward_is_down() {
-    let open =
-        |sound: String| sound.replace("failure_mode_allow: false", "failure_mode_allow: true");
+    let open = |sound: String| {
+        let open = sound.replace("failure_mode_allow: false", "failure_mode_allow: true");
+        // Every request waits for it here.
+        open.replace("timeout: 1s\n", "timeout: 0.05s\n")
+    };
     let Some(mut gateway) = gateway("envoy.yaml", open).await else { return };
     gateway.stop_doorward();
     let found = findings(&probe(&gateway, "/v1/models")).await;

@@ -12,7 +12,9 @@
 )]
 
 mod config_cli;
+mod doctor;
 mod doctor_envoy;
+mod doctor_faults;
 mod doctor_gateway;
 mod entra;
 mod envoy_gateway;

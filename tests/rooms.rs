@@ -57,6 +57,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
         "doctor",
         &[
             "authorizer",
+            "bearer",
             "clock",
             "config",
             "decision",
@@ -75,6 +76,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "clock",
             "decision",
             "discovery",
+            "doctor",
             "identity",
             "issuers",
             "keys",
@@ -106,11 +108,13 @@ const CORE: [&str; 10] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
     ("hyper", &["transport"]),
+    ("h2", &["transport"]),
+    ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
     ("tokio_rustls", &["transport", "doctor"]),
     ("axum", &["dev"]),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use doorward::authorizer::{Authorizer, Verdict};
+use doorward::authorizer::Authorizer;
 use doorward::clock::UnixTime;
 use doorward::config::Settings;
 use doorward::decision::{Decision, Grant};
@@ -71,12 +71,11 @@ fn decide(authorizer: &Authorizer, token: &str, now: UnixTime) -> &'static str {
     let headers = [HeaderView { name: b"authorization", value: bearer.as_bytes() }];
     let request =
         RequestView { method: b"GET", path: b"/", headers: &headers, route: RouteView::default() };
-    match authorizer.decide(&request, now) {
-        Verdict::Decided(Decision::Allow(Grant::Identified { fresh: true, .. })) => "fresh",
-        Verdict::Decided(Decision::Allow(Grant::Identified { fresh: false, .. })) => "cached",
-        Verdict::Decided(Decision::Allow(grant)) => grant.code(),
-        Verdict::Decided(Decision::Deny(denial)) => denial.reason().code(),
-        Verdict::NeedsKey { otherwise, .. } => otherwise.reason().code(),
+    match authorizer.decide(&request, now).or_deny() {
+        Decision::Allow(Grant::Identified { fresh: true, .. }) => "fresh",
+        Decision::Allow(Grant::Identified { fresh: false, .. }) => "cached",
+        Decision::Allow(grant) => grant.code(),
+        Decision::Deny(denial) => denial.reason().code(),
     }
 }
 

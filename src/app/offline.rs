@@ -82,10 +82,15 @@ async fn decide(
 ) -> Decision {
     let needed = match authorizer.decide(request, now) {
         Verdict::Decided(decision) => return decision,
-        Verdict::NeedsKey { issuer, .. } => issuer.id(),
+        missing @ Verdict::NeedsKey(_) => match missing.or_deny() {
+            Decision::Deny(denial) => denial.issuer,
+            Decision::Allow(_) => None,
+        },
     };
-    // Discovery document and key set: two requests.
-    let _ = tokio::time::timeout(patience * 2, tried(keys, needed)).await;
+    if let Some(issuer) = needed {
+        // Discovery document and key set: two requests.
+        let _ = tokio::time::timeout(patience * 2, tried(keys, issuer)).await;
+    }
     authorizer.authorize(request, now, patience).await
 }
 

@@ -11,7 +11,8 @@ use super::{ConfigArgs, Exit, print_error};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock, UnixTime};
 use crate::config;
-use crate::explain::{Answer, Explanation, Step, StepOutcome, printable};
+use crate::doctor::printable;
+use crate::explain::{Answer, Explanation, Step, StepOutcome};
 use crate::request::{HeaderView, RequestView, RouteView};
 
 /// No more than this is read from standard input, in bytes; longer tokens are refused by

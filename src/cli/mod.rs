@@ -2,6 +2,7 @@
 
 mod config;
 pub mod demo;
+mod doctor;
 mod explain;
 pub mod serve;
 mod style;
@@ -33,6 +34,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
+    /// Examine the identity provider, and with --token what it issues
+    Doctor(doctor::DoctorArgs),
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -60,6 +63,7 @@ impl Cli {
                     Exit::Failed
                 }
             },
+            Command::Doctor(args) => doctor::run(&args),
         }
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn mention(document: &Url, url: &Url) -> Result<(), Astray> {
 
 /// Whether the URL names this machine. A name that merely resolves to it does not count:
 /// the answer of a resolver is not a promise.
-pub(super) fn is_loopback(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -31,7 +31,7 @@ pub struct HttpFetcher {
     direct: OnceLock<Client>,
     access: Access,
     authorities: Vec<Certificate>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// A document as it came.
@@ -100,7 +100,7 @@ impl HttpFetcher {
 
     /// Built when first needed: a machine without system authorities can still reach
     /// issuers that do not need them, and the failure of the others is an error of theirs.
-    fn client_for(&self, url: &Url) -> Result<&Client, FetchErrorKind> {
+    pub(super) fn client_for(&self, url: &Url) -> Result<&Client, FetchErrorKind> {
         let (cell, loopback) =
             if hop::is_loopback(url) { (&self.direct, true) } else { (&self.proxied, false) };
         if let Some(client) = cell.get() {
@@ -143,7 +143,7 @@ async fn authorities(path: PathBuf) -> Result<Vec<Certificate>, SetupError> {
 
 /// Reads the body piece by piece, so that neither a wrong `Content-Length` nor a
 /// chunked body without end takes more memory than a document may have.
-async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind> {
+pub(super) async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind> {
     // None is asked for: a few kilobytes could unfold to gigabytes.
     if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
         && encoding != "identity"

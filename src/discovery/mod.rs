@@ -13,6 +13,7 @@
 //! | `schedule`, `freshness` | when it fetches by itself |
 //! | `origin` | one attempt: location → document → key set |
 //! | `http`, `hop` | the HTTP client, and which URL may lead to which |
+//! | `post` | the same client, sending a form: what logging in needs |
 //! | `metadata`, `issuer_metadata` | the discovery document, and the last good one at hand |
 //! | `cache_file` | the last good document on disk |
 
@@ -26,6 +27,7 @@ mod issuer_metadata;
 mod location;
 mod metadata;
 mod origin;
+mod post;
 mod refresher;
 mod schedule;
 
@@ -33,10 +35,11 @@ mod schedule;
 mod tests;
 
 pub use self::freshness::Freshness;
-pub use self::hop::Astray;
+pub use self::hop::{Astray, is_loopback};
 pub use self::http::{Document, FetchError, FetchErrorKind, HttpFetcher, SetupError};
 pub use self::issuer_keys::{FetchCounts, IssuerKeys, IssuerStatus, KeysSpec};
 pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec, Published};
 pub use self::location::{Access, FetchPolicy, KeyLocation};
 pub use self::metadata::{Metadata, MetadataError, well_known_url};
 pub use self::origin::{ObtainError, discover};
+pub use self::post::Reply;

@@ -49,27 +49,97 @@ impl Finding {
     /// All is well.
     #[must_use]
     pub fn pass(check: &'static str, found: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Pass, found: found.into(), remedy: None }
+        Self { check, outcome: Outcome::Pass, found: printable(&found.into()), remedy: None }
     }
 
     /// Something to know, and what to do about it.
     #[must_use]
     pub fn warn(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Warn, found: found.into(), remedy: Some(remedy.into()) }
+        Self::with_remedy(check, Outcome::Warn, &found.into(), &remedy.into())
     }
 
     /// Something to mend, and how.
     #[must_use]
     pub fn fail(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Fail, found: found.into(), remedy: Some(remedy.into()) }
+        Self::with_remedy(check, Outcome::Fail, &found.into(), &remedy.into())
+    }
+
+    fn with_remedy(check: &'static str, outcome: Outcome, found: &str, remedy: &str) -> Self {
+        Self { check, outcome, found: printable(found), remedy: Some(printable(remedy)) }
+    }
+}
+
+impl Section {
+    /// A section without findings yet.
+    #[must_use]
+    pub fn new(title: &str) -> Self {
+        Self { title: printable(title), findings: Vec::new() }
     }
 }
 
 impl Report {
+    /// How many findings came out like this.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        let findings = self.sections.iter().flat_map(|section| &section.findings);
+        findings.filter(|finding| finding.outcome == outcome).count()
+    }
+
     /// The gravest outcome; a report without findings passes.
     #[must_use]
     pub fn worst(&self) -> Outcome {
         let findings = self.sections.iter().flat_map(|section| &section.findings);
         findings.map(|finding| finding.outcome).max().unwrap_or(Outcome::Pass)
+    }
+}
+
+/// A text from elsewhere as it may come onto a terminal: control characters, which could
+/// move the cursor or rewrite what stands there, and invisible ones, which turn the
+/// direction of writing, are shown by their numbers.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() || is_invisible(char) {
+            shown.extend(char.escape_unicode());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// Zero-width characters, marks of direction, and separators of lines and paragraphs.
+fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_text_cannot_steer_the_terminal() {
+        let finding = Finding::fail("x", "a\u{1b}[2Jb\u{202e}c\u{9b}d\r\n", "e\u{7}f é 漢");
+        assert_eq!(finding.found, r"a\u{1b}[2Jb\u{202e}c\u{9b}d\u{d}\u{a}");
+        assert_eq!(finding.remedy.as_deref(), Some(r"e\u{7}f é 漢"));
+        assert_eq!(Section::new("issuer \u{1b}]0;x").title, r"issuer \u{1b}]0;x");
+    }
+
+    #[test]
+    fn the_gravest_outcome_decides() {
+        let mut report = Report::default();
+        assert_eq!(report.worst(), Outcome::Pass);
+        let mut section = Section::new("one");
+        section.findings = vec![Finding::pass("a", "b"), Finding::warn("c", "d", "e")];
+        report.sections.push(section.clone());
+        assert_eq!((report.worst(), report.count(Outcome::Warn)), (Outcome::Warn, 1));
+        section.findings.push(Finding::fail("f", "g", "h"));
+        report.sections.insert(0, section);
+        assert_eq!((report.worst(), report.count(Outcome::Pass)), (Outcome::Fail, 2));
     }
 }

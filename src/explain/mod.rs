@@ -28,7 +28,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::check::Check;
 pub use self::story::{Asked, KeyFacts, explain};
-pub use self::words::{moment, printable};
+pub use self::words::moment;
 
 /// A decision and how it came about. Its JSON is `doorward explain --json`; names are
 /// stable. No text in it holds control characters.

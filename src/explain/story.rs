@@ -3,13 +3,14 @@
 
 use super::anatomy::Anatomy;
 use super::check::Check;
-use super::words::{moment, printable};
+use super::words::moment;
 use super::{Answer, Explanation, HeaderChanges, Step, StepOutcome};
 use crate::authorizer::Authorizer;
 use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Fault, Grant};
 use crate::discovery::{IssuerStatus, KeyLocation};
+use crate::doctor::printable;
 use crate::issuers::Issuer;
 use crate::request::RequestView;
 use crate::token::{TenantRule, TokenFault};
@@ -240,14 +241,14 @@ impl<'a> Story<'a> {
     /// What every front does to the headers of a request that may pass.
     fn headers(&self) -> Option<HeaderChanges> {
         let Decision::Allow(grant) = self.asked.decision else { return None };
-        let set = grant.admitted().map_or(&[][..], |admitted| &admitted.headers);
+        let set = self.asked.authorizer.headers_of(grant);
         let protected = &self.asked.authorizer.protected;
         let mut remove: Vec<String> = protected.always(set).map(str::to_owned).collect();
         let sent = self.asked.request.headers.iter().map(|header| header.name);
         for name in sent.filter(|name| protected.forged(name, set)) {
             remove.push(printable(&String::from_utf8_lossy(name)));
         }
-        let set = set.iter().map(|(name, value)| (name.clone(), printable(value))).collect();
+        let set = set.iter().map(|(name, value)| (name.to_owned(), printable(value))).collect();
         Some(HeaderChanges { set, remove })
     }
 }

@@ -17,7 +17,7 @@ impl Story<'_> {
         let prefix = prefix(rules.subject_prefix.as_deref());
         let found = match self.admitted() {
             Some(admitted) => {
-                format!("{name} {}{prefix} → {}", claim(found), admitted.identity.subject)
+                format!("{name} {}{prefix} → {}", claim(found), admitted.identity.subject())
             }
             None => format!("{name} {}{prefix}", claim(found)),
         };
@@ -36,7 +36,7 @@ impl Story<'_> {
             Some(said) => format!(", email_verified {}", value(said)),
             None => String::new(),
         };
-        let kept = self.admitted().map(|admitted| admitted.identity.email.as_deref());
+        let kept = self.admitted().map(|admitted| admitted.identity.email());
         let outcome = match (kept, found) {
             (Some(None), Some(_)) if !verified.is_empty() => ": left out, unverified or malformed",
             (Some(None), Some(_)) => ": left out, not one plain address",
@@ -68,20 +68,19 @@ impl Story<'_> {
             return Facts::new(expected, format!("{name} {}", claim(found)));
         };
         let identity = &admitted.identity;
+        let kept: Vec<&str> = identity.groups().collect();
         let fill = rules.groups_prefix.as_deref().unwrap_or_default();
         let fill = fill.replace("{tid}", self.token.text("tid").unwrap_or_default());
         let dropped: Vec<String> = named
             .iter()
-            .filter(|group| !identity.groups.contains(&format!("{fill}{group}")))
-            .map(|group| {
-                format!("{} ({})", group, self.why_dropped(group, &fill, identity.groups.len()))
-            })
+            .filter(|group| !kept.contains(&&*format!("{fill}{group}")))
+            .map(|group| format!("{} ({})", group, self.why_dropped(group, &fill, kept.len())))
             .collect();
-        let kept = if found.is_none() && identity.groups.is_empty() {
+        let said = if found.is_none() && kept.is_empty() {
             format!("{name} absent")
         } else {
             let prefix = prefix(rules.groups_prefix.as_deref());
-            format!("{name}{prefix} → {}", list(identity.groups.iter().map(String::as_str)))
+            format!("{name}{prefix} → {}", list(kept.iter().copied()))
         };
         let dropped = if dropped.is_empty() {
             String::new()
@@ -93,7 +92,7 @@ impl Story<'_> {
         } else {
             ""
         };
-        Facts::new(expected, format!("{kept}{dropped}{overage}"))
+        Facts::new(expected, format!("{said}{dropped}{overage}"))
     }
 
     pub(super) fn scopes(&self) -> Facts {
@@ -111,7 +110,7 @@ impl Story<'_> {
         // A denial by the route has no identity any more; then the claims speak.
         let held = match self.admitted() {
             Some(admitted) => {
-                format!(" → {}", list(admitted.identity.scopes.iter().map(String::as_str)))
+                format!(" → {}", list(admitted.identity.scopes()))
             }
             None => String::new(),
         };

@@ -6,28 +6,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::clock::UnixTime;
+use crate::doctor::printable;
 
 /// Longer values are cut, in characters.
 const MAX_SHOWN: usize = 160;
 /// The last second that RFC 3339 can write: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
-
-/// A text that no terminal obeys: control characters, and those that turn the direction
-/// of writing, become escapes.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for char in text.chars() {
-        let turns = matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if char.is_control() || turns {
-            safe.extend(char.escape_unicode());
-        } else {
-            safe.push(char);
-        }
-    }
-    safe
-}
 
 /// A claim's value as JSON on one line, cut where it is long.
 pub(super) fn value(value: &Value) -> String {

@@ -4,39 +4,69 @@ use super::identity::Identity;
 use super::rules::HeaderRules;
 use super::value::MAX_LIST_BYTES;
 
-/// The headers that carry `identity`, names in lower case. One with nothing to say is
-/// left out, and so removed.
-#[must_use]
-pub fn identity_headers(identity: &Identity, rules: &HeaderRules) -> Vec<(String, String)> {
-    let names = &rules.names;
-    let mut headers = Vec::with_capacity(4 + identity.further.len());
-    headers.push((names.principal_id.clone(), identity.subject.clone()));
-    if let Some(email) = &identity.email {
-        headers.push((names.principal_email.clone(), email.clone()));
-    }
-    for (name, list, separator) in
-        [(&names.principal_groups, &identity.groups, ","), (&names.scopes, &identity.scopes, " ")]
-    {
-        if !list.is_empty() {
-            headers.push((name.clone(), joined(list, separator)));
-        }
-    }
-    headers.extend(identity.further.iter().cloned());
-    headers
+/// The headers that carry an identity, or none where nobody is known.
+#[derive(Clone, Copy, Debug)]
+pub struct IdentityHeaders<'a> {
+    of: Option<&'a Identity>,
+    rules: &'a HeaderRules,
 }
 
-/// The items that fit, joined. Beyond the limit Envoy would refuse the whole answer; to
-/// lack a group or scope only takes rights away.
-fn joined(list: &[String], separator: &str) -> String {
-    let mut text = String::new();
-    for item in list {
-        if text.len() + separator.len() + item.len() > MAX_LIST_BYTES {
-            break;
-        }
-        if !text.is_empty() {
-            text.push_str(separator);
-        }
-        text.push_str(item);
+impl<'a> IdentityHeaders<'a> {
+    /// The headers of `identity`, named by the rules that it was made by.
+    #[must_use]
+    pub fn new(of: Option<&'a Identity>, rules: &'a HeaderRules) -> Self {
+        Self { of, rules }
     }
-    text
+
+    /// Names, in lower case, and values. One with nothing to say is left out, and so
+    /// removed.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let names = &self.rules.names;
+        self.of.into_iter().flat_map(move |identity| {
+            let standard = [
+                (&names.principal_id, identity.subject()),
+                (&names.principal_email, identity.email().unwrap_or_default()),
+                (&names.principal_groups, within_limit(identity.joined_groups(), ',')),
+                (&names.scopes, within_limit(identity.joined_scopes(), ' ')),
+            ];
+            let further = identity.further().map(Option::unwrap_or_default);
+            standard
+                .into_iter()
+                .chain(self.rules.claims.keys().zip(further))
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| (name.as_str(), value))
+        })
+    }
+
+    /// Whether `name`, in any case, is one of them.
+    #[must_use]
+    pub fn set(self, name: &[u8]) -> bool {
+        self.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()))
+    }
+}
+
+/// The items that fit. Beyond the limit Envoy would refuse the whole answer; to lack a
+/// group or scope only takes rights away.
+fn within_limit(list: &str, separator: char) -> &str {
+    match list.get(..=MAX_LIST_BYTES) {
+        None => list,
+        Some(start) => start.rfind(separator).and_then(|end| list.get(..end)).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_ends_between_items() {
+        let item = "x".repeat(99);
+        let list = |items| vec![item.as_str(); items].join(",");
+        assert_eq!(within_limit(&list(3), ','), list(3));
+        let cut = within_limit(&list(500), ',').len();
+        assert!((MAX_LIST_BYTES - 100..=MAX_LIST_BYTES).contains(&cut), "{cut}");
+        assert!(within_limit(&list(500), ',').ends_with('x'));
+        assert_eq!(within_limit(&"y".repeat(MAX_LIST_BYTES), ',').len(), MAX_LIST_BYTES);
+        assert_eq!(within_limit(&"y".repeat(MAX_LIST_BYTES + 1), ','), "");
+    }
 }

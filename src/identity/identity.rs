@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::claim_path::ClaimPath;
+use super::claim_value::ClaimValue;
+use super::joined::Joined;
 use super::rules::{HeaderRules, IdentityRules};
 use super::value;
 use crate::token::{Claims, VerifiedToken};
@@ -13,21 +13,17 @@ use crate::token::{Claims, VerifiedToken};
 /// claim is an object with the role names as keys.
 const OTHER_GROUPS_CLAIMS: [&str; 2] = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
 
-/// The identity behind a token, fit for headers: every text in here may be sent.
+/// The identity behind a token, fit for headers: every text in here but `jti` may be sent.
+///
+/// The cache holds tens of thousands: the texts stand one behind the other in one
+/// allocation, groups and scopes joined as the headers have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The principal.
-    pub subject: String,
-    /// The email address, when there is one that can be believed.
-    pub email: Option<String>,
-    /// The groups, in the token's order, each once.
-    pub groups: Vec<String>,
-    /// The scopes, in the token's order, each once.
-    pub scopes: Vec<String>,
-    /// Further claims by the header that carries them (`headers.claims`).
-    pub further: Vec<(String, String)>,
-    /// `jti`, when it is a string.
-    pub token_id: Option<String>,
+    text: Box<str>,
+    /// Where the principal, the email, the groups, the scopes and `jti` end in it.
+    ends: [u32; 5],
+    /// Where the further claims end, in the order of `headers.claims`.
+    further_ends: Box<[u32]>,
     /// What was left out on the way.
     pub losses: Losses,
 }
@@ -57,41 +53,122 @@ impl Identity {
         headers: &HeaderRules,
     ) -> Result<Self, IdentityFault> {
         let claims = token.claims();
-        let profile = headers.profile;
         let tenant = token.tenant();
+        let mut losses = Losses { group_overage: has_group_overage(claims), ..Losses::default() };
+        let mut text = String::with_capacity(256);
 
         let subject = subject(claims, rules)?;
-        let subject = format!("{}{subject}", fill_in(rules.subject_prefix.as_deref(), tenant)?);
-        if value::is_reserved(&subject) {
+        text.push_str(&fill_in(rules.subject_prefix.as_deref(), tenant)?);
+        text.push_str(&subject);
+        if value::is_reserved(&text) {
             return Err(IdentityFault::SubjectReserved);
         }
-        if !value::is_name(&subject, profile) {
+        if subject.is_empty() || !value::is_name(&text, headers.profile) {
             return Err(IdentityFault::SubjectUnfit);
         }
+        let subject_end = end_of(&text);
+
         let email = email(claims, &rules.email);
         if email.as_deref().is_some_and(value::is_reserved) {
             return Err(IdentityFault::EmailReserved);
         }
-        let email = email.filter(|email| value::is_email(email));
+        text.push_str(email.as_deref().filter(|email| value::is_email(email)).unwrap_or_default());
+        let email_end = end_of(&text);
 
-        let mut losses = Losses { group_overage: has_group_overage(claims), ..Losses::default() };
-        let groups = groups(
-            groups_claim(claims, &rules.groups),
-            &fill_in(rules.groups_prefix.as_deref(), tenant)?,
-            headers,
-            &mut losses,
-        );
-        let scopes = scopes(claims, rules, &mut losses);
-        let further = headers
-            .claims
-            .iter()
-            .filter_map(|(header, path)| {
-                Some((header.clone(), value::plain_text(&at(claims, path)?)?))
-            })
-            .collect();
-        let token_id = claims.string("jti").ok().flatten().map(Cow::into_owned);
-        Ok(Self { subject, email, groups, scopes, further, token_id, losses })
+        let prefix = fill_in(rules.groups_prefix.as_deref(), tenant)?;
+        append_groups(&mut text, claims, &rules.groups, &prefix, headers, &mut losses);
+        let groups_end = end_of(&text);
+        append_scopes(&mut text, claims, rules, &mut losses);
+        let scopes_end = end_of(&text);
+
+        text.push_str(claims.string("jti").ok().flatten().as_deref().unwrap_or_default());
+        let token_id_end = end_of(&text);
+        let further_ends = headers.claims.values().map(|path| {
+            let value = at(claims, path).and_then(|json| serde_json::from_str(json).ok());
+            text.push_str(&value.and_then(|value| value::plain_text(&value)).unwrap_or_default());
+            end_of(&text)
+        });
+        let further_ends = further_ends.collect();
+        let ends = [subject_end, email_end, groups_end, scopes_end, token_id_end];
+        Ok(Self { text: text.into_boxed_str(), ends, further_ends, losses })
     }
+
+    /// The principal.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.part(0)
+    }
+
+    /// The email address, when there is one that can be believed.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        Some(self.part(1)).filter(|email| !email.is_empty())
+    }
+
+    /// The groups, in the token's order, each once.
+    pub fn groups(&self) -> impl Iterator<Item = &str> + Clone {
+        self.joined_groups().split(',').filter(|group| !group.is_empty())
+    }
+
+    /// The same, joined by `,`.
+    #[must_use]
+    pub fn joined_groups(&self) -> &str {
+        self.part(2)
+    }
+
+    /// The scopes, in the token's order, each once.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> + Clone {
+        self.joined_scopes().split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// The same, joined by spaces.
+    #[must_use]
+    pub fn joined_scopes(&self) -> &str {
+        self.part(3)
+    }
+
+    /// `jti`, when it is a string and says something. As the token has it.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        Some(self.part(4)).filter(|id| !id.is_empty())
+    }
+
+    /// Further claims, in the order of `headers.claims`; `None` where the token has none
+    /// that can be sent.
+    pub fn further(&self) -> impl Iterator<Item = Option<&str>> {
+        let last = self.ends.last().copied().unwrap_or_default();
+        let starts = std::iter::once(last).chain(self.further_ends.iter().copied());
+        starts
+            .zip(&self.further_ends)
+            .map(|(start, end)| self.slice(start, *end))
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// How much memory the texts take, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.text.len() + size_of_val(&*self.further_ends)
+    }
+
+    /// Somebody of whom nothing else is known.
+    #[cfg(test)]
+    pub(super) fn named(subject: &str) -> Self {
+        Self { text: subject.into(), ends: [end_of(subject); 5], ..Self::default() }
+    }
+
+    fn part(&self, index: usize) -> &str {
+        let end = |index: usize| self.ends.get(index).copied().unwrap_or_default();
+        self.slice(index.checked_sub(1).map_or(0, end), end(index))
+    }
+
+    fn slice(&self, start: u32, end: u32) -> &str {
+        self.text.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// Where a text ends. It is no longer than a token and the prefixes put before its groups.
+fn end_of(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
 }
 
 /// Why a token gives no identity.
@@ -114,95 +191,94 @@ pub enum IdentityFault {
     TenantMissing,
 }
 
-fn subject(claims: &Claims<'_>, rules: &IdentityRules) -> Result<String, IdentityFault> {
-    let configured = at(claims, &rules.subject).or_else(|| claims.value("sub"));
-    match configured {
-        Some(Value::String(subject)) => Ok(subject),
-        Some(
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_),
-        ) => Err(IdentityFault::SubjectUnfit),
-        None => Err(IdentityFault::SubjectMissing),
+fn subject<'j>(claims: &Claims<'j>, rules: &IdentityRules) -> Result<Cow<'j, str>, IdentityFault> {
+    let json = at(claims, &rules.subject).or_else(|| claims.json("sub"));
+    match ClaimValue::parse(json.ok_or(IdentityFault::SubjectMissing)?) {
+        ClaimValue::Text(subject) => Ok(subject),
+        ClaimValue::List { .. } | ClaimValue::Names(_) | ClaimValue::Other => {
+            Err(IdentityFault::SubjectUnfit)
+        }
     }
 }
 
 /// The email address, unless the token itself says that nobody checked it. Some IdPs
 /// write that as a string.
-fn email(claims: &Claims<'_>, path: &ClaimPath) -> Option<String> {
+fn email<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<Cow<'j, str>> {
     let unverified = matches!(claims.json("email_verified"), Some("false" | "\"false\""));
-    match at(claims, path) {
-        Some(Value::String(email)) if !unverified => Some(email),
-        Some(_) | None => None,
+    match ClaimValue::parse(at(claims, path)?) {
+        ClaimValue::Text(email) if !unverified => Some(email),
+        ClaimValue::Text(_)
+        | ClaimValue::List { .. }
+        | ClaimValue::Names(_)
+        | ClaimValue::Other => None,
     }
 }
 
-fn groups_claim(claims: &Claims<'_>, path: &ClaimPath) -> Option<Value> {
-    at(claims, path).or_else(|| OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.value(name)))
-}
-
-fn groups(
-    claim: Option<Value>,
+fn append_groups(
+    text: &mut String,
+    claims: &Claims<'_>,
+    path: &ClaimPath,
     prefix: &str,
     headers: &HeaderRules,
     losses: &mut Losses,
-) -> Vec<String> {
-    let named: Vec<String> = match claim {
+) {
+    let elsewhere = || OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.json(name));
+    let Some(json) = at(claims, path).or_else(elsewhere) else { return };
+    let named = match ClaimValue::parse(json) {
+        ClaimValue::Text(Cow::Borrowed(list)) => split(list, ',').map(Cow::Borrowed).collect(),
         // NeMo splits at commas too.
-        Some(Value::String(list)) => {
-            list.split(',').map(|group| group.trim().to_owned()).filter(|g| !g.is_empty()).collect()
+        ClaimValue::Text(Cow::Owned(list)) => {
+            split(&list, ',').map(|group| Cow::Owned(group.to_owned())).collect()
         }
-        Some(Value::Array(items)) => strings(items, &mut losses.groups),
-        Some(Value::Object(members)) => members.into_iter().map(|(name, _)| name).collect(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_)) => {
-            losses.groups += 1;
-            Vec::new()
+        ClaimValue::List { texts, others } => {
+            losses.groups += others;
+            texts
         }
-        None => Vec::new(),
-    };
-    let wanted = |group: &str| {
-        headers.groups_only.is_empty() || headers.groups_only.iter().any(|only| only.matches(group))
-    };
-    let mut groups = Vec::with_capacity(named.len());
-    let mut seen = std::collections::HashSet::with_capacity(named.len());
-    for group in named {
-        let full = format!("{prefix}{group}");
-        let fit = wanted(&group)
-            && value::is_name(&full, headers.profile)
-            && !full.contains(',')
-            && !value::is_reserved(&full)
-            && groups.len() < value::max_groups(headers.profile);
-        if !fit {
+        ClaimValue::Names(names) => names,
+        ClaimValue::Other => {
             losses.groups += 1;
-        } else if seen.insert(full.clone()) {
-            groups.push(full);
+            return;
+        }
+    };
+    let only = &headers.groups_only;
+    let wanted = |group: &str| only.is_empty() || only.iter().any(|only| only.matches(group));
+    let fit = |group: &str| {
+        value::is_name(group, headers.profile) && !group.contains(',') && !value::is_reserved(group)
+    };
+    let mut groups = Joined::new(text, ",", value::max_groups(headers.profile));
+    for group in &named {
+        if !wanted(group) || groups.append(prefix, group, fit).is_err() {
+            losses.groups += 1;
         }
     }
-    groups
 }
 
 /// `scope` (RFC 8693 §4.2) or `scp` (Entra, Okta), and the roles where configured.
-fn scopes(claims: &Claims<'_>, rules: &IdentityRules, losses: &mut Losses) -> Vec<String> {
-    let scope = claims.value("scope").or_else(|| claims.value("scp"));
+fn append_scopes(
+    text: &mut String,
+    claims: &Claims<'_>,
+    rules: &IdentityRules,
+    losses: &mut Losses,
+) {
+    let scope = claims.json("scope").or_else(|| claims.json("scp"));
     let roles = rules.roles.as_ref().and_then(|path| at(claims, path));
-    let mut scopes: Vec<String> = Vec::new();
-    for claim in [scope, roles].into_iter().flatten() {
-        let named = match claim {
-            Value::String(list) => list.split_ascii_whitespace().map(str::to_owned).collect(),
-            Value::Array(items) => strings(items, &mut losses.scopes),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-                losses.scopes += 1;
-                Vec::new()
+    let values = [scope, roles].map(|json| json.map(ClaimValue::parse));
+    let mut scopes = Joined::new(text, " ", value::MAX_SCOPES);
+    let mut append = |scope| {
+        let scope = without_prefix(scope, rules.scope_prefix.as_deref());
+        scopes.append("", scope, value::is_scope).is_err()
+    };
+    for value in values.iter().flatten() {
+        losses.scopes += match value {
+            ClaimValue::Text(list) => {
+                list.split_ascii_whitespace().map(|scope| u32::from(append(scope))).sum()
             }
+            ClaimValue::List { texts, others } => {
+                others + texts.iter().map(|scope| u32::from(append(scope))).sum::<u32>()
+            }
+            ClaimValue::Names(_) | ClaimValue::Other => 1,
         };
-        for scope in named {
-            let scope = without_prefix(&scope, rules.scope_prefix.as_deref());
-            if !value::is_scope(scope) || scopes.len() >= value::MAX_SCOPES {
-                losses.scopes += 1;
-            } else if !scopes.iter().any(|known| known == scope) {
-                scopes.push(scope.to_owned());
-            }
-        }
     }
-    scopes
 }
 
 /// A scope without the prefix, which may be configured with or without its `/`.
@@ -234,23 +310,12 @@ fn fill_in<'p>(
     }
 }
 
-/// The value at a path; `None` when it is absent or `null`.
-fn at(claims: &Claims<'_>, path: &ClaimPath) -> Option<Value> {
-    let mut value = claims.value(path.claim())?;
-    if path.rest().is_empty() {
-        return Some(value);
-    }
-    value.pointer_mut(path.rest()).map(Value::take).filter(|value| !value.is_null())
+/// The JSON text at a path; `None` when it is absent or `null`.
+fn at<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<&'j str> {
+    claims.json_at(path.claim(), path.rest())
 }
 
-fn strings(items: Vec<Value>, lost: &mut u32) -> Vec<String> {
-    let mut strings = Vec::with_capacity(items.len());
-    for item in items {
-        if let Value::String(string) = item {
-            strings.push(string);
-        } else {
-            *lost += 1;
-        }
-    }
-    strings
+/// The parts of a list that say something.
+fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
+    list.split(separator).map(str::trim).filter(|item| !item.is_empty())
 }

@@ -5,15 +5,17 @@
 //! clients must not send in `protected.rs`.
 
 mod claim_path;
+mod claim_value;
 mod headers;
 #[expect(clippy::module_inception, reason = "the room is named after its product")]
 mod identity;
+mod joined;
 mod protected;
 mod rules;
 mod value;
 
 pub use self::claim_path::{ClaimPath, ClaimPathError};
-pub use self::headers::identity_headers;
+pub use self::headers::IdentityHeaders;
 pub use self::identity::{Identity, IdentityFault, Losses};
 pub use self::protected::ProtectedHeaders;
 pub use self::rules::{HeaderNames, HeaderRules, IdentityRules, Profile};

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::headers::IdentityHeaders;
 use super::rules::{HeaderNames, HeaderRules};
 
 /// Names that NeMo's services believe besides the five that Doorward sets, without the
@@ -76,28 +77,28 @@ impl ProtectedHeaders {
 
     /// The names to remove whether or not they were seen, given those in `set`: lower
     /// case, and never one of those.
-    pub fn always<'p>(&'p self, set: &'p [(String, String)]) -> impl Iterator<Item = &'p str> {
-        self.unset(set).chain(self.never_ours()).map(String::as_str)
+    pub fn always<'p>(&'p self, set: IdentityHeaders<'p>) -> impl Iterator<Item = &'p str> {
+        self.unset(set).chain(self.never_ours())
     }
 
     /// The part of [`always`](Self::always) that depends on what is set: names that we
     /// might have set.
-    pub fn unset<'p>(&'p self, set: &'p [(String, String)]) -> impl Iterator<Item = &'p String> {
-        self.ours.iter().filter(|name| !set.iter().any(|(ours, _)| ours == *name))
+    pub fn unset<'p>(&'p self, set: IdentityHeaders<'p>) -> impl Iterator<Item = &'p str> {
+        self.ours.iter().map(String::as_str).filter(move |name| !set.set(name.as_bytes()))
     }
 
     /// The part of [`always`](Self::always) that is the same for every request.
-    pub fn never_ours(&self) -> impl Iterator<Item = &String> {
-        self.never_ours.iter()
+    pub fn never_ours(&self) -> impl Iterator<Item = &str> {
+        self.never_ours.iter().map(String::as_str)
     }
 
     /// Whether a header that the client did send has to be removed by its own name,
     /// given those in `set` and those removed [always](Self::always). A name is never
     /// both set and removed, because Envoy removes last.
     #[must_use]
-    pub fn forged(&self, name: &[u8], set: &[(String, String)]) -> bool {
+    pub fn forged(&self, name: &[u8], set: IdentityHeaders<'_>) -> bool {
         self.covers(name)
-            && !set.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()))
+            && !set.set(name)
             && !self
                 .ours
                 .iter()
@@ -157,11 +158,15 @@ mod tests {
 
     #[test]
     fn a_name_is_never_both_set_and_removed() {
-        let protected = ProtectedHeaders::new(&rules());
-        let set = [("x-nmp-principal-id".to_owned(), "alice".to_owned())];
-        assert!(!protected.forged(b"X-NMP-Principal-Id", &set));
-        assert!(protected.forged(b"x-nmp_principal-id", &set));
-        assert!(!protected.forged(b"x_nmp_principal_id", &set), "removed always");
-        assert!(protected.forged(b"x-nmp-anything", &[]));
+        let rules = rules();
+        let protected = ProtectedHeaders::new(&rules);
+        let alice = crate::identity::Identity::named("alice");
+        let set = IdentityHeaders::new(Some(&alice), &rules);
+        assert!(!protected.forged(b"X-NMP-Principal-Id", set));
+        assert!(protected.forged(b"x-nmp_principal-id", set));
+        assert!(!protected.forged(b"x_nmp_principal_id", set), "removed always");
+        assert!(protected.forged(b"x-nmp-anything", IdentityHeaders::new(None, &rules)));
+        assert!(protected.always(set).all(|name| !set.set(name.as_bytes())));
+        assert!(protected.always(set).any(|name| name == "x-nmp-principal-email"));
     }
 }

@@ -90,12 +90,11 @@ impl<'a> RouteRule<'a> {
     ///
     /// # Errors
     /// It was not made for the route's audience, or has none of the route's scopes.
-    pub fn permit(&self, audiences: &[String], scopes: &[String]) -> Result<Permit, RuleFault> {
-        let one_of = |wanted: Option<&str>, held: &[String]| {
-            wanted.is_none_or(|wanted| {
-                wanted.split_ascii_whitespace().any(|one| held.iter().any(|held| held == one))
-            })
-        };
+    pub fn permit<'t>(
+        &self,
+        audiences: impl Iterator<Item = &'t str> + Clone,
+        scopes: impl Iterator<Item = &'t str> + Clone,
+    ) -> Result<Permit, RuleFault> {
         if !one_of(self.audience, audiences) {
             return Err(RuleFault::WrongAudience);
         }
@@ -110,6 +109,13 @@ impl<'a> RouteRule<'a> {
     pub fn scopes(&self) -> Option<&'a str> {
         self.scopes
     }
+}
+
+/// Whether one of those `wanted`, separated by spaces, is held, where any is wanted at all.
+fn one_of<'t>(wanted: Option<&str>, held: impl Iterator<Item = &'t str> + Clone) -> bool {
+    wanted.is_none_or(|wanted| {
+        wanted.split_ascii_whitespace().any(|one| held.clone().any(|held| held == one))
+    })
 }
 
 /// Proof that the rule of a request is satisfied.
@@ -190,7 +196,7 @@ mod tests {
             audience: Some("x y"),
         };
         let permit = |audience: &str, scope: &str| {
-            rule.permit(&[audience.to_owned()], &[scope.to_owned()]).map(|_| ())
+            rule.permit([audience].into_iter(), [scope].into_iter()).map(|_| ())
         };
         assert_eq!(permit("y", "a:write"), Ok(()));
         assert_eq!(permit("z", "a:write"), Err(RuleFault::WrongAudience));

@@ -36,7 +36,16 @@ impl DecisionLines {
         }
     }
 
-    /// Writes a line for this decision, if it is one that gets a line.
+    /// Whether such a decision gets a line, as far as there is room for it.
+    #[must_use]
+    pub fn want(&self, decision: &Decision) -> bool {
+        match (self.which, decision) {
+            (DecisionLog::Off, _) | (DecisionLog::Denials, Decision::Allow(_)) => false,
+            (DecisionLog::Denials, Decision::Deny(_)) | (DecisionLog::All, _) => true,
+        }
+    }
+
+    /// Writes a line for a decision that is to get one, if there is room for it.
     pub fn write(
         &self,
         decision: &Decision,
@@ -44,13 +53,6 @@ impl DecisionLines {
         request: &RequestView<'_>,
         now: UnixTime,
     ) {
-        let wanted = match (self.which, decision) {
-            (DecisionLog::Off, _) | (DecisionLog::Denials, Decision::Allow(_)) => false,
-            (DecisionLog::Denials, Decision::Deny(_)) | (DecisionLog::All, _) => true,
-        };
-        if !wanted {
-            return;
-        }
         if !self.take_turn(now) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
@@ -62,7 +64,7 @@ impl DecisionLines {
         let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
             Decision::Allow(grant) => {
-                let principal = grant.admitted().map(|admitted| &*admitted.identity.subject);
+                let principal = grant.admitted().map(|admitted| admitted.identity.subject());
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "allow", reason = grant.code(), issuer, principal,

@@ -44,6 +44,15 @@ impl<'j> Claims<'j> {
         Some(value.get()).filter(|json| *json != "null")
     }
 
+    /// The JSON text of what `pointer` (RFC 6901; empty: all of it) leads to inside a
+    /// member; `None` when that is absent or `null`.
+    #[must_use]
+    pub fn json_at(&self, name: &str, pointer: &str) -> Option<&'j str> {
+        let steps = pointer.split('/').skip(1);
+        let json = steps.fold(self.json(name), |json, step| inside(json?, step));
+        json.filter(|json| *json != "null")
+    }
+
     /// A member as a tree; `None` when it is absent or `null`.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Value> {
@@ -91,6 +100,22 @@ impl<'j> Claims<'j> {
     /// The names of all members, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())
+    }
+}
+
+/// The JSON text of one step of a pointer into a JSON text.
+fn inside<'j>(json: &'j str, step: &str) -> Option<&'j str> {
+    if json.starts_with('{') {
+        let Members(members) = serde_json::from_str(json).ok()?;
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let found = members.into_iter().rfind(|(name, _)| *name == step);
+        found.map(|(_, value)| value.get())
+    } else {
+        // RFC 6901 §4: an index has no leading zeros.
+        let plain = step == "0" || step.starts_with(|digit: char| matches!(digit, '1'..='9'));
+        let index: usize = step.parse().ok().filter(|_| plain)?;
+        let items: Vec<&'j RawValue> = serde_json::from_str(json).ok()?;
+        items.get(index).map(|value| value.get())
     }
 }
 
@@ -147,7 +172,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A string, borrowed unless it has escapes.
 #[derive(Deserialize)]
-struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
+pub(super) struct Text<'j>(#[serde(borrow)] pub(super) Cow<'j, str>);
 
 #[cfg(test)]
 mod tests {
@@ -166,6 +191,22 @@ mod tests {
         assert_eq!(claims.numeric_date("nul"), Err(WrongType));
         assert_eq!(claims.numeric_date("sub"), Err(WrongType));
         assert_eq!(claims.numeric_date("absent"), Ok(None));
+    }
+
+    #[test]
+    fn a_pointer_leads_into_a_member() {
+        let json = br#"{"a":{"b/c":[1,{"~":"x"}],"n":null,"twice":1,"twice":2},"s":"x"}"#;
+        let claims = Claims::parse(json).ok().unwrap();
+        assert_eq!(claims.json_at("a", "/b~1c/1/~0"), Some("\"x\""));
+        assert_eq!(claims.json_at("a", "/b~1c/0"), Some("1"));
+        assert_eq!(claims.json_at("a", "/twice"), Some("2"), "as a tree would have it");
+        assert_eq!(claims.json_at("s", ""), Some("\"x\""));
+        for nowhere in ["/x", "/n", "/b~1c/2", "/b~1c/00", "/b~1c/+1", "/b~1c/x", "/b~1c/0/y", "/"]
+        {
+            assert_eq!(claims.json_at("a", nowhere), None, "{nowhere}");
+        }
+        assert_eq!(claims.json_at("s", "/0"), None);
+        assert_eq!(claims.json_at("absent", "/0"), None);
     }
 
     #[test]

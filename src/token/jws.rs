@@ -9,9 +9,10 @@ use crate::bearer::BearerToken;
 /// Three base64url parts, decoded; their JSON not yet read.
 pub struct CompactJws<'t> {
     signing_input: &'t [u8],
-    header: Vec<u8>,
-    claims: Vec<u8>,
-    signature: Vec<u8>,
+    /// Header, claims and signature, one behind the other.
+    decoded: Vec<u8>,
+    header_end: usize,
+    claims_end: usize,
 }
 
 impl<'t> CompactJws<'t> {
@@ -34,13 +35,15 @@ impl<'t> CompactJws<'t> {
         };
         let signing_input =
             token.get(..header.len() + 1 + claims.len()).ok_or(TokenFault::NotThreeParts)?;
-        let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::NotBase64Url);
-        Ok(Self {
-            signing_input,
-            header: decode(header)?,
-            claims: decode(claims)?,
-            signature: decode(signature)?,
-        })
+        let mut decoded = Vec::with_capacity(token.len() / 4 * 3 + 3);
+        let mut decode = |part| {
+            let decoding = URL_SAFE_NO_PAD.decode_vec(part, &mut decoded);
+            decoding.map(|()| decoded.len()).map_err(|_| TokenFault::NotBase64Url)
+        };
+        let header_end = decode(header)?;
+        let claims_end = decode(claims)?;
+        decode(signature)?;
+        Ok(Self { signing_input, decoded, header_end, claims_end })
     }
 
     /// What the signature is over (RFC 7515 §5.2 step 8).
@@ -52,18 +55,18 @@ impl<'t> CompactJws<'t> {
     /// The JSON of the JOSE header.
     #[must_use]
     pub fn header(&self) -> &[u8] {
-        &self.header
+        self.decoded.get(..self.header_end).unwrap_or_default()
     }
 
     /// The JSON of the claims.
     #[must_use]
     pub fn claims(&self) -> &[u8] {
-        &self.claims
+        self.decoded.get(self.header_end..self.claims_end).unwrap_or_default()
     }
 
     /// The signature.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
-        &self.signature
+        self.decoded.get(self.claims_end..).unwrap_or_default()
     }
 }

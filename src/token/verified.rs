@@ -1,10 +1,13 @@
 //! A token that has passed every check of its own: holding one is the proof.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use smallvec::{SmallVec, smallvec};
 
-use super::claims::Claims;
+use super::claims::{Claims, Text};
 use super::fault::TokenFault;
 use super::rules::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 use super::unverified::{Signing, UnverifiedToken};
@@ -15,7 +18,7 @@ use crate::keys::{Algorithm, KeySet, VerificationKey};
 pub struct VerifiedToken<'j> {
     claims: Claims<'j>,
     tenant: Option<Cow<'j, str>>,
-    audiences: Vec<String>,
+    audiences: Audiences<'j>,
     expires_at: UnixTime,
 }
 
@@ -53,10 +56,15 @@ impl<'j> VerifiedToken<'j> {
         self.tenant.as_deref()
     }
 
-    /// The values of `aud`.
+    /// `iss`, where the issuer of these rules stands for one issuer a tenant.
     #[must_use]
-    pub fn audiences(&self) -> &[String] {
-        &self.audiences
+    pub fn tenant_issuer(&self, rules: &TokenRules) -> Option<Cow<'j, str>> {
+        if rules.is_per_tenant() { self.claims.string("iss").ok().flatten() } else { None }
+    }
+
+    /// The values of `aud`.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.audiences.0.iter().map(Cow::as_ref)
     }
 
     /// `exp`, without leeway.
@@ -169,26 +177,50 @@ fn check_times(
     Ok(expires_at)
 }
 
-/// RFC 7519 §4.1.3: one string or an array of strings.
-fn check_audience(claims: &Claims<'_>, rules: &TokenRules) -> Result<Vec<String>, TokenFault> {
-    let audiences = match claims.value("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many
-            .into_iter()
-            .map(|audience| match audience {
-                Value::String(audience) => Some(audience),
-                Value::Null | Value::Bool(_) | Value::Number(_) => None,
-                Value::Array(_) | Value::Object(_) => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or(TokenFault::WrongAudience)?,
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
-            return Err(TokenFault::WrongAudience);
+/// The values of `aud` (RFC 7519 §4.1.3): one string or an array of strings.
+#[derive(Default)]
+struct Audiences<'j>(SmallVec<[Cow<'j, str>; 2]>);
+
+impl<'de> Deserialize<'de> for Audiences<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Audiences<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_borrowed_str<E>(self, one: &'de str) -> Result<Self::Value, E> {
+                Ok(Audiences(smallvec![Cow::Borrowed(one)]))
+            }
+
+            fn visit_str<E>(self, one: &str) -> Result<Self::Value, E> {
+                Ok(Audiences(smallvec![Cow::Owned(one.to_owned())]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut audiences = SmallVec::new();
+                while let Some(Text(one)) = items.next_element()? {
+                    audiences.push(one);
+                }
+                Ok(Audiences(audiences))
+            }
         }
-        None => Vec::new(),
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+fn check_audience<'j>(
+    claims: &Claims<'j>,
+    rules: &TokenRules,
+) -> Result<Audiences<'j>, TokenFault> {
+    let audiences = match claims.json("aud") {
+        Some(json) => serde_json::from_str(json).map_err(|_| TokenFault::WrongAudience)?,
+        None => Audiences::default(),
     };
     match &rules.audience {
-        AudienceRule::AnyOf(ours) if !audiences.iter().any(|audience| ours.contains(audience)) => {
+        AudienceRule::AnyOf(ours) if !audiences.0.iter().any(|one| ours.contains(one.as_ref())) => {
             Err(TokenFault::WrongAudience)
         }
         AudienceRule::AnyOf(_) | AudienceRule::NotChecked => Ok(audiences),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Request, Response, StatusCode, header};
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
-use super::server::{Front, Protocols};
+use super::http_connection::{self, Answer};
+use super::server::{ConnectionError, Front};
 
 /// Answers operators' probes.
 #[derive(Clone)]
@@ -42,10 +44,20 @@ impl AdminFront {
 }
 
 impl Front for AdminFront {
-    type Body = Full<Bytes>;
-    const PROTOCOLS: Protocols = Protocols::Both;
+    const PROTOCOLS: &'static [&'static [u8]] = http_connection::PROTOCOLS;
 
-    async fn answer(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError> {
+        http_connection::serve(io, stop, move |request| std::future::ready(self.answer(&request)))
+            .await
+    }
+}
+
+impl AdminFront {
+    fn answer(&self, request: &Request<Incoming>) -> Answer {
         let (status, body) = match request.uri().path() {
             "/health/live" => (StatusCode::OK, "live\n".to_owned()),
             "/health/ready" => {

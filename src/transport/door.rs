@@ -62,32 +62,42 @@ impl Door {
     pub fn new(parts: DoorParts) -> Self {
         let DoorParts { authorizer, pages, clock, wait, recorder, lines, documents, watcher } =
             parts;
-        let encoder =
-            Encoder::new(authorizer.protected.clone(), &authorizer.issuers, pages.clone());
+        let Authorizer { headers, protected, issuers, .. } = &authorizer;
+        let encoder = Encoder::new(headers.clone(), protected.clone(), issuers, pages.clone());
         Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
     }
 
-    /// Decides a request and takes note of it. Waits for keys no longer than
-    /// `patience`, the time that the caller has.
-    pub(super) async fn decide(
+    /// Decides a request and takes note of it.
+    pub(super) async fn decide(&self, request: &RequestView<'_>) -> Decision {
+        let started = Instant::now();
+        let decision = self.authorizer.authorize(request, self.now(), self.wait).await;
+        self.take_note(request, &decision, started);
+        decision
+    }
+
+    /// How long a request may wait for keys whose caller has this much time.
+    pub(super) fn wait(&self, patience: Option<Duration>) -> Duration {
+        patience.map_or(self.wait, |patience| patience.min(self.wait))
+    }
+
+    /// Counts a decision, and tells of it where that is asked for.
+    pub(super) fn take_note(
         &self,
         request: &RequestView<'_>,
-        patience: Option<Duration>,
-    ) -> Decision {
-        let started = Instant::now();
-        let now = self.now();
-        let wait = patience.map_or(self.wait, |patience| patience.min(self.wait));
-        let decision = self.authorizer.authorize(request, now, wait).await;
-        self.recorder.record(&decision, started.elapsed());
-        let issuer = match &decision {
-            Decision::Allow(grant) => grant.admitted().map(|admitted| admitted.issuer),
-            Decision::Deny(denial) => denial.issuer,
-        };
-        self.lines.write(&decision, self.recorder.issuer_name(issuer), request, now);
-        if let Some(watcher) = &self.watcher {
-            watcher(request, &decision);
+        decision: &Decision,
+        started: Instant,
+    ) {
+        self.recorder.record(decision, started.elapsed());
+        if self.lines.want(decision) {
+            let issuer = match decision {
+                Decision::Allow(grant) => grant.admitted().map(|admitted| admitted.issuer),
+                Decision::Deny(denial) => denial.issuer,
+            };
+            self.lines.write(decision, self.recorder.issuer_name(issuer), request, self.now());
         }
-        decision
+        if let Some(watcher) = &self.watcher {
+            watcher(request, decision);
+        }
     }
 
     /// The authorizer.

@@ -4,41 +4,47 @@
 //! the same for all requests once a configuration; a reply joins the two, and adds the
 //! names of forged headers that this client sent.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::{
-    CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+    CheckResponse, DeniedHttpResponse, check_response::HttpResponse,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::{BoolValue, ListValue, Struct, Value, value::Kind};
+use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
+use super::fields::{
+    delimited, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
+};
 use super::unary::{PREFIX_BYTES, put_prefix};
-use crate::decision::{Admitted, Decision, Denial, Grant, Reason, Rendering};
-use crate::identity::ProtectedHeaders;
-use crate::issuers::Issuers;
+use crate::decision::{Admitted, Decision, Denial, Fault, Grant, Reason, Rendering};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
+use crate::issuers::{IssuerId, Issuers};
 use crate::request::HeaderView;
 
-/// Field numbers of `CheckResponse` and `OkHttpResponse`.
+/// `CheckResponse.status`, code 0: what allows.
+const STATUS_OK: &[u8] = &[0x0a, 0x00];
+/// Field numbers of `CheckResponse`.
 const OK_RESPONSE: u32 = 3;
 const DYNAMIC_METADATA: u32 = 4;
-const HEADERS_TO_REMOVE: u32 = 5;
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {
     /// Grants without an identity, by [`Grant::code`].
     nameless: [(&'static str, Rendering); 3],
-    /// The names that every allowing reply removes, encoded.
+    /// The members of dynamic metadata that every identified grant has.
+    identified: Vec<u8>,
+    /// The names that every allowing reply removes.
     never_ours: Vec<u8>,
     /// By [`Reason`].
     denials: Vec<EncodedDenial>,
     /// The `issuer` member of dynamic metadata, by issuer.
     issuers: Vec<Vec<u8>>,
+    headers: HeaderRules,
     protected: ProtectedHeaders,
     pages: DenialPages,
 }
@@ -52,16 +58,24 @@ struct EncodedDenial {
 
 impl EncodedDenial {
     fn new(reason: Reason, page: &DenialAnswer) -> Self {
-        Self { answer: denied(reason, page), metadata: metadata("deny", reason.code()) }
+        Self { answer: denied(reason, page), metadata: outcome("deny", reason.code()) }
     }
 }
 
 impl Encoder {
-    pub(super) fn new(protected: ProtectedHeaders, issuers: &Issuers, pages: DenialPages) -> Self {
+    pub(super) fn new(
+        headers: HeaderRules,
+        protected: ProtectedHeaders,
+        issuers: &Issuers,
+        pages: DenialPages,
+    ) -> Self {
+        let nobody = IdentityHeaders::new(None, &headers);
         let nameless = |grant: Grant| {
-            let metadata = metadata("allow", grant.code());
-            (grant.code(), render(&[], &protected, &metadata))
+            let metadata = outcome("allow", grant.code());
+            (grant.code(), render(metadata, nobody, &protected))
         };
+        let mut never_ours = Vec::new();
+        protected.never_ours().for_each(|name| put_removal(name.as_bytes(), &mut never_ours));
         let denials = Reason::ALL
             .into_iter()
             .map(|reason| EncodedDenial::new(reason, &pages.answer(reason, None)))
@@ -72,9 +86,11 @@ impl Encoder {
                 nameless(Grant::Bypassed),
                 nameless(Grant::AuthDisabled),
             ],
+            identified: outcome("allow", "authenticated"),
+            never_ours,
             denials,
-            never_ours: removals(protected.never_ours()),
-            issuers: issuers.iter().map(|issuer| member("issuer", text(issuer.name()))).collect(),
+            issuers: issuers.iter().map(|issuer| issuer_member(issuer.name())).collect(),
+            headers,
             protected,
             pages,
         }
@@ -92,61 +108,82 @@ impl Encoder {
     /// The reply when Doorward itself failed: a denial like any other, because a gRPC
     /// error would let the request pass where `failure_mode_allow` is set.
     fn internal_error(&self) -> Bytes {
-        self.deny(&Denial::from(crate::decision::Fault::Internal))
+        self.deny(&Denial::from(Fault::Internal))
     }
 
     fn allow(&self, grant: &Grant, headers: &[HeaderView<'_>]) -> Bytes {
-        let (rendering, set) = match grant.admitted() {
-            Some(admitted) => {
-                let rendering = admitted.rendering.get_or_init(|| self.render_admitted(admitted));
-                (Some(rendering), admitted.headers.as_slice())
-            }
-            None => {
-                let found = self.nameless.iter().find(|(code, _)| *code == grant.code());
-                (found.map(|(_, rendering)| rendering), &[][..])
-            }
-        };
-        let Some(rendering) = rendering else { return self.internal_error() };
+        let identity = grant.admitted().map(|admitted| &admitted.identity);
+        let set = IdentityHeaders::new(identity, &self.headers);
         let names = headers.iter().map(|header| header.name);
         let forged: SmallVec<[&[u8]; 8]> =
             names.filter(|name| self.protected.forged(name, set)).collect();
-        self.assemble(rendering, &forged)
+        match grant.admitted() {
+            Some(admitted) => {
+                let rendering = admitted.rendering.get_or_init(|| self.render(admitted, set));
+                let issuer = match &admitted.tenant_issuer {
+                    // Its name is part of the rendering.
+                    Some(_) => &[],
+                    None => self.issuer(Some(admitted.issuer)),
+                };
+                self.assemble(&self.identified, issuer, rendering, &forged)
+            }
+            None => {
+                let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
+                let Some((_, rendering)) = rendering else { return self.internal_error() };
+                self.assemble(&[], &[], rendering, &forged)
+            }
+        }
     }
 
-    /// Puts a reply together: what was rendered once, what is the same for all, and the
-    /// forged headers of this request.
-    fn assemble(&self, rendering: &Rendering, forged: &[&[u8]]) -> Bytes {
-        let Some((head, own)) = rendering.bytes.split_at_checked(rendering.splice) else {
+    /// Puts a reply together: dynamic metadata in three parts, the headers to set, and
+    /// the names to remove, at last the forged ones of this request.
+    fn assemble(
+        &self,
+        outcome: &[u8],
+        issuer: &[u8],
+        rendering: &Rendering,
+        forged: &[&[u8]],
+    ) -> Bytes {
+        let Some((known, own)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
-        let more: usize =
-            forged.iter().map(|name| length_delimited(HEADERS_TO_REMOVE, name.len())).sum();
-        let ok = own.len() + self.never_ours.len() + more;
-        let length = head.len() + length_delimited(OK_RESPONSE, ok);
+        let metadata = outcome.len() + issuer.len() + known.len();
+        let forged_bytes: usize = forged.iter().map(|name| removal(name)).sum();
+        let ok = own.len() + self.never_ours.len() + forged_bytes;
+        let length =
+            STATUS_OK.len() + delimited(DYNAMIC_METADATA, metadata) + delimited(OK_RESPONSE, ok);
         let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
         put_prefix(length, &mut reply);
-        reply.extend_from_slice(head);
-        put_length_delimited(OK_RESPONSE, ok, &mut reply);
-        reply.extend_from_slice(own);
-        reply.extend_from_slice(&self.never_ours);
-        for name in forged {
-            put_length_delimited(HEADERS_TO_REMOVE, name.len(), &mut reply);
-            reply.extend_from_slice(name);
-        }
+        reply.put_slice(STATUS_OK);
+        put_delimited(DYNAMIC_METADATA, metadata, &mut reply);
+        reply.put_slice(outcome);
+        reply.put_slice(issuer);
+        reply.put_slice(known);
+        put_delimited(OK_RESPONSE, ok, &mut reply);
+        reply.put_slice(own);
+        reply.put_slice(&self.never_ours);
+        forged.iter().for_each(|name| put_removal(name, &mut reply));
         reply.freeze()
     }
 
-    fn render_admitted(&self, admitted: &Admitted) -> Rendering {
-        let Admitted { identity, issuer_name, headers, .. } = admitted;
-        let mut metadata = metadata("allow", "authenticated");
-        metadata.extend(member("issuer", text(issuer_name)));
-        metadata.extend(member("principal", text(&identity.subject)));
-        if let Some(email) = &identity.email {
-            metadata.extend(member("email", text(email)));
+    fn render(&self, admitted: &Admitted, set: IdentityHeaders<'_>) -> Rendering {
+        let identity = &admitted.identity;
+        // What the lists of a usual token come to, twice.
+        let mut metadata = Vec::with_capacity(512 + 2 * identity.text_bytes());
+        if let Some(name) = &admitted.tenant_issuer {
+            put_member("issuer", name, &mut metadata);
         }
-        metadata.extend(member("groups", list(&identity.groups)));
-        metadata.extend(member("scopes", list(&identity.scopes)));
-        render(headers, &self.protected, &metadata)
+        put_member("principal", identity.subject(), &mut metadata);
+        if let Some(email) = identity.email() {
+            put_member("email", email, &mut metadata);
+        }
+        put_list_member("groups", identity.groups(), &mut metadata);
+        put_list_member("scopes", identity.scopes(), &mut metadata);
+        render(metadata, set, &self.protected)
+    }
+
+    fn issuer(&self, id: Option<IssuerId>) -> &[u8] {
+        id.and_then(|id| self.issuers.get(id.0)).map_or(&[], Vec::as_slice)
     }
 
     fn deny(&self, denial: &Denial) -> Bytes {
@@ -162,40 +199,45 @@ impl Encoder {
             }
         };
         let EncodedDenial { answer, metadata } = encoded;
-        let issuer = denial.issuer.and_then(|id| self.issuers.get(id.0)).map_or(&[][..], |i| i);
+        let issuer = self.issuer(denial.issuer);
         let members = metadata.len() + issuer.len();
-        let length = answer.len() + length_delimited(DYNAMIC_METADATA, members);
+        let length = answer.len() + delimited(DYNAMIC_METADATA, members);
         let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
         put_prefix(length, &mut reply);
-        reply.extend_from_slice(answer);
-        put_length_delimited(DYNAMIC_METADATA, members, &mut reply);
-        reply.extend_from_slice(metadata);
-        reply.extend_from_slice(issuer);
+        reply.put_slice(answer);
+        put_delimited(DYNAMIC_METADATA, members, &mut reply);
+        reply.put_slice(metadata);
+        reply.put_slice(issuer);
         reply.freeze()
     }
 }
 
-/// The parts of an allowing `CheckResponse` that are the same for one token: status and
-/// metadata, then, from the splice on, its share of `ok_response`.
-fn render(set: &[(String, String)], protected: &ProtectedHeaders, metadata: &[u8]) -> Rendering {
-    let status = CheckResponse { status: Some(Status::default()), ..CheckResponse::default() };
-    let mut bytes = BytesMut::from(status.encode_to_vec().as_slice());
-    put_length_delimited(DYNAMIC_METADATA, metadata.len(), &mut bytes);
-    bytes.extend_from_slice(metadata);
-    let splice = bytes.len();
-    let headers = set.iter().map(|(name, value)| overwrite(name, value)).collect();
-    let ok = OkHttpResponse { headers, ..OkHttpResponse::default() };
-    bytes.extend_from_slice(&ok.encode_to_vec());
-    bytes.extend_from_slice(&removals(protected.unset(set)));
-    Rendering { bytes: bytes.as_ref().into(), splice }
+/// The parts of an allowing answer that are the same for one token: its own members of
+/// dynamic metadata, then, from the splice on, its share of `ok_response`.
+fn render(metadata: Vec<u8>, set: IdentityHeaders<'_>, protected: &ProtectedHeaders) -> Rendering {
+    let splice = metadata.len();
+    let mut bytes = metadata;
+    set.iter().for_each(|(name, value)| put_header(name, value, &mut bytes));
+    protected.unset(set).for_each(|name| put_removal(name.as_bytes(), &mut bytes));
+    Rendering { bytes: bytes.into_boxed_slice(), splice }
 }
 
-/// `headers_to_remove` of these names, encoded.
-fn removals<'n>(names: impl Iterator<Item = &'n String>) -> Vec<u8> {
-    let headers_to_remove = names.cloned().collect();
-    OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() }.encode_to_vec()
+/// The members that dynamic metadata always has.
+fn outcome(decision: &str, reason: &str) -> Vec<u8> {
+    let mut members = Vec::new();
+    put_member("decision", decision, &mut members);
+    put_member("reason", reason, &mut members);
+    members
 }
 
+fn issuer_member(name: &str) -> Vec<u8> {
+    let mut member = Vec::new();
+    put_member("issuer", name, &mut member);
+    member
+}
+
+/// Status and HTTP answer of a denial. Made once a configuration, so by Envoy's own
+/// messages.
 fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
     // Any code but 0 denies; these are the ones that gRPC means by the status.
     let code = match page.status.as_u16() {
@@ -204,63 +246,32 @@ fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
         403 => 7,
         _ => 14,
     };
-    let headers = page.headers.iter().map(|(name, value)| overwrite(name, value)).collect();
+    let headers = page.headers.iter().map(|(name, value)| HeaderValueOption {
+        header: Some(HeaderValue {
+            key: (*name).to_owned(),
+            value: value.clone(),
+            raw_value: Vec::new(),
+        }),
+        ..overwriting()
+    });
     CheckResponse {
         status: Some(Status { code, message: reason.code().to_owned(), details: Vec::new() }),
         dynamic_metadata: None,
         http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
             status: Some(HttpStatus { code: i32::from(page.status.as_u16()) }),
-            headers,
+            headers: headers.collect(),
             body: page.body.clone(),
         })),
     }
     .encode_to_vec()
 }
 
-/// Envoy up to 1.36 knows only the deprecated `append`, later ones `append_action`: both
-/// say overwrite.
+/// See `fields::OVERWRITE`.
 #[expect(deprecated, reason = "older Envoys read nothing else")]
-fn overwrite(name: &str, value: &str) -> HeaderValueOption {
+fn overwriting() -> HeaderValueOption {
     HeaderValueOption {
-        header: Some(HeaderValue {
-            key: name.to_owned(),
-            value: value.to_owned(),
-            raw_value: Vec::new(),
-        }),
         append: Some(BoolValue { value: false }),
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        keep_empty_value: false,
+        ..HeaderValueOption::default()
     }
-}
-
-/// The members that dynamic metadata always has.
-fn metadata(decision: &str, reason: &str) -> Vec<u8> {
-    let mut members = member("decision", text(decision));
-    members.extend(member("reason", text(reason)));
-    members
-}
-
-/// One member of a `Struct`, encoded. Members one after the other are a `Struct`.
-fn member(name: &str, kind: Kind) -> Vec<u8> {
-    let value = Value { kind: Some(kind) };
-    Struct { fields: [(name.to_owned(), value)].into() }.encode_to_vec()
-}
-
-fn text(text: &str) -> Kind {
-    Kind::StringValue(text.to_owned())
-}
-
-fn list(items: &[String]) -> Kind {
-    let values = items.iter().map(|item| Value { kind: Some(text(item)) }).collect();
-    Kind::ListValue(ListValue { values })
-}
-
-fn put_length_delimited(field: u32, length: usize, out: &mut BytesMut) {
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(length as u64, out);
-}
-
-/// What a field of this length takes, key and length included, in bytes.
-fn length_delimited(field: u32, length: usize) -> usize {
-    key_len(field) + encoded_len_varint(length as u64) + length
 }

@@ -1,24 +1,30 @@
 //! The gRPC front: `envoy.service.auth.v3.Authorization/Check`, health and reflection.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming};
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 
 use super::door::Door;
+use super::grpc_connection;
 use super::parts::Parts;
-use super::server::{Front, Protocols};
-use super::unary::{Reply, read_message, reply};
-use crate::request::RequestView;
+use super::server::{ConnectionError, Front};
+use super::unary::{read_message, send_reply};
+use crate::authorizer::{MissingKey, Verdict};
+use crate::decision::Decision;
 
 /// Where Envoy calls.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -66,28 +72,44 @@ impl GrpcFront {
 }
 
 impl Front for GrpcFront {
-    type Body = GrpcBody;
-    const PROTOCOLS: Protocols = Protocols::Http2;
+    const PROTOCOLS: &'static [&'static [u8]] = grpc_connection::PROTOCOLS;
 
-    async fn answer(self, request: Request<Incoming>) -> Response<GrpcBody> {
-        if request.uri().path() == CHECK {
-            let door = self.door.load_full();
-            reply(check(&door, request).await).map(GrpcBody::Check)
-        } else {
-            let others = Routes::clone(&self.others);
-            let answer = others.oneshot(request.map(tonic::body::Body::new)).await;
-            answer.unwrap_or_else(|never| match never {}).map(GrpcBody::Other)
-        }
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError> {
+        grpc_connection::serve(io, stop, |request, respond| self.answer(request, respond)).await
     }
 }
 
-/// Answers one call. There is always a decision, never a gRPC error: Envoy would not take
-/// that for a denial, and `failure_mode_allow` would turn it into an open door, forged
-/// headers and all.
-async fn check(door: &Door, request: Request<Incoming>) -> Bytes {
-    let (head, body) = request.into_parts();
-    let message = read_message(body, MAX_MESSAGE_BYTES).await.unwrap_or_default();
-    door.check_message(message, patience(&head.headers)).await
+impl GrpcFront {
+    async fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let sent = if request.uri().path() == CHECK {
+            self.check(request, respond).await
+        } else {
+            // Rare, and larger than a check: it should not make every call as large.
+            Box::pin(pass_on(Routes::clone(&self.others), request, respond)).await
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a call ended before its answer was sent");
+        }
+    }
+
+    /// Answers one check. There is always a decision, never a gRPC error: Envoy would not
+    /// take that for a denial, and `failure_mode_allow` would turn it into an open door,
+    /// forged headers and all.
+    async fn check(
+        &self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+    ) -> Result<(), h2::Error> {
+        let patience = patience(request.headers());
+        let message = read_message(request.into_body(), MAX_MESSAGE_BYTES).await;
+        let door = self.door.load_full();
+        let reply = door.check_message(message.unwrap_or_default(), patience).await;
+        send_reply(reply, respond)
+    }
 }
 
 impl Door {
@@ -96,15 +118,104 @@ impl Door {
     /// so denied as a malformed request. Waits for keys no longer than `patience`, the
     /// time that the caller has.
     pub async fn check_message(&self, message: Bytes, patience: Option<Duration>) -> Bytes {
-        let parts = Parts::read(&message).unwrap_or_default();
-        let view = RequestView {
-            method: parts.method,
-            path: parts.path,
-            headers: &parts.headers,
-            route: parts.route,
+        let started = Instant::now();
+        match self.try_to_reply(&message, started) {
+            Ok(reply) => reply,
+            Err(missing) => self.reply_later(&message, missing, started, patience).await,
+        }
+    }
+
+    /// The reply, if the keys at hand are enough for it. No future holds the parts of the
+    /// request: they are larger than all else that a check needs.
+    fn try_to_reply(&self, message: &[u8], started: Instant) -> Result<Bytes, MissingKey<'_>> {
+        let parts = Parts::read(message).unwrap_or_default();
+        match self.authorizer().decide(&parts.view(), self.now()) {
+            Verdict::Decided(decision) => Ok(self.reply(&parts, &decision, started)),
+            Verdict::NeedsKey(missing) => Err(missing),
+        }
+    }
+
+    async fn reply_later(
+        &self,
+        message: &[u8],
+        missing: MissingKey<'_>,
+        started: Instant,
+        patience: Option<Duration>,
+    ) -> Bytes {
+        let wait = self.wait(patience);
+        let obtained = Box::pin(missing.obtain(wait)).await;
+        let parts = Parts::read(message).unwrap_or_default();
+        let decision = match obtained {
+            Ok(()) => self.authorizer().decide(&parts.view(), self.now()).or_deny(),
+            Err(denial) => Decision::Deny(denial),
         };
-        let decision = self.decide(&view, patience).await;
-        self.encoder().encode(&decision, &parts.headers)
+        self.reply(&parts, &decision, started)
+    }
+
+    fn reply(&self, parts: &Parts<'_>, decision: &Decision, started: Instant) -> Bytes {
+        self.take_note(&parts.view(), decision, started);
+        self.encoder().encode(decision, &parts.headers)
+    }
+}
+
+/// Answers a call that is not `Check`, as tonic does.
+async fn pass_on(
+    routes: Routes,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let request = request.map(|body| tonic::body::Body::new(Received(body)));
+    let answer = routes.oneshot(request).await.unwrap_or_else(|never| match never {});
+    let (head, mut body) = answer.into_parts();
+    let mut sent = respond.send_response(Response::from_parts(head, ()), body.is_end_stream())?;
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            // Watching health goes on until the client wants no more of it.
+            reason = std::future::poll_fn(|context| sent.poll_reset(context)) => {
+                return reason.map(drop);
+            }
+        };
+        match frame {
+            None => return Ok(()),
+            Some(Err(_)) => {
+                sent.send_reset(h2::Reason::INTERNAL_ERROR);
+                return Ok(());
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => sent.send_data(data, false)?,
+                Err(frame) => {
+                    return sent.send_trailers(frame.into_trailers().unwrap_or_default());
+                }
+            },
+        }
+    }
+}
+
+/// The body of a call, for tonic.
+struct Received(RecvStream);
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let Self(body) = self.get_mut();
+        if let Some(data) = ready!(body.poll_data(context)) {
+            return Poll::Ready(Some(data.and_then(|data| {
+                body.flow_control().release_capacity(data.len())?;
+                Ok(Frame::data(data))
+            })));
+        }
+        let trailers = ready!(body.poll_trailers(context));
+        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
     }
 }
 
@@ -124,37 +235,4 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         _ => return None,
     };
     Some(timeout.saturating_mul(3) / 4)
-}
-
-/// The body of an answer: our own for `Check`, tonic's for all other calls.
-#[derive(Debug)]
-pub enum GrpcBody {
-    /// To a check.
-    Check(Reply),
-    /// To anything else.
-    Other(tonic::body::Body),
-}
-
-impl Body for GrpcBody {
-    type Data = Bytes;
-    type Error = Box<dyn Error + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Check(reply) => {
-                Pin::new(reply).poll_frame(context).map_err(|never| match never {})
-            }
-            Self::Other(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Check(reply) => reply.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
-        }
-    }
 }

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use ::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use super::denial::DenialAnswer;
 use super::door::Door;
+use super::http_connection::{self, Answer};
 use super::parts::Headers;
-use super::server::{Front, Protocols};
+use super::server::{ConnectionError, Front};
 use crate::decision::{Decision, Denial, Fault, Grant};
+use crate::identity::Identity;
 use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Envoy's `path_prefix`; the client's own path follows.
@@ -23,8 +26,6 @@ const DISCOVERY: &str = "/apis/auth/discovery";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 /// Envoy removes the request headers that an allowing answer lists here.
 const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
-
-type Answer = Response<Full<Bytes>>;
 
 /// Answers HTTP requests.
 #[derive(Clone)]
@@ -41,9 +42,18 @@ impl HttpFront {
 }
 
 impl Front for HttpFront {
-    type Body = Full<Bytes>;
-    const PROTOCOLS: Protocols = Protocols::Both;
+    const PROTOCOLS: &'static [&'static [u8]] = http_connection::PROTOCOLS;
 
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError> {
+        http_connection::serve(io, stop, move |request| self.clone().answer(request)).await
+    }
+}
+
+impl HttpFront {
     async fn answer(self, request: Request<Incoming>) -> Answer {
         let door = self.door.load_full();
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -80,7 +90,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
         headers: &headers,
         route: RouteView::default(),
     };
-    let denial = match door.decide(&view, None).await {
+    let denial = match door.decide(&view).await {
         Decision::Allow(grant) => match allow(door, &grant, &headers) {
             Some(answer) => return answer,
             None => Denial::from(Fault::Internal),
@@ -93,7 +103,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
 /// cannot be a header, which `identity` has seen to.
 fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
-    let set = grant.admitted().map_or(&[][..], |admitted| &admitted.headers);
+    let set = door.authorizer().headers_of(grant);
     let protected = &door.authorizer().protected;
     let mut remove: Vec<&str> = protected.always(set).collect();
     for HeaderView { name, .. } in headers {
@@ -103,7 +113,7 @@ fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answe
     }
     let mut answer = Response::new(Full::default());
     let map = answer.headers_mut();
-    for (name, value) in set {
+    for (name, value) in set.iter() {
         map.insert(
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             HeaderValue::from_str(value).ok()?,
@@ -124,16 +134,16 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },
     };
-    match door.decide(&view, None).await {
+    match door.decide(&view).await {
         Decision::Allow(grant) => {
             let identity = grant.admitted().map(|admitted| &admitted.identity);
             json_answer(
                 json!({
-                    "principal": identity.map(|identity| &identity.subject),
-                    "email": identity.and_then(|identity| identity.email.as_ref()),
-                    "groups": identity.map_or(&[][..], |identity| &identity.groups),
-                    "scopes": identity.map_or(&[][..], |identity| &identity.scopes),
-                    "jti": identity.and_then(|identity| identity.token_id.as_ref()),
+                    "principal": identity.map(Identity::subject),
+                    "email": identity.and_then(Identity::email),
+                    "groups": listed(identity.map(Identity::groups)),
+                    "scopes": listed(identity.map(Identity::scopes)),
+                    "jti": identity.and_then(Identity::token_id),
                     "token_kind": identity.map(|_| "jwt"),
                 })
                 .to_string(),
@@ -141,6 +151,10 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
         }
         Decision::Deny(denial) => denied(door, &denial),
     }
+}
+
+fn listed<'i>(items: Option<impl Iterator<Item = &'i str>>) -> Vec<&'i str> {
+    items.into_iter().flatten().collect()
 }
 
 fn views(request: &Request<Incoming>) -> Headers<'_> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -60,6 +61,7 @@ impl Listener {
                 let (stream, _) = socket.accept().await?;
                 // Answers are smaller than a segment and must not wait for more.
                 stream.set_nodelay(true)?;
+                socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive())?;
                 Ok(Accepted::Tcp(stream.into_std()?))
             }
             Socket::Unix(socket, _) => Ok(Accepted::Unix(socket.accept().await?.0.into_std()?)),
@@ -101,6 +103,14 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// When an idle connection is probed, so that those of vanished peers end. The system does
+/// that for nothing; pings of HTTP/2 would take a lock for every frame.
+fn keep_alive() -> socket2::TcpKeepalive {
+    socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
 }
 
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {

@@ -1,12 +1,15 @@
-//! The fronts: gRPC `Check`, HTTP, admin. The only room that names tonic, envoy-types and
-//! hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
+//! The fronts: gRPC `Check`, HTTP, admin. The only room that names tonic, envoy-types,
+//! h2 and hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
 
 mod admin;
 mod denial;
 mod door;
 mod envoy;
+mod fields;
 mod grpc;
+mod grpc_connection;
 mod http;
+mod http_connection;
 mod listener;
 mod parts;
 mod server;
@@ -23,9 +26,8 @@ pub mod lean {
 pub use self::admin::{AdminFront, AdminView, Readiness};
 pub use self::denial::{DenialAnswer, DenialPages};
 pub use self::door::{Documents, Door, DoorParts, Watcher};
-pub use self::grpc::{GrpcBody, GrpcFront};
+pub use self::grpc::GrpcFront;
 pub use self::http::HttpFront;
 pub use self::listener::{BindError, Listener};
-pub use self::server::{Front, Job, Port, Protocols, Workers};
+pub use self::server::{ConnectionError, Front, Job, Port, Workers};
 pub use self::tls::TlsError;
-pub use self::unary::Reply;

@@ -9,13 +9,12 @@
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use smallvec::SmallVec;
 
-use crate::request::{HeaderView, RouteView};
+use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Room for the headers of most requests without an allocation.
 pub(super) type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
 
-/// The parts of a request, ready to make a
-/// [`RequestView`](crate::request::RequestView) of. What is missing is empty.
+/// The parts of a request, ready to make a [`RequestView`] of. What is missing is empty.
 #[derive(Default)]
 pub(super) struct Parts<'a> {
     pub(super) method: &'a [u8],
@@ -52,6 +51,16 @@ impl<'a> Parts<'a> {
             parts.read_attributes(attributes)
         })?;
         Ok(parts)
+    }
+
+    /// The request, as the authorizer sees it.
+    pub(super) fn view(&self) -> RequestView<'_> {
+        RequestView {
+            method: self.method,
+            path: self.path,
+            headers: &self.headers,
+            route: self.route,
+        }
     }
 
     fn read_attributes(&mut self, attributes: &'a [u8]) -> Result<(), Malformed> {

@@ -1,19 +1,15 @@
-//! One unary gRPC call (gRPC over HTTP/2, "Requests" and "Responses"), as far as `Check`
-//! needs it.
+//! The messages of one unary gRPC call (gRPC over HTTP/2, "Requests" and "Responses"), as
+//! far as `Check` needs it.
 //!
 //! tonic would do, but for two things. Whatever it finds wrong with a message (too large,
 //! compressed, cut off) it answers with a gRPC status, which Envoy does not take for a
 //! denial. And it copies each message in and each reply out through buffers of its own,
 //! where ours are slices of what was received and of what is cached.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use ::http::{HeaderMap, HeaderValue, Response, header};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use h2::RecvStream;
+use h2::server::SendResponse;
 
 /// A message's flag (not compressed) and length go before it.
 pub(super) const PREFIX_BYTES: usize = 5;
@@ -28,27 +24,31 @@ const FRAME_BYTES: usize = 1023;
 /// # Errors
 /// There is none, it is longer than `max_bytes`, or it is not as gRPC has it.
 pub(super) async fn read_message(
-    mut body: Incoming,
+    mut body: RecvStream,
     max_bytes: usize,
 ) -> Result<Bytes, MessageFault> {
     let mut received = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| MessageFault::CutOff)?.into_data() else { continue };
-        if received.is_empty() && joined.is_empty() {
-            received = data;
-        } else {
-            // More than one DATA frame: rare, since a check is smaller than one.
-            if joined.is_empty() {
-                joined.extend_from_slice(&received);
-            }
-            joined.extend_from_slice(&data);
-        }
-        if joined.len().max(received.len()) > max_bytes.saturating_add(PREFIX_BYTES) {
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|_| MessageFault::CutOff)?;
+        // The client may send as much again. An error means that it has gone: then
+        // there is no more to come either.
+        let _ = body.flow_control().release_capacity(data.len());
+        received = if received.is_empty() { data } else { joined(received, &data) };
+        if received.len() > max_bytes.saturating_add(PREFIX_BYTES) {
             return Err(MessageFault::TooLong);
         }
+        if body.is_end_stream() {
+            break;
+        }
     }
-    unwrap_message(if joined.is_empty() { received } else { joined.freeze() })
+    unwrap_message(received)
+}
+
+/// A message in more than one DATA frame: rare, since a check is smaller than one.
+fn joined(received: Bytes, more: &[u8]) -> Bytes {
+    let mut joined = BytesMut::from(received);
+    joined.extend_from_slice(more);
+    joined.freeze()
 }
 
 /// Takes the prefix off. A second message behind the first is no unary call.
@@ -75,49 +75,25 @@ pub(super) fn put_prefix(length: usize, out: &mut BytesMut) {
     out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-/// A successful answer: a message with its prefix, then `grpc-status: 0`.
-pub(super) fn reply(wrapped: Bytes) -> Response<Reply> {
-    let mut response = Response::new(Reply { rest: wrapped, ended: false });
+/// Sends a successful answer: a message with its prefix, then `grpc-status: 0`.
+///
+/// # Errors
+/// The call or its connection has ended meanwhile.
+pub(super) fn send_reply(
+    mut wrapped: Bytes,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let mut head = Response::new(());
     let grpc = HeaderValue::from_static("application/grpc");
-    response.headers_mut().insert(header::CONTENT_TYPE, grpc);
-    response
-}
-
-/// The body of a successful answer.
-#[derive(Debug)]
-pub struct Reply {
-    rest: Bytes,
-    ended: bool,
-}
-
-impl Body for Reply {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !self.rest.is_empty() {
-            let length = self.rest.len().min(FRAME_BYTES);
-            return Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))));
-        }
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        self.ended = true;
-        let mut trailers = HeaderMap::with_capacity(1);
-        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    head.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    let mut body = respond.send_response(head, false)?;
+    while !wrapped.is_empty() {
+        let length = wrapped.len().min(FRAME_BYTES);
+        body.send_data(wrapped.split_to(length), false)?;
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    body.send_trailers(trailers)
 }
 
 /// Why there is no message.

@@ -19,6 +19,8 @@ use super::signer::{Signer, jwks};
 pub enum Answer {
     /// 200 with this document.
     Document(Value),
+    /// 200 with these bytes.
+    Text(String),
     /// This status and no body.
     Status(u16),
     /// Never.
@@ -119,6 +121,7 @@ async fn answer(State(state): State<Arc<Faults>>, method: Method, uri: Uri) -> R
     let response = Response::builder();
     match answer {
         Answer::Document(document) => response.body(Body::from(document.to_string())),
+        Answer::Text(text) => response.body(Body::from(text)),
         Answer::Status(status) => response.status(status).body(Body::empty()),
         Answer::Hang => std::future::pending().await,
     }

@@ -41,7 +41,40 @@ impl Keycloak {
     }
 
     pub fn issuer(&self) -> String {
-        format!("{}/realms/doorward", self.base)
+        self.issuer_of("doorward")
+    }
+
+    /// The issuer of a realm.
+    pub fn issuer_of(&self, realm: &str) -> String {
+        format!("{}/realms/{realm}", self.base)
+    }
+
+    /// Makes another realm: that of `realm.json`, altered.
+    pub async fn add_realm(&self, name: &str, alter: impl FnOnce(&mut Value)) {
+        let mut realm: Value =
+            serde_json::from_str(&tools::file("tests/support/keycloak/realm.json")).unwrap();
+        realm["realm"] = json!(name);
+        alter(&mut realm);
+        let url = format!("{}/admin/realms", self.base);
+        let admin = self.admin().await;
+        let answer = self.client.post(url).bearer_auth(admin).json(&realm).send().await.unwrap();
+        let status = answer.status();
+        assert_eq!(status, 201, "{}", answer.text().await.unwrap());
+    }
+
+    /// Logs alice in at a realm and returns the whole answer of the token endpoint.
+    pub async fn login_at(&self, realm: &str) -> Value {
+        self.tokens(
+            realm,
+            &[
+                ("grant_type", "password"),
+                ("client_id", "nmp"),
+                ("username", "alice"),
+                ("password", "wonderland"),
+                ("scope", "openid profile email platform:read"),
+            ],
+        )
+        .await
     }
 
     /// Logs a person in with this scope and returns the access token.
@@ -121,9 +154,13 @@ impl Keycloak {
     }
 
     async fn token(&self, realm: &str, form: &[(&str, &str)]) -> String {
+        let answer = self.tokens(realm, form).await;
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    async fn tokens(&self, realm: &str, form: &[(&str, &str)]) -> Value {
         let url = format!("{}/realms/{realm}/protocol/openid-connect/token", self.base);
         let answer = self.client.post(url).form(form).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        answer.json().await.unwrap()
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod check;
+pub mod doctor;
 pub mod doorward;
 pub mod echo;
 pub mod envoy;

@@ -83,7 +83,7 @@ fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (principal, reason) = match decision {
         Decision::Allow(grant) => {
-            (grant.admitted().map(|admitted| admitted.identity.subject.clone()), None)
+            (grant.admitted().map(|admitted| admitted.identity.subject().to_owned()), None)
         }
         Decision::Deny(denial) => (None, Some(denial.reason().code().to_owned())),
     };

@@ -30,7 +30,7 @@ mod routes;
 use self::document::documents;
 use self::place::Place;
 use super::report::Section;
-use crate::identity::{HeaderRules, ProtectedHeaders};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -76,6 +76,7 @@ impl OurHeaders {
                 .collect();
         // Names that are removed seen or not need not be seen.
         let protected = ProtectedHeaders::new(rules);
+        let nobody = IdentityHeaders::new(None, rules);
         let prefix = &rules.trusted_prefix;
         let stem = prefix.trim_end_matches(['-', '_']);
         let mut candidates = vec![
@@ -88,7 +89,7 @@ impl OurHeaders {
             candidates.push(format!("{first}_{rest}-anything"));
             candidates.push(format!("{first}_{rest}_anything"));
         }
-        candidates.retain(|name| protected.forged(name.as_bytes(), &[]));
+        candidates.retain(|name| protected.forged(name.as_bytes(), nobody));
         Self { set, to_see: candidates }
     }
 }

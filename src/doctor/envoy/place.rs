@@ -103,6 +103,10 @@ impl<'v> Place<'v> {
         if wanted(self) {
             return vec![self.clone()];
         }
+        // A dump of Envoy's has what is in the bootstrap a second time, as it came out.
+        if self.is_a("BootstrapConfigDump") {
+            return Vec::new();
+        }
         self.children().iter().flat_map(|child| child.find(wanted)).collect()
     }
 }

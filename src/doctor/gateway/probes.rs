@@ -6,7 +6,7 @@ use super::GatewayProbe;
 use super::echo::{folded, headers};
 use super::paths::spellings;
 use super::wire::{Peer, RawRequest, Reply};
-use crate::doctor::report::Finding;
+use crate::doctor::report::{Finding, printable};
 
 /// What spoofed headers claim; an upstream that shows it has believed it.
 const FORGED: &str = "doorward-probe";
@@ -379,5 +379,5 @@ fn with(token: bool) -> &'static str {
 
 /// A text from outside, harmless to a terminal and short.
 fn shown(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(120).collect()
+    printable(text).chars().take(120).collect()
 }

@@ -1,7 +1,10 @@
 // panva's oidc-provider (OpenID certified) as a second real issuer for the tests.
 //
 //   DOORWARD_OIDC_PROVIDER=$(scripts/fetch oidc-provider) \
-//     node tests/support/oidc-provider/server.mjs [PORT] [--until-eof]
+//     node tests/support/oidc-provider/server.mjs [PORT] [--until-eof] [--broken FAULT]
+//
+// FAULT is one of no-device-grant, wrong-issuer, no-groups, wrong-audience, clock-off (its
+// Date is two minutes ahead), hs256-only: what `doorward doctor` has to notice.
 //
 // PORT 0 or none takes a free one. When it listens it prints one line of JSON on stdout:
 //   {"issuer": "http://127.0.0.1:PORT", "pid": N, "clients": {...}, "resource": "..."}
@@ -26,6 +29,14 @@ if (!modules) {
 }
 const require = createRequire(path.join(path.resolve(modules), 'node_modules', 'noop.js'));
 const { Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
+
+const faults = ['no-device-grant', 'wrong-issuer', 'no-groups', 'wrong-audience', 'clock-off', 'hs256-only'];
+const at = process.argv.indexOf('--broken');
+const broken = at < 0 ? undefined : process.argv[at + 1];
+if (at >= 0 && !faults.includes(broken)) {
+  console.error(`server.mjs: --broken takes one of ${faults.join(', ')}`);
+  process.exit(2);
+}
 
 const resource = 'urn:doorward:test';
 const scopes = 'platform:read platform:write';
@@ -79,7 +90,11 @@ const configuration = {
   }),
   // People's access tokens carry what Doorward reads; a machine's have no account.
   extraTokenClaims: (_ctx, token) =>
-    token.accountId && { email: `${token.accountId}@example.com`, email_verified: true, groups: ['research'] },
+    token.accountId && {
+      email: `${token.accountId}@example.com`,
+      email_verified: true,
+      ...(broken !== 'no-groups' && { groups: ['research'] }),
+    },
   features: {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
@@ -91,7 +106,7 @@ const configuration = {
       useGrantedResource: () => true,
       getResourceServerInfo: (ctx) => ({
         scope: scopes,
-        audience: resource,
+        audience: broken === 'wrong-audience' ? 'urn:doorward:elsewhere' : resource,
         accessTokenFormat: 'jwt',
         jwt: { sign: { alg: ctx.oidc.client.clientId.endsWith('es256') ? 'ES256' : 'RS256' } },
       }),
@@ -103,11 +118,29 @@ const configuration = {
   ttl: { AccessToken: 300, ClientCredentials: 300, DeviceCode: 600, Grant: 3600, Session: 3600, Interaction: 600, IdToken: 300, RefreshToken: 3600 },
 };
 
+if (broken === 'no-device-grant') {
+  configuration.features.deviceFlow.enabled = false;
+  clients[0].grant_types = ['authorization_code', 'refresh_token'];
+}
+if (broken === 'hs256-only') {
+  // Its keys go as well: what is left to sign with is each client's secret.
+  configuration.jwks = { keys: [] };
+  configuration.enabledJWA = { idTokenSigningAlgValues: ['HS256'] };
+  for (const client of clients) {
+    Object.assign(client, { id_token_signed_response_alg: 'HS256', client_secret: client.client_secret ?? 'shared-with-everybody' });
+  }
+}
+
 // The issuer holds the port, so the port comes first.
 const server = createServer();
 server.listen(Number(process.argv[2] ?? 0) || 0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
-  server.on('request', new Provider(issuer, configuration).callback());
+  const says = broken === 'wrong-issuer' ? issuer.replace('127.0.0.1', 'localhost') : issuer;
+  const answer = new Provider(says, configuration).callback();
+  server.on('request', (request, response) => {
+    if (broken === 'clock-off') response.setHeader('Date', new Date(Date.now() + 120_000).toUTCString());
+    answer(request, response);
+  });
   const secrets = Object.fromEntries(clients.map((c) => [c.client_id, c.client_secret ?? null]));
   console.log(JSON.stringify({ issuer, pid: process.pid, clients: secrets, resource }));
 });

@@ -1,0 +1,178 @@
+//! `doorward doctor`: what is wrong with an identity provider, a token or a gateway, and
+//! how to mend it there.
+
+mod door;
+mod screen;
+
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use tokio::task::JoinSet;
+
+use super::style::DIM;
+use super::{ConfigArgs, Exit, print_error};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{self, Settings, Sources};
+use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
+
+/// Examine the identity provider, and with --token what it issues
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward doctor --config doorward.yaml
+  doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
+  pbpaste | doorward doctor --config doorward.yaml --token -
+  doorward doctor --envoy envoy.yaml
+  curl -s localhost:9901/config_dump | doorward doctor --envoy -
+  pbpaste | doorward doctor --gateway https://gateway.example --echo /headers --token -
+
+One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
+there; one device authorization is asked for and left to expire, the only way to learn whether
+the client may. Exit code 0: nothing failed; 1: something did; 2: wrong usage or configuration.")]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Examine this issuer, whatever is configured (only --set holds besides)
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// With --issuer: the client that people log in with
+    #[arg(long, value_name = "ID", requires = "issuer")]
+    client_id: Option<String>,
+    /// Examine this access token too; - reads it from standard input, which keeps it out
+    /// of the list of processes
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    #[command(flatten)]
+    door: door::DoorArgs,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Exit {
+    let report = match examine(args) {
+        Ok(report) => report,
+        Err(exit) => return exit,
+    };
+    let shown = screen::show(&report, args.json, &mut anstream::stdout());
+    match shown {
+        // A reader that went away (`| head`) has seen what it wanted.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            print_error(&error);
+            Exit::Failed
+        }
+        Ok(()) | Err(_) if report.worst() == Outcome::Fail => Exit::Failed,
+        Ok(()) | Err(_) => Exit::Done,
+    }
+}
+
+/// Every examination that was asked for; each adds its sections.
+fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
+    let token = token(args).map_err(|error| {
+        print_error(&error);
+        Exit::Usage
+    })?;
+    if args.door.asked() {
+        return args.door.examine(&args.config, token);
+    }
+    let settings = settings(args)?;
+    issuers(settings, token.as_deref()).map_err(|error| {
+        print_error(&error);
+        Exit::Failed
+    })
+}
+
+/// Examines all issuers at once, so that one that hangs costs its own time only, and then
+/// the token with what was learned.
+fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
+    let patients = Patient::all(&settings);
+    let plural = if patients.len() == 1 { "" } else { "s" };
+    let spinner = spinner(format!("asking the issuer{plural}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let examined = runtime.block_on(async {
+        let mut under_way = JoinSet::new();
+        for (index, patient) in patients.iter().cloned().enumerate() {
+            under_way.spawn(async move { (index, patient.examine(&SystemClock).await) });
+        }
+        let mut examined = under_way.join_all().await;
+        examined.sort_by_key(|(index, _)| *index);
+        examined.into_iter().map(|(_, examined)| examined).collect::<Vec<_>>()
+    });
+    spinner.finish_and_clear();
+
+    let mut report = Report::default();
+    if let Some(token) = token {
+        let known: Vec<_> = patients
+            .iter()
+            .zip(&examined)
+            .map(|(patient, examined)| KnownIssuer {
+                settings: &patient.settings,
+                provider: examined.provider,
+                keys: examined.keys.as_ref(),
+                client: patient.client(),
+            })
+            .collect();
+        let checks = TokenChecks {
+            issuers: &known,
+            headers: &settings.headers,
+            max_token_bytes: settings.max_token_bytes,
+        };
+        report.sections.push(examine_token(token, &checks, SystemClock.now()));
+    }
+    let sections = examined.into_iter().map(|examined| examined.section);
+    report.sections.splice(0..0, sections);
+    Ok(report)
+}
+
+/// Shown on a terminal only, and gone when the findings come.
+fn spinner(message: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(Duration::from_millis(80));
+    spinner
+}
+
+fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
+    let sources = match &args.issuer {
+        None => args.config.sources(),
+        Some(issuer) => named_on_the_command_line(issuer, args),
+    };
+    let loaded = config::load(&sources).map_err(|faults| {
+        anstream::eprintln!("{faults}");
+        if args.issuer.is_none() {
+            anstream::eprintln!(
+                "{DIM}--issuer URL examines an issuer whatever is configured{DIM:#}"
+            );
+        }
+        Exit::Usage
+    })?;
+    Ok(loaded.settings)
+}
+
+/// A configuration of nothing but `--issuer`, `--client-id` and `--set`.
+fn named_on_the_command_line(issuer: &str, args: &DoctorArgs) -> Sources {
+    let oidc = serde_json::json!({
+        "issuer": issuer,
+        "client_id": args.client_id,
+        // Without a client nobody has said whom tokens should be for.
+        "verify_audience": args.client_id.is_some(),
+    });
+    let text = serde_json::json!({"auth": {"oidc": oidc}}).to_string();
+    Sources::none().inline_yaml("--issuer", &text).overrides(args.config.overrides.clone())
+}
+
+/// The token to examine, if any.
+fn token(args: &DoctorArgs) -> io::Result<Option<String>> {
+    let token = match args.token.as_deref() {
+        // The place for the token of `auth login`.
+        None => return Ok(None),
+        Some("-") => {
+            let mut text = String::new();
+            io::stdin().take(1024 * 1024).read_to_string(&mut text)?;
+            text
+        }
+        Some(token) => token.to_owned(),
+    };
+    Ok(Some(token.trim().to_owned()))
+}

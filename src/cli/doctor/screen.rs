@@ -1,0 +1,93 @@
+//! Findings on a screen, and as JSON.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use serde_json::json;
+
+use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
+use crate::doctor::{Finding, Outcome, Report};
+
+/// Lines are broken before this column.
+const WIDTH: usize = 98;
+/// Where the text of a finding begins: two, the outcome, two, the longest check, two.
+const TEXT_COLUMN: usize = 26;
+
+pub(super) fn show(report: &Report, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json { as_json(report, out) } else { as_lines(report, out) }?;
+    out.flush()
+}
+
+fn as_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let count = |outcome| report.count(outcome);
+    let document = json!({
+        "outcome": report.worst(),
+        "pass": count(Outcome::Pass),
+        "warn": count(Outcome::Warn),
+        "fail": count(Outcome::Fail),
+        "sections": report.sections,
+    });
+    writeln!(out, "{document:#}")
+}
+
+fn as_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for section in &report.sections {
+        writeln!(out, "{HEAD}{}{HEAD:#}", section.title)?;
+        section.findings.iter().try_for_each(|finding| lines_of(finding, out))?;
+        writeln!(out)?;
+    }
+    let (warnings, failures) = (report.count(Outcome::Warn), report.count(Outcome::Fail));
+    let style = style(report.worst()).1;
+    let verdict = match (warnings, failures) {
+        (0, 0) => "all is well".to_owned(),
+        _ => format!("{failures} failed, {}", counted(warnings, "warning")),
+    };
+    let passed = report.count(Outcome::Pass);
+    writeln!(out, "{style}{verdict}{style:#}, {passed} passed")
+}
+
+fn lines_of(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    let (word, style) = style(finding.outcome);
+    let text = broken(&finding.found, TEXT_COLUMN);
+    writeln!(out, "  {style}{word}{style:#}  {:<16}  {text}", finding.check)?;
+    match &finding.remedy {
+        None => Ok(()),
+        Some(remedy) => {
+            let text = broken(remedy, TEXT_COLUMN);
+            writeln!(out, "        {DIM}{:<16}{DIM:#}  {text}", "↳ mend:")
+        }
+    }
+}
+
+fn style(outcome: Outcome) -> (&'static str, Style) {
+    match outcome {
+        Outcome::Pass => ("pass", GOOD),
+        Outcome::Warn => ("warn", WARN),
+        Outcome::Fail => ("fail", BAD),
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The text in lines that end before [`WIDTH`], all but the first moved to `column`. What
+/// has no spaces, such as a URL, is left whole to be copied.
+fn broken(text: &str, column: usize) -> String {
+    let mut lines = String::with_capacity(text.len() + 2 * column);
+    let mut at = column;
+    for (index, word) in text.split(' ').enumerate() {
+        let length = word.chars().count();
+        if index > 0 && at + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', column));
+            at = column;
+        } else if index > 0 {
+            lines.push(' ');
+            at += 1;
+        }
+        lines.push_str(word);
+        at += length;
+    }
+    lines
+}

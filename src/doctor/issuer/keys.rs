@@ -1,0 +1,68 @@
+//! The key set, fetched from wherever it is configured to be.
+
+use std::path::Path;
+
+use url::Url;
+
+use super::super::key_set;
+use super::super::provider::Provider;
+use super::super::remedies::keys as remedies;
+use super::super::report::Finding;
+use super::Patient;
+use crate::discovery::{HttpFetcher, KeyLocation, Metadata};
+use crate::keys::KeySet;
+
+pub(super) async fn examine(
+    patient: &Patient,
+    provider: Provider,
+    metadata: Option<&Metadata>,
+    http: &HttpFetcher,
+    findings: &mut Vec<Finding>,
+) -> Option<KeySet> {
+    let document = match &patient.settings.keys {
+        KeyLocation::Inline(document) => document.clone().into_bytes(),
+        KeyLocation::File(path) => read(path, findings)?,
+        KeyLocation::JwksUri(url) => fetch(url, http, findings).await?,
+        // Without it, what is wrong with discovery has been said.
+        KeyLocation::Discovery(_) => fetch(&metadata?.jwks_uri, http, findings).await?,
+    };
+    let set = match KeySet::parse(&document) {
+        Ok(set) => set,
+        Err(error) => {
+            let remedy = remedies::no_public_key(provider);
+            findings.push(Finding::fail("key_set", format!("not a key set: {error}"), remedy));
+            return None;
+        }
+    };
+    let announced = metadata.and_then(|m| m.id_token_signing_alg_values_supported.as_deref());
+    let rules = &patient.settings.token;
+    findings.extend(key_set::examine(&set, &document, rules.algorithms, announced, provider));
+    Some(set)
+}
+
+async fn fetch(url: &Url, http: &HttpFetcher, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    match http.get(url).await {
+        Ok(answer) => {
+            findings.push(Finding::pass("jwks_endpoint", answer.url.to_string()));
+            Some(answer.body.to_vec())
+        }
+        Err(error) => {
+            let remedy = "open this URL in a browser: it should show a JSON object with keys; a \
+                          provider behind a proxy has to know its public URL";
+            findings.push(Finding::fail("jwks_endpoint", error.to_string(), remedy));
+            None
+        }
+    }
+}
+
+fn read(path: &Path, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    match std::fs::read(path) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            let found = format!("key file {}: {error}", path.display());
+            let remedy = "make the file readable for this user, or correct jwks_file";
+            findings.push(Finding::fail("key_set", found, remedy));
+            None
+        }
+    }
+}

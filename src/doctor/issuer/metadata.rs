@@ -1,0 +1,270 @@
+//! Is the discovery document there, over TLS, and that of the issuer?
+
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+use url::Url;
+
+use super::super::provider::Provider;
+use super::super::remedies::discovery as remedies;
+use super::super::report::Finding;
+use super::Patient;
+use super::clock::Sample;
+use crate::clock::Clock;
+use crate::discovery::{
+    Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
+    is_loopback,
+};
+
+/// A discovery document that came.
+pub(super) struct Published {
+    /// All of it.
+    pub(super) document: Value,
+    /// What of it is believed; `None`: too little to go on with.
+    pub(super) metadata: Option<Metadata>,
+    /// What its `Date` says.
+    pub(super) sample: Sample,
+}
+
+/// The members that name an address people or programs are sent to.
+const ENDPOINTS: [&str; 6] = [
+    "authorization_endpoint",
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+];
+
+pub(super) async fn examine(
+    patient: &Patient,
+    http: &HttpFetcher,
+    clock: &dyn Clock,
+    findings: &mut Vec<Finding>,
+) -> Option<Published> {
+    let Some(url) = &patient.discovery_url else {
+        findings.push(Finding::pass(
+            "discovery",
+            "not asked for: the issuer is no URL, and its keys are configured",
+        ));
+        return None;
+    };
+    let before = clock.now();
+    let answer = http.get(url).await;
+    let after = clock.now();
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            findings.push(unreachable(patient, &error));
+            return None;
+        }
+    };
+    findings.push(tls(&answer));
+    let sample = Sample::of(&answer.header, before, after);
+    let Ok(document) = serde_json::from_slice::<Value>(&answer.body) else {
+        findings.push(not_json(patient, &answer));
+        return None;
+    };
+    let provider = Provider::recognise(patient.issuer(), Some(&document));
+    let metadata = match Metadata::parse(&answer.body, patient.issuer(), url) {
+        Ok(metadata) => {
+            findings.push(found_at(&answer));
+            findings.push(issuer_matches(patient, &metadata));
+            Some(metadata)
+        }
+        Err(
+            MetadataError::OtherIssuer { published, .. }
+            | MetadataError::TrailingSlash { published, .. },
+        ) => {
+            findings.push(found_at(&answer));
+            findings.push(another_issuer(patient, provider, &published));
+            // Its other members are looked at all the same: one run should name everything.
+            Metadata::parse(&answer.body, &published, url).ok()
+        }
+        Err(error) => {
+            findings.push(incomplete(patient, provider, &error));
+            None
+        }
+    };
+    if let Some(metadata) = &metadata {
+        findings.push(endpoints(&document, metadata));
+    }
+    Some(Published { document, metadata, sample })
+}
+
+fn found_at(answer: &Document) -> Finding {
+    Finding::pass("discovery", format!("found at {}", answer.url))
+}
+
+fn tls(answer: &Document) -> Finding {
+    if answer.url.scheme() == "https" {
+        Finding::pass("tls", "https, and the certificate is trusted here")
+    } else if is_loopback(&answer.url) {
+        Finding::pass("tls", "plain http, which does on this machine")
+    } else {
+        Finding::warn(
+            "tls",
+            format!("{} is fetched over plain http", answer.url),
+            "use https: whoever is on the wire can choose the keys that tokens are verified with",
+        )
+    }
+}
+
+/// Whether keys depend on the document, or only people who log in.
+fn in_need(patient: &Patient, check: &'static str, found: String, remedy: String) -> Finding {
+    let keys_depend = matches!(patient.settings.keys, KeyLocation::Discovery(_))
+        && !patient.settings.borrows_from_primary;
+    if keys_depend {
+        Finding::fail(check, found, remedy)
+    } else {
+        Finding::warn(check, found, remedy)
+    }
+}
+
+fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
+    let provider = Provider::recognise(patient.issuer(), None);
+    let found = error.to_string();
+    let is_tls = ["certificate", "tls", "handshake", "InvalidContentType"]
+        .iter()
+        .any(|word| found.to_ascii_lowercase().contains(&word.to_ascii_lowercase()));
+    let (check, remedy) = match &error.kind {
+        FetchErrorKind::Client(_) => (
+            "discovery",
+            "install the system's certificate authorities (ca-certificates), and check proxy"
+                .to_owned(),
+        ),
+        FetchErrorKind::Exchange(_) if is_tls && error.url.starts_with("https:") => {
+            ("tls", tls_remedy(&found))
+        }
+        FetchErrorKind::Exchange(_) => ("discovery", network_remedy(&found)),
+        FetchErrorKind::TimedOut(_) => (
+            "discovery",
+            "nothing came in time: look for a firewall in between, for a proxy that should be used \
+             (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
+                .to_owned(),
+        ),
+        FetchErrorKind::Status { status: 407, .. } => {
+            ("discovery", "the proxy wants a name and a password: proxy: http://user:password@host"
+                .to_owned())
+        }
+        FetchErrorKind::Status { status: 500.., .. } => {
+            ("discovery", "the provider is in trouble: look at its own log".to_owned())
+        }
+        FetchErrorKind::Status { .. } => ("discovery", remedies::not_found(provider)),
+        FetchErrorKind::TooLarge
+        | FetchErrorKind::Encoded
+        | FetchErrorKind::TooManyRedirects
+        | FetchErrorKind::BadRedirect
+        | FetchErrorKind::Astray { .. } => (
+            "discovery",
+            format!(
+                "this is not how a discovery document comes; {}",
+                remedies::not_found(provider)
+            ),
+        ),
+    };
+    in_need(patient, check, found, remedy)
+}
+
+/// What rustls says, by the words that stay the same from version to version.
+fn tls_remedy(found: &str) -> String {
+    let found = found.to_ascii_lowercase().replace(' ', "");
+    if found.contains("unknownissuer") || found.contains("causedasendentity") {
+        "the certificate is of an authority that is not trusted here: name the authority's PEM file \
+         in this issuer's ca_file"
+    } else if found.contains("expired") || found.contains("notvalidyet") {
+        "renew the certificate at the provider, or set this machine's clock right"
+    } else if found.contains("notvalidforname") {
+        "the certificate is of another host: use the name that is in it"
+    } else {
+        "check that this port speaks TLS, and which certificate it shows: openssl s_client -connect \
+         host:port"
+    }
+    .to_owned()
+}
+
+fn network_remedy(found: &str) -> String {
+    if found.contains("dns error") || found.contains("lookup") {
+        "the host's name is not known here: check its spelling, and this machine's DNS"
+    } else if found.contains("refused") {
+        "nothing listens there: check host and port, and that the provider runs"
+    } else {
+        "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
+    }
+    .to_owned()
+}
+
+fn not_json(patient: &Patient, answer: &Document) -> Finding {
+    let kind = answer.header.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let html = answer.body.trim_ascii_start().starts_with(b"<");
+    let what = if html { "an HTML page" } else { "something that is not JSON" };
+    let found = format!("{} answered with {what} ({})", answer.url, kind.unwrap_or("no type"));
+    let provider = Provider::recognise(patient.issuer(), None);
+    let remedy = if html {
+        format!(
+            "a page for people (a login, a proxy, an error) came in its place: {}",
+            remedies::not_found(provider)
+        )
+    } else {
+        remedies::not_found(provider)
+    };
+    in_need(patient, "discovery", found, remedy)
+}
+
+fn incomplete(patient: &Patient, provider: Provider, error: &MetadataError) -> Finding {
+    let remedy = match error {
+        MetadataError::Astray { .. } => {
+            "have the provider name its key set over https (its public URL, behind a proxy)"
+                .to_owned()
+        }
+        MetadataError::NotJson(_)
+        | MetadataError::NotAnObject
+        | MetadataError::Missing(_)
+        | MetadataError::NotText(_)
+        | MetadataError::BadKeySetUrl { .. }
+        | MetadataError::TrailingSlash { .. }
+        | MetadataError::OtherIssuer { .. } => remedies::not_found(provider),
+    };
+    in_need(patient, "discovery", error.to_string(), remedy)
+}
+
+fn issuer_matches(patient: &Patient, metadata: &Metadata) -> Finding {
+    let found = if metadata.issuer == patient.issuer() {
+        format!("{:?}, as configured", metadata.issuer)
+    } else {
+        format!("{:?}: a tenant of {:?}", metadata.issuer, patient.issuer())
+    };
+    Finding::pass("issuer_match", found)
+}
+
+fn another_issuer(patient: &Patient, provider: Provider, published: &str) -> Finding {
+    let configured = patient.issuer();
+    let slash = published.trim_end_matches('/') == configured.trim_end_matches('/');
+    let differ = if slash { ": they differ in the slash at the end" } else { "" };
+    let found = format!("it says {published:?}, configured is {configured:?}{differ}");
+    Finding::fail("issuer_match", found, remedies::other_issuer(provider, published))
+}
+
+/// A document that came over https must not send anybody to plain http.
+fn endpoints(document: &Value, metadata: &Metadata) -> Finding {
+    let believed = |name: &str| -> Option<&Url> {
+        match name {
+            "authorization_endpoint" => metadata.authorization_endpoint.as_ref(),
+            "token_endpoint" => metadata.token_endpoint.as_ref(),
+            "device_authorization_endpoint" => metadata.device_authorization_endpoint.as_ref(),
+            "userinfo_endpoint" => metadata.userinfo_endpoint.as_ref(),
+            "revocation_endpoint" => metadata.revocation_endpoint.as_ref(),
+            _ => metadata.introspection_endpoint.as_ref(),
+        }
+    };
+    let named = ENDPOINTS.iter().filter(|name| document.get(name).is_some_and(|it| !it.is_null()));
+    let dropped: Vec<_> = named.filter(|name| believed(name).is_none()).copied().collect();
+    if dropped.is_empty() {
+        return Finding::pass("endpoints", "every endpoint it names may be followed");
+    }
+    Finding::fail(
+        "endpoints",
+        format!("not followed, being no https URL in a document that is: {}", dropped.join(", ")),
+        "tell the provider its public https URL; behind a proxy it has to believe \
+         X-Forwarded-Proto",
+    )
+}

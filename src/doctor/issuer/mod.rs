@@ -1,0 +1,139 @@
+//! One issuer examined over the network: the questions of the checklist, asked of what it
+//! publishes.
+
+mod clock;
+mod keys;
+mod login;
+mod metadata;
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::provider::Provider;
+use super::report::{Finding, Section};
+use crate::clock::Clock;
+use crate::config::{IssuerSettings, Settings};
+use crate::discovery::{HttpFetcher, KeyLocation, well_known_url};
+use crate::keys::KeySet;
+
+/// An issuer to be examined, and what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    /// Its settings.
+    pub settings: IssuerSettings,
+    /// Where its discovery document should be; `None` when its name is no URL.
+    pub discovery_url: Option<Url>,
+    /// How people log in, when they do so here.
+    pub login: Option<Login>,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// How people get a token from a command line.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The public client they do it with.
+    pub client_id: Option<String>,
+    /// What they ask for, separated by spaces.
+    pub scopes: String,
+    /// As configured; otherwise the one of the discovery document counts.
+    pub device_authorization_endpoint: Option<Url>,
+    /// As configured; otherwise the one of the discovery document counts.
+    pub token_endpoint: Option<Url>,
+}
+
+/// An issuer, examined.
+#[derive(Debug)]
+pub struct Examined {
+    /// What was found.
+    pub section: Section,
+    /// What product it is.
+    pub provider: Provider,
+    /// Its keys, when they could be had.
+    pub keys: Option<KeySet>,
+}
+
+impl Patient {
+    /// Every issuer of a configuration, in its order. People log in at the primary one.
+    #[must_use]
+    pub fn all(settings: &Settings) -> Vec<Self> {
+        let platform = &settings.platform;
+        let login = Login {
+            client_id: platform.client_id.clone(),
+            scopes: platform.default_scopes.clone(),
+            device_authorization_endpoint: platform.device_authorization_endpoint.clone(),
+            token_endpoint: platform.token_endpoint.clone(),
+        };
+        // Without a document of the platform's there is no primary issuer, only further ones.
+        let primary = platform.discovery_url.as_ref();
+        let patients = settings.issuers.iter().enumerate().map(|(index, issuer)| {
+            let primary = primary.filter(|_| index == 0);
+            let discovery_url = match (&issuer.keys, primary) {
+                (KeyLocation::Discovery(url), _) | (_, Some(url)) => Some(url.clone()),
+                (_, None) => well_known_url(&issuer.token.issuer).ok(),
+            };
+            Self {
+                settings: issuer.clone(),
+                discovery_url,
+                login: primary.map(|_| login.clone()),
+                timeout: settings.fetch.timeout,
+            }
+        });
+        patients.collect()
+    }
+
+    /// The issuer's name as configured.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.settings.token.issuer
+    }
+
+    /// What to call the client in a remedy.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        let client = self.login.as_ref().and_then(|login| login.client_id.as_deref());
+        client.unwrap_or("the client")
+    }
+
+    /// Examines the issuer. Takes at most four times [`timeout`](Self::timeout), and changes
+    /// nothing there.
+    pub async fn examine(&self, clock: &dyn Clock) -> Examined {
+        let mut findings = Vec::new();
+        let http = match HttpFetcher::new(&self.settings.access, self.timeout).await {
+            Ok(http) => http,
+            Err(error) => {
+                let remedy = "put the PEM certificates of the authority there, or take ca_file out";
+                let finding = Finding::fail("discovery", error.to_string(), remedy);
+                return self.examined(
+                    Provider::recognise(self.issuer(), None),
+                    vec![finding],
+                    None,
+                );
+            }
+        };
+        let published = metadata::examine(self, &http, clock, &mut findings).await;
+        let document = published.as_ref().map(|published| &published.document);
+        let provider = Provider::recognise(self.issuer(), document);
+        let metadata = published.as_ref().and_then(|published| published.metadata.as_ref());
+        let keys = keys::examine(self, provider, metadata, &http, &mut findings).await;
+        if let (Some(login), Some(metadata)) = (&self.login, metadata) {
+            login::examine(self, login, provider, metadata, &http, &mut findings).await;
+        }
+        if let Some(published) = &published {
+            findings.push(clock::examine(&published.sample, self.settings.token.leeway));
+        }
+        self.examined(provider, findings, keys)
+    }
+
+    fn examined(
+        &self,
+        provider: Provider,
+        findings: Vec<Finding>,
+        keys: Option<KeySet>,
+    ) -> Examined {
+        let title = format!("issuer {} ({})", self.issuer(), provider.name());
+        let section = Section { findings, ..Section::new(&title) };
+        Examined { section, provider, keys }
+    }
+}

@@ -1,0 +1,204 @@
+//! Can this key set verify anything, and is it sound?
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::provider::Provider;
+use super::remedies::keys as remedies;
+use super::report::Finding;
+use crate::keys::{AlgorithmSet, KeySet, LeftOut, UnusableKey};
+
+/// Examines a key set. `announced` is what discovery says ID tokens are signed with.
+pub(super) fn examine(
+    set: &KeySet,
+    document: &[u8],
+    accepted: AlgorithmSet,
+    announced: Option<&[String]>,
+    provider: Provider,
+) -> Vec<Finding> {
+    let symmetric_only = announced
+        .is_some_and(|names| !names.is_empty() && names.iter().all(|name| is_symmetric(name)));
+    let mut findings = Vec::new();
+    if set.keys().is_empty() {
+        findings.push(nothing_usable(set, symmetric_only, provider));
+        return findings;
+    }
+    findings.push(usable(set, document));
+    findings.push(key_ids(set));
+    findings.extend(set.left_out().iter().filter_map(left_out));
+    findings.push(algorithms(set, accepted, symmetric_only, provider));
+    findings
+}
+
+fn is_symmetric(algorithm: &str) -> bool {
+    algorithm.starts_with("HS")
+}
+
+fn nothing_usable(set: &KeySet, symmetric_only: bool, provider: Provider) -> Finding {
+    let why = match (set.left_out(), symmetric_only) {
+        (_, true) => "; it announces HS256 and the like only, a secret shared with each client",
+        ([], false) => "; it is empty",
+        ([..], false) => "",
+    };
+    let mut found = format!("no key that can verify a signature{why}");
+    for left_out in set.left_out() {
+        found.push_str(&format!("; {}: {}", name(left_out), left_out.reason));
+    }
+    Finding::fail("key_set", found, remedies::no_public_key(provider))
+}
+
+fn usable(set: &KeySet, document: &[u8]) -> Finding {
+    let document: Value = serde_json::from_slice(document).unwrap_or_default();
+    let members = document.get("keys").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let is_left_out = |position| set.left_out().iter().any(|it| it.position == position);
+    let kinds: Vec<_> = members
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| !is_left_out(*position))
+        .map(|(_, jwk)| kind(jwk))
+        .collect();
+    let aside = set.left_out().iter().filter(|it| is_of_no_concern(&it.reason)).count();
+    let aside = match aside {
+        0 => String::new(),
+        1 => "; 1 more is not for verifying".to_owned(),
+        more => format!("; {more} more are not for verifying"),
+    };
+    let count = set.keys().len();
+    let plural = if count == 1 { "key" } else { "keys" };
+    Finding::pass("key_set", format!("{count} {plural}: {}{aside}", kinds.join(", ")))
+}
+
+/// `RSA 2048 bits, RS256`; a key without `alg` serves its family.
+fn kind(jwk: &Value) -> String {
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let kind = match text("n").and_then(|n| URL_SAFE_NO_PAD.decode(n).ok()) {
+        Some(modulus) => {
+            let significant: Vec<u8> = modulus.into_iter().skip_while(|byte| *byte == 0).collect();
+            let zeros = significant.first().map_or(0, |first| first.leading_zeros() as usize);
+            format!("RSA of {} bits", significant.len() * 8 - zeros)
+        }
+        None => text("crv").unwrap_or_default().to_owned(),
+    };
+    match text("alg") {
+        Some(algorithm) => format!("{kind} ({algorithm})"),
+        None => kind,
+    }
+}
+
+/// Whether the token's `kid` leads to one key.
+fn key_ids(set: &KeySet) -> Finding {
+    let unnamed = set.keys().iter().filter(|key| key.kid().is_none()).count();
+    if unnamed > 0 && set.keys().len() > 1 {
+        return Finding::warn(
+            "key_ids",
+            format!("{unnamed} of {} keys have no kid", set.keys().len()),
+            "have the provider name its keys: a token that names its key cannot be verified with \
+             one that has no name, and rotation is noticed by a new name only",
+        );
+    }
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for kid in set.keys().iter().filter_map(|key| key.kid()) {
+        *seen.entry(kid).or_default() += 1;
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).map(|(kid, _)| *kid).collect();
+    // Azure publishes a key once for each issuer that it may sign for.
+    let by_issuer = set.keys().iter().any(|key| key.issuer().is_some());
+    if !twice.is_empty() && !by_issuer {
+        return Finding::warn(
+            "key_ids",
+            format!("several keys share a kid: {}", twice.join(", ")),
+            "have the provider name each key differently (RFC 7517 §4.5)",
+        );
+    }
+    let names: Vec<_> = seen.keys().take(4).copied().collect();
+    let more = if seen.len() > names.len() { ", …" } else { "" };
+    match names.as_slice() {
+        [] => Finding::pass("key_ids", "the one key has no name, and needs none"),
+        names => Finding::pass("key_ids", format!("{}{more}", names.join(", "))),
+    }
+}
+
+/// Keys for other purposes belong into a key set; broken and weak ones do not.
+fn left_out(left_out: &LeftOut) -> Option<Finding> {
+    if is_of_no_concern(&left_out.reason) {
+        return None;
+    }
+    let found = format!("{} is left out: {}", name(left_out), left_out.reason);
+    Some(match left_out.reason {
+        UnusableKey::Symmetric => Finding::fail(
+            "unusable_key",
+            found,
+            "take it out at the provider, and replace it: a secret that is published is none",
+        ),
+        UnusableKey::RsaSize(_) => Finding::warn(
+            "unusable_key",
+            found,
+            "replace it at the provider by a key of 2048 bits or more (RFC 7518 §3.3): tokens \
+             signed with it are refused",
+        ),
+        UnusableKey::NotAnObject
+        | UnusableKey::Missing(_)
+        | UnusableKey::Malformed(_)
+        | UnusableKey::UnknownType
+        | UnusableKey::UnknownCurve
+        | UnusableKey::NotForSignatures
+        | UnusableKey::UnknownAlgorithm
+        | UnusableKey::WrongType
+        | UnusableKey::InvalidNumbers => Finding::warn(
+            "unusable_key",
+            found,
+            "tokens signed with it are refused: have the provider publish it as RFC 7517 says",
+        ),
+    })
+}
+
+fn is_of_no_concern(reason: &UnusableKey) -> bool {
+    matches!(
+        reason,
+        UnusableKey::NotForSignatures
+            | UnusableKey::UnknownCurve
+            | UnusableKey::UnknownType
+            | UnusableKey::UnknownAlgorithm
+    )
+}
+
+fn name(left_out: &LeftOut) -> String {
+    match &left_out.kid {
+        Some(kid) => format!("key {kid:?}"),
+        None => format!("key {} of the set", left_out.position + 1),
+    }
+}
+
+fn algorithms(
+    set: &KeySet,
+    accepted: AlgorithmSet,
+    symmetric_only: bool,
+    provider: Provider,
+) -> Finding {
+    if symmetric_only {
+        return Finding::fail(
+            "algorithms",
+            "it announces HS256 and the like only, a secret shared with each client; its published \
+             keys sign nothing",
+            remedies::no_public_key(provider),
+        );
+    }
+    let served: AlgorithmSet =
+        set.keys().iter().flat_map(|key| key.algorithms().iter().collect::<Vec<_>>()).collect();
+    let both: AlgorithmSet = served.iter().filter(|one| accepted.contains(*one)).collect();
+    if both.is_empty() {
+        return Finding::fail(
+            "algorithms",
+            format!("its keys serve {}, configured is {}", list(served), list(accepted)),
+            format!("add one of these to this issuer's algorithms: {}", list(served)),
+        );
+    }
+    Finding::pass("algorithms", list(both))
+}
+
+fn list(algorithms: AlgorithmSet) -> String {
+    algorithms.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
+}

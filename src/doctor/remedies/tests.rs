@@ -1,0 +1,61 @@
+//! Every fault has something to say to each provider.
+
+use super::super::provider::Provider;
+use super::{claims, discovery, keys, login, token};
+
+const ALL: [Provider; 9] = [
+    Provider::EntraId,
+    Provider::Okta,
+    Provider::Keycloak,
+    Provider::Auth0,
+    Provider::Google,
+    Provider::Zitadel,
+    Provider::Authentik,
+    Provider::Cognito,
+    Provider::Other,
+];
+
+#[test]
+fn each_is_one_line_of_plain_text() {
+    for provider in ALL {
+        for remedy in [
+            discovery::not_found(provider),
+            discovery::other_issuer(provider, "https://a"),
+            login::no_device_flow(provider),
+            login::device_grant_refused(provider, "nmp"),
+            login::unknown_client(provider, "nmp"),
+            login::scopes_refused(provider, "nmp"),
+            keys::no_public_key(provider),
+            keys::client_algorithm(provider, "nmp"),
+            token::opaque(provider),
+            token::id_token(provider),
+            token::audience(provider, "nmp", "api"),
+            token::issuer(provider, "https://b", &["https://a"]),
+            claims::email(provider, "nmp"),
+            claims::email_unverified(provider),
+            claims::groups(provider, "nmp", "groups"),
+            claims::scopes(provider, "nmp"),
+            claims::subject(provider, "nmp"),
+        ] {
+            let odd = remedy.contains(['\n', '\t']) || remedy.contains("  ");
+            assert!(remedy.len() > 20 && !odd, "{provider:?}: {remedy:?}");
+        }
+    }
+}
+
+#[test]
+fn they_differ_where_the_consoles_do() {
+    for (provider, word) in [
+        (Provider::EntraId, "Allow public client flows"),
+        (Provider::Okta, "Device Authorization"),
+        (Provider::Keycloak, "OAuth 2.0 Device Authorization Grant"),
+        (Provider::Auth0, "Device Code"),
+        (Provider::Google, "TVs and Limited Input devices"),
+        (Provider::Zitadel, "Device Code"),
+        (Provider::Authentik, "Device code flow"),
+        (Provider::Other, "urn:ietf:params:oauth:grant-type:device_code"),
+    ] {
+        let remedy = login::device_grant_refused(provider, "nmp");
+        assert!(remedy.contains(word), "{provider:?}: {remedy}");
+    }
+}

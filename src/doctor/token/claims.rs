@@ -1,0 +1,281 @@
+//! Does it say who it is about, where the configuration looks?
+
+use serde_json::Value;
+
+use super::super::remedies::claims as remedies;
+use super::super::report::Finding;
+use super::form::shown;
+use super::kind::Kind;
+use super::{Proven, Specimen};
+use crate::identity::{ClaimPath, IdentityFault};
+
+/// Where an email address also is, in the order of trust.
+const LIKE_EMAIL: [&str; 7] =
+    ["email", "upn", "preferred_username", "unique_name", "mail", "emails", "sub"];
+/// Where groups also are; the first two Doorward reads by itself.
+const LIKE_GROUPS: [&str; 8] = [
+    "cognito:groups",
+    "urn:zitadel:iam:org:project:roles",
+    "groups",
+    "roles",
+    "/realm_access/roles",
+    "group",
+    "memberOf",
+    "permissions",
+];
+/// How many of those stand in for an absent `groups_claim`.
+const READ_UNASKED: usize = 2;
+/// What also names a principal.
+const LIKE_SUBJECT: [&str; 5] = ["sub", "oid", "uid", "preferred_username", "client_id"];
+
+pub(super) fn examine(
+    specimen: &Specimen<'_>,
+    proven: Option<&Proven>,
+    findings: &mut Vec<Finding>,
+) {
+    findings.push(subject(specimen, proven));
+    findings.push(email(specimen, proven));
+    findings.push(groups(specimen, proven));
+    findings.push(scopes(specimen));
+}
+
+fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
+    let rules = &specimen.issuer.settings.identity;
+    let claims = specimen.claims();
+    let fault = proven.and_then(|proven| proven.as_ref().err());
+    let configured = at(claims, &rules.subject);
+    let Some(found) = configured.or_else(|| claims.get("sub")).filter(|it| !it.is_null()) else {
+        let others = present(claims, &LIKE_SUBJECT, &rules.subject);
+        return Finding::fail(
+            "subject",
+            format!("neither {} nor sub is there{others}", rules.subject),
+            remedies::subject(specimen.issuer.provider, specimen.client()),
+        );
+    };
+    let value = shown(&text_of(found));
+    match fault {
+        Some(IdentityFault::SubjectUnfit) => {
+            return Finding::fail(
+                "subject",
+                format!("{value:?} has characters or a length that headers.profile does not allow"),
+                "headers.profile: plain allows any visible ASCII (auth0|123); or set subject_claim \
+                 to another claim",
+            );
+        }
+        Some(IdentityFault::SubjectReserved | IdentityFault::EmailReserved) => {
+            return Finding::fail(
+                "subject",
+                format!("{value:?} or the email is a name that the platform keeps for itself"),
+                "rename the account: service:… and * are taken for the platform's own services",
+            );
+        }
+        Some(IdentityFault::TenantMissing) => {
+            return Finding::fail(
+                "subject",
+                IdentityFault::TenantMissing.to_string(),
+                "take {tid} out of subject_prefix and groups_prefix, or have the provider send tid",
+            );
+        }
+        Some(IdentityFault::SubjectMissing) | None => {}
+    }
+    if configured.is_none() {
+        let others = present(claims, &LIKE_SUBJECT, &rules.subject);
+        return Finding::warn(
+            "subject",
+            format!("{} is not there, sub is taken: {value:?}{others}", rules.subject),
+            "set subject_claim to a claim that every token has, or have the provider send it",
+        );
+    }
+    Finding::pass("subject", format!("{} = {value:?}", rules.subject))
+}
+
+fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
+    let path = &specimen.issuer.settings.identity.email;
+    let claims = specimen.claims();
+    let Some(found) = at(claims, path) else {
+        if specimen.kind == Kind::Machine {
+            return Finding::pass("email", "none, as an application has none");
+        }
+        let likely = likely(claims, &LIKE_EMAIL, path, |value| {
+            value.as_str().is_some_and(|text| text.contains('@'))
+        });
+        let (others, setting) = match &likely {
+            Some((name, value)) => (
+                format!("; {name} has {:?}", shown(value)),
+                format!("set email_claim: {name}, if addresses in there are believed; or "),
+            ),
+            None => (String::new(), String::new()),
+        };
+        let remedy = remedies::email(specimen.issuer.provider, specimen.client());
+        let found = format!("{path} is not there{others}");
+        return Finding::warn("email", found, format!("{setting}{remedy}"));
+    };
+    let value = shown(&text_of(found));
+    let unverified = claims.get("email_verified").map(text_of).as_deref() == Some("false");
+    if unverified {
+        return Finding::warn(
+            "email",
+            format!("{path} = {value:?} is left out: email_verified is false"),
+            remedies::email_unverified(specimen.issuer.provider),
+        );
+    }
+    let left_out = proven
+        .and_then(|proven| proven.as_ref().ok())
+        .is_some_and(|identity| identity.email().is_none());
+    if left_out {
+        return Finding::warn(
+            "email",
+            format!("{path} = {value:?} is left out: not one plain address"),
+            "set email_claim to a claim with the address alone",
+        );
+    }
+    Finding::pass("email", format!("{path} = {value:?}"))
+}
+
+fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
+    let path = &specimen.issuer.settings.identity.groups;
+    let (claims, client) = (specimen.claims(), specimen.client());
+    let overage = claims.pointer("/_claim_names/groups").is_some()
+        || claims.get("hasgroups").map(text_of).as_deref() == Some("true");
+    if overage {
+        return Finding::warn(
+            "groups",
+            "too many for the token (overage): they are unknown, not none",
+            remedies::group_overage(client),
+        );
+    }
+    let unasked = LIKE_GROUPS.iter().take(READ_UNASKED);
+    let stand_in = || unasked.clone().find_map(|name| Some((*name, claims.get(*name)?)));
+    let written = path.to_string();
+    let found = at(claims, path).map(|value| (written.as_str(), value)).or_else(stand_in);
+    let Some((name, value)) = found else {
+        if specimen.kind == Kind::Machine {
+            return Finding::pass("groups", "none, as applications mostly have none");
+        }
+        let likely = likely(claims, &LIKE_GROUPS, path, |value| value.is_array());
+        let (others, setting) = match &likely {
+            Some((name, value)) => (
+                format!("; {name} has {}", shown(value)),
+                format!("set groups_claim: {name}, if those are meant; or "),
+            ),
+            None => (String::new(), String::new()),
+        };
+        let remedy = remedies::groups(specimen.issuer.provider, client, &written);
+        // Keycloak and Entra leave the claim out for those who are in none.
+        let found = format!("{path} is not there: the user is in none, or it is not sent{others}");
+        return Finding::warn("groups", found, format!("{setting}{remedy}"));
+    };
+    let all = shown(&text_of(value));
+    let losses =
+        proven.and_then(|proven| proven.as_ref().ok()).map_or(0, |identity| identity.losses.groups);
+    if losses > 0 {
+        return Finding::warn(
+            "groups",
+            format!(
+                "{losses} of {name} = {all} are dropped: headers cannot carry them, or they \
+                     are not wanted"
+            ),
+            "rename them at the provider, or see headers.profile (plain allows more) and \
+             headers.groups_only",
+        );
+    }
+    let all = if all.is_empty() { "no groups".to_owned() } else { all };
+    Finding::pass("groups", format!("{name} = {all}"))
+}
+
+fn scopes(specimen: &Specimen<'_>) -> Finding {
+    let rules = &specimen.issuer.settings.identity;
+    let claims = specimen.claims();
+    let scope = ["scope", "scp"].into_iter().find_map(|name| claims.get(name));
+    let roles = rules.roles.as_ref().and_then(|path| at(claims, path));
+    let named: Vec<String> = [scope, roles].into_iter().flatten().flat_map(words).collect();
+    if scope.is_none() && roles.is_none() {
+        let has_roles = claims.get("roles").is_some();
+        let found = if has_roles {
+            "neither scope nor scp is there; roles is, and is not looked at"
+        } else {
+            "neither scope nor scp is there: routes that ask for a scope refuse it"
+        };
+        let remedy = if has_roles && specimen.kind == Kind::Machine {
+            "set roles_claim: roles, to count them among the scopes".to_owned()
+        } else {
+            remedies::scopes(specimen.issuer.provider, specimen.client())
+        };
+        return Finding::warn("scopes", found, remedy);
+    }
+    let prefix = rules.scope_prefix.as_deref().map(|prefix| prefix.trim_end_matches('/'));
+    let foreign = named.iter().find_map(|scope| {
+        let (front, _) = scope.rsplit_once('/')?;
+        let is_api = front.starts_with("api://")
+            || (front.starts_with("https://") && !front.contains("googleapis.com"));
+        (is_api && Some(front) != prefix).then_some(front)
+    });
+    let all = shown(&named.join(" "));
+    if let Some(front) = foreign {
+        let configured = match prefix {
+            Some(prefix) => format!("scope_prefix is {prefix}/"),
+            None => "no scope_prefix is configured".to_owned(),
+        };
+        return Finding::warn(
+            "scopes",
+            format!("{all}: {front}/ stands in front, and {configured}"),
+            format!("set scope_prefix: {}/, so that rules see the short names", shown(front)),
+        );
+    }
+    match (named.is_empty(), prefix) {
+        (true, _) => Finding::pass("scopes", "none were granted"),
+        (false, Some(prefix)) => {
+            let cut = named.iter().any(|scope| scope.starts_with(prefix));
+            let note = if cut { "is cut off" } else { "is not in it, and need not be" };
+            Finding::pass("scopes", format!("{all}; the prefix {prefix}/ {note}"))
+        }
+        (false, None) => Finding::pass("scopes", all),
+    }
+}
+
+/// The value at a path, unless it is absent or `null`.
+fn at<'v>(claims: &'v Value, path: &ClaimPath) -> Option<&'v Value> {
+    claims.get(path.claim())?.pointer(path.rest()).filter(|value| !value.is_null())
+}
+
+/// The first of these claims, other than the configured one, whose value looks right.
+fn likely(
+    claims: &Value,
+    names: &[&'static str],
+    configured: &ClaimPath,
+    looks_right: impl Fn(&Value) -> bool,
+) -> Option<(&'static str, String)> {
+    let others = names.iter().filter(|name| configured.to_string() != **name);
+    others
+        .filter_map(|name| Some((*name, at(claims, &name.parse().ok()?)?)))
+        .find(|(_, value)| looks_right(value))
+        .map(|(name, value)| (name, text_of(value)))
+}
+
+/// `; there are sub, oid`: which of these claims the token has besides.
+fn present(claims: &Value, names: &[&str], configured: &ClaimPath) -> String {
+    let there: Vec<_> = names
+        .iter()
+        .filter(|name| configured.to_string() != **name && claims.get(**name).is_some())
+        .copied()
+        .collect();
+    if there.is_empty() { String::new() } else { format!("; there are {}", there.join(", ")) }
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// A claim's value on the screen.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => members.keys().cloned().collect::<Vec<_>>().join(", "),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}

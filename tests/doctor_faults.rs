@@ -1,0 +1,231 @@
+//! `doorward doctor` and providers that are none, or only in part: each fault by a fake.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::support::doctor::{doctor, examine, oidc, text};
+use crate::support::idp::{Answer, Idp};
+use crate::support::signer::{RSA, claims, jwks};
+
+/// What is not a provider at all is said to be what it is, in bounded time.
+#[tokio::test]
+async fn an_issuer_that_answers_anything() {
+    let mut idp = Idp::start([&*RSA]).await;
+    let document = "/.well-known/openid-configuration";
+    let config = || {
+        let mut config = oidc(json!({"issuer": idp.issuer(), "client_id": "nmp"}));
+        config["keys"] = json!({"timeout": "300ms"});
+        config
+    };
+    let metadata = |more: Value| {
+        let issuer = idp.issuer();
+        let mut metadata = json!({
+            "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+            "token_endpoint": format!("{issuer}/token"),
+            "device_authorization_endpoint": format!("{issuer}/device"),
+        });
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Answer::Document(metadata)
+    };
+    for (answer, fault, part) in [
+        (Answer::Hang, "fail discovery", "no complete answer within 300ms"),
+        (Answer::Status(404), "fail discovery", "status 404"),
+        (Answer::Status(302), "fail discovery", "status 302"),
+        (Answer::Status(503), "fail discovery", "status 503"),
+        (Answer::Text("<html>Sign in</html>".into()), "fail discovery", "an HTML page"),
+        (Answer::Text("oops".into()), "fail discovery", "not JSON"),
+        (Answer::Text("x".repeat(1024 * 1024 + 1)), "fail discovery", "larger than 1 MiB"),
+        (Answer::Document(json!([])), "fail discovery", "not a JSON object"),
+        (Answer::Document(json!({"issuer": idp.issuer()})), "fail discovery", "no `jwks_uri`"),
+    ] {
+        idp.answer(document, answer);
+        let said = examine(&config(), None).await;
+        assert_eq!(said.faults(), [fault], "{:#}", said.report);
+        let found = text(&said.finding("discovery")["found"]);
+        assert!(found.contains(part), "{part}: {found}");
+        assert_eq!(said.code, 1);
+    }
+    // A device endpoint that is not there: the document's word for it is not enough.
+    idp.answer(document, metadata(json!({})));
+    let said = examine(&config(), None).await;
+    said.assert_only("fail device_grant", "device_code");
+    assert!(text(&said.finding("device_grant")["found"]).contains("status 404"));
+    // Without a client there is nobody to ask it for.
+    let mut without = config();
+    without["auth"]["oidc"] = json!({"issuer": idp.issuer(), "audience": "nmp"});
+    examine(&without, None).await.assert_well();
+
+    // Keys: none, broken ones, one that is a published secret.
+    idp.answer_keys(Answer::Status(500));
+    assert_eq!(examine(&without, None).await.faults(), ["fail jwks_endpoint"]);
+    for (keys, faults) in [
+        (json!({"keys": []}), vec!["fail key_set"]),
+        (json!({"nope": 1}), vec!["fail key_set"]),
+        (json!({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}), vec!["fail key_set"]),
+        (
+            json!({"keys": [RSA.jwk(), {"kty": "oct", "k": "c2VjcmV0", "kid": "hs"}]}),
+            vec!["fail unusable_key"],
+        ),
+        (
+            json!({"keys": [RSA.jwk(), {"kty": "RSA", "kid": "b", "n": "AQ", "e": "AQAB"}]}),
+            vec!["warn unusable_key"],
+        ),
+        (json!({"keys": [RSA.jwk(), RSA.jwk()]}), vec!["warn key_ids"]),
+        (json!({"keys": [RSA.jwk(), {"kty": "RSA", "use": "enc", "kid": "e"}]}), vec![]),
+    ] {
+        idp.answer_keys(Answer::Document(keys.clone()));
+        assert_eq!(examine(&without, None).await.faults(), faults, "{keys}");
+    }
+    // One issuer that hangs takes nothing from the other.
+    idp.publish([&*RSA]);
+    let hanging = Idp::start([&*RSA]).await;
+    hanging.answer(document, Answer::Hang);
+    let mut both = without.clone();
+    both["auth"]["issuers"] = json!([{"issuer": hanging.issuer(), "audience": "nmp"}]);
+    both["auth"]["oidc"]["subject_prefix"] = json!("a:");
+    both["auth"]["oidc"]["groups_prefix"] = json!("a:");
+    let token = RSA.token("RS256", &claims(&idp.issuer(), json!({})));
+    let said = examine(&both, Some(&token)).await;
+    assert_eq!(said.faults(), ["fail discovery"], "{:#}", said.report);
+    assert_eq!(said.finding("signature")["outcome"], "pass");
+
+    idp.stop().await;
+    let said = examine(&without, None).await;
+    said.assert_only("fail discovery", "nothing listens there");
+    let nowhere = oidc(json!({"issuer": "https://no-such-host.invalid", "client_id": "nmp"}));
+    let said = examine(&nowhere, None).await;
+    assert_eq!(said.faults(), ["fail discovery"], "{:#}", said.report);
+}
+
+/// On a screen: one line a check, the remedy below it, and nothing that steers a terminal.
+#[tokio::test]
+async fn what_people_see() {
+    let idp = Idp::start([&*RSA]).await;
+    let issuer = idp.issuer();
+    let evil = json!({"email": "a\u{1b}[2J@b.c", "groups": null, "roles": ["x\u{9b}y"]});
+    let token = RSA.token("RS256", &claims(&issuer, evil));
+    let (code, stdout, stderr) = doctor(&["--issuer", &issuer, "--token", "-"], &token).await;
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(!stdout.contains(['\u{1b}', '\u{9b}']), "{stdout:?}");
+    assert!(!stdout.contains(&token[..40]) && !stdout.contains(&token[token.len() - 40..]));
+    let line = |start: &str| {
+        let found =
+            stdout.lines().find(|line| line.split_whitespace().take(2).eq(start.split(' ')));
+        found.unwrap_or_else(|| panic!("no {start}: {stdout}"))
+    };
+    assert!(stdout.starts_with(&format!("issuer {issuer} (generic provider)\n")), "{stdout}");
+    assert_eq!(line("pass algorithm"), "  pass  algorithm         RS256");
+    assert!(line("warn email").contains(r"a\u{1b}[2J@b.c"), "{stdout}");
+    let flat = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(r"roles has x\u{9b}y ↳ mend: set groups_claim: roles"), "{stdout}");
+    assert!(line("↳ mend:").starts_with("        ↳ mend:"));
+    assert!(stdout.lines().all(|line| line.chars().count() <= 98), "{stdout}");
+    assert!(stdout.ends_with("0 failed, 2 warnings, 23 passed\n"), "{stdout}");
+
+    // Wrong usage and configuration.
+    let (code, stdout, stderr) = doctor(&[], "").await;
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("no issuer") && stderr.contains("--issuer URL"), "{stderr}");
+    let (code, _, stderr) = doctor(&["--client-id", "x"], "").await;
+    assert!(code == 2 && stderr.contains("--issuer"), "{stderr}");
+}
+
+/// An issuer behind TLS, its certificate of an authority of its own.
+struct TlsIdp {
+    address: SocketAddr,
+    _server: JoinSet<()>,
+}
+
+impl TlsIdp {
+    /// With a certificate for this name; `ca.pem` goes into the directory. `alter` makes of
+    /// the issuer's name what stands above its good metadata.
+    async fn start(dir: &Path, name: &str, alter: impl Fn(&str) -> Value) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let chain = vec![params.signed_by(&key, &ca).unwrap().der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let issuer = format!("https://{address}");
+        let mut metadata = json!({
+            "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+            "token_endpoint": format!("{issuer}/token"),
+            "device_authorization_endpoint": format!("{issuer}/device"),
+        });
+        metadata.as_object_mut().unwrap().extend(alter(&issuer).as_object().unwrap().clone());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // A client that does not trust us goes away here.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 4096];
+                let Ok(length) = stream.read(&mut request).await else { continue };
+                let keys = request[..length].starts_with(b"GET /keys");
+                let body = if keys { jwks([&*RSA]) } else { metadata.clone() }.to_string();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}",
+                    body.len()
+                );
+                let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        Self { address, _server: server }
+    }
+
+    fn config(&self, ca_file: Option<&Path>) -> Value {
+        let issuer = format!("https://{}", self.address);
+        oidc(json!({"issuer": issuer, "audience": "nmp", "ca_file": ca_file}))
+    }
+}
+
+#[tokio::test]
+async fn certificates_and_what_a_document_over_tls_may_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    let good = TlsIdp::start(dir.path(), "127.0.0.1", |_| json!({})).await;
+    let said = examine(&good.config(Some(&ca)), None).await;
+    said.assert_well();
+    assert!(text(&said.finding("tls")["found"]).starts_with("https"));
+    let said = examine(&good.config(None), None).await;
+    said.assert_only("fail tls", "ca_file");
+
+    let named = TlsIdp::start(dir.path(), "idp.example", |_| json!({})).await;
+    let said = examine(&named.config(Some(&ca)), None).await;
+    said.assert_only("fail tls", "of another host");
+
+    let plain = |issuer: &str| json!({"token_endpoint": issuer.replace("https", "http")});
+    let downgraded = TlsIdp::start(dir.path(), "127.0.0.1", plain).await;
+    let said = examine(&downgraded.config(Some(&ca)), None).await;
+    assert_eq!(said.faults(), ["fail endpoints", "fail token_endpoint"], "{:#}", said.report);
+    assert!(text(&said.finding("endpoints")["remedy"]).contains("X-Forwarded-Proto"));
+
+    let keys = |issuer: &str| json!({"jwks_uri": issuer.replace("https", "http")});
+    let downgraded = TlsIdp::start(dir.path(), "127.0.0.1", keys).await;
+    let said = examine(&downgraded.config(Some(&ca)), None).await;
+    said.assert_only("fail discovery", "over https");
+}
