@@ -2,12 +2,18 @@
 //! That it agrees with `Check` is asserted at every request of the tests that start their
 //! server with `start_explained`: all reasons, identities, Entra's tokens.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
+use doorward::app::explain_request;
+use doorward::clock::{Clock as _, SystemClock};
+use doorward::config::Settings;
+use doorward::request::{HeaderView, RequestView, RouteView};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::support::explain::{explain, text, told};
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{RSA, STRANGER, Signer, claims, encode, from_now, jwks};
 
@@ -29,39 +35,8 @@ fn config(dir: &Path, oidc: &Value) -> std::path::PathBuf {
     path
 }
 
-/// Runs `doorward explain` with `input` on its standard input.
-fn explain(config: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
-        .env_clear()
-        .arg("explain")
-        .arg("--config")
-        .arg(config)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not want its input may have ended.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
-}
-
-/// The explanation as JSON, and the exit code.
-fn told(config: &Path, arguments: &[&str], input: &str) -> (Value, i32) {
-    let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
-    let output = explain(config, &arguments, input.as_bytes());
-    let told = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
-    (told, output.status.code().unwrap())
 }
 
 fn step<'v>(told: &'v Value, check: &str) -> &'v Value {
@@ -123,7 +98,7 @@ fn the_first_failing_check_is_named_with_what_was_expected_and_found() {
     let sign = |more: Value| RSA.token("RS256", &claims(ISSUER, more));
     let jwe = format!("{}.a.b.c.d", encode(br#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#));
     for (token, reason, check, expected, found) in [
-        (sign(json!({"exp": from_now(-180)})), "expired", "expiry", "later than", "m ago)"),
+        (sign(json!({"exp": from_now(-180)})), "expired", "expiry", "later than", " ago)"),
         (sign(json!({"nbf": from_now(900)})), "not_yet_valid", "not_before", "leeway", "in "),
         (sign(json!({"nbf": "x"})), "invalid_claim", "not_before", "a number", "not a number"),
         (sign(json!({"iat": "x"})), "invalid_claim", "issued_at", "a number", "not a number"),
@@ -372,4 +347,51 @@ async fn another_moment_does_not_make_keys_old() {
     let token = RSA.token("RS256", &claims(&issuer, json!({"exp": from_now(90 * 86_400)})));
     let (told, code) = blocking(move || told(&config, &["--at", "+80days"], &token)).await;
     assert_eq!(code, 0, "{told:#}");
+}
+
+#[test]
+fn an_unsigned_token_passes_only_where_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &json!({}));
+    let header = encode(br#"{"alg":"none"}"#);
+    let token = format!("{header}.{}.", encode(claims(ISSUER, json!({})).to_string().as_bytes()));
+    let (refused, code) = told(&config, &[], &token);
+    assert_eq!((code, &failed(&refused)["check"]), (1, &json!("header")), "{refused:#}");
+    let (told, code) = told(&config, &["--set", "auth.allow_unsigned_jwt=true"], &token);
+    assert_eq!(code, 0, "{told:#}");
+    let signature = step(&told, "signature")["found"].as_str().unwrap();
+    assert!(signature.contains("auth.allow_unsigned_jwt"), "{signature}");
+}
+
+/// Bytes changed anywhere in a good token: whatever it has become, it can be told, and it
+/// is denied unless nothing that counts was changed.
+#[test]
+fn no_token_is_too_broken_to_be_told() {
+    let settings = json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+    });
+    let settings = Settings::from_yaml("test", &settings.to_string()).unwrap();
+    let good = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(256));
+    let change = (any::<Index>(), any::<u8>(), any::<Index>());
+    let changes = proptest::collection::vec(change, 1..4);
+    runner
+        .run(&changes, |changes| {
+            let mut token = good.clone().into_bytes();
+            for (at, byte, end) in changes {
+                let at = at.index(token.len());
+                token[at] = byte;
+                token.truncate(1 + at.max(end.index(token.len())));
+            }
+            let value = [b"Bearer ", &token[..]].concat();
+            let headers = [HeaderView { name: b"authorization", value: &value }];
+            let route = RouteView::default();
+            let request = RequestView { method: b"GET", path: b"/", headers: &headers, route };
+            let told = explain_request(settings.clone(), &request, SystemClock.now()).unwrap();
+            prop_assert_eq!(told.failed().is_some(), token != good.as_bytes(), "{:?}", told);
+            let text = serde_json::to_string(&told).unwrap();
+            prop_assert!(!text.contains(char::is_control), "{}", text);
+            Ok(())
+        })
+        .unwrap();
 }

@@ -127,7 +127,7 @@ fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
 }
 
 /// Shown on a terminal only, and gone when the findings come.
-fn spinner(message: String) -> ProgressBar {
+pub(super) fn spinner(message: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(80));
     spinner

@@ -99,7 +99,10 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
         headers: &headers,
         route,
     };
-    match app::explain_request(loaded.settings, &request, at) {
+    let spinner = super::doctor::spinner("deciding".to_owned());
+    let explained = app::explain_request(loaded.settings, &request, at);
+    spinner.finish_and_clear();
+    match explained {
         Ok(explanation) => show(args, &explanation),
         Err(error) => {
             print_error(&error);

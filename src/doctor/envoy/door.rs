@@ -52,13 +52,13 @@ fn manager(manager: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Vec<F
     let mut findings = Vec::new();
     match &asking {
         None => findings.push(Finding::fail(
-            "ext_authz_present",
+            "ext_authz",
             format!("no filter asks Doorward{}: every request passes as it came", at(manager)),
             "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
         )),
         Some((_, filter, _)) if filter.flag("disabled") == Some(true) => {
             findings.push(Finding::fail(
-                "ext_authz_present",
+                "ext_authz",
                 format!(
                     "the filter is disabled{}: only routes that turn it on are guarded",
                     at(filter)
@@ -66,8 +66,9 @@ fn manager(manager: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Vec<F
                 "remove disabled: true",
             ));
         }
-        Some((_, filter, _)) => findings
-            .push(Finding::pass("ext_authz_present", format!("Doorward is asked{}", at(filter)))),
+        Some((_, filter, _)) => {
+            findings.push(Finding::pass("ext_authz", format!("Doorward is asked{}", at(filter))))
+        }
     }
     findings.extend(paths(manager));
     if let Some((index, filter, config)) = asking {

@@ -190,10 +190,10 @@ fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
 
 fn mutations(filter: &Place<'_>) -> Finding {
     if filter.flag("validate_mutations") == Some(true) {
-        Finding::pass("validate_mutations", "a malformed answer ends the request")
+        Finding::pass("mutations", "a malformed answer ends the request")
     } else {
         Finding::warn(
-            "validate_mutations",
+            "mutations",
             format!("not set{}: of a malformed answer the good part is passed on", at(filter)),
             "set validate_mutations: true",
         )

@@ -44,7 +44,7 @@ fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
     let title = format!("Envoy Gateway's SecurityPolicy {}", named(policy));
     let Some(auth) = policy.at("spec.extAuth") else {
         let finding = Finding::fail(
-            "ext_authz_present",
+            "ext_authz",
             format!(
                 "no extAuth{}: the policy of a route replaces that of its Gateway as a whole, so \
                  nobody is asked",
@@ -56,7 +56,7 @@ fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
     };
     let status = auth.get("statusOnError").map(|status| status.value.to_string());
     let mut findings = vec![
-        Finding::pass("ext_authz_present", format!("Doorward is asked{}", at(&auth))),
+        Finding::pass("ext_authz", format!("Doorward is asked{}", at(&auth))),
         failure_mode(&auth, "failOpen"),
         timeout(&auth, "timeout", DEFAULT_TIMEOUT),
         status_on_error(&auth, status.as_deref(), "set statusOnError: 503"),

@@ -152,10 +152,10 @@ fn policy(root: &Place<'_>, meshes: &[Place<'_>]) -> Option<Section> {
         .filter_map(|provider| provider.text("name"))
         .collect();
     let present = if known.is_empty() || known.contains(&provider) {
-        Finding::pass("ext_authz_present", format!("the provider {provider} is asked"))
+        Finding::pass("ext_authz", format!("the provider {provider} is asked"))
     } else {
         Finding::fail(
-            "ext_authz_present",
+            "ext_authz",
             format!("the mesh has no provider {provider}{}", at(root)),
             format!("name one of: {}", known.join(", ")),
         )

@@ -85,7 +85,7 @@ pub(super) fn status_on_error(place: &Place<'_>, status: Option<&str>, remedy: &
 pub(super) fn clear_route_cache(place: &Place<'_>, field: &str) -> Finding {
     if place.flag(field) == Some(true) {
         Finding::warn(
-            "clear_route_cache",
+            "route_cache",
             format!(
                 "{field} is true{}: another route may be entered with this one's decision",
                 at(place)
@@ -93,7 +93,7 @@ pub(super) fn clear_route_cache(place: &Place<'_>, field: &str) -> Finding {
             format!("set {field}: false, unless routes depend on headers that Doorward sets"),
         )
     } else {
-        Finding::pass("clear_route_cache", "the route stays the one that was asked about")
+        Finding::pass("route_cache", "the route stays the one that was asked about")
     }
 }
 

@@ -29,7 +29,7 @@ mod routes;
 
 use self::document::documents;
 use self::place::Place;
-use super::report::Section;
+use super::report::{Outcome, Section};
 use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 
 /// Larger files are no configuration, in bytes.
@@ -52,8 +52,22 @@ pub fn examine(name: &str, text: &str, headers: &HeaderRules) -> Result<Vec<Sect
     }
     for section in &mut sections {
         section.title = format!("{name}: {}", section.title);
+        for finding in &mut section.findings {
+            finding.found = place_last(&finding.found, finding.outcome);
+        }
     }
     Ok(sections)
+}
+
+/// Puts where something stands behind what is said of it: the way there is long. Where
+/// all is well, nobody needs to go there.
+fn place_last(found: &str, outcome: Outcome) -> String {
+    let Some((before, rest)) = found.split_once(" (at ") else { return found.to_owned() };
+    let Some((place, after)) = rest.split_once(')') else { return found.to_owned() };
+    match outcome {
+        Outcome::Pass => format!("{before}{after}"),
+        Outcome::Warn | Outcome::Fail => format!("{before}{after}; at {place}"),
+    }
 }
 
 /// The header names that matter to the door.
