@@ -142,6 +142,31 @@ fn each_fault_of_an_envoy_is_named_alone() {
 }
 
 #[test]
+fn every_way_to_turn_the_filter_off_is_seen() {
+    let sound = tools::file("envoy/nemo-grpc.yaml");
+    let guarded = "- match: { prefix: / }\n                          route:\n";
+    assert!(sound.contains(guarded));
+    let off =
+        "typed_per_filter_config: { envoy.filters.http.ext_authz: { '@type': x, disabled: true } }";
+    let host = sound
+        .replace("domains: [\"*\"]", &format!("domains: [\"*\"]\n                      {off}"));
+    let table = sound.replace("name: nemo\n", &format!("name: nemo\n                  {off}\n"));
+    let weighted = sound.replace(
+        "cluster: nemo-platform\n",
+        &format!("weighted_clusters: {{ clusters: [{{ name: a, weight: 1, {off} }}] }}\n"),
+    );
+    for (text, place) in [
+        (host, "virtual_hosts[0].typed_per_filter_config.\"envoy.filters.http.ext_authz\""),
+        (table, "route_config.typed_per_filter_config"),
+        (weighted, "weighted_clusters.clusters[0]"),
+    ] {
+        let found = faults(&text);
+        assert_eq!((found.len(), found[0].0), (1, "routes_off"), "{found:?}");
+        assert!(found[0].2.contains(place), "{place}: {found:?}");
+    }
+}
+
+#[test]
 fn filters_around_ext_authz() {
     let sound = tools::file("envoy/envoy.yaml");
     let router = "                  - name: envoy.filters.http.router";
@@ -244,6 +269,14 @@ fn each_fault_of_istio_is_named_alone() {
             ),
         ],
     );
+    // The same in the ConfigMap that Istio reads.
+    let (_, config) = mesh.split_once("  meshConfig:\n").unwrap();
+    let map = format!("kind: ConfigMap\ndata:\n  mesh: |\n{config}");
+    assert_eq!(faults(&map), []);
+    let open = faults(&map.replace("failOpen: false", "failOpen: true"));
+    assert_eq!((open.len(), open[0].0), (1, "failure_mode"));
+    assert!(open[0].2.contains("data.mesh.extensionProviders[0]"), "{open:?}");
+
     let over_http = mesh.replace("envoyExtAuthzGrpc:", "envoyExtAuthzHttp:");
     let names: Vec<_> = faults(&over_http).into_iter().map(|(check, _, _)| check).collect();
     assert_eq!(names, ["allowed_headers", "http_headers"]);

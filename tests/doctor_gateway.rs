@@ -2,11 +2,19 @@
 //! has been broken fails where it is broken.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::doctor::gateway::{GatewayError, GatewayProbe, examine};
 use doorward::doctor::{Finding, Outcome};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
@@ -224,4 +232,59 @@ async fn what_cannot_be_probed_is_said() {
     assert!(matches!(examine(&ftp).await, Err(GatewayError::NotHttp)));
     let no_path = GatewayProbe { echo: "headers".to_owned(), ..ftp };
     assert!(matches!(examine(&no_path).await, Err(GatewayError::NoPath)));
+}
+
+/// Answers every request on TLS with a denial, as a gateway would without a token.
+async fn denies_over_tls(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> (u16, JoinSet<()>) {
+    let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.cert.der().clone()], key)
+        .unwrap();
+    let (acceptor, listener) =
+        (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Who does not trust the certificate goes away.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (port, server)
+}
+
+#[tokio::test]
+async fn tls_is_verified() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
+    let (port, _server) = denies_over_tls(&certificate).await;
+    let probe = GatewayProbe {
+        gateway: format!("https://localhost:{port}").parse().unwrap(),
+        echo: "/headers".to_owned(),
+        token: None,
+        open: Vec::new(),
+        trusted_prefix: "x-nmp-".to_owned(),
+        principal: "x-nmp-principal-id".to_owned(),
+        ca_file: Some(ca_file),
+    };
+    assert_eq!(failed(&findings(&probe).await), [""; 0]);
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other_file = dir.path().join("other.pem");
+    std::fs::write(&other_file, other.cert.pem()).unwrap();
+    let distrusting = GatewayProbe { ca_file: Some(other_file.clone()), ..probe };
+    assert_eq!(failed(&findings(&distrusting).await), ["reachable"]);
+    std::fs::write(&other_file, "nothing").unwrap();
+    let refused = examine(&distrusting).await;
+    assert!(matches!(refused, Err(GatewayError::Authorities { .. })), "{refused:?}");
 }

@@ -16,14 +16,35 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
     {
         return Ok(vec![value]);
     }
-    let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options());
-    let documents = documents.map_err(|error| {
+    let mut documents = yaml(text).map_err(|error| {
         let place = error.location().map(|place| format!("line {}: ", place.line()));
         let text = error.without_snippet().to_string();
         let text = text.lines().next().unwrap_or_default().to_owned();
         NotEnvoy::Syntax(place.unwrap_or_default() + &text)
     })?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    documents.retain(|document| !document.is_null());
+    documents.iter_mut().for_each(unpack);
+    Ok(documents)
+}
+
+fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+    serde_saphyr::from_multiple_with_options(text, options())
+}
+
+/// A ConfigMap holds files as texts: Istio's `mesh`, an `envoy.yaml`.
+fn unpack(document: &mut Value) {
+    if document.get("kind").and_then(Value::as_str) != Some("ConfigMap") {
+        return;
+    }
+    let Some(Value::Object(files)) = document.get_mut("data") else { return };
+    for file in files.values_mut() {
+        let Some(text) = file.as_str() else { continue };
+        if let Ok(inside) = yaml(text)
+            && let Some(inside) = inside.into_iter().find(Value::is_object)
+        {
+            *file = inside;
+        }
+    }
 }
 
 /// Room for any real configuration, and none for one that grows by aliases of aliases.

@@ -53,11 +53,9 @@ impl<'v> Place<'v> {
                 items.iter().enumerate().map(item).collect()
             }
             Value::Object(members) => {
-                let member = |(name, value): (&String, &'v Value)| {
-                    // A name with dots in it is quoted: it would read as a way.
-                    let name =
-                        if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
-                    Self { value, path: join(&self.path, &name) }
+                let member = |(name, value): (&String, &'v Value)| Self {
+                    value,
+                    path: join(&self.path, name),
                 };
                 members.iter().map(member).collect()
             }
@@ -111,8 +109,11 @@ impl<'v> Place<'v> {
     }
 }
 
+/// A name with dots in it is quoted: it would read as a way.
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    let quote = if name.contains('.') { "\"" } else { "" };
+    let dot = if path.is_empty() { "" } else { "." };
+    format!("{path}{dot}{quote}{name}{quote}")
 }
 
 fn camel_case(name: &str) -> String {

@@ -47,35 +47,32 @@ fn unguarded(table: &Place<'_>, filter: &str) -> Vec<String> {
     let mut off = Vec::new();
     off.extend(turned_off(table, filter).map(|place| format!("off for all routes{}", at(&place))));
     for host in table.items("virtual_hosts") {
-        let here = turned_off(&host, filter);
-        off.extend(here.map(|place| format!("off for a virtual host{}", at(&place))));
         let routes = host.items("routes");
         let guarded: Vec<_> = routes
             .iter()
             .filter(|route| turned_off(route, filter).is_none())
             .filter_map(|route| route.text("route.cluster"))
             .collect();
-        for route in &routes {
-            if let Some(place) = turned_off(route, filter)
-                && reaches_an_upstream(route, &guarded)
-            {
-                off.push(format!("off for a route{}", at(&place)));
-            }
+        if let Some(place) = turned_off(&host, filter)
+            && routes.iter().any(|route| reaches_an_upstream(route, &[]))
+        {
+            off.push(format!("off for a virtual host{}", at(&place)));
+        }
+        for route in routes.iter().filter(|route| reaches_an_upstream(route, &guarded)) {
+            let weighted = route.items("route.weighted_clusters.clusters");
+            let here = weighted.iter().chain([route]).filter_map(|place| turned_off(place, filter));
+            off.extend(here.map(|place| format!("off for a route{}", at(&place))));
         }
     }
     off
 }
 
-/// Where the filter is disabled here.
+/// Where the filter is disabled here: by its name, or by the type of what is said of it.
 fn turned_off<'v>(place: &Place<'v>, filter: &str) -> Option<Place<'v>> {
     let table = place.get("typed_per_filter_config")?;
-    let entries = table.children();
-    let config = entries.into_iter().find(|entry| {
-        let name = entry.path.rsplit(['.']).next().unwrap_or_default();
-        let whole = entry.path.strip_prefix(&table.path).unwrap_or_default();
-        let whole = whole.trim_start_matches('.').trim_matches('"');
-        whole == filter || name == filter || entry.is_a(".ext_authz.v3.ExtAuthzPerRoute")
-    })?;
+    let by_type =
+        || table.children().into_iter().find(|entry| entry.is_a(".ext_authz.v3.ExtAuthzPerRoute"));
+    let config = table.get(filter).or_else(by_type)?;
     (config.flag("disabled") == Some(true)).then_some(config)
 }
 

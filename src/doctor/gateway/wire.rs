@@ -109,10 +109,14 @@ fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, GatewayError> {
         let failed = |cause: String| GatewayError::Authorities { path: path.to_owned(), cause };
         let certificates =
             CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+        let before = roots.len();
         for certificate in certificates {
             let certificate = certificate.map_err(|error| failed(error.to_string()))?;
             // Old systems keep authorities that nobody can read any more.
             let _ = roots.add(certificate);
+        }
+        if roots.len() == before {
+            return Err(failed("no certificate that can be used".to_owned()));
         }
     }
     if roots.is_empty() {
