@@ -1,6 +1,5 @@
-//! `cargo bench`: what a decision costs without the socket, from a decoded request to the
-//! decision and from the received bytes to the reply. The two differ by reading the request
-//! and encoding the reply; without a token next to nothing else is left.
+//! `cargo bench`: what a decision costs without the socket: reading the request, deciding,
+//! encoding the reply, and all of it from the received bytes to the reply.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,15 +17,16 @@ mod inside;
 mod support;
 
 use std::hint::black_box;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use criterion::{
-    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+    BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
 use doorward::authorizer::Verdict;
-use doorward::decision::Decision;
+use doorward::decision::{Admitted, Decision, Denial, Fault, Grant};
 use doorward::request::{HeaderView, RequestView, RouteView};
-use doorward::transport::Door;
+use doorward::transport::{Door, Parts};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -92,6 +92,8 @@ fn benches(criterion: &mut Criterion) {
     }
     group.finish();
 
+    decode_and_encode(criterion, &remembers, &cases);
+
     let mut group = criterion.benchmark_group("bytes to reply");
     for case in &cases {
         let door = if case.remembered { &remembers } else { &forgets };
@@ -130,6 +132,45 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
             Verdict::NeedsKey(_) => None,
         });
     });
+}
+
+/// The two ends of a check alone. The reply to a token is encoded for the first time, which
+/// is what a new token costs, or again, as for a cached one.
+fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
+    let message =
+        |case: &Case| request::check_request(case.authorization.as_deref(), &[]).encode_to_vec();
+    let token = message(&cases[0]);
+    let parts = Parts::read(&token).unwrap();
+    criterion.bench_function("decode a request", |bencher| {
+        bencher.iter(|| Parts::read(black_box(&token)).unwrap().headers.len());
+    });
+    let mut group = criterion.benchmark_group("encode a reply");
+    let allow = door.authorizer().decide(&parts.view(), door.now()).or_deny();
+    group.bench_function("cached", |bencher| {
+        bencher.iter(|| door.encode(black_box(&allow), &parts.headers));
+    });
+    let Decision::Allow(Grant::Identified { admitted, .. }) = &allow else { unreachable!() };
+    group.bench_function("new", |bencher| {
+        bencher.iter_batched(
+            || {
+                let admitted = Arc::new(Admitted {
+                    identity: admitted.identity.clone(),
+                    tenant_issuer: None,
+                    audiences: admitted.audiences.clone(),
+                    rendering: OnceLock::new(),
+                    ..**admitted
+                });
+                Decision::Allow(Grant::Identified { admitted, fresh: true })
+            },
+            |fresh| door.encode(black_box(&fresh), &parts.headers),
+            BatchSize::SmallInput,
+        );
+    });
+    let deny = Decision::Deny(Denial::from(Fault::NoCredentials));
+    group.bench_function("denial", |bencher| {
+        bencher.iter(|| door.encode(black_box(&deny), &parts.headers));
+    });
+    group.finish();
 }
 
 fn check(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, door: &Door, message: Bytes) {

@@ -49,6 +49,20 @@ async fn keycloak_realms_good_and_broken() {
     assert!(text(&said.finding("email")["remedy"]).contains("Email verified"));
     assert!(text(&said.finding("groups")["found"]).contains("the user is in none, or"));
 
+    // Clients and scopes that are not what they should be.
+    let mut other = config("doorward");
+    other["auth"]["oidc"]["client_id"] = json!("nmp-job");
+    examine(&other, None).await.assert_only("fail device_grant", "Client authentication: off");
+    let mut other = config("doorward");
+    other["auth"]["oidc"]["default_scopes"] = json!("openid emial");
+    let said = examine(&other, None).await;
+    said.assert_only("warn default_scopes", "auth.oidc.default_scopes");
+    assert_eq!(said.finding("default_scopes")["found"], "not among scopes_supported: emial");
+    let elsewhere = keycloak.login("elsewhere", "alice", "wonderland", "openid").await;
+    let said = examine(&config("doorward"), Some(&elsewhere)).await;
+    assert_eq!(said.faults(), ["fail audience", "warn email", "warn groups"]);
+    assert!(text(&said.finding("audience")["remedy"]).starts_with("Clients > elsewhere > "));
+
     // Realms with one fault each.
     let mapper = |realm: &mut Value, name: &str, change: &dyn Fn(&mut Vec<Value>, usize)| {
         let mappers = realm["clientScopes"][0]["protocolMappers"].as_array_mut().unwrap();

@@ -137,8 +137,52 @@ async fn what_people_see() {
     let (code, stdout, stderr) = doctor(&[], "").await;
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.contains("no issuer") && stderr.contains("--issuer URL"), "{stderr}");
+    let (code, _, stderr) = doctor(&["--set", "auth.enabled=false"], "").await;
+    assert!(code == 2 && stderr.contains("nothing to examine"), "{stderr}");
     let (code, _, stderr) = doctor(&["--client-id", "x"], "").await;
     assert!(code == 2 && stderr.contains("--issuer"), "{stderr}");
+}
+
+/// Entra's documents, as its multi-tenant endpoint has them: a template for an issuer, keys
+/// without `alg` that name whom they sign for, the same one twice.
+#[tokio::test]
+async fn a_template_of_many_tenants() {
+    const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+    let idp = Idp::start([&*RSA]).await;
+    let issuer = idp.url("/{tenantid}/v2.0");
+    let document = "/organizations/v2.0/.well-known/openid-configuration";
+    let metadata = json!({
+        "issuer": issuer, "jwks_uri": idp.url("/keys"), "token_endpoint": idp.url("/token"),
+        "device_authorization_endpoint": idp.url("/device"), "tenant_region_scope": null,
+        "id_token_signing_alg_values_supported": ["RS256"],
+    });
+    idp.answer(document, Answer::Document(metadata));
+    let mut keys = jwks([&*RSA, &*RSA]);
+    keys["keys"][0]["issuer"] = json!(issuer);
+    keys["keys"][1]["issuer"] = json!(idp.url("/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"));
+    idp.answer_keys(Answer::Document(keys));
+    let config = |tenants: &str| {
+        oidc(json!({
+            "issuer": issuer, "audience": "nmp", "discovery_url": idp.url(document),
+            "allowed_tenants": [tenants],
+        }))
+    };
+    let own = issuer.replace("{tenantid}", TENANT);
+    let token = |more: Value| RSA.token("RS256", &claims(&own, more));
+    let good = token(json!({"tid": TENANT, "scp": "models.read", "scope": null}));
+    let said = examine(&config(TENANT), Some(&good)).await;
+    said.assert_well();
+    assert!(text(&said.report["sections"][0]["title"]).ends_with("(Microsoft Entra ID)"));
+    let said = examine(&config("9188040d-6c67-4c5b-b112-36a304b66dad"), Some(&good)).await;
+    said.assert_only("fail tenant", "allowed_tenants");
+    let overage = json!({"tid": TENANT, "groups": null, "_claim_names": {"groups": "src1"}});
+    let said = examine(&config(TENANT), Some(&token(overage))).await;
+    said.assert_only("warn groups", "Groups assigned to the application");
+    // Another issuer altogether, in the place of the template.
+    let metadata = json!({"issuer": "https://sts.windows.net/x/", "jwks_uri": idp.url("/keys")});
+    idp.answer(document, Answer::Document(metadata));
+    let said = examine(&config(TENANT), None).await;
+    assert!(said.faults().contains(&"fail issuer_match".to_owned()), "{:#}", said.report);
 }
 
 /// An issuer behind TLS, its certificate of an authority of its own.

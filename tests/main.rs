@@ -30,6 +30,7 @@ mod listeners;
 mod oidc_provider;
 mod reasons;
 mod rooms;
+mod streams;
 mod support;
 mod token_cache;
 mod wire;

@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::style::DIM;
+use super::style::{BAD, DIM};
 use super::{ConfigArgs, Exit, print_error};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
@@ -23,10 +23,10 @@ use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_
 Examples:
   doorward doctor --config doorward.yaml
   doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
-  pbpaste | doorward doctor --config doorward.yaml --token -
+  doorward auth token | doorward doctor --config doorward.yaml --token -
   doorward doctor --envoy envoy.yaml
   curl -s localhost:9901/config_dump | doorward doctor --envoy -
-  pbpaste | doorward doctor --gateway https://gateway.example --echo /headers --token -
+  doorward auth token | doorward doctor --gateway https://gateway.example --echo /headers --token -
 
 One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
 there; one device authorization is asked for and left to expire, the only way to learn whether
@@ -104,13 +104,17 @@ fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
 
     let mut report = Report::default();
     if let Some(token) = token {
+        let primary_keys = examined.first().and_then(|examined| examined.keys.as_ref());
         let known: Vec<_> = patients
             .iter()
             .zip(&examined)
             .map(|(patient, examined)| KnownIssuer {
                 settings: &patient.settings,
                 provider: examined.provider,
-                keys: examined.keys.as_ref(),
+                keys: match &examined.keys {
+                    None if patient.settings.borrows_from_primary => primary_keys,
+                    keys => keys.as_ref(),
+                },
                 client: patient.client(),
             })
             .collect();
@@ -147,6 +151,11 @@ fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
         }
         Exit::Usage
     })?;
+    if loaded.settings.issuers.is_empty() {
+        // Possible with `auth.enabled: false` only; all would be well with nothing.
+        anstream::eprintln!("{BAD}error:{BAD:#} no issuer is configured: nothing to examine");
+        return Err(Exit::Usage);
+    }
     Ok(loaded.settings)
 }
 

@@ -3,6 +3,9 @@
 
 use serde::Serialize;
 
+/// No finding needs more; what an IdP answers may have any length.
+const MAX_CHARACTERS: usize = 2000;
+
 /// Everything that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -95,11 +98,16 @@ impl Report {
 
 /// A text from elsewhere as it may come onto a terminal: control characters, which could
 /// move the cursor or rewrite what stands there, and invisible ones, which turn the
-/// direction of writing, are shown by their numbers.
+/// direction of writing, are shown by their numbers. Cut after 2000 characters: an answer
+/// may have a megabyte.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for char in text.chars() {
+    let mut shown = String::with_capacity(text.len().min(MAX_CHARACTERS));
+    for (index, char) in text.chars().enumerate() {
+        if index == MAX_CHARACTERS {
+            shown.push('…');
+            break;
+        }
         if char.is_control() || is_invisible(char) {
             shown.extend(char.escape_unicode());
         } else {
@@ -127,6 +135,8 @@ mod tests {
         let finding = Finding::fail("x", "a\u{1b}[2Jb\u{202e}c\u{9b}d\r\n", "e\u{7}f é 漢");
         assert_eq!(finding.found, r"a\u{1b}[2Jb\u{202e}c\u{9b}d\u{d}\u{a}");
         assert_eq!(finding.remedy.as_deref(), Some(r"e\u{7}f é 漢"));
+        let endless = Finding::pass("x", "é".repeat(1_000_000));
+        assert_eq!(endless.found.chars().count(), 2001);
         assert_eq!(Section::new("issuer \u{1b}]0;x").title, r"issuer \u{1b}]0;x");
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::denial::DenialPages;
 use super::envoy::Encoder;
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, UnixTime};
 use crate::decision::Decision;
-use crate::request::RequestView;
+use crate::request::{HeaderView, RequestView};
 use crate::telemetry::{DecisionLines, Recorder};
 
 /// Everything a front needs to answer, under one configuration.
@@ -112,8 +114,11 @@ impl Door {
         self.clock.now()
     }
 
-    pub(super) fn encoder(&self) -> &Encoder {
-        &self.encoder
+    /// A decision as the `CheckResponse` to a request with these `headers`, the five bytes
+    /// that gRPC puts in front of a message included.
+    #[must_use]
+    pub fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
+        self.encoder.encode(decision, headers)
     }
 
     pub(super) fn pages(&self) -> &DenialPages {

@@ -154,7 +154,7 @@ impl Door {
 
     fn reply(&self, parts: &Parts<'_>, decision: &Decision, started: Instant) -> Bytes {
         self.take_note(&parts.view(), decision, started);
-        self.encoder().encode(decision, &parts.headers)
+        self.encode(decision, &parts.headers)
     }
 }
 

@@ -29,5 +29,6 @@ pub use self::door::{Documents, Door, DoorParts, Watcher};
 pub use self::grpc::GrpcFront;
 pub use self::http::HttpFront;
 pub use self::listener::{BindError, Listener};
+pub use self::parts::{Headers, Malformed, Parts};
 pub use self::server::{ConnectionError, Front, Job, Port, Workers};
 pub use self::tls::TlsError;

@@ -12,15 +12,19 @@ use smallvec::SmallVec;
 use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Room for the headers of most requests without an allocation.
-pub(super) type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
+pub type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
 
 /// The parts of a request, ready to make a [`RequestView`] of. What is missing is empty.
 #[derive(Default)]
-pub(super) struct Parts<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) headers: Headers<'a>,
-    pub(super) route: RouteView<'a>,
+pub struct Parts<'a> {
+    /// `http.method`.
+    pub method: &'a [u8],
+    /// `http.path`: query included, not decoded.
+    pub path: &'a [u8],
+    /// `http.headers`, and those of `http.header_map`.
+    pub headers: Headers<'a>,
+    /// What `context_extensions` say to Doorward.
+    pub route: RouteView<'a>,
 }
 
 /// Field numbers, as in `proto/lean.proto`.
@@ -45,7 +49,7 @@ impl<'a> Parts<'a> {
     ///
     /// # Errors
     /// The bytes are not such a message.
-    pub(super) fn read(message: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
         let mut parts = Self::default();
         each_field(message, &[field::REQUEST_ATTRIBUTES], |_, attributes| {
             parts.read_attributes(attributes)
@@ -54,7 +58,8 @@ impl<'a> Parts<'a> {
     }
 
     /// The request, as the authorizer sees it.
-    pub(super) fn view(&self) -> RequestView<'_> {
+    #[must_use]
+    pub fn view(&self) -> RequestView<'_> {
         RequestView {
             method: self.method,
             path: self.path,
@@ -158,7 +163,7 @@ fn each_field<'a>(
 
 /// The bytes are not a `CheckRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 #[cfg(test)]
 mod tests {

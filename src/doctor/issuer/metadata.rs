@@ -121,52 +121,47 @@ fn in_need(patient: &Patient, check: &'static str, found: String, remedy: String
 }
 
 fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
+    // Not of the whole text: it begins with the URL.
+    let cause = error.kind.to_string();
     let provider = Provider::recognise(patient.issuer(), None);
-    let found = error.to_string();
-    let is_tls = ["certificate", "tls", "handshake", "InvalidContentType"]
-        .iter()
-        .any(|word| found.to_ascii_lowercase().contains(&word.to_ascii_lowercase()));
-    let (check, remedy) = match &error.kind {
-        FetchErrorKind::Client(_) => (
-            "discovery",
-            "install the system's certificate authorities (ca-certificates), and check proxy"
-                .to_owned(),
-        ),
-        FetchErrorKind::Exchange(_) if is_tls && error.url.starts_with("https:") => {
-            ("tls", tls_remedy(&found))
+    let check = if is_of_tls(&error.kind, &cause) { "tls" } else { "discovery" };
+    let remedy = match &error.kind {
+        FetchErrorKind::Client(_) => {
+            "install the system's certificate authorities (ca-certificates), and check proxy".into()
         }
-        FetchErrorKind::Exchange(_) => ("discovery", network_remedy(&found)),
-        FetchErrorKind::TimedOut(_) => (
-            "discovery",
+        FetchErrorKind::Exchange(_) if check == "tls" => tls_remedy(&cause).into(),
+        FetchErrorKind::Exchange(_) => network_remedy(&cause).into(),
+        FetchErrorKind::TimedOut(_) => {
             "nothing came in time: look for a firewall in between, for a proxy that should be used \
              (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
-                .to_owned(),
-        ),
+                .into()
+        }
         FetchErrorKind::Status { status: 407, .. } => {
-            ("discovery", "the proxy wants a name and a password: proxy: http://user:password@host"
-                .to_owned())
+            "the proxy wants a name and a password: proxy: http://user:password@host".into()
         }
         FetchErrorKind::Status { status: 500.., .. } => {
-            ("discovery", "the provider is in trouble: look at its own log".to_owned())
+            "the provider, or a proxy before it, is in trouble: look at its log".into()
         }
-        FetchErrorKind::Status { .. } => ("discovery", remedies::not_found(provider)),
+        FetchErrorKind::Status { .. } => remedies::not_found(provider),
         FetchErrorKind::TooLarge
         | FetchErrorKind::Encoded
         | FetchErrorKind::TooManyRedirects
         | FetchErrorKind::BadRedirect
-        | FetchErrorKind::Astray { .. } => (
-            "discovery",
-            format!(
-                "this is not how a discovery document comes; {}",
-                remedies::not_found(provider)
-            ),
-        ),
+        | FetchErrorKind::Astray { .. } => {
+            format!("no discovery document comes like this: {}", remedies::not_found(provider))
+        }
     };
-    in_need(patient, check, found, remedy)
+    in_need(patient, check, error.to_string(), remedy)
+}
+
+fn is_of_tls(kind: &FetchErrorKind, cause: &str) -> bool {
+    let cause = cause.to_ascii_lowercase();
+    let named = ["certificate", "handshake", "invalidcontenttype", "tls"];
+    matches!(kind, FetchErrorKind::Exchange(_)) && named.iter().any(|word| cause.contains(word))
 }
 
 /// What rustls says, by the words that stay the same from version to version.
-fn tls_remedy(found: &str) -> String {
+fn tls_remedy(found: &str) -> &'static str {
     let found = found.to_ascii_lowercase().replace(' ', "");
     if found.contains("unknownissuer") || found.contains("causedasendentity") {
         "the certificate is of an authority that is not trusted here: name the authority's PEM file \
@@ -179,10 +174,9 @@ fn tls_remedy(found: &str) -> String {
         "check that this port speaks TLS, and which certificate it shows: openssl s_client -connect \
          host:port"
     }
-    .to_owned()
 }
 
-fn network_remedy(found: &str) -> String {
+fn network_remedy(found: &str) -> &'static str {
     if found.contains("dns error") || found.contains("lookup") {
         "the host's name is not known here: check its spelling, and this machine's DNS"
     } else if found.contains("refused") {
@@ -190,7 +184,6 @@ fn network_remedy(found: &str) -> String {
     } else {
         "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
     }
-    .to_owned()
 }
 
 fn not_json(patient: &Patient, answer: &Document) -> Finding {

@@ -2,6 +2,7 @@
 //! publishes.
 
 mod clock;
+mod device;
 mod keys;
 mod login;
 mod metadata;
@@ -118,7 +119,7 @@ impl Patient {
         let metadata = published.as_ref().and_then(|published| published.metadata.as_ref());
         let keys = keys::examine(self, provider, metadata, &http, &mut findings).await;
         if let (Some(login), Some(metadata)) = (&self.login, metadata) {
-            login::examine(self, login, provider, metadata, &http, &mut findings).await;
+            login::examine(login, provider, metadata, &http, &mut findings).await;
         }
         if let Some(published) = &published {
             findings.push(clock::examine(&published.sample, self.settings.token.leeway));

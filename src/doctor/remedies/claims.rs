@@ -18,7 +18,7 @@ pub(in crate::doctor) fn email(provider: Provider, client: &str) -> String {
         ),
         Provider::Auth0 => "Actions > Triggers > post-login: \
              api.accessToken.setCustomClaim(\"https://<you>/email\", event.user.email), and \
-             email_claim: /https:~1~1<you>~1email"
+             email_claim: https://<you>/email"
             .to_owned(),
         Provider::Google => "ask for the scope email".to_owned(),
         Provider::Zitadel => "Actions > Complement Token > Pre access token creation: \
@@ -79,14 +79,15 @@ pub(in crate::doctor) fn groups(provider: Provider, client: &str, claim: &str) -
         ),
         Provider::Auth0 => "Actions > Triggers > post-login: \
              api.accessToken.setCustomClaim(\"https://<you>/groups\", event.authorization.roles), \
-             and groups_claim: /https:~1~1<you>~1groups"
+             and groups_claim: https://<you>/groups"
             .to_owned(),
         Provider::Google => "Google puts no groups into tokens: decide by the email address's \
              domain (hd), or put an IdP in between"
             .to_owned(),
         Provider::Zitadel => {
-            "Projects > project > General > Assert Roles on Authentication, or ask \
-             for the scope urn:zitadel:iam:org:projects:roles"
+            "Projects > project > General > Assert Roles on Authentication (or the \
+             scope urn:zitadel:iam:org:projects:roles), and the application's Token Settings > \
+             Add user roles to the access token"
                 .to_owned()
         }
         Provider::Authentik => {

@@ -58,8 +58,9 @@ pub(in crate::doctor) fn device_grant_refused(provider: Provider, client: &str) 
              Device Code"
         ),
         Provider::Authentik => format!(
-            "System > Brands > brand > Default flows > Device code flow: choose one; then check \
-             that the provider of {client} is bound to an application"
+            "System > Brands > brand > Default flows > Device code flow: choose one of the \
+             designation Stage Configuration (none comes with authentik); and the provider of \
+             {client} has to be bound to an application"
         ),
         Provider::Cognito | Provider::Other => format!(
             "allow {client} the grant urn:ietf:params:oauth:grant-type:device_code at the provider"

@@ -28,6 +28,7 @@ fn each_is_one_line_of_plain_text() {
             keys::no_public_key(provider),
             keys::client_algorithm(provider, "nmp"),
             token::opaque(provider),
+            token::encrypted(provider),
             token::id_token(provider),
             token::audience(provider, "nmp", "api"),
             token::issuer(provider, "https://b", &["https://a"]),

@@ -33,6 +33,26 @@ pub(in crate::doctor) fn opaque(provider: Provider) -> String {
     .to_owned()
 }
 
+/// An encrypted token (JWE).
+pub(in crate::doctor) fn encrypted(provider: Provider) -> String {
+    match provider {
+        // What it issues where no API was asked for.
+        Provider::Auth0 => opaque(provider),
+        Provider::EntraId
+        | Provider::Okta
+        | Provider::Keycloak
+        | Provider::Google
+        | Provider::Zitadel
+        | Provider::Authentik
+        | Provider::Cognito
+        | Provider::Other => {
+            "have the provider sign access tokens for this API and not encrypt them: only the \
+             holder of the key can read this one"
+                .to_owned()
+        }
+    }
+}
+
 /// An ID token.
 pub(in crate::doctor) fn id_token(provider: Provider) -> String {
     match provider {
@@ -73,7 +93,7 @@ pub(in crate::doctor) fn audience(provider: Provider, client: &str, expected: &s
              the org server's own tokens (without /oauth2/…) are for Okta alone"
             .to_owned(),
         Provider::Keycloak => format!(
-            "Clients > the client that asked > Client scopes > its -dedicated scope > Add mapper > \
+            "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > \
              By configuration > Audience: Included Client Audience {expected}, Add to access token \
              on"
         ),

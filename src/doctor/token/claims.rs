@@ -238,18 +238,35 @@ fn at<'v>(claims: &'v Value, path: &ClaimPath) -> Option<&'v Value> {
     claims.get(path.claim())?.pointer(path.rest()).filter(|value| !value.is_null())
 }
 
-/// The first of these claims, other than the configured one, whose value looks right.
+/// The first of these claims, other than the configured one, whose value looks right; or one
+/// of such a name behind a URL (Auth0's namespaces) or below a client (Keycloak's roles).
 fn likely(
     claims: &Value,
-    names: &[&'static str],
+    names: &[&str],
     configured: &ClaimPath,
     looks_right: impl Fn(&Value) -> bool,
-) -> Option<(&'static str, String)> {
-    let others = names.iter().filter(|name| configured.to_string() != **name);
-    others
-        .filter_map(|name| Some((*name, at(claims, &name.parse().ok()?)?)))
-        .find(|(_, value)| looks_right(value))
-        .map(|(name, value)| (name, text_of(value)))
+) -> Option<(String, String)> {
+    let plain = names.iter().map(|name| (*name).to_owned());
+    let members = claims.as_object().into_iter().flatten();
+    let namespaced = members.map(|(name, _)| name.clone()).filter(|name| {
+        name.contains("://") && names.iter().any(|it| name.ends_with(&format!("/{it}")))
+    });
+    let clients = claims.get("resource_access").and_then(Value::as_object).into_iter().flatten();
+    // Every Keycloak user has roles at `account`, to see their own.
+    let clients = clients.map(|(client, _)| client).filter(|client| *client != "account");
+    let client_roles = clients.map(|client| {
+        format!("/resource_access/{}/roles", client.replace('~', "~0").replace('/', "~1"))
+    });
+    plain
+        .chain(namespaced)
+        .chain(client_roles)
+        .filter(|name| configured.to_string() != *name)
+        .filter_map(|name| {
+            let value = at(claims, &name.parse().ok()?).filter(|value| looks_right(value))?;
+            let text = text_of(value);
+            Some((name, text))
+        })
+        .next()
 }
 
 /// `; there are sub, oid`: which of these claims the token has besides.

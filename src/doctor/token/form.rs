@@ -30,9 +30,8 @@ pub(super) fn take_apart(
     }
     let dots = token.bytes().filter(|byte| *byte == b'.').count();
     if dots == 4 {
-        let remedy = "have the provider sign access tokens for this API and not encrypt them: only \
-                      the holder of the key could read it";
-        return fail("an encrypted token (a JWE, five parts)".into(), remedy.into());
+        let found = "an encrypted token (a JWE, five parts)".to_owned();
+        return fail(found, remedies::encrypted(provider));
     }
     if dots != 2 {
         let length = token.len();

@@ -124,8 +124,11 @@ impl Specimen<'_> {
         &self.parts.claims
     }
 
+    /// Whose registration a remedy is about: with Keycloak what a token holds is a matter
+    /// of the client that asked for it, elsewhere of the API.
     fn client(&self) -> &str {
-        self.issuer.client
+        let asked = self.claims().get("azp").and_then(Value::as_str);
+        asked.filter(|_| self.issuer.provider == Provider::Keycloak).unwrap_or(self.issuer.client)
     }
 }
 

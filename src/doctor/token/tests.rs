@@ -82,11 +82,9 @@ fn entra_claims(more: Value) -> Value {
 
 fn with(mut claims: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value.clone(),
-        }
+        claims[name] = value.clone();
     }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     claims
 }
 
@@ -168,6 +166,22 @@ fn okta() {
 }
 
 #[test]
+fn keycloak() {
+    let issuer = "https://idp/realms/nmp";
+    let claims = json!({
+        "iss": issuer, "aud": "nmp", "azp": "cli", "sub": "7", "typ": "Bearer", "exp": NOW + 300,
+        "email": "a@b.c", "scope": "openid",
+        "resource_access": {"account": {"roles": ["view-profile"]}, "a/b": {"roles": ["admin"]}},
+    });
+    let mut config = oidc(json!({"issuer": issuer, "client_id": "nmp"}));
+    let found = examined(&config, &jwt(), &claims);
+    assert_faults(&found, &[("warn groups", "set groups_claim: /resource_access/a~1b/roles, if")]);
+    assert!(faults(&found)[0].contains("Clients > cli > Client scopes"), "{found:?}");
+    config["auth"]["oidc"]["groups_claim"] = json!("/resource_access/a~1b/roles");
+    assert_faults(&examined(&config, &jwt(), &claims), &[]);
+}
+
+#[test]
 fn auth0() {
     let config = oidc(json!({"issuer": "https://nmp.eu.auth0.com", "audience": "https://api"}));
     let claims = json!({
@@ -184,6 +198,24 @@ fn auth0() {
             ("warn groups", "setCustomClaim"),
         ],
     );
+    // Claims of one's own stand behind a URL. What is proposed works as it is written.
+    let namespaced = json!({
+        "iss": "https://nmp.eu.auth0.com/", "https://nmp/email": "a@b.c", "exp": NOW + 60,
+        "https://nmp/groups": ["x"],
+    });
+    let mut config =
+        oidc(json!({"issuer": "https://nmp.eu.auth0.com/", "audience": "https://api"}));
+    let claims = with(claims, namespaced);
+    assert_faults(
+        &examined(&config, &jwt(), &claims),
+        &[
+            ("warn email", "set email_claim: https://nmp/email, if"),
+            ("warn groups", "set groups_claim: https://nmp/groups, if"),
+        ],
+    );
+    config["auth"]["oidc"]["email_claim"] = json!("https://nmp/email");
+    config["auth"]["oidc"]["groups_claim"] = json!("https://nmp/groups");
+    assert_faults(&examined(&config, &jwt(), &claims), &[]);
     // Without an audience its access tokens are encrypted or opaque.
     for token in ["a.b.c.d.e", "0Zc5wQh8fM"] {
         let found = examined_text(&config, token);

@@ -1,0 +1,112 @@
+//! Many calls at once on few connections: none lost, none of them in another's way, and
+//! connections that misbehave hurt themselves alone.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::support::PATIENCE;
+use crate::support::check::{Checker, get};
+use crate::support::doorward::Doorward;
+use crate::support::idp::{Answer, Idp};
+use crate::support::signer::{Signer, claims};
+
+const CONNECTIONS: usize = 10;
+const STREAMS: usize = 1000;
+
+#[tokio::test]
+async fn ten_thousand_checks_wait_at_once_and_the_next_one_does_not() {
+    let (known, new) = (Signer::ed("known"), Signer::ed("new"));
+    let idp = Idp::start([&known]).await;
+    let wait = Duration::from_secs(8);
+    let config = json!({
+        "auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}},
+        "keys": {"wait": "8s", "timeout": "30s"},
+    });
+    let doorward = Doorward::start(&config.to_string()).await;
+    doorward.ready().await;
+    idp.answer_keys(Answer::Hang);
+
+    let of = |signer: &Signer| signer.token("EdDSA", &claims(&idp.issuer(), json!({})));
+    let (waiting, ready) = (of(&new), of(&known));
+    let started = Instant::now();
+    let mut calls = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let checker = doorward.checker().await;
+        for _ in 0..STREAMS {
+            let (mut checker, ask) = (checker.clone(), get("/").bearer(&waiting));
+            calls.spawn(async move { checker.ask(ask).await.reason });
+        }
+    }
+    // Long enough for all to be there, on a slow machine too; what is asked below would
+    // come out the same without.
+    tokio::time::sleep(wait / 2).await;
+    assert!(calls.try_join_next().is_none(), "they wait");
+
+    let asked = Instant::now();
+    let mut quick = doorward.checker().await;
+    assert_eq!(quick.ask(get("/").bearer(&ready)).await.reason, "authenticated");
+    assert!(asked.elapsed() < wait / 4, "a known key waits for nobody: {:?}", asked.elapsed());
+
+    let mut answered = 0;
+    while let Some(reason) = calls.join_next().await {
+        assert_eq!(reason.unwrap(), "keys_unavailable");
+        answered += 1;
+    }
+    assert_eq!(answered, CONNECTIONS * STREAMS);
+    assert!(started.elapsed() >= wait, "nobody was turned away before");
+    assert!(started.elapsed() < 4 * wait, "they waited together: {:?}", started.elapsed());
+    assert_eq!(quick.ask(get("/").bearer(&ready)).await.reason, "authenticated");
+}
+
+/// More streams than a connection may have: HTTP/2 says so in SETTINGS, and a client that
+/// keeps to it has the others wait their turn.
+#[tokio::test]
+async fn a_connection_with_more_calls_than_it_may_have_has_all_answered() {
+    let known = Signer::ed("known");
+    let idp = Idp::start([&known]).await;
+    let config = json!({"auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}}});
+    let doorward = Doorward::start(&config.to_string()).await;
+    doorward.ready().await;
+    let token = known.token("EdDSA", &claims(&idp.issuer(), json!({})));
+    let checker: Checker = doorward.checker().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..3000 {
+        let (mut checker, ask) = (checker.clone(), get("/").bearer(&token));
+        calls.spawn(async move { checker.ask(ask).await.reason });
+    }
+    let answers = calls.join_all().await;
+    assert!(answers.iter().all(|reason| reason == "authenticated"));
+    assert_eq!(answers.len(), 3000);
+}
+
+/// What is no HTTP/2, or stops in the middle, ends its own connection and nothing else.
+#[tokio::test]
+async fn broken_connections_are_closed() {
+    let doorward = Doorward::start("auth: {enabled: false}").await;
+    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // DATA on a stream that was never opened (RFC 9113 §5.1: a connection error).
+    let stray_data: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 0, 9, 0];
+    // HEADERS that claim more than the largest frame (RFC 9113 §4.2).
+    let too_large: &[u8] = &[0xff, 0xff, 0xff, 1, 4, 0, 0, 0, 1];
+    // HEADERS whose block is no HPACK.
+    let no_hpack: &[u8] = &[0, 0, 2, 1, 4, 0, 0, 0, 1, 0xff, 0xff];
+    for bytes in [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        [preface, settings, stray_data].concat(),
+        [preface, settings, too_large].concat(),
+        [preface, settings, no_hpack].concat(),
+    ] {
+        let mut connection = TcpStream::connect(doorward.grpc_address()).await.unwrap();
+        connection.write_all(&bytes).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut rest)).await;
+        // A reset is an end too.
+        assert!(closed.is_ok(), "still open after {bytes:?}");
+    }
+    assert_eq!(doorward.ask(get("/")).await.reason, "auth_disabled");
+}
