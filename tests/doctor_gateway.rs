@@ -5,8 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward::config::Settings;
 use doorward::doctor::gateway::{GatewayError, GatewayProbe, examine};
-use doorward::doctor::{Finding, Outcome};
+use doorward::doctor::{Finding, Outcome, envoy};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ use crate::support::envoy::{Envoy, fill};
 use crate::support::gateway::{Gateway, behind};
 use crate::support::process::free_port;
 use crate::support::signer::{RSA, claims, jwks};
-use crate::support::tools;
+use crate::support::{http, tools};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -133,6 +134,25 @@ async fn the_command_probes_too() {
     assert_eq!(report["pass"], 10, "{said}");
 }
 
+/// What a running Envoy says of itself is as good as its file.
+#[tokio::test]
+async fn a_dump_of_a_running_envoy_can_be_examined() {
+    let headers = Settings::from_yaml("test", "auth: { enabled: false }").unwrap().headers;
+    for (change, expected) in [("", vec![]), ("failure_mode_allow: true", vec!["failure_mode"])] {
+        let changed = |sound: String| match change {
+            "" => sound,
+            change => sound.replace("failure_mode_allow: false", change),
+        };
+        let Some(gateway) = gateway("envoy.yaml", changed).await else { return };
+        let dump = http().get(gateway.envoy().admin("/config_dump")).send().await.unwrap();
+        let sections = envoy::examine("dump", &dump.text().await.unwrap(), &headers).unwrap();
+        let [door] = sections.as_slice() else { panic!("one door: {sections:?}") };
+        assert_eq!(failed(&door.findings), expected);
+        let warned = door.findings.iter().find(|finding| finding.outcome == Outcome::Warn);
+        assert_eq!(warned, None);
+    }
+}
+
 #[tokio::test]
 async fn without_a_token_it_says_what_was_not_tried() {
     let Some(gateway) = gateway("envoy.yaml", |sound| sound).await else { return };
@@ -230,8 +250,11 @@ async fn what_cannot_be_probed_is_said() {
     assert_eq!(failed(&findings(&unreachable).await), ["reachable"]);
     let ftp = GatewayProbe { gateway: "ftp://h/".parse().unwrap(), ..unreachable };
     assert!(matches!(examine(&ftp).await, Err(GatewayError::NotHttp)));
-    let no_path = GatewayProbe { echo: "headers".to_owned(), ..ftp };
-    assert!(matches!(examine(&no_path).await, Err(GatewayError::NoPath)));
+    let mut no_path = ftp;
+    for echo in ["headers", "", "/a b", "/a\r\nX-Evil: 1"] {
+        no_path.echo = echo.to_owned();
+        assert!(matches!(examine(&no_path).await, Err(GatewayError::NoPath)), "{echo:?}");
+    }
 }
 
 /// Answers every request on TLS with a denial, as a gateway would without a token.

@@ -240,6 +240,7 @@ fn tokens_come_as_people_paste_them_and_headers_as_they_are() {
         (vec!["--anonymous"], String::new(), "missing_token"),
         (vec!["--anonymous", "--path", "/health"], String::new(), "bypassed"),
         (vec!["--anonymous", "--context", "doorward.mode=optional"], String::new(), "anonymous"),
+        (vec!["--anonymous", "--set", "auth.enabled=false"], String::new(), "auth_disabled"),
         (vec!["--path", "admin"], token.clone(), "malformed_request"),
         (vec!["--context", "doorward.scopes=models:write"], token.clone(), "insufficient_scope"),
         (vec!["--context", "doorward.scopes=models:read"], token.clone(), "authenticated"),

@@ -58,7 +58,8 @@ impl fmt::Debug for GatewayProbe {
 /// # Errors
 /// It cannot be tried at all: the URL or the authorities are no good.
 pub async fn examine(probe: &GatewayProbe) -> Result<Section, GatewayError> {
-    if !probe.echo.starts_with('/') {
+    // What ends a request line would begin another request.
+    if !probe.echo.starts_with('/') || probe.echo.contains([' ', '\r', '\n']) {
         return Err(GatewayError::NoPath);
     }
     let peer = wire::Peer::new(&probe.gateway, probe.ca_file.as_deref())?;
