@@ -9,10 +9,12 @@
 //! |---|---|
 //! | `wire` | HTTP/1.1 by hand, bounded in time and size |
 //! | `echo` | the headers that an upstream says it got |
+//! | `first_look` | what ordinary requests come to |
 //! | `probes` | what is tried, and what each answer means |
 //! | `paths` | spellings of a path |
 
 mod echo;
+mod first_look;
 mod paths;
 mod probes;
 mod wire;
