@@ -26,15 +26,14 @@ impl<'t> CompactJws<'t> {
         if token.len() > max_bytes {
             return Err(TokenFault::TooLong);
         }
-        // At most four parts are looked for, however many dots there are.
-        let mut parts = token.splitn(4, |byte| *byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        // A third dot is looked for, however many there are.
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(TokenFault::NotThreeParts);
         };
-        let signing_input =
-            token.get(..header.len() + 1 + claims.len()).ok_or(TokenFault::NotThreeParts)?;
+        let part = |range| token.get(range).ok_or(TokenFault::NotThreeParts);
+        let (header, claims) = (part(0..first)?, part(first + 1..second)?);
+        let (signing_input, signature) = (part(0..second)?, part(second + 1..token.len())?);
         let mut decoded = Vec::with_capacity(token.len() / 4 * 3 + 3);
         let mut decode = |part| {
             let decoding = URL_SAFE_NO_PAD.decode_vec(part, &mut decoded);

@@ -32,9 +32,16 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let verb = arguments.next().unwrap_or_default();
     let flags = Flags::read(arguments);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = match flags.given("runtime") {
+        // `floor --runtime multi`: tokio's work-stealing runtime, on two threads.
+        Some("multi") => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+        }
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    let runtime = runtime.unwrap();
     match verb.as_str() {
-        "floor" => runtime.block_on(floor::serve()),
+        "floor" => runtime.block_on(floor::serve(&flags)),
         "mint" => mint::write(flags.text("out").as_ref(), flags.number("tokens", 2000)),
         "fire" => {
             let local = tokio::task::LocalSet::new();
