@@ -24,7 +24,8 @@
 //! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
-//! [`login`] logs people in, [`dev`] holds what `doorward demo` embeds.
+//! [`explain`] tells how a decision came about, [`login`] logs people in, [`dev`] holds what
+//! `doorward demo` embeds.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
@@ -39,6 +40,7 @@ pub mod decision;
 pub mod dev;
 pub mod discovery;
 pub mod doctor;
+pub mod explain;
 pub mod identity;
 pub mod issuers;
 pub mod keys;

@@ -104,7 +104,7 @@ impl Entra {
     }
 
     async fn doorward(&self, config: &str, issuers: &[&str]) -> Doorward {
-        let doorward = Doorward::start(config).await;
+        let doorward = Doorward::start_explained(config).await;
         for issuer in issuers {
             let keys = format!("doorward_key_set_keys{{issuer=\"{issuer}\"}}");
             eventually("the keys are there", PATIENCE, async || {

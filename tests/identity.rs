@@ -16,7 +16,7 @@ async fn doorward(oidc: Value, headers: Value) -> Doorward {
     for (key, value) in oidc.as_object().unwrap() {
         config["auth"]["oidc"][key] = value.clone();
     }
-    Doorward::start(&config.to_string()).await
+    Doorward::start_explained(&config.to_string()).await
 }
 
 async fn ask(doorward: &Doorward, more: Value) -> Outcome {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::support::check::{Checker, get};
 use crate::support::echo::Echoed;
 use crate::support::eventually;
+use crate::support::explain;
 use crate::support::gateway::Gateway;
 use crate::support::keycloak::Keycloak;
 use crate::support::raw;
@@ -75,6 +76,21 @@ async fn login_rotation_and_outage() {
     let elsewhere = keycloak.login("elsewhere", "alice", "wonderland", "openid").await;
     let reply = gateway.send(&raw::get("/").bearer(&elsewhere)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (401, "bad_audience"));
+
+    // `explain` says the same of each, and why.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("doorward.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let (tokens, told) = ([&first, &bob, &elsewhere].map(String::clone), explain::told);
+    let [of_alice, of_bob, of_elsewhere] =
+        tokio::task::spawn_blocking(move || tokens.map(|token| told(&file, &[], &token).0))
+            .await
+            .unwrap();
+    assert_eq!(of_alice["headers"]["set"]["x-nmp-principal-id"], alice);
+    assert_eq!(of_alice["headers"]["set"]["x-nmp-principal-groups"], "research,team-b");
+    let email = of_bob["steps"].as_array().unwrap().iter().find(|step| step["check"] == "email");
+    assert!(email.unwrap()["found"].as_str().unwrap().contains("left out"), "{of_bob:#}");
+    assert_eq!(of_elsewhere["reason"], "bad_audience", "{of_elsewhere:#}");
 
     // Keys rotate while requests go on.
     let (tokens, current) = watch::channel(vec![first.clone(), job]);

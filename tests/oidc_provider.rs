@@ -98,14 +98,14 @@ async fn two_real_issuers_at_once() {
         "issuer": second, "audience": RESOURCE,
         "jwks_uri": format!("{primary}/protocol/openid-connect/certs"),
     });
-    let other = Doorward::start(&config(crossed)).await;
+    let other = Doorward::start_explained(&config(crossed)).await;
     keys_of(&other, &primary).await;
     keys_of(&other, &second).await;
     passes(&other, &alice, &primary).await;
     fails(&other, &rsa, "unknown_key").await;
     fails(&other, &ec, "unknown_key").await;
     let swapped = json!({"issuer": second, "audience": "nmp"});
-    let other = Doorward::start(&config(swapped)).await;
+    let other = Doorward::start_explained(&config(swapped)).await;
     keys_of(&other, &second).await;
     fails(&other, &rsa, "bad_audience").await;
 

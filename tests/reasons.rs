@@ -33,7 +33,7 @@ async fn denied(doorward: &Doorward, ask: Ask, status: i32, reason: &str) -> Out
 
 #[tokio::test]
 async fn a_good_token_is_allowed_with_its_identity() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     for round in ["fresh", "cached"] {
         let outcome = doorward.ask(get("/v1/models").bearer(&token)).await;
@@ -52,7 +52,7 @@ async fn every_algorithm_verifies() {
     let rsa = &*RSA;
     let (p256, p384) = (Signer::ec("ec-256", "P-256"), Signer::ec("ec-384", "P-384"));
     let (p521, ed) = (Signer::ec("ec-521", "P-521"), Signer::ed("ed"));
-    let doorward = Doorward::start(&config(&jwks([rsa, &p256, &p384, &p521, &ed]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([rsa, &p256, &p384, &p521, &ed]))).await;
     for (signer, algorithms) in [
         (rsa, &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"][..]),
         (&p256, &["ES256"]),
@@ -76,7 +76,7 @@ async fn every_algorithm_verifies() {
 
 #[tokio::test]
 async fn malformed_request() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     for path in ["", "*", "admin", "http://host/admin", "?x", "\\admin", " /"] {
         denied(&doorward, get(path).bearer(&token), 400, "malformed_request").await;
@@ -88,7 +88,7 @@ async fn malformed_request() {
 
 #[tokio::test]
 async fn missing_token_and_malformed_header() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let outcome = denied(&doorward, get("/"), 401, "missing_token").await;
     assert_eq!(outcome.header("www-authenticate"), Some("Bearer realm=\"doorward\""));
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
@@ -118,7 +118,7 @@ async fn missing_token_and_malformed_header() {
 
 #[tokio::test]
 async fn malformed_token() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let good = claims(ISSUER, json!({})).to_string();
     let header = r#"{"alg":"RS256","kid":"rsa-1"}"#;
     let raw =
@@ -159,7 +159,7 @@ async fn malformed_token() {
 #[tokio::test]
 async fn unsupported_token() {
     let keys = jwks([&*RSA]);
-    let doorward = Doorward::start(&config(&keys)).await;
+    let doorward = Doorward::start_explained(&config(&keys)).await;
     let good = claims(ISSUER, json!({}));
     let unsigned =
         format!("{}.{}.", encode(br#"{"alg":"none"}"#), encode(good.to_string().as_bytes()));
@@ -183,7 +183,7 @@ async fn unsupported_token() {
     let config = json!({
         "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": keys, "algorithms": ["RS512"]}},
     });
-    let strict = Doorward::start(&config.to_string()).await;
+    let strict = Doorward::start_explained(&config.to_string()).await;
     let token = RSA.token("RS256", &good);
     denied(&strict, get("/").bearer(&token), 401, "unsupported_token").await;
     assert_eq!(strict.ask(get("/").bearer(&RSA.token("RS512", &good))).await.status, 200);
@@ -191,7 +191,7 @@ async fn unsupported_token() {
 
 #[tokio::test]
 async fn unknown_issuer() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     for issuer in [
         json!("https://evil.example"),
         json!("https://idp.example/"),
@@ -214,7 +214,7 @@ async fn unknown_issuer() {
 async fn unknown_key_and_bad_signature() {
     let mut bound = RSA.jwk();
     bound["alg"] = json!("RS256");
-    let doorward = Doorward::start(&config(&json!({"keys": [bound]}))).await;
+    let doorward = Doorward::start_explained(&config(&json!({"keys": [bound]}))).await;
     let good = claims(ISSUER, json!({}));
     let other_kid = RSA.token_with(json!({"alg": "RS256", "kid": "rsa-2"}), &good);
     denied(&doorward, get("/").bearer(&other_kid), 401, "unknown_key").await;
@@ -240,7 +240,7 @@ async fn unknown_key_and_bad_signature() {
 
 #[tokio::test]
 async fn expired_and_not_yet_valid() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let ask = |more: Value| get("/").bearer(&RSA.token("RS256", &claims(ISSUER, more)));
     denied(&doorward, ask(json!({"exp": from_now(-61)})), 401, "expired").await;
     denied(&doorward, ask(json!({"exp": 0})), 401, "expired").await;
@@ -258,7 +258,7 @@ async fn expired_and_not_yet_valid() {
 
 #[tokio::test]
 async fn bad_audience() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let ask = |audience: Value| {
         get("/").bearer(&RSA.token("RS256", &claims(ISSUER, json!({"aud": audience}))))
     };
@@ -282,7 +282,7 @@ async fn bad_audience() {
 
 #[tokio::test]
 async fn invalid_claim_and_reserved_identity() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let ask = |more: Value| get("/").bearer(&RSA.token("RS256", &claims(ISSUER, more)));
     for subject in [
         Value::Null,
@@ -314,7 +314,7 @@ async fn keys_unavailable_when_the_issuer_never_answered() {
     let config = json!({"auth": {"oidc": {
         "issuer": "http://127.0.0.1:9", "client_id": "nmp",
     }}});
-    let doorward = Doorward::start(&config.to_string()).await;
+    let doorward = Doorward::start_explained(&config.to_string()).await;
     let token = RSA.token("RS256", &claims("http://127.0.0.1:9", json!({})));
     let outcome = doorward.ask(get("/").bearer(&token)).await;
     assert_eq!((outcome.status, outcome.reason.as_str()), (503, "keys_unavailable"));
@@ -323,7 +323,7 @@ async fn keys_unavailable_when_the_issuer_never_answered() {
 
 #[tokio::test]
 async fn scopes_and_audience_of_a_route() {
-    let doorward = Doorward::start(&config(&jwks([&*RSA]))).await;
+    let doorward = Doorward::start_explained(&config(&jwks([&*RSA]))).await;
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     let ask = |key: &str, value: &str| get("/").bearer(&token).route(key, value);
     assert_eq!(doorward.ask(ask("doorward.scopes", "models:read models:write")).await.status, 200);

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     (
         "transport",
         &[
@@ -70,6 +70,23 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "token",
         ],
     ),
+    (
+        "explain",
+        &[
+            "authorizer",
+            "bearer",
+            "clock",
+            "decision",
+            "discovery",
+            "doctor",
+            "identity",
+            "issuers",
+            "keys",
+            "request",
+            "rules",
+            "token",
+        ],
+    ),
     ("cli", ANY),
 ];
 
@@ -101,11 +118,11 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("h2", &["transport"]),
     ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
-    ("tokio_rustls", &["transport"]),
+    ("tokio_rustls", &["transport", "doctor"]),
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "dev", "login"]),
+    ("tokio", &["transport", "discovery", "dev", "doctor", "login"]),
     ("oauth2", &["login"]),
     ("keyring", &["login"]),
 ];

@@ -7,6 +7,7 @@
 mod admin;
 mod assembly;
 mod documents;
+mod offline;
 
 use std::io;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
+pub use self::offline::explain_request;
 use crate::clock::SystemClock;
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::Metrics;

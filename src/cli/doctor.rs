@@ -1,6 +1,7 @@
 //! `doorward doctor`: what is wrong with an identity provider, a token or a gateway, and
 //! how to mend it there.
 
+mod door;
 mod screen;
 
 use std::io::{self, Read as _};
@@ -23,6 +24,9 @@ Examples:
   doorward doctor --config doorward.yaml
   doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
   doorward auth token | doorward doctor --config doorward.yaml --token -
+  doorward doctor --envoy envoy.yaml
+  curl -s localhost:9901/config_dump | doorward doctor --envoy -
+  doorward auth token | doorward doctor --gateway https://gateway.example --echo /headers --token -
 
 One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
 there; one device authorization is asked for and left to expire, the only way to learn whether
@@ -40,6 +44,8 @@ pub(super) struct DoctorArgs {
     /// of the list of processes
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+    #[command(flatten)]
+    door: door::DoorArgs,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -64,12 +70,14 @@ pub(super) fn run(args: &DoctorArgs) -> Exit {
 
 /// Every examination that was asked for; each adds its sections.
 fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
-    let settings = settings(args)?;
     let token = token(args).map_err(|error| {
         print_error(&error);
         Exit::Usage
     })?;
-    // Further examinations add their sections here.
+    if args.door.asked() {
+        return args.door.examine(&args.config, token);
+    }
+    let settings = settings(args)?;
     issuers(settings, token.as_deref()).map_err(|error| {
         print_error(&error);
         Exit::Failed
@@ -80,7 +88,8 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
 /// the token with what was learned.
 fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
     let patients = Patient::all(&settings);
-    let spinner = spinner(patients.len());
+    let plural = if patients.len() == 1 { "" } else { "s" };
+    let spinner = spinner(format!("asking the issuer{plural}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let examined = runtime.block_on(async {
         let mut under_way = JoinSet::new();
@@ -122,9 +131,8 @@ fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
 }
 
 /// Shown on a terminal only, and gone when the findings come.
-fn spinner(issuers: usize) -> ProgressBar {
-    let plural = if issuers == 1 { "" } else { "s" };
-    let spinner = ProgressBar::new_spinner().with_message(format!("asking the issuer{plural}"));
+pub(super) fn spinner(message: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(80));
     spinner
 }

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 pub mod demo;
 mod doctor;
+mod explain;
 mod man;
 pub mod serve;
 mod style;
@@ -46,6 +47,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the configuration, or show what it comes to
     Config(config::ConfigCommand),
+    /// Say what the server would decide for a token, and why
+    Explain(explain::ExplainArgs),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
     /// Examine the identity provider, and with --token what it issues
@@ -76,6 +79,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
+            Command::Explain(args) => explain::run(&args),
             Command::Demo(args) => match demo::run(&args, &envoy_search()) {
                 Ok(()) => Exit::Done,
                 Err(error) => {

@@ -3,6 +3,8 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `envoy` | an Envoy, Istio or Envoy Gateway configuration |
+//! | `gateway` | a live gateway, probed |
 //! | `report` | what an examination says: [`Finding`]s in [`Section`]s |
 //! | `issuer` | one issuer over the network: [`Patient::examine`] |
 //! | `key_set` | whether a key set can verify anything |
@@ -10,6 +12,8 @@
 //! | `provider` | which product an issuer is: [`Provider`] |
 //! | `remedies` | how to mend it there, by the menus of its console |
 
+pub mod envoy;
+pub mod gateway;
 mod issuer;
 mod key_set;
 mod provider;

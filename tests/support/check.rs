@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doorward::request::{HeaderView, RequestView, RouteView};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -113,6 +114,28 @@ impl Ask {
     pub fn method(mut self, method: &str) -> Self {
         self.http.method = method.into();
         self
+    }
+
+    /// The same for the library.
+    pub fn view<T>(&self, use_it: impl FnOnce(&RequestView<'_>) -> T) -> T {
+        let mapped = self.http.header_map.iter().flat_map(|map| &map.headers);
+        let headers: Vec<_> =
+            self.http
+                .headers
+                .iter()
+                .map(|(name, value)| HeaderView { name: name.as_bytes(), value: value.as_bytes() })
+                .chain(mapped.map(|header| HeaderView {
+                    name: header.key.as_bytes(),
+                    value: &header.raw_value,
+                }))
+                .collect();
+        let mut route = RouteView::default();
+        for (key, value) in &self.route {
+            route.note(key.as_bytes(), value.as_bytes());
+        }
+        let HttpRequest { method, path, .. } = &self.http;
+        let (method, path) = (method.as_bytes(), path.as_bytes());
+        use_it(&RequestView { method, path, headers: &headers, route })
     }
 
     pub fn message(self) -> CheckRequest {

@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use doorward::app::{self, Running};
+use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::{ListenAddress, Settings};
+use doorward::explain::{Answer, Explanation};
 
 use super::check::{Ask, Checker, Outcome};
 use super::{PATIENCE, eventually, http};
 
 pub struct Doorward {
     running: Arc<Running>,
+    /// What `explain` goes by, when it is asked beside every `Check`.
+    explained: Option<String>,
 }
 
 impl Doorward {
@@ -28,7 +32,14 @@ impl Doorward {
         // Clients of the test live on the thread that waits for the end.
         server.drain = std::time::Duration::from_millis(100);
         let running = tokio::task::spawn_blocking(|| app::start(settings, None)).await.unwrap();
-        Self { running: Arc::new(running.unwrap()) }
+        Self { running: Arc::new(running.unwrap()), explained: None }
+    }
+
+    /// The same, and every [`ask`](Self::ask) is also put to `explain`, which must agree.
+    pub async fn start_explained(config: &str) -> Self {
+        let mut doorward = Self::start(config).await;
+        doorward.explained = Some(config.to_owned());
+        doorward
     }
 
     /// Decides by another configuration from now on.
@@ -85,8 +96,48 @@ impl Doorward {
 
     /// One `Check` on a connection of its own.
     pub async fn ask(&self, ask: Ask) -> Outcome {
-        self.checker().await.ask(ask).await
+        let outcome = self.checker().await.ask(ask.clone()).await;
+        if let Some(config) = &self.explained {
+            let settings = settings(config);
+            let explanation = tokio::task::spawn_blocking({
+                let ask = ask.clone();
+                move || explained(settings, &ask)
+            });
+            assert_agree(&explanation.await.unwrap(), &outcome, &ask);
+        }
+        outcome
     }
+}
+
+fn explained(settings: Settings, ask: &Ask) -> Explanation {
+    ask.view(|request| app::explain_request(settings, request, SystemClock.now()).unwrap())
+}
+
+/// Allow or reason, status, and every header set and removed.
+fn assert_agree(explanation: &Explanation, outcome: &Outcome, ask: &Ask) {
+    let of_check = (outcome.status, outcome.reason.as_str());
+    let of_explain = (i32::from(explanation.status), explanation.reason);
+    assert_eq!(of_check, of_explain, "{ask:?}: {explanation:#?}");
+    assert_eq!(explanation.decision == Answer::Allow, outcome.status == 200, "{ask:?}");
+    let failed = explanation.failed();
+    assert_eq!(failed.is_some(), outcome.status != 200, "{ask:?}: {explanation:#?}");
+    if let Some(failed) = failed {
+        let told = !failed.expected.is_empty() && !failed.found.is_empty();
+        assert!(told && failed.remedy.is_some(), "{ask:?}: {failed:?}");
+    }
+    for step in &explanation.steps {
+        let texts = [&step.expected, &step.found, step.remedy.as_ref().unwrap_or(&step.found)];
+        assert!(!texts.iter().any(|text| text.contains(char::is_control)), "{step:?}");
+    }
+    let Some(changes) = &explanation.headers else { return };
+    let set: Vec<_> = outcome.headers.clone().into_iter().collect();
+    let (mut told, mut removed) = (changes.set.clone(), changes.remove.clone());
+    told.sort();
+    assert_eq!(told, set, "{ask:?}");
+    removed.sort();
+    let mut expected = outcome.removed.clone();
+    expected.sort();
+    assert_eq!(removed, expected, "{ask:?}");
 }
 
 fn settings(config: &str) -> Settings {

@@ -20,6 +20,7 @@ pub struct Behind {
 
 pub struct Envoy {
     door: SocketAddr,
+    admin: String,
     _process: Process,
     _dir: tempfile::TempDir,
 }
@@ -67,7 +68,13 @@ impl Envoy {
             ))
         })
         .await;
-        Self { door, _process: process, _dir: dir }
+        let admin = std::fs::read_to_string(&admin_file).unwrap().trim().to_owned();
+        Self { door, admin, _process: process, _dir: dir }
+    }
+
+    /// A page of the admin listener.
+    pub fn admin(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
     }
 
     /// Where clients come in.

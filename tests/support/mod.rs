@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod doorward;
 pub mod echo;
 pub mod envoy;
+pub mod explain;
 pub mod gateway;
 pub mod idp;
 pub mod keycloak;

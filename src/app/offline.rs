@@ -1,0 +1,103 @@
+//! One decision without a server: the very assembly that `serve` runs, no listener, and
+//! the story of how it came out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use super::StartError;
+use super::assembly::{Assembly, Shared};
+use crate::authorizer::{Authorizer, Verdict};
+use crate::clock::{Clock, UnixTime};
+use crate::config::Settings;
+use crate::decision::Decision;
+use crate::discovery::IssuerKeys;
+use crate::explain::{Asked, Explanation, KeyFacts, explain};
+use crate::issuers::IssuerId;
+use crate::request::RequestView;
+use crate::telemetry::Metrics;
+use crate::transport::DenialPages;
+
+/// One moment for the whole decision.
+struct Fixed(UnixTime);
+
+impl Clock for Fixed {
+    fn now(&self) -> UnixTime {
+        self.0
+    }
+}
+
+/// Decides `request` as a server with these settings would at `now`, and tells how. The
+/// issuer's keys are fetched for it, and count as obtained at `now`. Looks, never
+/// changes: keys that a server keeps on disk are neither read nor written.
+///
+/// Takes no longer than three times `keys.timeout`.
+///
+/// # Errors
+/// The settings cannot be put to work.
+pub fn explain_request(
+    mut settings: Settings,
+    request: &RequestView<'_>,
+    now: UnixTime,
+) -> Result<Explanation, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    settings.fetch.cache_dir = None;
+    let patience = settings.fetch.timeout;
+    let pages = DenialPages::new(&settings.realm, None);
+    runtime.block_on(async {
+        let shared = Shared {
+            metrics: Metrics::new()?,
+            cache_counters: Arc::default(),
+            clock: Arc::new(Fixed(now)),
+            watcher: None,
+        };
+        let assembly = Assembly::new(settings, &shared, None)?;
+        let door = assembly.door().load_full();
+        let authorizer = door.authorizer();
+        let keys = assembly.keys();
+        let decision = decide(authorizer, &keys, request, now, patience).await;
+        let status = match &decision {
+            Decision::Allow(_) => 200,
+            Decision::Deny(denial) => {
+                pages.ready(denial.reason()).map_or(503, |page| page.status.as_u16())
+            }
+        };
+        let facts: Vec<_> = keys
+            .iter()
+            .map(|keys| KeyFacts { location: keys.spec().location.clone(), status: keys.status() })
+            .collect();
+        Ok(explain(&Asked { authorizer, keys: &facts, request, now, decision: &decision, status }))
+    })
+}
+
+/// A server has had its keys for long when a request comes; here the first attempt is
+/// waited for, of the issuer that the token names alone.
+async fn decide(
+    authorizer: &Authorizer,
+    keys: &[Arc<IssuerKeys>],
+    request: &RequestView<'_>,
+    now: UnixTime,
+    patience: Duration,
+) -> Decision {
+    let needed = match authorizer.decide(request, now) {
+        Verdict::Decided(decision) => return decision,
+        missing @ Verdict::NeedsKey(_) => match missing.or_deny() {
+            Decision::Deny(denial) => denial.issuer,
+            Decision::Allow(_) => None,
+        },
+    };
+    if let Some(issuer) = needed {
+        // Discovery document and key set: two requests.
+        let _ = tokio::time::timeout(patience * 2, tried(keys, issuer)).await;
+    }
+    authorizer.authorize(request, now, patience).await
+}
+
+async fn tried(keys: &[Arc<IssuerKeys>], needed: IssuerId) {
+    let Some(own) = keys.get(needed.0) else { return };
+    own.tried().await;
+    if let Some(first) = keys.first().filter(|_| own.status().borrowing) {
+        first.tried().await;
+    }
+}

@@ -1,0 +1,117 @@
+//! `doorward doctor --envoy` and `--gateway`: the door itself, on paper and live.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use url::Url;
+
+use crate::cli::{ConfigArgs, Exit, print_error};
+use crate::config::{self, Settings};
+use crate::doctor::envoy::{self, MOST_BYTES};
+use crate::doctor::gateway::{self, GatewayProbe};
+use crate::doctor::{Report, Section};
+
+#[derive(Debug, Args)]
+pub(super) struct DoorArgs {
+    /// Examine this configuration of Envoy, Istio or Envoy Gateway (YAML or JSON, `-` for
+    /// standard input, repeatable) instead of the issuers
+    #[arg(long, value_name = "FILE")]
+    envoy: Vec<PathBuf>,
+    /// Probe this gateway for spoofed headers and odd paths, instead of the issuers
+    #[arg(long, value_name = "URL", requires = "echo")]
+    gateway: Option<Url>,
+    /// With --gateway: a path whose upstream answers with the headers it got
+    #[arg(long, value_name = "PATH", requires = "gateway")]
+    echo: Option<String>,
+    /// With --gateway: PEM file of certificate authorities to trust besides the system's
+    #[arg(long, value_name = "FILE", requires = "gateway")]
+    gateway_ca: Option<PathBuf>,
+}
+
+impl DoorArgs {
+    /// Whether it is the door that is to be examined.
+    pub(super) fn asked(&self) -> bool {
+        self.gateway.is_some() || !self.envoy.is_empty()
+    }
+
+    /// Examines files first, then the gateway.
+    pub(super) fn examine(
+        &self,
+        config: &ConfigArgs,
+        token: Option<String>,
+    ) -> Result<Report, Exit> {
+        let settings = settings(config)?;
+        let mut report = Report::default();
+        for file in &self.envoy {
+            report.sections.extend(examine_file(file, &settings)?);
+        }
+        if let (Some(gateway), Some(echo)) = (&self.gateway, &self.echo) {
+            let probe = GatewayProbe {
+                gateway: gateway.clone(),
+                echo: echo.clone(),
+                token,
+                open: settings.bypass.iter().map(ToString::to_string).collect(),
+                trusted_prefix: settings.headers.trusted_prefix.clone(),
+                principal: settings.headers.names.principal_id.clone(),
+                ca_file: self.gateway_ca.clone(),
+            };
+            report.sections.push(examine_gateway(&probe)?);
+        }
+        Ok(report)
+    }
+}
+
+/// The configuration tells which headers and open paths there are. Without one the
+/// defaults do: neither needs to know an issuer.
+fn settings(args: &ConfigArgs) -> Result<Settings, Exit> {
+    let none_named = args.files.is_empty() && args.overrides.is_empty();
+    let loaded = config::load(&args.sources()).map(|loaded| loaded.settings);
+    let settings = match loaded {
+        Err(_) if none_named => Settings::from_yaml("defaults", "auth: { enabled: false }"),
+        other => other,
+    };
+    settings.map_err(|faults| {
+        anstream::eprintln!("{faults}");
+        Exit::Usage
+    })
+}
+
+fn examine_file(path: &Path, settings: &Settings) -> Result<Vec<Section>, Exit> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        let error = io::Error::other(format!("{}: {error}", path.display()));
+        print_error(&error);
+        Exit::Usage
+    };
+    let text = read(path).map_err(|error| refuse(&error))?;
+    let name =
+        if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
+    envoy::examine(&name, &text, &settings.headers).map_err(|error| refuse(&error))
+}
+
+/// No more than can be examined is read: it might be a pipe that never ends.
+fn read(path: &Path) -> io::Result<String> {
+    let most = MOST_BYTES as u64 + 1;
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        io::stdin().take(most).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+fn examine_gateway(probe: &GatewayProbe) -> Result<Section, Exit> {
+    let spinner = super::spinner("trying the gateway".to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let examined = runtime.map(|runtime| runtime.block_on(gateway::examine(probe)));
+    spinner.finish_and_clear();
+    let examined = examined.map_err(|error| {
+        print_error(&error);
+        Exit::Failed
+    })?;
+    examined.map_err(|error| {
+        print_error(&error);
+        Exit::Usage
+    })
+}

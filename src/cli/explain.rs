@@ -1,0 +1,125 @@
+//! `doorward explain`: the decision for one token, step by step.
+
+mod input;
+mod screen;
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+
+use self::input::{Header, InputError, Moment, authorization, pair};
+use super::{ConfigArgs, Exit, print_error};
+use crate::app;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config;
+use crate::explain::{Answer, Explanation};
+use crate::request::{HeaderView, RequestView, RouteView};
+
+/// Say what the server would decide for a token, and why.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward auth token | doorward explain
+  pbpaste | doorward explain --config doorward.yaml --method POST --path /v1/models
+  doorward explain --at -10m < token.txt
+  doorward explain --context doorward.scopes=models:write --json < token.txt
+  doorward explain --anonymous --path /health
+
+Nothing is asked of a running server: its configuration is read, the issuer's keys are
+fetched, and the same engine decides. Claims are shown, the token itself never is.
+
+Exit codes: 0 allowed, 1 denied, 2 wrong usage or configuration.")]
+pub(super) struct ExplainArgs {
+    /// The token; `-` or nothing: from standard input
+    token: Option<String>,
+    /// Explain a request without a token
+    #[arg(long, conflicts_with_all = ["token", "raw_header"])]
+    anonymous: bool,
+    /// The input is the whole value of the `Authorization` header, taken as it is
+    #[arg(long)]
+    raw_header: bool,
+    /// The request's method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The request's path, as the client sends it
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// A further header of the request (repeatable)
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<Header>,
+    /// An entry of the Envoy route's `context_extensions` (repeatable)
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = pair)]
+    context: Vec<(String, String)>,
+    /// Decide as of this moment: RFC 3339, Unix seconds, or from now (`-10m`, `+1h`)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<Moment>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Exit {
+    let loaded = match config::load(&args.config.sources()) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            anstream::eprintln!("{faults}");
+            return Exit::Usage;
+        }
+    };
+    let authorization = match authorization(args) {
+        Ok(authorization) => authorization,
+        Err(error) => {
+            print_error(&error);
+            return Exit::Usage;
+        }
+    };
+    let now = SystemClock.now();
+    let at = args.at.map_or(Some(now), |moment| moment.from(now));
+    let Some(at) = at else {
+        print_error(&InputError::NoSuchMoment);
+        return Exit::Usage;
+    };
+    let mut headers: Vec<HeaderView<'_>> = args.headers.iter().map(Header::view).collect();
+    if let Some(value) = &authorization {
+        headers.push(HeaderView { name: b"authorization", value });
+    }
+    let mut route = RouteView::default();
+    for (key, value) in &args.context {
+        route.note(key.as_bytes(), value.as_bytes());
+    }
+    let request = RequestView {
+        method: args.method.as_bytes(),
+        path: args.path.as_bytes(),
+        headers: &headers,
+        route,
+    };
+    let spinner = super::doctor::spinner("deciding".to_owned());
+    let explained = app::explain_request(loaded.settings, &request, at);
+    spinner.finish_and_clear();
+    match explained {
+        Ok(explanation) => show(args, &explanation),
+        Err(error) => {
+            print_error(&error);
+            Exit::Usage
+        }
+    }
+}
+
+fn show(args: &ExplainArgs, explanation: &Explanation) -> Exit {
+    let mut out = anstream::stdout();
+    let shown = if args.json {
+        screen::json(&mut out, explanation)
+    } else {
+        screen::tell(&mut out, explanation)
+    };
+    match shown.and_then(|()| out.flush()) {
+        // A reader that went away (`| head`) has seen what it wanted.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Usage,
+        Ok(()) | Err(_) => match explanation.decision {
+            Answer::Allow => Exit::Done,
+            Answer::Deny => Exit::Failed,
+        },
+    }
+}

@@ -1,0 +1,58 @@
+//! Text → documents, bounded.
+
+use serde_json::Value;
+use serde_saphyr::options::Options;
+
+use super::{MOST_BYTES, NotEnvoy};
+
+/// The documents of a YAML or JSON text; empty ones are left out.
+pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
+    if text.len() > MOST_BYTES {
+        return Err(NotEnvoy::TooLarge);
+    }
+    // A dump of Envoy's has more nodes than the bounds for YAML allow, and is JSON.
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        return Ok(vec![value]);
+    }
+    let mut documents = yaml(text).map_err(|error| {
+        let place = error.location().map(|place| format!("line {}: ", place.line()));
+        let text = error.without_snippet().to_string();
+        let text = text.lines().next().unwrap_or_default().to_owned();
+        NotEnvoy::Syntax(place.unwrap_or_default() + &text)
+    })?;
+    documents.retain(|document| !document.is_null());
+    documents.iter_mut().for_each(unpack);
+    Ok(documents)
+}
+
+fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+    serde_saphyr::from_multiple_with_options(text, options())
+}
+
+/// A ConfigMap holds files as texts: Istio's `mesh`, an `envoy.yaml`.
+fn unpack(document: &mut Value) {
+    if document.get("kind").and_then(Value::as_str) != Some("ConfigMap") {
+        return;
+    }
+    let Some(Value::Object(files)) = document.get_mut("data") else { return };
+    for file in files.values_mut() {
+        let Some(text) = file.as_str() else { continue };
+        if let Ok(inside) = yaml(text)
+            && let Some(inside) = inside.into_iter().find(Value::is_object)
+        {
+            *file = inside;
+        }
+    }
+}
+
+/// Room for any real configuration, and none for one that grows by aliases of aliases.
+fn options() -> Options {
+    serde_saphyr::options! {
+        // The parser recurses, and threads have two megabytes of stack.
+        budget: serde_saphyr::budget! { max_depth: 64 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
+        with_snippet: false,
+    }
+}

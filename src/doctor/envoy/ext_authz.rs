@@ -1,0 +1,201 @@
+//! The filter itself: whom it asks, how long, with which headers.
+
+use std::time::Duration;
+
+use super::OurHeaders;
+use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::names::{Taken, missing, taken};
+use super::place::Place;
+use crate::doctor::report::Finding;
+
+/// Envoy's, for either service.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(200);
+/// Where Doorward's HTTP front decides.
+const PATH_PREFIX: &str = "/apis/auth/ext-authz";
+
+/// Findings about the filter's configuration.
+pub(super) fn findings(filter: &Place<'_>, ours: &OurHeaders) -> Vec<Finding> {
+    let mut findings = vec![failure_mode(filter, "failure_mode_allow")];
+    findings.extend(whole(filter));
+    let status = filter.at("status_on_error.code");
+    let status = status.map(|code| code.value.to_string().trim_matches('"').to_owned());
+    let timeout_at = if filter.get("http_service").is_some() {
+        "http_service.server_uri.timeout"
+    } else {
+        "grpc_service.timeout"
+    };
+    findings.extend([
+        timeout(filter, timeout_at, DEFAULT_TIMEOUT),
+        status_on_error(
+            filter,
+            status.as_deref(),
+            "set status_on_error: {code: ServiceUnavailable}",
+        ),
+        allowed_headers(filter, ours),
+    ]);
+    findings.extend(filter.get("http_service").map(|service| http_headers(&service, ours)));
+    findings.extend([
+        mutations(filter),
+        clear_route_cache(filter, "clear_route_cache"),
+        body(filter, "with_request_body"),
+    ]);
+    findings
+}
+
+/// Whether every request is asked about.
+fn whole(filter: &Place<'_>) -> Option<Finding> {
+    let partly = ["filter_enabled", "filter_enabled_metadata"]
+        .into_iter()
+        .find_map(|field| filter.get(field))?;
+    let numerator = partly.at("default_value.numerator").and_then(|n| n.value.as_u64());
+    let denominator = match partly.text("default_value.denominator") {
+        Some("TEN_THOUSAND") => 10_000,
+        Some("MILLION") => 1_000_000,
+        Some(_) | None => 100,
+    };
+    let all = numerator.is_some_and(|numerator| numerator >= denominator);
+    Some(if all {
+        Finding::pass("filter_enabled", format!("for every request{}", at(&partly)))
+    } else {
+        Finding::fail(
+            "filter_enabled",
+            format!("only some requests are asked about{}: the others pass unseen", at(&partly)),
+            "remove it, or set default_value to 100 of HUNDRED",
+        )
+    })
+}
+
+/// Whether Doorward sees what it has to see.
+fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
+    let list = filter
+        .get("allowed_headers")
+        .or_else(|| filter.at("http_service.authorization_request.allowed_headers"));
+    let authorization = "authorization".to_owned();
+    if let Some(hidden) = filter.get("disallowed_headers") {
+        let names = ours.to_see.iter().chain([&authorization]);
+        let lost: Vec<_> = names.filter(|name| taken(&hidden, name) != Taken::No).collect();
+        if let Some(first) = lost.first() {
+            return Finding::fail(
+                "allowed_headers",
+                format!("disallowed_headers hides {first} from Doorward{}", at(&hidden)),
+                "remove it from disallowed_headers",
+            );
+        }
+    }
+    let Some(list) = list else {
+        // Over HTTP the service sees Host, Method, Path, Content-Length and Authorization.
+        return if filter.get("http_service").is_some() {
+            not_seen(filter, ours.to_see.first().map_or("", String::as_str), "not set")
+        } else {
+            Finding::pass("allowed_headers", "Doorward sees every header")
+        };
+    };
+    // Envoy adds Authorization by itself when it asks over HTTP.
+    let asked = filter.get("http_service").is_none().then_some(&authorization);
+    if let [first, ..] = missing(&list, asked).as_slice() {
+        return Finding::fail(
+            "allowed_headers",
+            format!("{first} is not in the list{}: every request is without a token", at(&list)),
+            "add {exact: authorization}",
+        );
+    }
+    if let [first, ..] = missing(&list, &ours.to_see).as_slice() {
+        return not_seen(&list, first, "incomplete");
+    }
+    let unknown = ours.to_see.iter().any(|name| taken(&list, name) == Taken::Unknown);
+    if unknown {
+        return Finding::warn(
+            "allowed_headers",
+            format!("a regular expression decides what Doorward sees{}", at(&list)),
+            "use prefixes, which can be checked: {prefix: x-nmp, ignore_case: true} and \
+             {prefix: x_nmp, ignore_case: true}",
+        );
+    }
+    Finding::pass("allowed_headers", format!("the token and every trusted name{}", at(&list)))
+}
+
+fn not_seen(place: &Place<'_>, name: &str, how: &str) -> Finding {
+    Finding::fail(
+        "allowed_headers",
+        format!(
+            "{how}{}: Doorward never sees {name}, so it cannot have it removed, and many upstreams \
+             take it for the real one",
+            at(place)
+        ),
+        "allow the trusted prefix in both spellings: {prefix: x-nmp, ignore_case: true} and \
+         {prefix: x_nmp, ignore_case: true}",
+    )
+}
+
+/// Whether the identity arrives: over HTTP, Envoy forwards only what is listed.
+fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
+    let prefix = service.text("path_prefix").unwrap_or_default();
+    if prefix.trim_end_matches('/') != PATH_PREFIX {
+        return Finding::fail(
+            "http_headers",
+            format!(
+                "path_prefix is \"{prefix}\"{}: Doorward decides under {PATH_PREFIX}",
+                at(service)
+            ),
+            format!("set path_prefix: {PATH_PREFIX}"),
+        );
+    }
+    let Some(list) = service.at("authorization_response.allowed_upstream_headers") else {
+        return Finding::fail(
+            "http_headers",
+            format!(
+                "authorization_response.allowed_upstream_headers is not set{}: no identity reaches the upstream",
+                at(service)
+            ),
+            "set it to [{prefix: x-nmp-, ignore_case: true}]",
+        );
+    };
+    if let [first, ..] = missing(&list, &ours.set).as_slice() {
+        return Finding::fail(
+            "http_headers",
+            format!(
+                "{first} is not among allowed_upstream_headers{}: the upstream keeps the client's",
+                at(&list)
+            ),
+            "allow {prefix: x-nmp-, ignore_case: true}, and the names of headers.claims",
+        );
+    }
+    let appended = service.at("authorization_response.allowed_upstream_headers_to_append");
+    let appended = appended.and_then(|list| {
+        let name = ours.set.iter().find(|name| taken(&list, name) != Taken::No)?;
+        Some(Finding::fail(
+            "http_headers",
+            format!("{name} is appended{}: the client's value stays in front of ours", at(&list)),
+            "remove allowed_upstream_headers_to_append",
+        ))
+    });
+    if let Some(finding) = appended {
+        return finding;
+    }
+    let challenge = service.at("authorization_response.allowed_client_headers");
+    let told = challenge.is_none_or(|list| taken(&list, "www-authenticate") != Taken::No);
+    if told {
+        Finding::pass("http_headers", format!("identity headers reach the upstream{}", at(&list)))
+    } else {
+        Finding::warn(
+            "http_headers",
+            format!(
+                "www-authenticate is not among allowed_client_headers{}: clients do not learn what to send",
+                at(service)
+            ),
+            "add {exact: www-authenticate, ignore_case: true}",
+        )
+    }
+}
+
+fn mutations(filter: &Place<'_>) -> Finding {
+    if filter.flag("validate_mutations") == Some(true) {
+        Finding::pass("mutations", "a malformed answer ends the request")
+    } else {
+        Finding::warn(
+            "mutations",
+            format!("not set{}: of a malformed answer the good part is passed on", at(filter)),
+            "set validate_mutations: true",
+        )
+    }
+}

@@ -1,0 +1,232 @@
+//! Istio: extension providers of the mesh, and the policies that use them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::OurHeaders;
+use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::names::glob_takes;
+use super::place::Place;
+use super::routes::DOORWARDS_OWN;
+use crate::doctor::report::{Finding, Section};
+
+/// Istio's own.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+const PATH_PREFIX: &str = "/apis/auth/ext-authz";
+
+/// One section a provider and one a policy.
+pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
+    let has_providers = |place: &Place<'_>| place.get("extensionProviders").is_some();
+    let meshes: Vec<_> = roots.iter().flat_map(|root| root.find(&has_providers)).collect();
+    let mut sections: Vec<Section> = meshes.iter().flat_map(|mesh| providers(mesh, ours)).collect();
+    sections.extend(roots.iter().filter_map(|root| policy(root, &meshes)));
+    sections
+}
+
+fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
+    let mut sections = Vec::new();
+    for provider in mesh.items("extensionProviders") {
+        let grpc = provider.get("envoyExtAuthzGrpc");
+        let http = provider.get("envoyExtAuthzHttp");
+        let over_http = http.is_some();
+        let Some(service) = grpc.or(http) else { continue };
+        let mut findings = vec![
+            failure_mode(&service, "failOpen"),
+            timeout(&service, "timeout", DEFAULT_TIMEOUT),
+            status_on_error(&service, service.text("statusOnError"), "set statusOnError: \"503\""),
+            clear_route_cache(&service, "clearRouteCache"),
+            body(&service, "includeRequestBodyInCheck"),
+        ];
+        if over_http {
+            findings.push(seen_over_http(&service, ours));
+            findings.push(http_headers(&service, ours));
+        }
+        findings.extend(paths(mesh));
+        let name = provider.text("name").unwrap_or("without a name");
+        sections.push(Section {
+            title: format!("Istio's provider {name} at {}", provider.path),
+            findings,
+        });
+    }
+    sections
+}
+
+fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
+    let list = texts(service, "includeRequestHeadersInCheck");
+    let hidden = ours.to_see.iter().find(|name| !list.iter().any(|glob| glob_takes(glob, name)));
+    match hidden {
+        None => Finding::pass("allowed_headers", "Doorward sees every trusted name"),
+        Some(name) => Finding::fail(
+            "allowed_headers",
+            format!(
+                "Doorward never sees {name}{}, so it cannot have it removed",
+                at(&service.get("includeRequestHeadersInCheck").unwrap_or_else(|| service.clone()))
+            ),
+            "set includeRequestHeadersInCheck: [authorization, \"x-nmp*\", \"x_nmp*\"], or use \
+             envoyExtAuthzGrpc, which sends every header",
+        ),
+    }
+}
+
+fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
+    let prefix = service.text("pathPrefix").unwrap_or_default();
+    if prefix.trim_end_matches('/') != PATH_PREFIX {
+        return Finding::fail(
+            "http_headers",
+            format!(
+                "pathPrefix is \"{prefix}\"{}: Doorward decides under {PATH_PREFIX}",
+                at(service)
+            ),
+            format!("set pathPrefix: {PATH_PREFIX}"),
+        );
+    }
+    let list = texts(service, "headersToUpstreamOnAllow");
+    let lost = ours.set.iter().find(|name| !list.iter().any(|glob| glob_takes(glob, name)));
+    match lost {
+        None => Finding::pass("http_headers", "identity headers reach the upstream"),
+        Some(name) => Finding::fail(
+            "http_headers",
+            format!(
+                "{name} is not in headersToUpstreamOnAllow{}: the upstream keeps the client's",
+                at(service)
+            ),
+            "set headersToUpstreamOnAllow: [\"x-nmp-*\"], and the names of headers.claims",
+        ),
+    }
+}
+
+/// Istio's levels: NONE, BASE (the default), MERGE_SLASHES, DECODE_AND_MERGE_SLASHES.
+fn paths(mesh: &Place<'_>) -> Vec<Finding> {
+    let level = mesh.text("pathNormalization.normalization").unwrap_or("BASE");
+    let place = mesh.get("pathNormalization").unwrap_or_else(|| mesh.clone());
+    let remedy = "set pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}";
+    let say = |check, so_what: &str| {
+        Finding::fail(check, format!("normalization is {level}{}: {so_what}", at(&place)), remedy)
+    };
+    let good = |check| Finding::pass(check, format!("normalization is {level}"));
+    let (normalized, merged, decoded) = match level {
+        "NONE" => (false, false, false),
+        "MERGE_SLASHES" => (true, true, false),
+        "DECODE_AND_MERGE_SLASHES" => (true, true, true),
+        _ => (true, false, false),
+    };
+    let mut findings = Vec::new();
+    findings.push(if normalized {
+        good("normalize_path")
+    } else {
+        say("normalize_path", "/public/../admin is below /public/ here and /admin behind")
+    });
+    findings.push(if merged {
+        good("merge_slashes")
+    } else {
+        say("merge_slashes", "//admin is another path here than behind")
+    });
+    findings.push(if decoded {
+        good("escaped_slashes")
+    } else {
+        Finding::warn(
+            "escaped_slashes",
+            format!(
+                "normalization is {level}{}: /public/..%2Fadmin may be another path behind",
+                at(&place)
+            ),
+            remedy,
+        )
+    });
+    findings
+}
+
+/// A policy of action CUSTOM: which requests it leaves out.
+fn policy(root: &Place<'_>, meshes: &[Place<'_>]) -> Option<Section> {
+    let custom = root.text("kind") == Some("AuthorizationPolicy")
+        && root.text("spec.action") == Some("CUSTOM");
+    if !custom {
+        return None;
+    }
+    let name = root.text("metadata.name").unwrap_or("without a name");
+    let provider = root.text("spec.provider.name").unwrap_or_default();
+    let known: Vec<_> = meshes
+        .iter()
+        .flat_map(|mesh| mesh.items("extensionProviders"))
+        .filter_map(|provider| provider.text("name"))
+        .collect();
+    let present = if known.is_empty() || known.contains(&provider) {
+        Finding::pass("ext_authz", format!("the provider {provider} is asked"))
+    } else {
+        Finding::fail(
+            "ext_authz",
+            format!("the mesh has no provider {provider}{}", at(root)),
+            format!("name one of: {}", known.join(", ")),
+        )
+    };
+    Some(Section {
+        title: format!("Istio's AuthorizationPolicy {name}"),
+        findings: vec![present, coverage(root)],
+    })
+}
+
+fn coverage(policy: &Place<'_>) -> Finding {
+    let rules = policy.items("spec.rules");
+    if rules.is_empty() {
+        return Finding::fail(
+            "routes_off",
+            format!("no rules{}: no request is ever asked about", at(policy)),
+            "set rules: [{}], which means every request",
+        );
+    }
+    // Rules are alternatives: one that leaves nothing out is enough.
+    let gaps: Vec<Option<String>> = rules.iter().map(gap).collect();
+    match gaps.into_iter().min_by_key(Option::is_some).flatten() {
+        None => Finding::pass("routes_off", "no request reaches an upstream unasked"),
+        Some(gap) => Finding::fail(
+            "routes_off",
+            format!("{gap}: forged identity headers reach the service there"),
+            "ask about every request (rules: [{}]) and list what needs no token in rules.bypass \
+             of Doorward's configuration",
+        ),
+    }
+}
+
+/// What a rule leaves out, if anything.
+fn gap(rule: &Place<'_>) -> Option<String> {
+    for field in ["from", "when"] {
+        if let Some(limited) = rule.get(field) {
+            return Some(format!("only requests of {field} are asked about{}", at(&limited)));
+        }
+    }
+    let to = rule.items("to");
+    if to.is_empty() {
+        return None;
+    }
+    // Operations are alternatives too.
+    let gaps: Vec<Option<String>> = to.iter().map(operation_gap).collect();
+    gaps.into_iter().min_by_key(Option::is_some).flatten()
+}
+
+fn operation_gap(to: &Place<'_>) -> Option<String> {
+    let operation = to.get("operation")?;
+    for limit in operation.children() {
+        let name = limit.path.rsplit('.').next().unwrap_or_default().to_owned();
+        let values: Vec<&str> =
+            limit.children().iter().filter_map(|item| item.value.as_str()).collect();
+        let harmless = match name.as_str() {
+            "notPaths" => values.iter().all(|path| DOORWARDS_OWN.contains(path)),
+            "paths" => values.iter().any(|path| matches!(*path, "*" | "/*")),
+            "hosts" | "methods" => values.contains(&"*"),
+            _ => false,
+        };
+        if !harmless {
+            return Some(format!("{name} leaves requests out{}", at(&limit)));
+        }
+    }
+    None
+}
+
+fn texts<'v>(place: &Place<'v>, name: &str) -> Vec<&'v str> {
+    place
+        .get(name)
+        .map(|list| list.value)
+        .and_then(Value::as_array)
+        .map_or_else(Vec::new, |items| items.iter().filter_map(Value::as_str).collect())
+}

@@ -1,0 +1,127 @@
+//! An Envoy, Istio or Envoy Gateway configuration: what in it makes the door unsafe or
+//! slow.
+//!
+//! Reads what is written, resolves nothing: what a control plane adds is not seen. Fields
+//! may be spelled as in YAML examples (`failure_mode_allow`) or as in Envoy's JSON
+//! (`failureModeAllow`).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `document` | text → documents |
+//! | `place` | a value and the way to it: `static_resources.listeners[0]` |
+//! | `judge` | findings that all three kinds share |
+//! | `door` | an HTTP connection manager: paths, filters and their order |
+//! | `ext_authz` | the filter itself |
+//! | `names` | which header names a list of matchers lets pass |
+//! | `routes`, `clusters` | routes around the filter, and the way to Doorward |
+//! | `istio`, `gateway_api` | the same in their words |
+
+mod clusters;
+mod document;
+mod door;
+mod ext_authz;
+mod gateway_api;
+mod istio;
+mod judge;
+mod names;
+mod place;
+mod routes;
+
+use self::document::documents;
+use self::place::Place;
+use super::report::{Outcome, Section};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
+
+/// Larger files are no configuration, in bytes.
+pub const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Examines a configuration, YAML (several documents too) or JSON. `name` is what it is
+/// called in titles; `headers` are the identity headers that Doorward sets.
+///
+/// # Errors
+/// It cannot be read, or has nothing of Envoy, Istio or Envoy Gateway in it.
+pub fn examine(name: &str, text: &str, headers: &HeaderRules) -> Result<Vec<Section>, NotEnvoy> {
+    let documents = documents(text)?;
+    let places = Place::roots(&documents);
+    let headers = OurHeaders::new(headers);
+    let mut sections = door::sections(&places, &headers);
+    sections.extend(istio::sections(&places, &headers));
+    sections.extend(gateway_api::sections(&places, &headers));
+    if sections.is_empty() {
+        return Err(NotEnvoy::NothingKnown);
+    }
+    for section in &mut sections {
+        section.title = format!("{name}: {}", section.title);
+        for finding in &mut section.findings {
+            finding.found = place_last(&finding.found, finding.outcome);
+        }
+    }
+    Ok(sections)
+}
+
+/// Puts where something stands behind what is said of it: the way there is long. Where
+/// all is well, nobody needs to go there.
+fn place_last(found: &str, outcome: Outcome) -> String {
+    let Some((before, rest)) = found.split_once(" (at ") else { return found.to_owned() };
+    let Some((place, after)) = rest.split_once(')') else { return found.to_owned() };
+    match outcome {
+        Outcome::Pass => format!("{before}{after}"),
+        Outcome::Warn | Outcome::Fail => format!("{before}{after}; at {place}"),
+    }
+}
+
+/// The header names that matter to the door.
+struct OurHeaders {
+    /// Those that we set.
+    set: Vec<String>,
+    /// Spellings that Doorward must see to have them removed, whatever the list of known
+    /// names: with the trusted prefix in every mix of `-` and `_`.
+    to_see: Vec<String>,
+}
+
+impl OurHeaders {
+    fn new(rules: &HeaderRules) -> Self {
+        let names = &rules.names;
+        let set: Vec<String> =
+            [&names.principal_id, &names.principal_email, &names.principal_groups, &names.scopes]
+                .into_iter()
+                .chain(rules.claims.keys())
+                .cloned()
+                .collect();
+        // Names that are removed seen or not need not be seen.
+        let protected = ProtectedHeaders::new(rules);
+        let nobody = IdentityHeaders::new(None, rules);
+        let prefix = &rules.trusted_prefix;
+        let stem = prefix.trim_end_matches(['-', '_']);
+        let mut candidates = vec![
+            format!("{stem}-anything"),
+            format!("{stem}_anything"),
+            format!("{stem}-principal_id"),
+            format!("{stem}_principal-id"),
+        ];
+        if let Some((first, rest)) = stem.split_once('-') {
+            candidates.push(format!("{first}_{rest}-anything"));
+            candidates.push(format!("{first}_{rest}_anything"));
+        }
+        candidates.retain(|name| protected.forged(name.as_bytes(), nobody));
+        Self { set, to_see: candidates }
+    }
+}
+
+/// Why a text cannot be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum NotEnvoy {
+    /// Over [`MOST_BYTES`].
+    #[error("it has more than 16 MiB: expected a configuration of Envoy, Istio or Envoy Gateway")]
+    TooLarge,
+    /// Neither YAML nor JSON.
+    #[error("it is not YAML or JSON: {0}")]
+    Syntax(String),
+    /// It speaks of something else.
+    #[error(
+        "there is nothing in it to examine: expected an Envoy bootstrap or listener (an HTTP \
+         connection manager), Istio's MeshConfig or an AuthorizationPolicy with action CUSTOM, or \
+         Envoy Gateway's SecurityPolicy or ClientTrafficPolicy"
+    )]
+    NothingKnown,
+}

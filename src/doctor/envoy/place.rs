@@ -1,0 +1,146 @@
+//! A value of a configuration and the way to it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A value and where it stands, so that a finding can say where to mend.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'v> {
+    pub(super) value: &'v Value,
+    pub(super) path: String,
+}
+
+impl<'v> Place<'v> {
+    /// The documents of a file; with several, each is called by its number, from 0.
+    pub(super) fn roots(documents: &'v [Value]) -> Vec<Self> {
+        let root = |(index, value)| {
+            let path =
+                if documents.len() == 1 { String::new() } else { format!("document[{index}]") };
+            Self { value, path }
+        };
+        documents.iter().enumerate().map(root).collect()
+    }
+
+    /// A member in either spelling; `None` too when it is null.
+    pub(super) fn get(&self, name: &str) -> Option<Self> {
+        let (spelled, value) = match self.value.get(name) {
+            Some(value) => (name.to_owned(), value),
+            None => {
+                let camel = camel_case(name);
+                let value = self.value.get(&camel)?;
+                (camel, value)
+            }
+        };
+        (!value.is_null()).then(|| Self { value, path: join(&self.path, &spelled) })
+    }
+
+    /// A member of a member, and so on: `a.b.c`.
+    pub(super) fn at(&self, way: &str) -> Option<Self> {
+        way.split('.').try_fold(self.clone(), |place, name| place.get(name))
+    }
+
+    /// The items of a list that is a member; empty when there is none.
+    pub(super) fn items(&self, way: &str) -> Vec<Self> {
+        self.at(way).map(|list| list.children()).unwrap_or_default()
+    }
+
+    /// The members of an object or the items of a list.
+    pub(super) fn children(&self) -> Vec<Self> {
+        match self.value {
+            Value::Array(items) => {
+                let item = |(index, value)| Self { value, path: format!("{}[{index}]", self.path) };
+                items.iter().enumerate().map(item).collect()
+            }
+            Value::Object(members) => {
+                let member = |(name, value): (&String, &'v Value)| Self {
+                    value,
+                    path: join(&self.path, name),
+                };
+                members.iter().map(member).collect()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        }
+    }
+
+    /// A text that is a member.
+    pub(super) fn text(&self, way: &str) -> Option<&'v str> {
+        self.at(way)?.value.as_str()
+    }
+
+    /// A boolean that is a member, also in Envoy's wrapper (`{value: true}`).
+    pub(super) fn flag(&self, way: &str) -> Option<bool> {
+        let place = self.at(way)?;
+        place.value.as_bool().or_else(|| place.value.get("value")?.as_bool())
+    }
+
+    /// A span: `0.25s` as Envoy writes it, `500ms` and `1m` as Kubernetes does.
+    pub(super) fn span(&self, way: &str) -> Option<Duration> {
+        let text = self.text(way)?;
+        let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse::<f64>().ok());
+        match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+            Some(span) => Some(span),
+            None => humantime::parse_duration(text).ok(),
+        }
+    }
+
+    /// Whether its `@type` or type URL ends so.
+    pub(super) fn is_a(&self, kind: &str) -> bool {
+        let type_url = self.value.get("@type").and_then(Value::as_str);
+        type_url.is_some_and(|url| url.ends_with(kind))
+    }
+
+    /// Whether a text in it, at any depth, holds `needle` in any case.
+    pub(super) fn mentions(&self, needle: &str) -> bool {
+        self.value.to_string().to_ascii_lowercase().contains(needle)
+    }
+
+    /// Everything below it, itself included, that `wanted` wants; what is inside of those
+    /// is not looked at.
+    pub(super) fn find(&self, wanted: &dyn Fn(&Place<'v>) -> bool) -> Vec<Place<'v>> {
+        if wanted(self) {
+            return vec![self.clone()];
+        }
+        // A dump of Envoy's has what is in the bootstrap a second time, as it came out.
+        if self.is_a("BootstrapConfigDump") {
+            return Vec::new();
+        }
+        self.children().iter().flat_map(|child| child.find(wanted)).collect()
+    }
+}
+
+/// A name with dots in it is quoted: it would read as a way.
+fn join(path: &str, name: &str) -> String {
+    let quote = if name.contains('.') { "\"" } else { "" };
+    let dot = if path.is_empty() { "" } else { "." };
+    format!("{path}{dot}{quote}{name}{quote}")
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut chars = word.chars();
+        camel.extend(chars.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(chars.as_str());
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn either_spelling_and_the_way_there() {
+        let value = json!({"aB": [{"c_d": {"value": true}, "t": "0.25s"}, {"t": "2m"}], "n": null});
+        let roots = [value];
+        let root = &Place::roots(&roots)[0];
+        let items = root.items("a_b");
+        assert_eq!((items[0].path.as_str(), items[0].flag("c_d")), ("aB[0]", Some(true)));
+        assert_eq!(items[0].span("t"), Some(Duration::from_millis(250)));
+        assert_eq!(items[1].span("t"), Some(Duration::from_secs(120)));
+        assert!(root.get("n").is_none());
+    }
+}

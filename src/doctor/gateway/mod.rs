@@ -1,0 +1,95 @@
+//! A live gateway: do spoofed headers, odd paths and odd credentials get through?
+//!
+//! Needs a path whose upstream answers with the headers that it got (an echo). Requests
+//! are written by hand, byte by byte, since a client library would mend what is odd about
+//! them; they are sent one after the other, some fifty in all, and change nothing that a
+//! `GET` does not change.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `wire` | HTTP/1.1 by hand, bounded in time and size |
+//! | `echo` | the headers that an upstream says it got |
+//! | `first_look` | what ordinary requests come to |
+//! | `probes` | what is tried, and what each answer means |
+//! | `paths` | spellings of a path |
+
+mod echo;
+mod first_look;
+mod paths;
+mod probes;
+mod wire;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::report::Section;
+
+/// What to probe, and what is known of it.
+pub struct GatewayProbe {
+    /// Where clients come in: `http://` or `https://`, host and port.
+    pub gateway: Url,
+    /// The path whose upstream answers with the headers it got.
+    pub echo: String,
+    /// A valid access token; without one, only what happens without a token is seen.
+    pub token: Option<String>,
+    /// Paths that need no token (`rules.bypass`): what starts with one, and leads out.
+    pub open: Vec<String>,
+    /// What trusted headers start with, in lower case: `x-nmp-`.
+    pub trusted_prefix: String,
+    /// The header that names the principal, in lower case.
+    pub principal: String,
+    /// A PEM file of certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for GatewayProbe {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gateway, echo, .. } = self;
+        f.debug_struct("GatewayProbe")
+            .field("gateway", &gateway.as_str())
+            .field("echo", echo)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Probes a gateway. Takes at most a minute and a half.
+///
+/// # Errors
+/// It cannot be tried at all: the URL or the authorities are no good.
+pub async fn examine(probe: &GatewayProbe) -> Result<Section, GatewayError> {
+    // What ends a request line would begin another request.
+    if !probe.echo.starts_with('/') || probe.echo.contains([' ', '\r', '\n']) {
+        return Err(GatewayError::NoPath);
+    }
+    let peer = wire::Peer::new(&probe.gateway, probe.ca_file.as_deref())?;
+    let findings = probes::run(probe, &peer).await;
+    Ok(Section { title: format!("gateway {}", peer.shown()), findings })
+}
+
+/// Why a gateway cannot be probed.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Neither `http` nor `https`, or no host.
+    #[error("the gateway has to be http:// or https:// with a host: https://gateway.example")]
+    NotHttp,
+    /// No `/` in front.
+    #[error("the echo path begins with `/`: a path whose upstream answers with the headers it got")]
+    NoPath,
+    /// A file of authorities cannot be used.
+    #[error("certificate authorities in {}: {cause}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// No system authorities were found, and none were given.
+    #[error("no certificate authorities were found on this machine: name a PEM file of them")]
+    NoAuthorities,
+    /// The TLS library refuses to be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+}

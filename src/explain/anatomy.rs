@@ -1,0 +1,166 @@
+//! A token taken apart with patience: whatever can be read of it is, however broken the
+//! rest. For telling, never for deciding.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+
+use crate::token::{Claims, TokenFault};
+
+/// More parts than these are not looked at.
+const MOST_PARTS: usize = 6;
+
+/// What can be read of a token.
+#[derive(Debug, Default)]
+pub(super) struct Anatomy {
+    /// Its length in bytes.
+    pub(super) bytes: usize,
+    /// How many parts there are between dots, at most [`MOST_PARTS`].
+    pub(super) parts: usize,
+    /// The first part, when it is a JSON object.
+    pub(super) header: Option<Map<String, Value>>,
+    /// The second part, when it is a JSON object.
+    pub(super) claims: Option<Map<String, Value>>,
+    /// What is wrong with its form, the first thing first.
+    pub(super) flaw: Option<String>,
+}
+
+impl Anatomy {
+    /// Reads what can be read.
+    pub(super) fn of(token: &[u8]) -> Self {
+        let parts: Vec<&[u8]> = token.splitn(MOST_PARTS, |byte| *byte == b'.').collect();
+        let object = |index: usize| {
+            let decoded = decoded(parts.get(index).copied()?).0?;
+            match serde_json::from_slice(&decoded) {
+                Ok(Value::Object(members)) => Some(members),
+                Ok(_) | Err(_) => None,
+            }
+        };
+        Self {
+            bytes: token.len(),
+            parts: parts.len(),
+            header: object(0),
+            claims: (parts.len() == 3).then(|| object(1)).flatten(),
+            flaw: flaw(token, &parts),
+        }
+    }
+
+    /// A member of the header.
+    pub(super) fn header(&self, name: &str) -> Option<&Value> {
+        self.header.as_ref()?.get(name)
+    }
+
+    /// A claim; `null` counts as absent, as everywhere.
+    pub(super) fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A claim that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.claim(name)?.as_str()
+    }
+}
+
+/// A part decoded, and whether padding or the other alphabet had to be forgiven.
+fn decoded(part: &[u8]) -> (Option<Vec<u8>>, bool) {
+    if let Ok(bytes) = URL_SAFE_NO_PAD.decode(part) {
+        return (Some(bytes), false);
+    }
+    let replaced: Vec<u8> = part
+        .iter()
+        .map(|byte| match byte {
+            b'+' => b'-',
+            b'/' => b'_',
+            other => *other,
+        })
+        .collect();
+    let lenient = URL_SAFE.decode(&replaced).or_else(|_| URL_SAFE_NO_PAD.decode(&replaced));
+    (lenient.ok(), true)
+}
+
+fn flaw(token: &[u8], parts: &[&[u8]]) -> Option<String> {
+    let bytes = token.len();
+    if token.iter().any(u8::is_ascii_whitespace) {
+        return Some("a line break or white space inside: was the token wrapped?".to_owned());
+    }
+    let flaw = match parts {
+        [_] => format!(
+            "{bytes} bytes without a dot: an opaque token, which only its issuer can read, or \
+             something else than a token"
+        ),
+        [header, _, _, _, _] if is_encrypted(header) => {
+            "five parts: an encrypted token (JWE), which only its recipient can read".to_owned()
+        }
+        [header, claims, signature] => {
+            let named = [("header", header), ("claims", claims), ("signature", signature)];
+            return named.into_iter().find_map(|(name, part)| part_flaw(name, part));
+        }
+        parts => {
+            let more = if parts.len() >= MOST_PARTS { " or more" } else { "" };
+            format!("{}{more} parts between dots", parts.len())
+        }
+    };
+    Some(flaw)
+}
+
+fn part_flaw(name: &str, part: &[u8]) -> Option<String> {
+    let (bytes, forgiven) = decoded(part);
+    let Some(bytes) = bytes else { return Some(format!("the {name} part is not base64url")) };
+    if forgiven {
+        return Some(format!(
+            "the {name} part is base64 with padding or with `+` and `/`, not base64url"
+        ));
+    }
+    if name == "signature" {
+        return None;
+    }
+    match serde_json::from_slice::<Value>(&bytes) {
+        Err(error) => Some(format!("the {name} part is not JSON: {error}")),
+        Ok(Value::Object(_)) => match Claims::parse(&bytes) {
+            Ok(_) => None,
+            Err(TokenFault::NestedTooDeep) => {
+                Some(format!("the JSON of the {name} part is nested too deep"))
+            }
+            Err(_) => Some(format!("the {name} part has a member twice")),
+        },
+        Ok(_) => Some(format!("the {name} part is JSON, but not an object")),
+    }
+}
+
+fn is_encrypted(header: &[u8]) -> bool {
+    decoded(header)
+        .0
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+        .is_some_and(|header| header.get("enc").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str, claims: &str) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", encode(header), encode(claims), encode("sig"))
+    }
+
+    #[test]
+    fn flaws_are_named() {
+        for (token, expected) in [
+            ("abc".to_owned(), "opaque"),
+            ("a.b".to_owned(), "2 parts"),
+            (".".repeat(9000), "6 or more parts"),
+            (format!("{}.a.b.c.d", URL_SAFE_NO_PAD.encode(r#"{"enc":"A256GCM"}"#)), "JWE"),
+            ("e30=.e30.c2ln".to_owned(), "padding"),
+            ("!.e30.c2ln".to_owned(), "the header part is not base64url"),
+            (token("{}", "[]"), "the claims part is JSON, but not an object"),
+            (token("{", "{}"), "the header part is not JSON"),
+            (token("{}", r#"{"a":1,"a":2}"#), "a member twice"),
+        ] {
+            let flaw = Anatomy::of(token.as_bytes()).flaw.unwrap();
+            assert!(flaw.contains(expected), "{flaw} for {expected}");
+        }
+        let whole = Anatomy::of(token(r#"{"alg":"RS256"}"#, r#"{"sub":"a","x":null}"#).as_bytes());
+        assert_eq!((whole.flaw.as_deref(), whole.text("sub")), (None, Some("a")));
+        assert_eq!(whole.claim("x"), None);
+    }
+}

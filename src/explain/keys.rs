@@ -1,0 +1,125 @@
+//! What the checks of key set, key and signature expected and found.
+
+use serde_json::Value;
+
+use super::story::{Facts, Story};
+use super::words::{claim, list, moment, quoted, span};
+use crate::decision::Fault;
+use crate::discovery::KeyLocation;
+use crate::issuers::KeysFault;
+use crate::keys::{Algorithm, KeySet, VerificationKey};
+
+impl Story<'_> {
+    pub(super) fn key_set(&self) -> Facts {
+        let expected = "keys of the issuer that may be believed at this moment";
+        let Some(keys) = self.keys else { return Facts::new(expected, "unknown") };
+        let status = &keys.status;
+        let place = match &keys.location {
+            KeyLocation::Discovery(url) => format!("discovered through {url}"),
+            KeyLocation::JwksUri(url) => format!("from {url}"),
+            KeyLocation::File(path) => format!("from the file {}", path.display()),
+            KeyLocation::Inline(_) => "from the configuration".to_owned(),
+        };
+        let trouble = match &status.last_error {
+            Some(error) => format!("; the last attempt failed: {error}"),
+            None => String::new(),
+        };
+        let count = status.keys;
+        let plural = if count == 1 { "" } else { "s" };
+        let found = match (self.fault, status.obtained_at) {
+            (Some(Fault::Keys(KeysFault::StillUnderWay)), _) => {
+                format!("still being fetched, {place}{trouble}")
+            }
+            (_, Some(at)) => {
+                let age = span(self.asked.now.since(at));
+                format!("{count} key{plural} {place}, obtained {age} ago{trouble}")
+            }
+            (_, None) if status.borrowing => {
+                format!("borrowed from the first issuer until its own are there, {place}{trouble}")
+            }
+            // The error names the URL or file.
+            (_, None) => match &status.last_error {
+                Some(error) => format!("none: {error}"),
+                None => format!("none yet, {place}"),
+            },
+        };
+        let found = match (self.fault, status.usable_until) {
+            (Some(Fault::Keys(KeysFault::TooOld)), Some(until)) => {
+                format!("{found}; usable until {} (`keys.max_stale`)", moment(until))
+            }
+            _ => found,
+        };
+        Facts::new(expected, found)
+    }
+
+    pub(super) fn key(&self) -> Facts {
+        let kid = self.token.header("kid");
+        let alg = self.token.header("alg").and_then(Value::as_str).unwrap_or_default();
+        if alg == "none" {
+            return Facts::new(
+                "",
+                "none: unsigned tokens are accepted (`auth.allow_unsigned_jwt`)",
+            );
+        }
+        let expected = match kid {
+            Some(kid) => {
+                format!("a published key with kid {} that serves {alg}", super::words::value(kid))
+            }
+            None => format!("a published key that serves {alg}; the token names none"),
+        };
+        let snapshot = self.issuer.map(|issuer| issuer.keys().snapshot());
+        let set = snapshot.as_ref().and_then(|snapshot| snapshot.as_deref()).map(|keys| &keys.set);
+        let Some(set) = set else { return Facts::new(expected, "no keys") };
+        let kid = kid.and_then(Value::as_str);
+        let fitting = alg
+            .parse::<Algorithm>()
+            .ok()
+            .and_then(|algorithm| set.candidates(kid, algorithm).next());
+        let found = match fitting {
+            Some(key) if self.fault.map(super::Check::of) != Some(super::Check::Key) => {
+                describe(key)
+            }
+            Some(_) | None => unfit(set, kid),
+        };
+        Facts::new(expected, found)
+    }
+
+    pub(super) fn signature(&self, failed: bool) -> Facts {
+        let alg = self.token.header("alg");
+        if alg.and_then(Value::as_str) == Some("none") {
+            return Facts::new(
+                "",
+                "none: unsigned tokens are accepted (`auth.allow_unsigned_jwt`)",
+            );
+        }
+        let expected = format!("an {} signature by that key", claim(alg).trim_matches('"'));
+        let found =
+            if failed { "it is not that key's over this header and claims" } else { "it verifies" };
+        Facts::new(expected, found)
+    }
+}
+
+fn describe(key: &VerificationKey) -> String {
+    let kid =
+        key.kid().map_or_else(|| "without kid".to_owned(), |kid| format!("kid {}", quoted(kid)));
+    let algorithms: Vec<_> = key.algorithms().iter().map(Algorithm::name).collect();
+    let issuer =
+        key.issuer().map_or_else(String::new, |own| format!(", for the issuer {own} alone"));
+    format!("{kid}, serves {}{issuer}", list(algorithms))
+}
+
+/// Why no key will do: the one of that name serves something else, must not be used, or
+/// is not there.
+fn unfit(set: &KeySet, kid: Option<&str>) -> String {
+    let named: Vec<_> = set.keys().iter().filter(|key| kid.is_none() || key.kid() == kid).collect();
+    if !named.is_empty() {
+        let named: Vec<_> = named.into_iter().map(describe).collect();
+        return format!("published, but not for this token: {}", named.join("; "));
+    }
+    let left_out = set.left_out().iter().find(|left_out| left_out.kid.as_deref() == kid);
+    if let Some(left_out) = left_out {
+        return format!("the key of that kid must not be used: {}", left_out.reason);
+    }
+    let kids: Vec<_> = set.keys().iter().map(|key| key.kid().unwrap_or("(no kid)")).collect();
+    format!("the published kids are: {}", list(kids))
+}

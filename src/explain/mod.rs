@@ -1,0 +1,115 @@
+//! A decision told step by step: every check in its order, what it expected and what it
+//! found, and the headers that come of it.
+//!
+//! Nothing is decided here. The decision comes from the engine that `serve` runs
+//! ([`Authorizer::authorize`](crate::authorizer::Authorizer::authorize)); its fault says
+//! which check failed ([`Check::of`]), the checks before it have passed, and this room
+//! looks up what each of them was about.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `check` | the checks, in order, and which of them a fault belongs to |
+//! | `story` | decision → steps |
+//! | `token`, `keys`, `who` | expected and found: of the token, of keys, of the identity |
+//! | `anatomy` | a token taken apart with patience, however broken it is |
+//! | `remedy` | what to do about a fault |
+//! | `words` | values and moments as text that a terminal can show |
+
+mod anatomy;
+mod check;
+mod keys;
+mod remedy;
+mod story;
+mod token;
+mod who;
+mod words;
+
+use serde::{Serialize, Serializer};
+
+pub use self::check::Check;
+pub use self::story::{Asked, KeyFacts, explain};
+pub use self::words::moment;
+
+/// A decision and how it came about. Its JSON is `doorward explain --json`; names are
+/// stable. No text in it holds control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// May it pass?
+    pub decision: Answer,
+    /// The reason code of a denial, or the basis of a grant (`authenticated`).
+    pub reason: &'static str,
+    /// The HTTP status of the answer: 200 when the request may pass.
+    pub status: u16,
+    /// The configured issuer that the token names, when it names one.
+    pub issuer: Option<String>,
+    /// The moment the decision was made for, RFC 3339.
+    pub at: String,
+    /// Every check in its order.
+    pub steps: Vec<Step>,
+    /// What becomes of the request's headers; only when it may pass.
+    pub headers: Option<HeaderChanges>,
+    /// What else the token's owner should know.
+    pub notes: Vec<String>,
+}
+
+/// May a request pass?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which one.
+    pub check: Check,
+    /// How it came out.
+    pub outcome: StepOutcome,
+    /// What would pass.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub expected: String,
+    /// What was there.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub found: String,
+    /// What to do; only of the check that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// As it should be.
+    Pass,
+    /// The first that is not: it decides.
+    Fail,
+    /// Nobody looked: an earlier check failed, or none was asked for.
+    NotReached,
+}
+
+/// What becomes of a request's headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeaderChanges {
+    /// Names (lower case) and values that the upstream gets.
+    #[serde(serialize_with = "as_map")]
+    pub set: Vec<(String, String)>,
+    /// Names that are taken away from the client's request.
+    pub remove: Vec<String>,
+}
+
+impl Explanation {
+    /// The check that decided against the request.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.outcome == StepOutcome::Fail)
+    }
+}
+
+fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}

@@ -1,0 +1,193 @@
+//! What to do about a fault, and what else the token's owner should know.
+
+use serde_json::Value;
+
+use super::story::Story;
+use crate::bearer::BearerFault;
+use crate::decision::Fault;
+use crate::identity::IdentityFault;
+use crate::issuers::KeysFault;
+use crate::rules::RuleFault;
+use crate::token::TokenFault;
+
+/// Microsoft Graph, by the names that its tokens carry in `aud`.
+const MICROSOFT_GRAPH: [&str; 2] =
+    ["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"];
+
+impl Story<'_> {
+    pub(super) fn remedy(&self, fault: Fault) -> String {
+        if self.is_for_microsoft_graph() {
+            return "this token is for Microsoft Graph, whose tokens nobody else can verify: ask \
+                    for one with a scope of this API (`api://<client-id>/…`)"
+                .to_owned();
+        }
+        let remedy = match fault {
+            Fault::Request(_) => {
+                "send the path as it stands in the request line, beginning with `/`"
+            }
+            Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
+            Fault::Bearer(BearerFault::NotBearer) => "put `Bearer ` in front of the token",
+            Fault::Bearer(BearerFault::NoToken) => {
+                "the token is empty: is the variable that should hold it set?"
+            }
+            Fault::Bearer(BearerFault::SeveralTokens) => {
+                "send one token in one piece: no white space, line break or comma in it"
+            }
+            Fault::Bearer(BearerFault::SeveralHeaders) => "send one `Authorization` header",
+            Fault::Token(fault) => return self.token_remedy(fault),
+            Fault::Keys(KeysFault::NeverObtained) => {
+                "make the issuer's keys reachable from here; `doorward doctor` shows each step"
+            }
+            Fault::Keys(KeysFault::TooOld) => {
+                "find out why the issuer does not answer, or raise `keys.max_stale`"
+            }
+            Fault::Keys(KeysFault::StillUnderWay) => "try again; if it stays, the issuer is slow",
+            Fault::Identity(fault) => match fault {
+                IdentityFault::SubjectMissing => {
+                    "have the provider put the claim into access tokens, or name another one in \
+                     `subject_claim`"
+                }
+                IdentityFault::SubjectUnfit => {
+                    "name a claim with a plainer value in `subject_claim` (an id, not a display \
+                     name), or set `headers.profile: plain` if the upstream takes visible ASCII"
+                }
+                IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
+                    "the platform keeps `*` and `service:…` for itself: rename the user, or put a \
+                     `subject_prefix` in front of this issuer's subjects"
+                }
+                IdentityFault::TenantMissing => {
+                    "take `{tid}` out of `subject_prefix` and `groups_prefix`, or use tokens that \
+                     have a `tid`"
+                }
+            },
+            Fault::Rule(fault) => match fault {
+                RuleFault::WrongAudience => "get a token for the audience that the route asks for",
+                RuleFault::InsufficientScope => {
+                    "get a token with one of the scopes that the route asks for"
+                }
+                RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
+                    "mend `context_extensions` of this route in Envoy's configuration"
+                }
+            },
+            Fault::Internal => "this is a defect of Doorward: please report it",
+        };
+        remedy.to_owned()
+    }
+
+    fn token_remedy(&self, fault: TokenFault) -> String {
+        let remedy = match fault {
+            TokenFault::TooLong => {
+                "have the provider put less into the token (groups?), or raise \
+                 `token.max_token_bytes`; Envoy's own limit on headers is 60 KiB"
+            }
+            TokenFault::NotThreeParts if self.token.parts == 1 => {
+                "have the provider issue JWT access tokens for this API: Auth0 needs an `audience`, \
+                 Okta a custom authorization server, Google has none"
+            }
+            TokenFault::NotThreeParts if self.token.parts == 5 => {
+                "have the provider sign access tokens and not encrypt them"
+            }
+            TokenFault::NotThreeParts
+            | TokenFault::NotBase64Url
+            | TokenFault::HeaderNotAnObject
+            | TokenFault::ClaimsNotAnObject
+            | TokenFault::NestedTooDeep => {
+                "was the token cut, or changed on the way? Get a new one"
+            }
+            TokenFault::Unsigned => {
+                "use signed tokens; on loopback alone `auth.allow_unsigned_jwt: true` takes these"
+            }
+            TokenFault::UnknownAlgorithm => {
+                "have the provider sign with an asymmetric algorithm, RS256 for instance"
+            }
+            TokenFault::Critical => "have the provider leave `crit` out",
+            TokenFault::WrongType => "send an access token: this is a token for something else",
+            TokenFault::NoIssuer | TokenFault::UnknownIssuer => {
+                return self.issuer_remedy();
+            }
+            TokenFault::UnknownTenant => "add the tenant to `allowed_tenants` if it is welcome",
+            TokenFault::AlgorithmNotAllowed => {
+                "add the algorithm to the issuer's `algorithms`, or have the provider use another"
+            }
+            TokenFault::NoSuchKey => {
+                "is the token from another realm, environment or key of this provider? The issuer \
+                 was asked again just now"
+            }
+            TokenFault::BadSignature => {
+                "the token was changed, or signed by somebody else: get a new one"
+            }
+            TokenFault::NoExpiry => "have the provider issue tokens that expire (`exp`)",
+            TokenFault::Expired => "get a new token",
+            TokenFault::BadTime => "have the provider write dates as numbers (RFC 7519 §2)",
+            TokenFault::NotYetValid | TokenFault::IssuedInFuture => {
+                "compare the clocks of the provider and of this machine (`doorward doctor`)"
+            }
+            TokenFault::WrongAudience => {
+                "ask for a token for this API (`audience` or `resource`), have the provider add \
+                 the audience, or configure `audience` if the value is yours"
+            }
+            TokenFault::WrongClient => "add the client to `allowed_clients` if it is welcome",
+        };
+        remedy.to_owned()
+    }
+
+    /// A trailing slash or another case are the usual slips.
+    fn issuer_remedy(&self) -> String {
+        let found = self.token.text("iss").unwrap_or_default();
+        let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
+        let near = self
+            .asked
+            .authorizer
+            .issuers
+            .iter()
+            .map(crate::issuers::Issuer::name)
+            .find(|name| !found.is_empty() && alike(name) == alike(found));
+        match near {
+            Some(near) => format!(
+                "{near} is configured, which differs in a slash or in case: write it as the token \
+                 has it"
+            ),
+            None => "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to be \
+                     trusted, or get a token from one that is"
+                .to_owned(),
+        }
+    }
+
+    fn is_for_microsoft_graph(&self) -> bool {
+        let for_graph = match self.token.claim("aud") {
+            Some(Value::String(audience)) => {
+                MICROSOFT_GRAPH.contains(&audience.trim_end_matches('/'))
+            }
+            Some(_) | None => false,
+        };
+        self.token.header("nonce").is_some() || for_graph
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.token.header("nonce").is_some() {
+            notes.push(
+                "the header has a `nonce`: Microsoft signs its Graph tokens over something else \
+                 than what is sent, so nobody but Microsoft Graph can verify them"
+                    .to_owned(),
+            );
+        }
+        let of_id_tokens = ["at_hash", "c_hash", "nonce"]
+            .into_iter()
+            .find(|name| self.token.claim(name).is_some());
+        if let Some(name) = of_id_tokens {
+            notes.push(format!(
+                "the claim {name} says that this is an ID token, which is for the client; an API \
+                 is sent the access token"
+            ));
+        }
+        if let Some(header) =
+            ["jwk", "jku", "x5u", "x5c"].into_iter().find(|name| self.token.header(name).is_some())
+        {
+            notes.push(format!(
+                "the header's {header} is not looked at: a token never chooses its key"
+            ));
+        }
+        notes
+    }
+}

@@ -1,0 +1,243 @@
+//! What the checks of request, header, issuer and claims expected and found.
+
+use serde_json::Value;
+
+use super::story::{Facts, Story};
+use super::words::{claim, list, moment_from, quoted, span};
+use crate::clock::UnixTime;
+use crate::issuers::Issuer;
+use crate::keys::Algorithm;
+use crate::rules::Credentials;
+use crate::token::{AudienceRule, TENANT_PLACEHOLDER, TenantRule};
+
+impl Story<'_> {
+    pub(super) fn request(&self) -> Facts {
+        let request = self.asked.request;
+        let method = String::from_utf8_lossy(request.method);
+        let path = String::from_utf8_lossy(request.path);
+        Facts::new("a method, and a path that starts with `/`", format!("{method} {path}"))
+    }
+
+    pub(super) fn route(&self) -> Facts {
+        let route = self.asked.request.route;
+        let text = |value: &[u8]| quoted(&String::from_utf8_lossy(value));
+        let said: Vec<String> = [
+            route.mode.map(|mode| format!("`doorward.mode` {}", text(mode))),
+            route.scopes.map(|scopes| format!("`doorward.scopes` {}", text(scopes))),
+            route.audience.map(|audience| format!("`doorward.audience` {}", text(audience))),
+            route.unknown.map(|key| format!("the unknown key {}", text(key))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let by = match (said.is_empty(), route.mode) {
+            (false, _) => format!(" (route: {})", said.join(", ")),
+            (true, _) => String::new(),
+        };
+        match self.asked.authorizer.rules.for_request(self.asked.request) {
+            Ok(rule) => {
+                let needed = match rule.credentials {
+                    Credentials::Required => "a valid token is required",
+                    Credentials::Optional => "a token is optional; one that is sent must be valid",
+                    Credentials::Ignored if route.mode.is_some() => {
+                        "no token is looked at: the route says so"
+                    }
+                    Credentials::Ignored => "no token is looked at: `rules.bypass` has this path",
+                };
+                Facts::new("", format!("{needed}{by}"))
+            }
+            Err(fault) => Facts::new(
+                "`doorward.mode` required, optional or bypass; `doorward.scopes` and \
+                 `doorward.audience` not empty; no other key that starts with `doorward.`",
+                format!("{fault}{by}"),
+            ),
+        }
+    }
+
+    pub(super) fn credentials(&self) -> Facts {
+        let expected = "exactly one `Authorization: Bearer <token>`";
+        let values: Vec<_> = self.asked.request.header_values("authorization").collect();
+        let found = match (self.fault, values.as_slice()) {
+            (Some(fault @ crate::decision::Fault::Bearer(_)), [one]) => {
+                let scheme = one.split(|byte| *byte == b' ').next().unwrap_or_default();
+                // A scheme is short; anything else may be the token itself.
+                if scheme.len() <= 12 && scheme.len() < one.len() {
+                    format!("{fault} (it begins with {})", quoted(&String::from_utf8_lossy(scheme)))
+                } else {
+                    fault.to_string()
+                }
+            }
+            (Some(fault @ crate::decision::Fault::Bearer(_)), _) => fault.to_string(),
+            (_, []) => "no `Authorization` header".to_owned(),
+            _ => "one bearer token".to_owned(),
+        };
+        Facts::new(expected, found)
+    }
+
+    pub(super) fn form(&self) -> Facts {
+        let most = self.asked.authorizer.max_token_bytes;
+        let bytes = self.token.bytes;
+        let found = match &self.token.flaw {
+            _ if bytes > most => format!("{bytes} bytes"),
+            Some(flaw) => flaw.clone(),
+            None => match self.fault {
+                Some(fault) if super::Check::of(fault) == super::Check::Form => format!(
+                    "{fault} (header {})",
+                    claim(self.token.header.clone().map(Value::Object).as_ref())
+                ),
+                Some(_) | None => format!("a compact JWS, {bytes} bytes"),
+            },
+        };
+        Facts::new(
+            format!(
+                "header.claims.signature, each base64url without padding, header and claims JSON \
+                 objects, at most {most} bytes"
+            ),
+            found,
+        )
+    }
+
+    pub(super) fn header(&self) -> Facts {
+        let member = |name: &str| {
+            self.token.header(name).map(|value| format!("{name} {}", super::words::value(value)))
+        };
+        let found: Vec<_> = ["alg", "typ", "kid", "crit"].into_iter().filter_map(member).collect();
+        Facts::new(
+            format!(
+                "alg one of {}; typ absent, JWT or at+jwt; no crit",
+                Algorithm::ALL.map(Algorithm::name).join(", ")
+            ),
+            found.join(", "),
+        )
+    }
+
+    pub(super) fn issuer(&self) -> Facts {
+        let configured = self.asked.authorizer.issuers.iter().map(Issuer::name);
+        let found = format!("iss {}", claim(self.token.claim("iss")));
+        let found = match self.issuer {
+            Some(issuer) if issuer.rules().is_per_tenant() => {
+                format!("{found}, by the template {}", issuer.name())
+            }
+            Some(_) | None => found,
+        };
+        Facts::new(format!("iss to be, to the byte, one of: {}", list(configured)), found)
+    }
+
+    pub(super) fn tenant(&self) -> Facts {
+        let rules = self.issuer.map(Issuer::rules);
+        let allowed = match rules.map(|rules| &rules.tenants) {
+            Some(TenantRule::OneOf(tenants)) => {
+                format!("tid one of {}", list(tenants.iter().map(String::as_str)))
+            }
+            Some(TenantRule::Any) => "tid any tenant's GUID".to_owned(),
+            Some(TenantRule::NotChecked) | None => "tid a GUID".to_owned(),
+        };
+        let expected = match rules.filter(|rules| rules.is_per_tenant()) {
+            Some(rules) => {
+                format!("{allowed}, and iss {} with {TENANT_PLACEHOLDER} filled in", rules.issuer)
+            }
+            None => allowed,
+        };
+        let (tid, iss) = (claim(self.token.claim("tid")), claim(self.token.claim("iss")));
+        Facts::new(expected, format!("tid {tid}, iss {iss}"))
+    }
+
+    pub(super) fn algorithm(&self) -> Facts {
+        let names = self.issuer.map(|issuer| issuer.rules().algorithms.iter());
+        let names: Vec<_> = names.into_iter().flatten().map(Algorithm::name).collect();
+        Facts::new(
+            format!("alg among the issuer's `algorithms`: {}", list(names)),
+            format!("alg {}", claim(self.token.header("alg"))),
+        )
+    }
+
+    pub(super) fn expiry(&self) -> Facts {
+        let now = super::words::moment(self.asked.now);
+        Facts::new(
+            format!("exp, a number, later than {now}{}", self.leeway("less")),
+            format!("exp {}", self.date("exp")),
+        )
+    }
+
+    pub(super) fn not_in_the_future(&self, name: &str) -> Facts {
+        let now = super::words::moment(self.asked.now);
+        Facts::new(
+            format!("{name}, a number when it is there, not after {now}{}", self.leeway("and")),
+            format!("{name} {}", self.date(name)),
+        )
+    }
+
+    fn leeway(&self, word: &str) -> String {
+        let leeway = self.issuer.map(|issuer| issuer.rules().leeway).unwrap_or_default();
+        if leeway.is_zero() { String::new() } else { format!(" {word} {} leeway", span(leeway)) }
+    }
+
+    /// A date in words: `expired 3m ago` is what one wants to know.
+    fn date(&self, name: &str) -> String {
+        let Some(value) = self.token.claims.as_ref().and_then(|claims| claims.get(name)) else {
+            return "absent".to_owned();
+        };
+        let seconds = match value {
+            // A date before 1970 reads as 1970, as in the engine.
+            Value::Number(number) => number.as_u64().or_else(|| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "saturates"
+                )]
+                number.as_f64().map(|seconds| seconds as u64)
+            }),
+            Value::Null | Value::Bool(_) | Value::String(_) => None,
+            Value::Array(_) | Value::Object(_) => None,
+        };
+        match seconds {
+            Some(seconds) => format!(
+                "{} ({})",
+                super::words::value(value),
+                moment_from(UnixTime(seconds), self.asked.now)
+            ),
+            None => format!("{}, which is not a number", super::words::value(value)),
+        }
+    }
+
+    pub(super) fn audience(&self) -> Facts {
+        let expected = match self.issuer.map(|issuer| &issuer.rules().audience) {
+            Some(AudienceRule::AnyOf(ours)) => {
+                format!("aud to be or hold one of: {}", list(ours.iter().map(String::as_str)))
+            }
+            Some(AudienceRule::NotChecked) | None => {
+                "nothing of aud: `verify_audience` is false".to_owned()
+            }
+        };
+        Facts::new(expected, format!("aud {}", claim(self.token.claim("aud"))))
+    }
+
+    pub(super) fn client(&self) -> Facts {
+        let allowed = self.issuer.map(|issuer| &issuer.rules().allowed_clients);
+        let allowed = allowed.into_iter().flatten().map(String::as_str);
+        let client = ["azp", "appid", "client_id"]
+            .into_iter()
+            .find_map(|name| Some((name, self.token.claim(name)?)));
+        let found = match client {
+            Some((name, client)) => format!("{name} {}", super::words::value(client)),
+            None => "neither azp, appid nor client_id".to_owned(),
+        };
+        Facts::new(format!("azp, appid or client_id one of: {}", list(allowed)), found)
+    }
+
+    pub(super) fn route_audience(&self) -> Facts {
+        let wanted = String::from_utf8_lossy(self.asked.request.route.audience.unwrap_or_default());
+        Facts::new(
+            format!("aud to hold one of the route's: {}", list(wanted.split_ascii_whitespace())),
+            format!("aud {}", claim(self.token.claim("aud"))),
+        )
+    }
+
+    pub(super) fn route_scopes(&self) -> Facts {
+        let wanted = String::from_utf8_lossy(self.asked.request.route.scopes.unwrap_or_default());
+        Facts::new(
+            format!("one of the route's scopes: {}", list(wanted.split_ascii_whitespace())),
+            self.scopes().found,
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! Which claim gave what of the identity, and what was left out on the way.
+
+use serde_json::Value;
+
+use super::story::{Facts, Story};
+use super::words::{claim, list, value};
+use crate::identity::{ClaimPath, IdentityRules, Profile};
+
+impl Story<'_> {
+    pub(super) fn subject(&self) -> Facts {
+        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let (name, found) = self.first_of(&rules.subject, &["sub"]);
+        let limits = match self.asked.authorizer.headers.profile {
+            Profile::Nemo => "1 to 256 of A-Z a-z 0-9 @ . _ - : + /",
+            Profile::Plain => "1 to 1024 visible ASCII characters",
+        };
+        let prefix = prefix(rules.subject_prefix.as_deref());
+        let found = match self.admitted() {
+            Some(admitted) => {
+                format!("{name} {}{prefix} → {}", claim(found), admitted.identity.subject())
+            }
+            None => format!("{name} {}{prefix}", claim(found)),
+        };
+        let from = if rules.subject.to_string() == "sub" {
+            "sub".to_owned()
+        } else {
+            format!("{}, else sub", rules.subject)
+        };
+        Facts::new(format!("{from}: {limits}; not `*`, not `service:…`"), found)
+    }
+
+    pub(super) fn email(&self) -> Facts {
+        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let found = self.at(&rules.email);
+        let verified = match self.token.claim("email_verified") {
+            Some(said) => format!(", email_verified {}", value(said)),
+            None => String::new(),
+        };
+        let kept = self.admitted().map(|admitted| admitted.identity.email());
+        let outcome = match (kept, found) {
+            (Some(None), Some(_)) if !verified.is_empty() => ": left out, unverified or malformed",
+            (Some(None), Some(_)) => ": left out, not one plain address",
+            _ => "",
+        };
+        Facts::new(
+            format!("{}, optional: one address, not `*`, not `service:…`", rules.email),
+            format!("{} {}{verified}{outcome}", rules.email, claim(found)),
+        )
+    }
+
+    pub(super) fn groups(&self) -> Facts {
+        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let others = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
+        let (name, found) = self.first_of(&rules.groups, &others);
+        let named: Vec<String> = match found {
+            Some(Value::String(text)) => text
+                .split(',')
+                .map(|group| group.trim().to_owned())
+                .filter(|g| !g.is_empty())
+                .collect(),
+            Some(Value::Array(items)) => items.iter().map(text_or_json).collect(),
+            Some(Value::Object(members)) => members.keys().cloned().collect(),
+            Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => vec![value(other)],
+            None => Vec::new(),
+        };
+        let expected = format!("{}, optional: a string, an array or an object", rules.groups);
+        let Some(admitted) = self.admitted() else {
+            return Facts::new(expected, format!("{name} {}", claim(found)));
+        };
+        let identity = &admitted.identity;
+        let kept: Vec<&str> = identity.groups().collect();
+        let fill = rules.groups_prefix.as_deref().unwrap_or_default();
+        let fill = fill.replace("{tid}", self.token.text("tid").unwrap_or_default());
+        let dropped: Vec<String> = named
+            .iter()
+            .filter(|group| !kept.contains(&&*format!("{fill}{group}")))
+            .map(|group| format!("{} ({})", group, self.why_dropped(group, &fill, kept.len())))
+            .collect();
+        let said = if found.is_none() && kept.is_empty() {
+            format!("{name} absent")
+        } else {
+            let prefix = prefix(rules.groups_prefix.as_deref());
+            format!("{name}{prefix} → {}", list(kept.iter().copied()))
+        };
+        let dropped = if dropped.is_empty() {
+            String::new()
+        } else {
+            format!("; left out: {}", list(dropped.iter().map(String::as_str)))
+        };
+        let overage = if identity.losses.group_overage {
+            "; the token says that there are more groups than fit in it (overage): they are unknown"
+        } else {
+            ""
+        };
+        Facts::new(expected, format!("{said}{dropped}{overage}"))
+    }
+
+    pub(super) fn scopes(&self) -> Facts {
+        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let scope: ClaimPath = ClaimPath::claim_named("scope");
+        let (name, found) = self.first_of(&scope, &["scp"]);
+        let prefix = match &rules.scope_prefix {
+            Some(prefix) => format!(" without `{prefix}` in front"),
+            None => String::new(),
+        };
+        let roles = match &rules.roles {
+            Some(path) => format!(", {path} {}", claim(self.at(path))),
+            None => String::new(),
+        };
+        // A denial by the route has no identity any more; then the claims speak.
+        let held = match self.admitted() {
+            Some(admitted) => {
+                format!(" → {}", list(admitted.identity.scopes()))
+            }
+            None => String::new(),
+        };
+        let lost = match self.admitted().map_or(0, |admitted| admitted.identity.losses.scopes) {
+            0 => String::new(),
+            lost => format!("; left out: {lost} that no header can carry"),
+        };
+        Facts::new(
+            "scope or scp, optional: a string or an array",
+            format!("{name} {}{prefix}{roles}{held}{lost}", claim(found)),
+        )
+    }
+
+    fn why_dropped(&self, group: &str, prefix: &str, kept: usize) -> &'static str {
+        let headers = &self.asked.authorizer.headers;
+        let most = match headers.profile {
+            Profile::Nemo => 100,
+            Profile::Plain => 1000,
+        };
+        let full = format!("{prefix}{group}");
+        let wanted = &headers.groups_only;
+        if !wanted.is_empty() && !wanted.iter().any(|only| only.matches(group)) {
+            "not in `headers.groups_only`"
+        } else if full == "*" || full.to_ascii_lowercase().starts_with("service:") {
+            "reserved"
+        } else if kept >= most {
+            "too many"
+        } else {
+            "no header can carry it"
+        }
+    }
+
+    fn identity_rules(&self) -> Option<&IdentityRules> {
+        self.issuer.map(crate::issuers::Issuer::identity)
+    }
+
+    /// The configured claim, or the first of others that is there; with its name.
+    fn first_of<'s>(&'s self, path: &ClaimPath, others: &[&str]) -> (String, Option<&'s Value>) {
+        let configured = (path.to_string(), self.at(path));
+        if configured.1.is_some() {
+            return configured;
+        }
+        let other =
+            others.iter().find_map(|name| Some(((*name).to_owned(), self.token.claim(name)?)));
+        other.map_or(configured, |(name, found)| (name, Some(found)))
+    }
+
+    fn at(&self, path: &ClaimPath) -> Option<&Value> {
+        let claim = self.token.claim(path.claim())?;
+        claim.pointer(path.rest()).filter(|value| !value.is_null())
+    }
+}
+
+fn prefix(prefix: Option<&str>) -> String {
+    prefix.map_or_else(String::new, |prefix| format!(" with `{prefix}` in front"))
+}
+
+fn text_or_json(item: &Value) -> String {
+    item.as_str().map_or_else(|| item.to_string(), str::to_owned)
+}

@@ -1,0 +1,404 @@
+//! The doctor's reading of Envoy, Istio and Envoy Gateway configurations: our own files
+//! are sound, and a file with one fault has that fault named, and where.
+
+use std::process::{Command, Stdio};
+
+use doorward::config::Settings;
+use doorward::doctor::envoy::{NotEnvoy, examine};
+use doorward::doctor::{Finding, Outcome};
+
+use crate::support::tools;
+
+fn findings(text: &str) -> Vec<Finding> {
+    let settings =
+        Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
+    let headers = settings.unwrap().headers;
+    let sections = examine("file", text, &headers).unwrap_or_else(|error| panic!("{error}"));
+    sections.into_iter().flat_map(|section| section.findings).collect()
+}
+
+/// What is not as it should be.
+fn faults(text: &str) -> Vec<(&'static str, Outcome, String)> {
+    let odd = findings(text).into_iter().filter(|finding| finding.outcome != Outcome::Pass);
+    odd.map(|finding| {
+        assert!(finding.remedy.is_some(), "{finding:?}");
+        (finding.check, finding.outcome, finding.found)
+    })
+    .collect()
+}
+
+#[test]
+fn our_own_files_are_sound() {
+    for file in [
+        "envoy.yaml",
+        "envoy-http.yaml",
+        "nemo-grpc.yaml",
+        "nemo-http.yaml",
+        "istio/mesh.yaml",
+        "istio/gateway.yaml",
+        "envoy-gateway/gateway.yaml",
+    ] {
+        let text = tools::file(&format!("envoy/{file}"));
+        assert_eq!(faults(&text), [], "{file}");
+        assert!(!findings(&text).is_empty(), "{file}");
+    }
+    let both = [tools::file("envoy/istio/mesh.yaml"), tools::file("envoy/istio/gateway.yaml")];
+    assert_eq!(faults(&both.join("\n---\n")), []);
+}
+
+/// Puts `fault` in the place of `sound`, and expects that one check, and where it stands.
+fn one_fault(file: &str, cases: &[(&str, &str, &str, &str)]) {
+    let sound_text = tools::file(&format!("envoy/{file}"));
+    for (sound, fault, check, place) in cases {
+        assert!(sound_text.contains(sound), "{file} has no {sound:?}");
+        let found = faults(&sound_text.replacen(sound, fault, 1));
+        let names: Vec<_> = found.iter().map(|(name, _, _)| *name).collect();
+        assert_eq!(names, [*check], "{file}: {sound:?} → {fault:?}: {found:?}");
+        assert!(found[0].2.contains(place), "{place} is not in {:?}", found[0].2);
+    }
+}
+
+const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+
+#[test]
+fn each_fault_of_an_envoy_is_named_alone() {
+    let filter = format!("{MANAGER}.http_filters[0]");
+    let filter = filter.as_str();
+    one_fault(
+        "envoy.yaml",
+        &[
+            ("normalize_path: true", "normalize_path: false", "normalize_path", MANAGER),
+            ("normalize_path: true", "", "normalize_path", MANAGER),
+            ("normalize_path: true", "normalizePath: false", "normalize_path", MANAGER),
+            ("merge_slashes: true", "", "merge_slashes", MANAGER),
+            (
+                "path_with_escaped_slashes_action: REJECT_REQUEST",
+                "path_with_escaped_slashes_action: KEEP_UNCHANGED",
+                "escaped_slashes",
+                "KEEP_UNCHANGED",
+            ),
+            ("failure_mode_allow: false", "failure_mode_allow: true", "failure_mode", filter),
+            ("timeout: 1s\n", "\n", "timeout", "200ms"),
+            ("timeout: 1s\n", "timeout: 0.1s\n", "timeout", "grpc_service.timeout"),
+            ("timeout: 1s\n", "timeout: 60s\n", "timeout", "1m"),
+            ("status_on_error: { code: ServiceUnavailable }", "", "status_on_error", "403"),
+            ("- exact: authorization", "", "allowed_headers", "authorization"),
+            ("- { prefix: x_nmp, ignore_case: true }", "", "allowed_headers", "x_nmp"),
+            ("prefix: x-nmp,", "prefix: x-nmp-principal,", "allowed_headers", "x-nmp-anything"),
+            (
+                "encode_raw_headers: false",
+                "disallowed_headers: { patterns: [{ contains: nmp }] }",
+                "allowed_headers",
+                "disallowed_headers",
+            ),
+            (
+                "encode_raw_headers: false",
+                "with_request_body: { max_request_bytes: 1024 }",
+                "body",
+                filter,
+            ),
+            (
+                "encode_raw_headers: false",
+                "filter_enabled: { default_value: { numerator: 50 } }",
+                "filter_enabled",
+                filter,
+            ),
+            ("clear_route_cache: false", "clear_route_cache: true", "route_cache", filter),
+            ("validate_mutations: true", "", "mutations", filter),
+            ("use_remote_address: true", "", "remote_address", MANAGER),
+            (
+                "http2_protocol_options: # gRPC is HTTP/2",
+                "http_protocol_options: #",
+                "http2",
+                "clusters[0]",
+            ),
+            (
+                "socket_address: { address: 127.0.0.1, port_value: 9191 }",
+                "socket_address: { address: 10.0.0.1, port_value: 9191 }",
+                "transport",
+                "clusters[0]",
+            ),
+            (
+                "envoy_grpc: { cluster_name: doorward }",
+                "envoy_grpc: { cluster_name: elsewhere }",
+                "transport",
+                "elsewhere",
+            ),
+            (
+                "check_settings:
+                                context_extensions: { doorward.mode: bypass }",
+                "disabled: true",
+                "routes_off",
+                "routes[0].typed_per_filter_config",
+            ),
+            (
+                "- name: envoy.filters.http.ext_authz",
+                "- disabled: true\n                    name: envoy.filters.http.ext_authz",
+                "ext_authz",
+                filter,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn every_way_to_turn_the_filter_off_is_seen() {
+    let sound = tools::file("envoy/nemo-grpc.yaml");
+    let guarded = "- match: { prefix: / }\n                          route:\n";
+    assert!(sound.contains(guarded));
+    let off =
+        "typed_per_filter_config: { envoy.filters.http.ext_authz: { '@type': x, disabled: true } }";
+    let host = sound
+        .replace("domains: [\"*\"]", &format!("domains: [\"*\"]\n                      {off}"));
+    let table = sound.replace("name: nemo\n", &format!("name: nemo\n                  {off}\n"));
+    let weighted = sound.replace(
+        "cluster: nemo-platform\n",
+        &format!("weighted_clusters: {{ clusters: [{{ name: a, weight: 1, {off} }}] }}\n"),
+    );
+    for (text, place) in [
+        (host, "virtual_hosts[0].typed_per_filter_config.\"envoy.filters.http.ext_authz\""),
+        (table, "route_config.typed_per_filter_config"),
+        (weighted, "weighted_clusters.clusters[0]"),
+    ] {
+        let found = faults(&text);
+        assert_eq!((found.len(), found[0].0), (1, "routes_off"), "{found:?}");
+        assert!(found[0].2.contains(place), "{place}: {found:?}");
+    }
+}
+
+#[test]
+fn filters_around_ext_authz() {
+    let sound = tools::file("envoy/envoy.yaml");
+    let router = "                  - name: envoy.filters.http.router";
+    let ours = "                  - name: envoy.filters.http.ext_authz";
+    let lua =
+        "                  - name: envoy.filters.http.lua\n                    typed_config: {}\n";
+    let rbac = "                  - name: envoy.filters.http.rbac\n                    typed_config: { rules: { header: x-nmp-principal-id } }\n";
+    let checks = |text: &str| {
+        faults(text).into_iter().map(|(check, outcome, _)| (check, outcome)).collect::<Vec<_>>()
+    };
+    assert!(sound.contains(router) && sound.contains(ours));
+    let late = sound.replacen(router, &format!("{lua}{router}"), 1);
+    assert_eq!(checks(&late), [("filter_order", Outcome::Warn)]);
+    let early = sound.replacen(ours, &format!("{rbac}{ours}"), 1);
+    assert_eq!(checks(&early), [("filter_order", Outcome::Fail)]);
+    let harmless = sound.replacen(ours, &format!("{lua}{ours}"), 1);
+    assert_eq!(checks(&harmless), []);
+    // Without the filter nothing else about it can be said.
+    let (front, rest) = sound.split_once(ours).unwrap();
+    let (_, rest) = rest.split_once(router).unwrap();
+    let without = format!("{front}{router}{rest}");
+    assert_eq!(checks(&without), [("ext_authz", Outcome::Fail)]);
+}
+
+#[test]
+fn each_fault_of_the_http_variant_is_named_alone() {
+    one_fault(
+        "envoy-http.yaml",
+        &[
+            ("path_prefix: /apis/auth/ext-authz", "", "http_headers", "path_prefix"),
+            ("allowed_upstream_headers:", "allowed_upstream_heads:", "http_headers", "not set"),
+            (
+                "- { prefix: x-nmp-, ignore_case: true }",
+                "- { exact: x-nmp-principal-id }",
+                "http_headers",
+                "x-nmp-principal-email",
+            ),
+            (
+                "- { exact: www-authenticate, ignore_case: true }",
+                "",
+                "http_headers",
+                "www-authenticate",
+            ),
+            ("allowed_headers:\n", "allowed_heads:\n", "allowed_headers", "x-nmp"),
+            ("timeout: 1s\n", "\n", "timeout", "200ms"),
+            (
+                "failure_mode_allow: false",
+                "failure_mode_allow: true",
+                "failure_mode",
+                "failure_mode_allow",
+            ),
+        ],
+    );
+    one_fault(
+        "nemo-grpc.yaml",
+        &[
+            // An open route to the platform, and an open path that is none of Doorward's.
+            (
+                "route: { cluster: doorward-http }",
+                "route: { cluster: nemo-platform }",
+                "routes_off",
+                "routes[0]",
+            ),
+            ("{ path: /apis/auth/discovery }", "{ path: /apis/models }", "routes_off", "routes[0]"),
+        ],
+    );
+}
+
+#[test]
+fn each_fault_of_istio_is_named_alone() {
+    one_fault(
+        "istio/mesh.yaml",
+        &[
+            ("failOpen: false", "failOpen: true", "failure_mode", "extensionProviders[0]"),
+            ("timeout: 1s", "", "timeout", "10m"),
+            ("statusOnError: \"503\"", "", "status_on_error", "403"),
+            ("clearRouteCache: false", "clearRouteCache: true", "route_cache", "clearRouteCache"),
+            (
+                "normalization: DECODE_AND_MERGE_SLASHES",
+                "normalization: MERGE_SLASHES",
+                "escaped_slashes",
+                "MERGE_SLASHES",
+            ),
+        ],
+    );
+    let mesh = tools::file("envoy/istio/mesh.yaml");
+    let base = faults(&mesh.replace("DECODE_AND_MERGE_SLASHES", "BASE"));
+    let names: Vec<_> = base.iter().map(|(check, _, _)| *check).collect();
+    assert_eq!(names, ["merge_slashes", "escaped_slashes"]);
+    one_fault(
+        "istio/gateway.yaml",
+        &[
+            ("- /apis/auth/authenticate\n", "- /apis/*\n", "routes_off", "notPaths"),
+            ("notPaths:", "paths:", "routes_off", "paths"),
+            (
+                "    - to:\n        - operation:",
+                "    - when: [{key: x}]\n      to:\n        - operation:",
+                "routes_off",
+                "when",
+            ),
+        ],
+    );
+    // The same in the ConfigMap that Istio reads.
+    let (_, config) = mesh.split_once("  meshConfig:\n").unwrap();
+    let map = format!("kind: ConfigMap\ndata:\n  mesh: |\n{config}");
+    assert_eq!(faults(&map), []);
+    let open = faults(&map.replace("failOpen: false", "failOpen: true"));
+    assert_eq!((open.len(), open[0].0), (1, "failure_mode"));
+    assert!(open[0].2.contains("data.mesh.extensionProviders[0]"), "{open:?}");
+
+    let over_http = mesh.replace("envoyExtAuthzGrpc:", "envoyExtAuthzHttp:");
+    let names: Vec<_> = faults(&over_http).into_iter().map(|(check, _, _)| check).collect();
+    assert_eq!(names, ["allowed_headers", "http_headers"]);
+    let complete = over_http.replace(
+        "service: doorward",
+        "pathPrefix: /apis/auth/ext-authz
+          includeRequestHeadersInCheck: [authorization, 'x-nmp*', 'x_nmp*']
+          headersToUpstreamOnAllow: ['x-nmp-*']
+          service: doorward",
+    );
+    assert_eq!(faults(&complete), []);
+}
+
+#[test]
+fn each_fault_of_envoy_gateway_is_named_alone() {
+    one_fault(
+        "envoy-gateway/gateway.yaml",
+        &[
+            ("failOpen: false", "failOpen: true", "failure_mode", "failOpen"),
+            ("timeout: 1s\n    # Doorward", "# Doorward", "timeout", "10s"),
+            ("statusOnError: 503", "", "status_on_error", "403"),
+            ("recomputeRoute: false", "recomputeRoute: true", "route_cache", "recomputeRoute"),
+            (
+                "recomputeRoute: false",
+                "headersToExtAuth: [authorization]",
+                "allowed_headers",
+                "headersToExtAuth",
+            ),
+            (
+                "escapedSlashesAction: RejectRequest",
+                "escapedSlashesAction: KeepUnchanged",
+                "escaped_slashes",
+                "KeepUnchanged",
+            ),
+            (
+                "disableMergeSlashes: false",
+                "disableMergeSlashes: true",
+                "merge_slashes",
+                "disableMergeSlashes",
+            ),
+            (
+                "kind: Gateway, name: door }\n  extAuth",
+                "kind: Gateway, name: other }\n  extAuth",
+                "routes_off",
+                "platform",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_configuration_of_envoys() {
+    let settings =
+        Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
+    let headers = settings.unwrap().headers;
+    let refused = |text: &str| examine("x", text, &headers).unwrap_err();
+    assert!(matches!(refused(""), NotEnvoy::NothingKnown));
+    assert!(matches!(refused("auth: { enabled: true }"), NotEnvoy::NothingKnown));
+    assert!(matches!(refused("[1, 2]"), NotEnvoy::NothingKnown));
+    let syntax = refused("a: [1\nb: }").to_string();
+    assert!(syntax.contains("line"), "{syntax}");
+    assert!(matches!(refused(&"x".repeat(17 * 1024 * 1024)), NotEnvoy::TooLarge));
+    let deep = "[".repeat(100_000);
+    assert!(matches!(refused(&deep), NotEnvoy::Syntax(_)));
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n\
+        c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n\
+        e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n";
+    assert!(matches!(refused(bomb), NotEnvoy::Syntax(_)));
+}
+
+/// Runs `doorward doctor` with these arguments: exit code, standard output and error.
+fn doctor(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .env_clear()
+        .arg("doctor")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_reads_files_and_its_exit_code_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let own = tools::root().join("envoy/envoy.yaml");
+    let own = own.to_str().unwrap();
+    let (code, said, _) = doctor(&["--envoy", own]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("envoy.yaml: door \"door\"") && said.contains("all is well"), "{said}");
+
+    let sound = tools::file("envoy/envoy.yaml");
+    let broken = write(
+        "broken.yaml",
+        &sound.replace("failure_mode_allow: false", "failure_mode_allow: true"),
+    );
+    let (code, said, _) = doctor(&["--envoy", own, "--envoy", &broken, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &report["fail"], &report["warn"]), (1, &1.into(), &0.into()), "{said}");
+
+    // The configuration says which headers are trusted.
+    let renamed =
+        write("doorward.yaml", "{auth: {enabled: false}, headers: {trusted_prefix: x-acme-}}");
+    let (code, said, _) = doctor(&["--envoy", own, "--config", &renamed]);
+    assert!(code == 1 && said.contains("x-acme-anything"), "{said}");
+
+    for (arguments, expected) in [
+        (vec!["--envoy", "/nowhere.yaml"], "/nowhere.yaml"),
+        (vec!["--envoy", &renamed], "nothing in it to examine: expected an Envoy bootstrap"),
+        (vec!["--envoy", "-"], "nothing in it to examine"),
+        (vec!["--gateway", "http://127.0.0.1:1"], "--echo"),
+        (vec!["--gateway", "ftp://h", "--echo", "/"], "https://"),
+        (vec!["--envoy", own, "--set", "headers.x=1"], "headers.x"),
+    ] {
+        let (code, _, said) = doctor(&arguments);
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
