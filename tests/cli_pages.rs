@@ -10,7 +10,7 @@ use crate::support::oauth::{OAuth, refusal, tokens};
 use crate::support::process::Process;
 use crate::support::tools;
 
-const VERBS: [&[&str]; 12] = [
+const VERBS: [&[&str]; 14] = [
     &[],
     &["serve"],
     &["config"],
@@ -22,6 +22,8 @@ const VERBS: [&[&str]; 12] = [
     &["auth", "logout"],
     &["completions"],
     &["demo"],
+    &["doctor"],
+    &["explain"],
     &["man"],
 ];
 
