@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     (
         "transport",
         &[
@@ -53,6 +53,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
+    ("login", &["clock", "discovery"]),
     (
         "doctor",
         &[
@@ -103,7 +104,9 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "dev"]),
+    ("tokio", &["transport", "discovery", "dev", "login"]),
+    ("oauth2", &["login"]),
+    ("keyring", &["login"]),
 ];
 
 struct Line {
