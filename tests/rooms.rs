@@ -92,7 +92,7 @@ const CORE: [&str; 10] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
