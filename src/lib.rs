@@ -24,7 +24,8 @@
 //! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
-//! [`explain`] tells how a decision came about, [`dev`] holds what `doorward demo` embeds.
+//! [`explain`] tells how a decision came about, [`login`] logs people in, [`dev`] holds what
+//! `doorward demo` embeds.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
@@ -43,6 +44,7 @@ pub mod explain;
 pub mod identity;
 pub mod issuers;
 pub mod keys;
+pub mod login;
 pub mod request;
 pub mod rules;
 pub mod telemetry;

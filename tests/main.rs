@@ -11,6 +11,10 @@
     unreachable_pub
 )]
 
+mod auth_browser;
+mod auth_faults;
+mod auth_login;
+mod cli_pages;
 mod config_cli;
 mod doctor;
 mod doctor_envoy;

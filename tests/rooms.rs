@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     (
         "transport",
         &[
@@ -53,6 +53,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
+    ("login", &["clock", "discovery"]),
     (
         "doctor",
         &[
@@ -108,7 +109,7 @@ const CORE: [&str; 10] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
@@ -120,7 +121,9 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "dev", "doctor"]),
+    ("tokio", &["transport", "discovery", "dev", "doctor", "login"]),
+    ("oauth2", &["login"]),
+    ("keyring", &["login"]),
 ];
 
 struct Line {

@@ -1,25 +1,42 @@
 //! The command line: one file a verb.
 
+pub mod auth;
+mod completions;
 mod config;
 pub mod demo;
 mod doctor;
 mod explain;
+mod man;
 pub mod serve;
 mod style;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::style::BAD;
+use self::style::{BAD, HEAD};
 use crate::config::Sources;
 use crate::dev::envoy::EnvoySearch;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
 #[derive(Debug, Parser)]
 #[command(name = "doorward", version, about, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  doorward demo --once
+  doorward config check --config doorward.yaml
+  doorward serve --config doorward.yaml
+  doorward auth login https://nmp.example
+  curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
+
+Exit codes: 0 done; 1 the check or login failed, or the token is denied; 2 wrong usage or
+configuration.")]
 pub struct Cli {
+    /// Show everything that caused an error
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,6 +53,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Examine the identity provider, and with --token what it issues
     Doctor(doctor::DoctorArgs),
+    /// Log in at an identity provider, and use the token
+    Auth(auth::AuthCommand),
+    /// Print a shell's completions
+    Completions(completions::CompletionsArgs),
+    /// Print the man page, or write one for every verb
+    Man(man::ManArgs),
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -52,6 +75,7 @@ pub enum Exit {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> Exit {
+        VERBOSE.store(self.verbose, Ordering::Relaxed);
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
@@ -64,6 +88,9 @@ impl Cli {
                 }
             },
             Command::Doctor(args) => doctor::run(&args),
+            Command::Auth(command) => auth::run(&command),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
         }
     }
 }
@@ -98,13 +125,63 @@ impl ConfigArgs {
     }
 }
 
-/// Says what went wrong and all that caused it.
+/// Whether `--verbose` was given. One process has one command line; every place that shows
+/// an error would have to be handed this otherwise.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// Says what went wrong and what caused that.
 pub(crate) fn print_error(error: &dyn Error) {
+    print_failure(error, None);
+}
+
+/// Says what went wrong, what caused that in the end (with `--verbose`: each cause on the
+/// way), and what to do next.
+pub(crate) fn print_failure(error: &dyn Error, next: Option<&str>) {
+    let verbose = VERBOSE.load(Ordering::Relaxed);
+    anstream::eprintln!("{}", failure(error, next, verbose));
+}
+
+fn failure(error: &dyn Error, next: Option<&str>, verbose: bool) -> String {
     let mut text = format!("{BAD}error:{BAD:#} {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!("\n  because: {error}"));
-        cause = error.source();
+    let causes: Vec<_> = std::iter::successors(error.source(), |&error| error.source()).collect();
+    let skipped = if verbose { 0 } else { causes.len().saturating_sub(1) };
+    for cause in causes.into_iter().skip(skipped) {
+        text.push_str(&format!("\n  because: {cause}"));
     }
-    anstream::eprintln!("{text}");
+    if let Some(next) = next {
+        text.push_str(&format!("\n  {HEAD}next:{HEAD:#} {next}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn an_error_shows_its_root_and_with_verbose_the_way_there() {
+        let root = Layer("root", None);
+        let error = Layer("top", Some(Box::new(Layer("middle", Some(Box::new(root))))));
+        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(
+            plain(failure(&error, Some("do this"), false)),
+            "error: top\n  because: root\n  next: do this"
+        );
+        assert_eq!(
+            plain(failure(&error, None, true)),
+            "error: top\n  because: middle\n  because: root"
+        );
+        assert_eq!(plain(failure(&Layer("top", None), None, false)), "error: top");
+    }
 }

@@ -17,13 +17,15 @@ pub(super) const PREFIX: &str = "DOORWARD_";
 
 /// Variables that stand for flags of the command line, steer tests, or say where
 /// `scripts/fetch` has put a tool: no configuration.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 14] = [
     "DOORWARD_CONFIG",
     "DOORWARD_UPDATE_DOCS",
     "DOORWARD_SKIP",
     "DOORWARD_ENVOY",
     "DOORWARD_KEYCLOAK",
     "DOORWARD_OIDC_PROVIDER",
+    "DOORWARD_CHROMIUM",
+    "DOORWARD_CHROMEDRIVER",
     "DOORWARD_GHZ",
     "DOORWARD_GRPCURL",
     "DOORWARD_ISTIOCTL",
@@ -31,14 +33,15 @@ const RESERVED: [&str; 12] = [
     "DOORWARD_CARGO_DENY",
     "DOORWARD_CARGO_FUZZ",
 ];
-/// A name space of the same kind.
-const RESERVED_PREFIX: &str = "DOORWARD_TEST_";
+/// Name spaces of the same kind: of the tests, and of what is no server.
+const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
 
 /// What a variable called `name` sets, under its sections; `None` when it is no
 /// configuration at all.
 pub(super) fn doorward_variable(name: &str, value: &str) -> Option<Result<Node, Problem>> {
     let rest = name.strip_prefix(PREFIX)?;
-    let reserved = RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX);
+    let reserved =
+        RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if reserved || is_kubernetes_link(rest, value) {
         return None;
     }

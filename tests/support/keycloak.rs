@@ -131,6 +131,30 @@ impl Keycloak {
         assert_eq!(answer.status(), 204);
     }
 
+    /// Access tokens of the realm live so many seconds from now on.
+    pub async fn access_tokens_live(&self, seconds: u64) {
+        self.configure("", &json!({ "accessTokenLifespan": seconds })).await;
+    }
+
+    /// Notes every refresh from now on.
+    pub async fn count_refreshes(&self) {
+        let events = json!({"eventsEnabled": true, "enabledEventTypes": ["REFRESH_TOKEN"]});
+        self.configure("/events/config", &events).await;
+    }
+
+    /// How many refreshes it noted.
+    pub async fn refreshes(&self) -> usize {
+        let url = format!("{}/admin/realms/doorward/events?type=REFRESH_TOKEN", self.base);
+        let answer = self.client.get(url).bearer_auth(self.admin().await).send().await.unwrap();
+        answer.json::<Vec<Value>>().await.unwrap().len()
+    }
+
+    async fn configure(&self, what: &str, changes: &Value) {
+        let url = format!("{}/admin/realms/doorward{what}", self.base);
+        let answer = self.client.put(url).bearer_auth(self.admin().await).json(changes);
+        assert_eq!(answer.send().await.unwrap().status(), 204);
+    }
+
     /// Ends the process.
     pub fn stop(&mut self) {
         self.process.kill();

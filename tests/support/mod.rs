@@ -1,6 +1,8 @@
 //! What the tests stand on.
 
+pub mod browser;
 pub mod check;
+pub mod cli;
 pub mod doctor;
 pub mod doorward;
 pub mod echo;
@@ -9,6 +11,7 @@ pub mod explain;
 pub mod gateway;
 pub mod idp;
 pub mod keycloak;
+pub mod oauth;
 pub mod oidc_provider;
 pub mod process;
 pub mod raw;

@@ -1,0 +1,260 @@
+//! `doorward auth login`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use url::Url;
+
+use super::password::{self, PasswordSource};
+use super::progress::Progress;
+use super::{Failure, words};
+use crate::cli::Exit;
+use crate::clock::{Clock, SystemClock};
+use crate::discovery::{Access, HttpFetcher, is_loopback};
+use crate::login::{
+    ClientOptions, Contexts, Exchange, Login, LoginError, Logins, Place, Provider, TIMEOUT, Tokens,
+    not_granted, requested,
+};
+
+/// Log in by device flow, or with a password.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward auth login https://nmp.example
+  doorward auth login https://nmp.example --scope models:read,models:write
+  doorward auth login --issuer https://idp.example/realms/nmp --client-id nmp
+  doorward auth login https://nmp.example --username alice --password-stdin < password
+  NMP_OIDC_USERNAME=alice NMP_OIDC_PASSWORD=… doorward auth login https://nmp.example
+
+Without a user name this is the device flow: open the URL shown in any browser, on any
+machine, and enter the code. Without a base URL and issuer it logs in again at the current
+context. --scope replaces the platform's scopes (those with a ':' and those that end in
+'.default'), not 'openid', 'email' and the like; scope_prefix is put in front of them.")]
+pub(super) struct LoginArgs {
+    /// The platform; {BASE_URL}/apis/auth/discovery says how to log in
+    /// [env: NMP_BASE_URL]
+    #[arg(value_name = "BASE_URL")]
+    base_url: Option<String>,
+    /// Log in straight at this issuer; needs --client-id
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// The client to log in with [default: the platform's]
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// Platform scopes to ask for, in place of the default ones
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// What platform scopes carry in front [default: the platform's]
+    #[arg(long, value_name = "PREFIX")]
+    scope_prefix: Option<String>,
+    /// The API that the token is for, where the provider asks for `audience` (Auth0)
+    #[arg(long)]
+    audience: Option<String>,
+    /// The API that the token is for, where the provider asks for `resource` (RFC 8707)
+    #[arg(long)]
+    resource: Option<String>,
+    /// Authorities to trust besides the system's (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// What to call this login [default: the base URL or issuer]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Do not open a browser, only print the URL
+    #[arg(long)]
+    no_browser: bool,
+    /// Log in with a password, past any second factor
+    #[arg(long, value_name = "NAME", env = "NMP_OIDC_USERNAME")]
+    username: Option<String>,
+    /// The password, for all to see in the list of processes; better NMP_OIDC_PASSWORD,
+    /// --password-stdin, or none of them to be asked
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Where to keep the tokens
+    #[arg(long, value_enum, default_value = "auto")]
+    store: StoreChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StoreChoice {
+    /// In the key ring where there is one that works, else in the file
+    Auto,
+    /// In the file, mode 0600
+    File,
+    /// In the key ring or not at all
+    Keyring,
+}
+
+pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
+    // Before anybody types a password: what is there must be readable.
+    let known = logins.read()?;
+    let target = target(args, &known)?;
+    let username = args.username.as_deref().filter(|name| !name.is_empty());
+    let source = PasswordSource { flag: args.password.as_deref(), stdin: args.password_stdin };
+    if username.is_none() && (source.flag.is_some() || source.stdin) {
+        return Err(Failure::Usage {
+            what: "a password without a user name".into(),
+            next: "name the user with --username, or leave the password out".into(),
+        });
+    }
+    let password = username.map(|name| password::obtain(name, &source)).transpose()?;
+
+    let options = options(args, &target);
+    let access = Access { proxy: None, ca_file: options.ca_file.clone() };
+    let http = HttpFetcher::new(&access, TIMEOUT).await.map_err(LoginError::from)?;
+    let provider = match &target {
+        Target::Issuer(issuer) => Provider::of_issuer(&http, issuer, options).await?,
+        Target::Platform(base_url) => {
+            warn_of_plain_http(base_url);
+            Provider::of_platform(&http, base_url, options).await?
+        }
+        Target::Again(_, Login { provider: before, .. }) => match &before.base_url {
+            Some(base_url) => Provider::of_platform(&http, base_url, options).await?,
+            None => Provider::of_issuer(&http, &before.issuer, options).await?,
+        },
+    };
+    // Whoever logs in again without a word on scopes wants those of before.
+    let defaults = match &target {
+        Target::Again(_, before) => before.requested.join(" "),
+        Target::Issuer(_) | Target::Platform(_) => provider.default_scopes.clone(),
+    };
+    let scopes = requested(&defaults, args.scope.as_deref(), provider.scope_prefix.as_deref());
+
+    let exchange = Exchange::new(&provider, &http, &SystemClock);
+    let tokens = match (username, &password) {
+        (Some(username), Some(password)) => {
+            exchange.by_password(username, password, &scopes).await?
+        }
+        _ => {
+            let progress = Progress::new(provider.name(), !args.no_browser);
+            let tokens = exchange.by_device(&scopes, &|event| progress.show(&event)).await;
+            progress.finish();
+            tokens?
+        }
+    };
+    let name = match (&args.context, &target) {
+        (Some(name), _) => name.clone(),
+        (None, Target::Again(name, _)) => (*name).to_owned(),
+        (None, Target::Issuer(_) | Target::Platform(_)) => provider.name().to_owned(),
+    };
+    let login = keep(logins, &name, provider, scopes, &tokens, args.store.place()).await?;
+    report(&name, &login, &tokens, logins);
+    Ok(Exit::Done)
+}
+
+/// Where to log in.
+enum Target<'a> {
+    Issuer(&'a str),
+    Platform(String),
+    /// Where one was logged in before, under this name.
+    Again(&'a str, &'a Login),
+}
+
+/// What the command line says comes first, then a login named there, then the environment,
+/// then the current login.
+fn target<'a>(args: &'a LoginArgs, known: &'a Contexts) -> Result<Target<'a>, Failure> {
+    if let Some(issuer) = &args.issuer {
+        return Ok(Target::Issuer(issuer));
+    }
+    if let Some(base_url) = &args.base_url {
+        return Ok(Target::Platform(base_url.clone()));
+    }
+    if args.context.is_some()
+        && let Ok((name, login)) = known.find(args.context.as_deref())
+    {
+        return Ok(Target::Again(name, login));
+    }
+    if let Some(base_url) = std::env::var_os("NMP_BASE_URL").filter(|url| !url.is_empty()) {
+        return Ok(Target::Platform(base_url.to_string_lossy().into_owned()));
+    }
+    match known.find(None) {
+        Ok((name, login)) if args.context.is_none() => Ok(Target::Again(name, login)),
+        Ok(_) | Err(_) => Err(Failure::Usage {
+            what: "nobody says where to log in".into(),
+            next: "doorward auth login BASE_URL, or --issuer URL --client-id ID".into(),
+        }),
+    }
+}
+
+/// What the command line says of the client, else what was said the last time.
+fn options(args: &LoginArgs, target: &Target<'_>) -> ClientOptions {
+    let mut options = ClientOptions {
+        client_id: args.client_id.clone(),
+        scope_prefix: args.scope_prefix.clone(),
+        parameters: parameters(args),
+        ca_file: args.ca_file.clone(),
+    };
+    if let Target::Again(_, Login { provider: before, .. }) = target {
+        options.client_id.get_or_insert_with(|| before.client_id.clone());
+        options.scope_prefix = options.scope_prefix.or_else(|| before.scope_prefix.clone());
+        options.ca_file = options.ca_file.or_else(|| before.ca_file.clone());
+        if options.parameters.is_empty() {
+            options.parameters.clone_from(&before.parameters);
+        }
+    }
+    options
+}
+
+fn parameters(args: &LoginArgs) -> Vec<(String, String)> {
+    let named = [("audience", &args.audience), ("resource", &args.resource)];
+    let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    given.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn warn_of_plain_http(base_url: &str) {
+    if let Ok(url) = Url::parse(base_url)
+        && url.scheme() == "http"
+        && !is_loopback(&url)
+    {
+        words::warn(
+            "the platform is reached by plain http: whoever is on the way can read tokens, and \
+             say where to log in",
+        );
+    }
+}
+
+async fn keep(
+    logins: &Logins,
+    name: &str,
+    provider: Provider,
+    scopes: Vec<String>,
+    tokens: &Tokens,
+    place: Place,
+) -> Result<Login, Failure> {
+    let changing = logins.lock().await?;
+    let mut contexts = changing.read()?;
+    let kept = changing.keep(name, &tokens.secrets, place)?;
+    let login = Login::new(provider, scopes, tokens, kept);
+    let before = contexts.logins.insert(name.to_owned(), login.clone());
+    contexts.current = Some(name.to_owned());
+    changing.write(&contexts)?;
+    if let Some(before) = before {
+        changing.forget(&before.kept);
+    }
+    Ok(login)
+}
+
+fn report(name: &str, login: &Login, tokens: &Tokens, logins: &Logins) {
+    words::logged_in(name, login, SystemClock.now(), &logins.path());
+    let provider = &login.provider;
+    let came = (tokens.secrets.id_token.is_some(), tokens.secrets.refresh_token.is_some());
+    let missing = not_granted(
+        &login.requested,
+        tokens.granted.as_deref(),
+        provider.scope_prefix.as_deref(),
+        came,
+    );
+    words::not_granted(&missing, provider.vendor());
+}
+
+impl StoreChoice {
+    const fn place(self) -> Place {
+        match self {
+            Self::Auto => Place::Auto,
+            Self::File => Place::File,
+            Self::Keyring => Place::KeyRing,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `doorward auth logout`: tokens are given back where the provider takes them, and
+//! forgotten in any case.
+
+use anstream::eprintln;
+use clap::Args;
+
+use super::{Failure, Which, words};
+use crate::cli::style::GOOD;
+use crate::cli::{Exit, print_failure};
+use crate::clock::SystemClock;
+use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for, printable};
+
+/// Give the tokens back and forget them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward auth logout
+  doorward auth logout --context https://nmp.example
+  doorward auth logout --all
+
+Tokens are revoked where the provider offers that (RFC 7009), the refresh token first, and
+forgotten here in any case. Exit code 1 when a provider offers it and it failed.")]
+pub(super) struct LogoutArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Log out everywhere, whatever --context says
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Failure> {
+    let changing = logins.lock().await?;
+    let mut contexts = changing.read()?;
+    let names: Vec<String> = if args.all {
+        contexts.logins.keys().cloned().collect()
+    } else {
+        vec![contexts.find(args.which.context.as_deref())?.0.to_owned()]
+    };
+    if names.is_empty() {
+        eprintln!("Nobody is logged in.");
+    }
+    let mut exit = Exit::Done;
+    for name in names {
+        let Some(login) = contexts.logins.remove(&name) else { continue };
+        let gone = give_back(logins, &login).await;
+        changing.forget(&login.kept);
+        if contexts.current.as_ref() == Some(&name) {
+            contexts.current = None;
+        }
+        // One by one: what is given back must not be found again if this is stopped.
+        changing.write(&contexts)?;
+        if !say(&name, &gone) {
+            exit = Exit::Failed;
+        }
+    }
+    Ok(exit)
+}
+
+/// Revokes the refresh token, which ends what hangs on it at most providers, then the
+/// access token.
+async fn give_back(logins: &Logins, login: &Login) -> Result<Revocation, LoginError> {
+    let secrets = logins.secrets(login)?;
+    let http = http_for(login).await?;
+    let exchange = Exchange::new(&login.provider, &http, &SystemClock);
+    let mut outcome = Revocation::Revoked;
+    if let Some(token) = &secrets.refresh_token {
+        outcome = exchange.revoke(token, "refresh_token").await;
+    }
+    let access = exchange.revoke(&secrets.access_token, "access_token").await;
+    Ok(match (outcome, access, secrets.refresh_token.is_some()) {
+        // Many providers revoke refresh tokens only. Access tokens end by themselves soon.
+        (Revocation::Revoked, Revocation::Failed(LoginError::Refused { .. }), true) => {
+            Revocation::Revoked
+        }
+        (Revocation::Revoked, access, _) => access,
+        (outcome, _, _) => outcome,
+    })
+}
+
+/// Says what came of it, and whether that is as it should be.
+fn say(name: &str, gone: &Result<Revocation, LoginError>) -> bool {
+    let (fine, how) = match gone {
+        Ok(Revocation::Revoked) => (true, "the tokens are revoked and forgotten"),
+        Ok(Revocation::NotOffered) => {
+            (true, "the tokens are forgotten; the provider offers no revocation")
+        }
+        Ok(Revocation::Failed(_)) | Err(_) => (false, "the tokens are forgotten, but not revoked"),
+    };
+    eprintln!("{GOOD}Logged out{GOOD:#} at {}: {how}", printable(name));
+    match gone {
+        Ok(Revocation::Failed(error)) | Err(error) => {
+            words::warn("whoever has a copy of the tokens can use them until they end");
+            print_failure(error, Some("end the session at the provider's account page"));
+        }
+        Ok(Revocation::Revoked | Revocation::NotOffered) => {}
+    }
+    fine
+}

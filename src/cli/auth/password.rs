@@ -1,0 +1,61 @@
+//! The password of `auth login --username`: a flag, standard input, the environment, or a
+//! question on the terminal.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use super::{Failure, words};
+use crate::login::{Secret, printable};
+
+/// More is no password; standard input may be anything.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Where the command line says the password is.
+pub(super) struct PasswordSource<'a> {
+    pub(super) flag: Option<&'a str>,
+    pub(super) stdin: bool,
+}
+
+/// The password of `username`.
+pub(super) fn obtain(username: &str, source: &PasswordSource<'_>) -> Result<Secret, Failure> {
+    words::warn(
+        "logging in with a password bypasses multi-factor authentication, and shows the password \
+         to this program; the device flow (without --username) does neither",
+    );
+    if let Some(password) = source.flag {
+        words::warn(
+            "--password can be read in the list of processes; better: --password-stdin or \
+             NMP_OIDC_PASSWORD",
+        );
+        return Ok(Secret::new(password));
+    }
+    if source.stdin {
+        return from_stdin();
+    }
+    if let Some(password) = std::env::var_os("NMP_OIDC_PASSWORD").filter(|text| !text.is_empty()) {
+        let text = password.into_string();
+        return text.map(Secret::new).map_err(|_| unusable("NMP_OIDC_PASSWORD is not UTF-8"));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage {
+            what: "a user name without a password, and nobody to ask".into(),
+            next: "give it by --password-stdin or NMP_OIDC_PASSWORD".into(),
+        });
+    }
+    let asked = rpassword::prompt_password(format!("Password of {}: ", printable(username)));
+    asked.map(Secret::new).map_err(Failure::Output)
+}
+
+/// The first line, without its end.
+fn from_stdin() -> Result<Secret, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin().take(MAX_BYTES).read_to_end(&mut bytes).map_err(Failure::Output)?;
+    let text = String::from_utf8(bytes).map_err(|_| unusable("the password is not UTF-8"))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        Some(_) | None => Err(unusable("standard input holds no password")),
+    }
+}
+
+fn unusable(what: &str) -> Failure {
+    Failure::Usage { what: what.into(), next: "give the password on one line of text".into() }
+}

@@ -1,0 +1,31 @@
+//! `doorward auth refresh`.
+
+use anstream::eprintln;
+use clap::Args;
+
+use super::{Failure, Which, words};
+use crate::cli::Exit;
+use crate::cli::style::GOOD;
+use crate::clock::{Clock as _, SystemClock};
+use crate::login::{Freshness, Logins, printable, signed_in};
+
+/// Obtain a new access token now, however long the old one would last.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward auth refresh
+  doorward auth refresh --context https://nmp.example
+
+`doorward auth token` refreshes by itself when it is time.")]
+pub(super) struct RefreshArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+pub(super) async fn run(args: &RefreshArgs, logins: &Logins) -> Result<Exit, Failure> {
+    let context = args.which.context.as_deref();
+    let found = signed_in(logins, context, Freshness::Now, &SystemClock).await?;
+    eprintln!("{GOOD}Refreshed{GOOD:#} the token at {}", printable(&found.context));
+    eprintln!("  expires  {}", words::expiry(&found.login, SystemClock.now()));
+    Ok(Exit::Done)
+}

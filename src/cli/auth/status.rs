@@ -1,0 +1,96 @@
+//! `doorward auth status`: the logins there are, without asking anybody.
+
+use std::io::Write as _;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Failure, Which, words};
+use crate::cli::Exit;
+use crate::cli::style::{DIM, HEAD};
+use crate::clock::{Clock as _, SystemClock, UnixTime};
+use crate::login::{Contexts, Kept, Login, LoginError, Logins, printable};
+
+/// Who is logged in, where, with which scopes and for how long.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward auth status
+  doorward auth status --json | jq -r '.[] | select(.current) | .subject'
+
+Reads what is kept and asks nobody. Exit code 0 when the login meant (--context, else the
+current one) can be used: its token holds or can be refreshed.")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON: a list of logins
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &StatusArgs, logins: &Logins) -> Result<Exit, Failure> {
+    let contexts = logins.read()?;
+    let now = SystemClock.now();
+    let name = args.which.context.as_deref();
+    let meant = contexts.find(name);
+    let shown: Vec<(&str, &Login)> = match (name, &meant) {
+        (Some(_), Ok(only)) => vec![*only],
+        (Some(_), Err(_)) => Vec::new(),
+        (None, _) => contexts.logins.iter().map(|(name, login)| (name.as_str(), login)).collect(),
+    };
+    let mut text = Vec::new();
+    if args.json {
+        let list: Vec<_> =
+            shown.iter().map(|(name, login)| record(name, login, &contexts, now)).collect();
+        serde_json::to_writer_pretty(&mut text, &list).map_err(|e| Failure::Output(e.into()))?;
+        text.push(b'\n');
+    } else {
+        for (name, login) in &shown {
+            let current = contexts.current.as_deref() == Some(*name);
+            let words = entry(name, login, current, now, logins);
+            text.extend_from_slice(words.as_bytes());
+        }
+    }
+    let mut out = anstream::stdout();
+    out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::Output)?;
+    let (name, login) = meant?;
+    if login.holds(now) || login.refreshable {
+        Ok(Exit::Done)
+    } else {
+        Err(LoginError::Ended { context: name.to_owned() }.into())
+    }
+}
+
+fn entry(name: &str, login: &Login, current: bool, now: UnixTime, logins: &Logins) -> String {
+    let mark = if current { format!("  {DIM}(current){DIM:#}") } else { String::new() };
+    let mut text = format!("{HEAD}{}{HEAD:#}{mark}\n", printable(name));
+    for (label, value) in [
+        ("who", login.who.words()),
+        ("issuer", printable(&login.provider.issuer)),
+        ("client", printable(&login.provider.client_id)),
+        ("scopes", words::scopes(login)),
+        ("expires", words::expiry(login, now)),
+        ("kept in", words::place(login, &logins.path())),
+    ] {
+        text.push_str(&format!("  {label:<8} {value}\n"));
+    }
+    text
+}
+
+fn record(name: &str, login: &Login, contexts: &Contexts, now: UnixTime) -> Value {
+    json!({
+        "context": name,
+        "current": contexts.current.as_deref() == Some(name),
+        "subject": login.who.subject,
+        "email": login.who.email,
+        "name": login.who.name,
+        "base_url": login.provider.base_url,
+        "issuer": login.provider.issuer,
+        "client_id": login.provider.client_id,
+        "scopes": login.scopes(),
+        "expires_at": login.expires_at,
+        "holds": login.holds(now),
+        "refreshable": login.refreshable,
+        "kept_in": match &login.kept { Kept::KeyRing(_) => "key_ring", Kept::File(_) => "file" },
+    })
+}

@@ -1,0 +1,37 @@
+//! `doorward auth token`: the token on standard output, and nothing else there.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::{Failure, Which, words};
+use crate::cli::Exit;
+use crate::clock::SystemClock;
+use crate::login::{Freshness, Logins, signed_in};
+
+/// Print the access token, refreshed first when it is near its end.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
+  doorward auth token --context https://nmp.example | doorward explain -
+
+Refreshed when less than five minutes are left, or half of its life for a token that lives less
+than ten minutes. Any number of processes may ask at once: one makes the request.")]
+pub(super) struct TokenArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+pub(super) async fn run(args: &TokenArgs, logins: &Logins) -> Result<Exit, Failure> {
+    let context = args.which.context.as_deref();
+    let found = signed_in(logins, context, Freshness::WhenNearItsEnd, &SystemClock).await?;
+    if let Some(trouble) = &found.trouble {
+        words::warn(&format!("the token was not refreshed, but still holds: {trouble}"));
+    }
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", found.secrets.access_token.expose())
+        .and_then(|()| out.flush())
+        .map_err(Failure::Output)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,171 @@
+//! Why one is not logged in.
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+
+use super::remedy;
+use super::store::StoreError;
+use super::text::printable;
+use super::vendor::Vendor;
+use crate::discovery::{FetchError, ObtainError, SetupError};
+
+/// How tokens are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// RFC 8628.
+    Device,
+    /// RFC 6749 §4.3.
+    Password,
+    /// RFC 6749 §6.
+    Refresh,
+    /// RFC 7009: tokens are given back.
+    Revocation,
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device => "the device login",
+            Self::Password => "the password login",
+            Self::Refresh => "the refresh",
+            Self::Revocation => "the revocation",
+        })
+    }
+}
+
+/// Why one is not logged in, or not any more. What others wrote is shown printable;
+/// [`next_step`](Self::next_step) says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A URL was expected.
+    #[error("{:?} is not an http or https URL", printable(text))]
+    NotAUrl {
+        /// What was there instead.
+        text: String,
+        /// Why it is none.
+        #[source]
+        cause: url::ParseError,
+    },
+    /// `--issuer` without a client.
+    #[error("an issuer alone does not say which client to use")]
+    NoClientId,
+    /// The platform did not answer.
+    #[error("the platform does not say how to log in")]
+    NoPlatform(#[source] FetchError),
+    /// The platform answered with something else.
+    #[error("{url} is not a discovery document of a platform: {why}")]
+    NotAPlatform {
+        /// Where the document was looked for.
+        url: Url,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The platform asks nobody to log in.
+    #[error("{} has authentication switched off", printable(base_url))]
+    LoginOff {
+        /// The platform.
+        base_url: String,
+    },
+    /// The issuer's own document cannot be had.
+    #[error("issuer {} does not say where to log in", printable(issuer))]
+    NoMetadata {
+        /// The issuer.
+        issuer: String,
+        /// Why not.
+        #[source]
+        cause: ObtainError,
+    },
+    /// An endpoint that is needed does not exist.
+    #[error("issuer {} offers no `{endpoint}`", printable(issuer))]
+    NotOffered {
+        /// The issuer.
+        issuer: String,
+        /// Its name in the metadata.
+        endpoint: &'static str,
+    },
+    /// An endpoint would send secrets in the clear.
+    #[error("`{name}` {url} is plain http to another machine, or out of https")]
+    Insecure {
+        /// Its name in the metadata.
+        name: &'static str,
+        /// Where it is.
+        url: Url,
+    },
+    /// The provider said no (RFC 6749 §5.2).
+    #[error("the identity provider refused {grant}: {}{}", printable(code), Description(.description.as_deref()))]
+    Refused {
+        /// What was asked for.
+        grant: Grant,
+        /// `error`.
+        code: String,
+        /// `error_description`.
+        description: Option<String>,
+        /// Whose product says so.
+        vendor: Vendor,
+    },
+    /// There was no answer.
+    #[error("the identity provider does not answer")]
+    Unreachable(#[source] FetchError),
+    /// There was one that means nothing.
+    #[error("{endpoint} did not answer as an OAuth endpoint does: {}", printable(why))]
+    BadAnswer {
+        /// Where it came from.
+        endpoint: Url,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody completed the device login in time.
+    #[error("nobody logged in within {}", humantime::format_duration(*.0))]
+    CodeExpired(Duration),
+    /// There is no login, or none of that name.
+    #[error("{}", NotLoggedIn(context.as_deref()))]
+    NotLoggedIn {
+        /// Which was asked for; `None`: the current one.
+        context: Option<String>,
+        /// Which there are.
+        known: Vec<String>,
+    },
+    /// The access token has ended, and there is nothing to obtain another with.
+    #[error("the login at {} has ended, and there is no refresh token", printable(context))]
+    Ended {
+        /// Which login.
+        context: String,
+    },
+    /// Logins cannot be read or kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LoginError {
+    /// What to do about it, in a sentence or two.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        remedy::next_step(self)
+    }
+}
+
+/// `: …` when there is one.
+struct Description<'d>(Option<&'d str>);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |text| write!(f, ": {}", printable(text)))
+    }
+}
+
+struct NotLoggedIn<'c>(Option<&'c str>);
+
+impl fmt::Display for NotLoggedIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(context) => write!(f, "not logged in at {}", printable(context)),
+            None => f.write_str("not logged in"),
+        }
+    }
+}

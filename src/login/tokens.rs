@@ -1,0 +1,92 @@
+//! What a token endpoint gives out.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::who::claims;
+use crate::clock::UnixTime;
+
+/// A token or password. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret in.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself: for a request, a key ring, or the standard output that asked.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The part of a login that must not be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// What requests carry.
+    pub access_token: Secret,
+    /// What obtains the next access token, when the provider gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Secret>,
+    /// Who logged in, when `openid` was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<Secret>,
+}
+
+/// An answer of the token endpoint (RFC 6749 §5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The tokens.
+    pub secrets: Secrets,
+    /// The scopes granted; `None`: those asked for.
+    pub granted: Option<Vec<String>>,
+    /// When the answer came.
+    pub obtained_at: UnixTime,
+    /// When the access token ends; `None` when nobody says.
+    pub expires_at: Option<UnixTime>,
+}
+
+impl Tokens {
+    /// `expires_in` is optional; a JWT says itself when it ends.
+    pub(super) fn new(
+        secrets: Secrets,
+        granted: Option<Vec<String>>,
+        expires_in: Option<Duration>,
+        now: UnixTime,
+    ) -> Self {
+        let expires_at = expires_in.map(|span| now.plus(span)).or_else(|| {
+            let claims = claims(secrets.access_token.expose())?;
+            claims.get("exp")?.as_u64().map(UnixTime)
+        });
+        Self { secrets, granted, obtained_at: now, expires_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_show() {
+        let secrets = Secrets {
+            access_token: Secret::new("hunter2"),
+            refresh_token: Some(Secret::new("hunter3")),
+            id_token: None,
+        };
+        let shown = format!("{secrets:?}");
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+}

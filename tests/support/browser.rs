@@ -1,0 +1,105 @@
+//! A real browser without a window, for the pages where people log in.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use thirtyfour::prelude::*;
+use thirtyfour::{ChromeCapabilities, DesiredCapabilities};
+
+use super::process::Process;
+use super::{eventually, tools};
+
+/// A page takes a while on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Browser {
+    driver: WebDriver,
+    // Dropped last, so that it can close the browser.
+    _chromedriver: Process,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// `None`: there is none, and the test is skipped.
+    pub async fn start() -> Option<Self> {
+        let chromium = tools::tool("chromium").await?;
+        let chromedriver = tools::tool("chromedriver").await?;
+        let profile = tempfile::tempdir().unwrap();
+        let mut process = Process::start(
+            // The browser it starts finds its way home in there, not in the user's.
+            Command::new(chromedriver).arg("--port=0").env("HOME", profile.path()),
+        );
+        let port = eventually("chromedriver listens", PATIENCE, async || {
+            process.assert_alive();
+            let said = process.stdout();
+            let (_, after) = said.split_once("started successfully on port ")?;
+            after.split_once('.').map(|(port, _)| port.to_owned())
+        })
+        .await;
+        let capabilities = capabilities(&chromium, &profile.path().join("profile"));
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await;
+        Some(Self { driver: driver.unwrap(), _chromedriver: process, _profile: profile })
+    }
+
+    pub async fn open(&self, url: &str) {
+        self.driver.goto(url).await.unwrap();
+    }
+
+    /// Waits for these fields (CSS selector → text), fills them in, and presses `button`.
+    pub async fn fill(&self, fields: &[(&str, &str)], button: &str) {
+        for (field, text) in fields {
+            let field = self.find(field).await;
+            field.clear().await.unwrap();
+            field.send_keys(*text).await.unwrap();
+        }
+        self.find(button).await.click().await.unwrap();
+    }
+
+    /// Waits until the page shows this text.
+    pub async fn sees(&self, text: &str) {
+        let shown = eventually("the page is there", PATIENCE, async || {
+            let body = self.driver.find(By::Tag("body")).await.ok()?.text().await.ok()?;
+            body.contains(text).then_some(())
+        });
+        shown.await;
+    }
+
+    /// Ends the browser.
+    pub async fn quit(self) {
+        self.driver.quit().await.unwrap();
+    }
+
+    async fn find(&self, selector: &str) -> WebElement {
+        let find = eventually(selector, PATIENCE * 2, async || {
+            let element = self.driver.find(By::Css(selector)).await.ok()?;
+            element.is_clickable().await.ok()?.then_some(element)
+        });
+        match tokio::time::timeout(PATIENCE, find).await {
+            Ok(element) => element,
+            // What is there instead says more than what is not.
+            Err(_) => panic!("no {selector} in {}", self.driver.source().await.unwrap()),
+        }
+    }
+}
+
+fn capabilities(chromium: &Path, profile: &Path) -> ChromeCapabilities {
+    let mut capabilities = DesiredCapabilities::chrome();
+    capabilities.set_binary(chromium.to_str().unwrap()).unwrap();
+    for flag in [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+    ] {
+        capabilities.add_arg(flag).unwrap();
+    }
+    capabilities.add_arg(&format!("--user-data-dir={}", profile.display())).unwrap();
+    capabilities
+}
