@@ -76,6 +76,13 @@ async fn keycloak_by_device_by_password_and_ten_at_once() {
     let unknown = [&arguments[..], &["--scope", "no:such"]].concat();
     cli.run_with(&unknown, &password, "").await.assert(1, &["invalid_scope", "--scope"]);
 
+    // A client without the device flow, and one that there is not.
+    let issuer = keycloak.issuer();
+    let at = |client| ["auth", "login", "--issuer", &*issuer, "--client-id", client];
+    let elsewhere = cli.run(&at("elsewhere")).await;
+    elsewhere.assert(1, &["unauthorized_client", "OAuth 2.0 Device Authorization Grant"]);
+    cli.run(&at("nobody")).await.assert(1, &["invalid_client", "check the client id"]);
+
     // Ten at once, with a token that has really expired.
     keycloak.access_tokens_live(1).await;
     cli.run_with(&arguments, &password, "")
@@ -108,6 +115,9 @@ async fn oidc_provider_by_device() {
     doorward.ready().await;
     let cli = Cli::new();
     let at = ["auth", "login", "--issuer", provider.issuer(), "--client-id", "nmp"];
+    let by_password = [&at[..], &["--username", "alice", "--password", "x"]].concat();
+    cli.run(&by_password).await.assert(1, &["unsupported_grant_type", "without --username"]);
+
     let mut login = cli.start(&[&at[..], &["--scope", "platform:read"]].concat());
     let (page, code) = prompt(&mut login).await;
     browser.open(&page).await;

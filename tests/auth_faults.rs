@@ -156,7 +156,7 @@ async fn nothing_a_provider_says_moves_the_cursor() {
     provider.device(json!({"user_code": "\u{1b}[2JCODE\u{202e}\r\n"}));
     provider.say("/token", [refusal("access\u{1b}]0;x\u{7}", "\u{1b}[31mred\nerror: forged")]);
     let ended = device_login(&provider).await;
-    ended.assert(1, &["\\u{1b}[2JCODE\\u{202e}\\r\\n", "\\u{1b}[31mred\\nerror: forged"]);
+    ended.assert(1, &["\\u{1b}[2JCODE\\u{202e}\\u{d}\\u{a}", "\\u{1b}[31mred\\u{a}error: forged"]);
     assert!(!ended.stderr.contains(['\u{1b}', '\u{7}', '\u{202e}', '\r']), "{ended:?}");
     for uri in ["javascript:alert(1)", "file:///etc/passwd"] {
         provider.device(json!({"verification_uri": uri}));

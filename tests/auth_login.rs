@@ -12,7 +12,7 @@ use crate::support::check::get;
 use crate::support::cli::{Cli, Ended};
 use crate::support::doorward::Doorward;
 use crate::support::oauth::{OAuth, refusal, tokens};
-use crate::support::{PATIENCE, eventually, http};
+use crate::support::{PATIENCE, eventually, http, tools};
 
 struct Issuer {
     issuer: DevIssuer,
@@ -76,6 +76,25 @@ fn kept(cli: &Cli) -> Value {
     serde_json::from_slice(&std::fs::read(cli.logins()).unwrap()).unwrap()
 }
 
+/// The screens in the README are those of this run, but for addresses, code and place.
+fn as_in_the_readme(said: &str, addresses: &[(&str, u16)], code: &str) {
+    let mut said = said.replace(code, "LLGT-JKBL");
+    for (address, port) in addresses {
+        said = said.replace(address, &format!("http://127.0.0.1:{port}"));
+    }
+    let readme = tools::file("README.md");
+    let (_, section) = readme.split_once("## Log in\n").unwrap();
+    let screens: Vec<_> = section.split("```").skip(1).step_by(2).take(2).collect();
+    let lines: Vec<_> = screens.iter().flat_map(|screen| screen.lines().skip(1)).collect();
+    let lines = lines.iter().filter(|line| !line.starts_with(['$', '⠤']));
+    let mut compared = 0;
+    for line in lines.map(|line| line.replace("  expires  in 1h", "").replace("the key ring", "")) {
+        assert!(said.contains(&line), "{line:?} of the README is not in\n{said}");
+        compared += 1;
+    }
+    assert_eq!(compared, 11, "{screens:?}");
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
@@ -99,6 +118,8 @@ async fn a_device_login_from_code_to_logout() {
     assert_eq!(login.ended().await.code(), Some(0), "{}", login.stderr());
     assert_eq!(login.stdout(), "");
     assert!(login.stderr().contains("Logged in as alice (alice@example.com)"));
+
+    as_in_the_readme(&login.stderr(), &[(&base_url, 8181), (issuer.url(), 9180)], &code);
 
     // The file is its owner's alone, and the token works.
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -311,4 +332,12 @@ async fn a_file_that_is_broken_stays_as_it_is_and_one_that_is_open_is_closed() {
         ended.assert(1, &["is not a file of logins", "nothing was changed", "because: "]);
         assert_eq!(std::fs::read_to_string(cli.logins()).unwrap(), broken);
     }
+
+    // A place where nothing can be kept is found before anybody logs in.
+    let directory = cli.logins().parent().unwrap().to_owned();
+    std::fs::remove_dir_all(&directory).unwrap();
+    std::fs::write(&directory, "").unwrap();
+    let ended = cli.run(&login).await;
+    ended.assert(1, &["cannot use", "because: ", "next: "]);
+    assert!(!ended.stderr.contains("bypasses"), "{ended:?}");
 }

@@ -1,11 +1,16 @@
 //! What the command line says about itself: help, completions, man pages, colour.
 
 use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
 
 use crate::support::cli::Cli;
+use crate::support::oauth::{OAuth, refusal, tokens};
+use crate::support::process::Process;
 use crate::support::tools;
 
-const VERBS: [&[&str]; 10] = [
+const VERBS: [&[&str]; 12] = [
     &[],
     &["serve"],
     &["config"],
@@ -15,6 +20,8 @@ const VERBS: [&[&str]; 10] = [
     &["auth", "token"],
     &["auth", "refresh"],
     &["auth", "logout"],
+    &["completions"],
+    &["demo"],
     &["man"],
 ];
 
@@ -78,14 +85,44 @@ async fn colour_is_for_those_who_can_see_it() {
     assert!(!coloured(&[("NO_COLOR", "1"), ("TERM", "xterm")]).await);
 }
 
+/// The chain of an error's causes is tested where it is made, in `cli`.
 #[tokio::test]
-async fn verbose_shows_the_whole_chain() {
-    let cli = Cli::new();
-    let parent = cli.logins().parent().unwrap().to_owned();
-    std::fs::write(&parent, "a file where a directory should be").unwrap();
-    let login = ["auth", "login", "http://127.0.0.1:1"];
-    for arguments in [&[&login[..], &["--verbose"]].concat()[..], &[&["-v"], &login[..]].concat()] {
-        let ended = cli.run(arguments).await;
-        ended.assert(1, &["cannot use", "because: ", "next: "]);
+async fn verbose_says_who_is_asked_and_for_what() {
+    let provider = OAuth::start().await;
+    provider.say("/token", [refusal("invalid_grant", "no")]);
+    let login = ["auth", "login", provider.url(), "--username", "alice", "--password", "x"];
+    let details = ["token endpoint: http", "device endpoint: http", "asking for: openid"];
+    for arguments in [[&login[..], &["--verbose"]].concat(), [&["-v"], &login[..]].concat()] {
+        Cli::new().run(&arguments).await.assert(1, &details);
+    }
+    assert!(!Cli::new().run(&login).await.assert(1, &[]).stderr.contains(details[0]));
+}
+
+/// `script` gives the command a terminal.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn on_a_terminal_there_is_a_spinner_and_colour_unless_told_otherwise() {
+    let provider = OAuth::start().await;
+    for no_color in [false, true] {
+        provider.say("/token", [refusal("authorization_pending", ""), tokens(json!({}))]);
+        let cli = Cli::new();
+        let doorward = env!("CARGO_BIN_EXE_doorward");
+        let login = format!("{doorward} auth login --no-browser {}", provider.url());
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &login, "/dev/null"]);
+        command.env("TERM", "xterm").env("DOORWARD_CLI_KEYRING", "off");
+        command.env("HOME", cli.home()).env("XDG_CONFIG_HOME", cli.home());
+        command.env_remove("NO_COLOR").env_remove("NMP_OIDC_USERNAME");
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let mut terminal = Process::start(&mut command);
+        let ended = tokio::time::timeout(Duration::from_secs(60), terminal.ended()).await.unwrap();
+        let shown = terminal.stdout();
+        assert_eq!(ended.code(), Some(0), "{shown}");
+        assert!(shown.contains("waiting for you to log in, 9:5"), "{shown}");
+        assert!(!shown.contains("at most"), "that is for pipes: {shown}");
+        assert!(shown.contains("Logged in"), "{shown}");
+        assert_eq!(shown.contains("\u{1b}[1m"), !no_color, "{shown:?}");
     }
 }

@@ -13,6 +13,7 @@
 
 mod auth_browser;
 mod auth_faults;
+mod auth_key_ring;
 mod auth_login;
 mod cli_pages;
 mod config_cli;

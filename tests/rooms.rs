@@ -53,7 +53,8 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
-    ("login", &["clock", "discovery"]),
+    // What each provider's menus are called is the doctor's to know.
+    ("login", &["clock", "discovery", "doctor"]),
     (
         "doctor",
         &[

@@ -27,6 +27,11 @@ const MAX_UNSHOWN: usize = 256;
 
 /// Try Doorward: a development issuer, the server, an echo upstream and a real Envoy.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  doorward demo
+  doorward demo --once
+  doorward demo --no-envoy    (then: doorward auth login http://127.0.0.1:8181)")]
 pub struct DemoArgs {
     /// Make one allowed and one denied request, show both, and exit: 0 when both came
     /// out right

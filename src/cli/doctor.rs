@@ -17,7 +17,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 
-/// Examine the identity provider, and with --token what it issues
+/// Examine the identity provider, what it issues, or the gateway in front
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0 done; 1 the check or login failed, or the token is denied; 2 wrong usage or
 configuration.")]
 pub struct Cli {
-    /// Show everything that caused an error
+    /// Show everything that caused an error, and more of what is done
     #[arg(short, long, global = true)]
     verbose: bool,
     #[command(subcommand)]
@@ -51,7 +51,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
-    /// Examine the identity provider, and with --token what it issues
+    /// Examine the identity provider, what it issues, or the gateway in front
     Doctor(doctor::DoctorArgs),
     /// Log in at an identity provider, and use the token
     Auth(auth::AuthCommand),
@@ -129,6 +129,11 @@ impl ConfigArgs {
 /// an error would have to be handed this otherwise.
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
+/// Whether more is to be said than usual.
+pub(crate) fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
 /// Says what went wrong and what caused that.
 pub(crate) fn print_error(error: &dyn Error) {
     print_failure(error, None);
@@ -137,8 +142,7 @@ pub(crate) fn print_error(error: &dyn Error) {
 /// Says what went wrong, what caused that in the end (with `--verbose`: each cause on the
 /// way), and what to do next.
 pub(crate) fn print_failure(error: &dyn Error, next: Option<&str>) {
-    let verbose = VERBOSE.load(Ordering::Relaxed);
-    anstream::eprintln!("{}", failure(error, next, verbose));
+    anstream::eprintln!("{}", failure(error, next, is_verbose()));
 }
 
 fn failure(error: &dyn Error, next: Option<&str>, verbose: bool) -> String {

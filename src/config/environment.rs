@@ -17,7 +17,7 @@ pub(super) const PREFIX: &str = "DOORWARD_";
 
 /// Variables that stand for flags of the command line, steer tests, or say where
 /// `scripts/fetch` has put a tool: no configuration.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "DOORWARD_CONFIG",
     "DOORWARD_UPDATE_DOCS",
     "DOORWARD_SKIP",
@@ -26,6 +26,7 @@ const RESERVED: [&str; 14] = [
     "DOORWARD_OIDC_PROVIDER",
     "DOORWARD_CHROMIUM",
     "DOORWARD_CHROMEDRIVER",
+    "DOORWARD_GNOME_KEYRING",
     "DOORWARD_GHZ",
     "DOORWARD_GRPCURL",
     "DOORWARD_ISTIOCTL",

@@ -7,9 +7,8 @@ use url::Url;
 
 use super::remedy;
 use super::store::StoreError;
-use super::text::printable;
-use super::vendor::Vendor;
 use crate::discovery::{FetchError, ObtainError, SetupError};
+use crate::doctor::{Provider as Product, printable};
 
 /// How tokens are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +106,7 @@ pub enum LoginError {
         /// `error_description`.
         description: Option<String>,
         /// Whose product says so.
-        vendor: Vendor,
+        product: Product,
     },
     /// There was no answer.
     #[error("the identity provider does not answer")]

@@ -236,7 +236,7 @@ impl<'p> Exchange<'p> {
             grant,
             code: said.error().to_string(),
             description: said.error_description().cloned(),
-            vendor: self.provider.vendor(),
+            product: self.provider.product(),
         }
     }
 }

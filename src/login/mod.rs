@@ -10,8 +10,7 @@
 //! | `tokens`, `who` | what was obtained, and for whom |
 //! | `session` | the token one is logged in with, refreshed when it is near its end |
 //! | `store` | where logins are kept, by name: [`Logins`] |
-//! | `error`, `remedy`, `vendor` | what went wrong, and what to do about it in whose product |
-//! | `text` | words of others, made safe for a terminal |
+//! | `error`, `remedy` | what went wrong, and what to do about it in whose product |
 //!
 //! Another part of the program that needs "the token one is logged in with" asks
 //! [`signed_in`].
@@ -24,22 +23,20 @@ mod remedy;
 mod scopes;
 mod session;
 mod store;
-mod text;
 mod tokens;
-mod vendor;
 mod who;
 
 pub use self::device::{DeviceEvent, DevicePrompt};
 pub use self::error::{Grant, LoginError};
 pub use self::exchange::{Exchange, Revocation};
 pub use self::provider::{ClientOptions, Provider};
+pub use self::remedy::{refresh_token_remedy, scopes_remedy};
 pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
 pub(crate) use self::session::{TIMEOUT, http_for};
 pub use self::store::{
     Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Place, SecretKeep, StoreError,
 };
-pub use self::text::printable;
 pub use self::tokens::{Secret, Secrets, Tokens};
-pub use self::vendor::Vendor;
 pub use self::who::Who;
+pub use crate::doctor::{Provider as Product, printable};

@@ -8,8 +8,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::LoginError;
-use super::vendor::Vendor;
 use crate::discovery::{HttpFetcher, Metadata, discover, is_loopback, well_known_url};
+use crate::doctor::Provider as Product;
 
 /// Where a platform says how to log in: NeMo's document, and Doorward's.
 const DISCOVERY_PATH: &str = "/apis/auth/discovery";
@@ -156,8 +156,8 @@ impl Provider {
 
     /// Whose product the issuer is.
     #[must_use]
-    pub fn vendor(&self) -> Vendor {
-        Vendor::of(&self.issuer)
+    pub fn product(&self) -> Product {
+        Product::recognise(&self.issuer, None)
     }
 }
 

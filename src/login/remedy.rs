@@ -1,8 +1,7 @@
 //! What to do about each error, in the words of whose product it is.
 
 use super::error::{Grant, LoginError};
-use super::text::printable;
-use super::vendor::Vendor;
+use crate::doctor::{Provider as Product, printable};
 
 /// What to do next, in a sentence or two.
 pub(super) fn next_step(error: &LoginError) -> Option<String> {
@@ -29,8 +28,8 @@ pub(super) fn next_step(error: &LoginError) -> Option<String> {
         }
         LoginError::NotOffered { .. } => "have the provider's administrator look at it".into(),
         LoginError::Insecure { .. } => "have it published with https".into(),
-        LoginError::Refused { grant, code, description, vendor } => {
-            return refused(*grant, code, description.as_deref().unwrap_or_default(), *vendor);
+        LoginError::Refused { grant, code, description, product } => {
+            return refused(*grant, code, description.as_deref().unwrap_or_default(), *product);
         }
         LoginError::Unreachable(_) => "check network, VPN and proxy, and try again".into(),
         LoginError::BadAnswer { .. } => {
@@ -47,6 +46,9 @@ pub(super) fn next_step(error: &LoginError) -> Option<String> {
             let known: Vec<_> = known.iter().map(|name| printable(name)).collect();
             format!("choose with --context one of: {}", known.join(", "))
         }
+        LoginError::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
+            format!("run doorward auth login {}", printable(url))
+        }
         LoginError::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
         LoginError::Ended { context } => {
             format!("run doorward auth login --context {}", printable(context))
@@ -57,7 +59,7 @@ pub(super) fn next_step(error: &LoginError) -> Option<String> {
 
 /// OAuth's own codes (RFC 6749 §5.2, RFC 8628 §3.5), and Azure's numbers before them: there
 /// the number says more than the code.
-fn refused(grant: Grant, code: &str, description: &str, vendor: Vendor) -> Option<String> {
+fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Option<String> {
     if let Some(remedy) = azure(description) {
         return Some(remedy.into());
     }
@@ -67,16 +69,16 @@ fn refused(grant: Grant, code: &str, description: &str, vendor: Vendor) -> Optio
             .into(),
         ("expired_token", _) => "run doorward auth login again".into(),
         ("invalid_client", _) => {
-            format!("check the client id; {}", public_client(vendor))
+            format!("check the client id; {}", public_client(product))
         }
         ("unauthorized_client" | "unsupported_grant_type", Grant::Device) => {
-            format!("enable the device flow for this client: {}", device_flow(vendor))
+            format!("enable the device flow for this client: {}", device_flow(product))
         }
         ("unauthorized_client" | "unsupported_grant_type", Grant::Password) => {
             format!(
                 "log in with the device flow (without --username), or enable the password grant \
                  for this client: {}",
-                password_grant(vendor)
+                password_grant(product)
             )
         }
         ("unauthorized_client" | "unsupported_grant_type", Grant::Refresh) => {
@@ -141,38 +143,90 @@ fn azure(description: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(number, _)| description.contains(number)).map(|(_, remedy)| *remedy)
 }
 
-fn device_flow(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::Entra => "App registrations, Authentication, Allow public client flows: Yes",
-        Vendor::Okta => "Applications, General, Grant type: Device Authorization",
-        Vendor::Auth0 => "Applications, Advanced Settings, Grant Types: Device Code",
-        Vendor::Keycloak => {
+fn device_flow(product: Product) -> &'static str {
+    match product {
+        Product::EntraId => "App registrations, Authentication, Allow public client flows: Yes",
+        Product::Okta => "Applications, General, Grant type: Device Authorization",
+        Product::Auth0 => "Applications, Advanced Settings, Grant Types: Device Code",
+        Product::Keycloak => {
             "Clients, Settings, Capability config: OAuth 2.0 Device Authorization \
              Grant"
         }
-        Vendor::Google => "a client of the type TVs and Limited Input devices",
-        Vendor::Other => "its grant types need urn:ietf:params:oauth:grant-type:device_code",
+        Product::Google => "a client of the type TVs and Limited Input devices",
+        Product::Zitadel | Product::Authentik | Product::Cognito | Product::Other => {
+            "its grant types need urn:ietf:params:oauth:grant-type:device_code"
+        }
     }
 }
 
-fn password_grant(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::Entra => "App registrations, Authentication, Allow public client flows: Yes",
-        Vendor::Okta => "Applications, General, Grant type: Resource Owner Password",
-        Vendor::Auth0 => "Applications, Advanced Settings, Grant Types: Password",
-        Vendor::Keycloak => "Clients, Settings, Capability config: Direct access grants",
-        Vendor::Google => "Google has none",
-        Vendor::Other => "its grant types need password",
+fn password_grant(product: Product) -> &'static str {
+    match product {
+        Product::EntraId => "App registrations, Authentication, Allow public client flows: Yes",
+        Product::Okta => "Applications, General, Grant type: Resource Owner Password",
+        Product::Auth0 => "Applications, Advanced Settings, Grant Types: Password",
+        Product::Keycloak => "Clients, Settings, Capability config: Direct access grants",
+        Product::Google => "Google has none",
+        Product::Zitadel | Product::Authentik | Product::Cognito | Product::Other => {
+            "its grant types need password"
+        }
     }
 }
 
-fn public_client(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::Entra => "it must be public: Authentication, Allow public client flows: Yes",
-        Vendor::Okta => "it must be a native application without client authentication",
-        Vendor::Auth0 => "it must be a native application, authentication method None",
-        Vendor::Keycloak => "it must be public: Capability config, Client authentication off",
-        Vendor::Google | Vendor::Other => "it must be public, without a secret",
+fn public_client(product: Product) -> &'static str {
+    match product {
+        Product::EntraId => "it must be public: Authentication, Allow public client flows: Yes",
+        Product::Okta => "it must be a native application without client authentication",
+        Product::Auth0 => "it must be a native application, authentication method None",
+        Product::Keycloak => "it must be public: Capability config, Client authentication off",
+        Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => "it must be public, without a secret",
+    }
+}
+
+/// What helps against scopes that were asked for in vain.
+#[must_use]
+pub const fn scopes_remedy(product: Product) -> &'static str {
+    match product {
+        Product::EntraId => {
+            "Azure grants what was consented to, of one API per request: check Expose an API and \
+             API permissions (Grant admin consent) of the application, or ask for all at once \
+             with --scope api://CLIENT_ID/.default"
+        }
+        Product::Okta => {
+            "add them to the authorization server, and to an access policy of this client"
+        }
+        Product::Auth0 => "add them to the API, and name that with --audience",
+        Product::Keycloak => "add them to this client as client scopes, default or optional",
+        Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => {
+            "ask the provider's administrator to allow them for this client and user"
+        }
+    }
+}
+
+/// What helps when `offline_access` was asked for and no refresh token came.
+#[must_use]
+pub const fn refresh_token_remedy(product: Product) -> &'static str {
+    match product {
+        Product::Okta => {
+            "allow Refresh Token among the grant types, and offline_access in the access policy"
+        }
+        Product::Auth0 => {
+            "switch on Allow Offline Access for the API, and Refresh Token among the grant types"
+        }
+        Product::Keycloak => "the user needs the role offline_access, and the client the scope",
+        Product::EntraId
+        | Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => "have offline_access allowed for this client at the provider",
     }
 }
 
@@ -180,25 +234,39 @@ fn public_client(vendor: Vendor) -> &'static str {
 mod tests {
     use super::*;
 
-    fn remedy(grant: Grant, code: &str, description: &str, vendor: Vendor) -> String {
-        refused(grant, code, description, vendor).unwrap_or_default()
+    fn remedy(grant: Grant, code: &str, description: &str, product: Product) -> String {
+        refused(grant, code, description, product).unwrap_or_default()
     }
 
     #[test]
     fn what_to_do_depends_on_what_was_asked_and_of_whom() {
-        for (grant, code, description, vendor, part) in [
-            (Grant::Device, "unauthorized_client", "", Vendor::Keycloak, "Capability config"),
-            (Grant::Device, "unauthorized_client", "", Vendor::Okta, "Device Authorization"),
-            (Grant::Password, "invalid_grant", "", Vendor::Other, "multi-factor"),
-            (Grant::Refresh, "invalid_grant", "", Vendor::Other, "auth login again"),
-            (Grant::Device, "invalid_client", "AADSTS7000218: …", Vendor::Entra, "public client"),
-            (Grant::Device, "invalid_grant", "AADSTS65001: …", Vendor::Entra, "consent"),
-            (Grant::Device, "access_denied", "", Vendor::Other, "approve"),
-            (Grant::Device, "invalid_scope", "AADSTS70011: …", Vendor::Entra, ".default"),
+        for (grant, code, description, product, part) in [
+            (Grant::Device, "unauthorized_client", "", Product::Keycloak, "Capability config"),
+            (Grant::Device, "unauthorized_client", "", Product::Okta, "Device Authorization"),
+            (Grant::Password, "invalid_grant", "", Product::Other, "multi-factor"),
+            (Grant::Refresh, "invalid_grant", "", Product::Other, "auth login again"),
+            (
+                Grant::Device,
+                "invalid_client",
+                "AADSTS7000218: …",
+                Product::EntraId,
+                "public client",
+            ),
+            (Grant::Device, "invalid_grant", "AADSTS65001: …", Product::EntraId, "consent"),
+            (Grant::Device, "access_denied", "", Product::Other, "approve"),
+            (Grant::Device, "invalid_scope", "AADSTS70011: …", Product::EntraId, ".default"),
         ] {
-            let said = remedy(grant, code, description, vendor);
+            let said = remedy(grant, code, description, product);
             assert!(said.contains(part), "{code} {description}: {said}");
         }
-        assert_eq!(remedy(Grant::Device, "made_up", "", Vendor::Other), "");
+        assert_eq!(remedy(Grant::Device, "made_up", "", Product::Other), "");
+    }
+
+    #[test]
+    fn azure_is_told_of_consent_and_of_one_resource_at_a_time() {
+        let said = scopes_remedy(Product::EntraId);
+        for part in ["admin consent", "one API per request", "api://CLIENT_ID/.default"] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

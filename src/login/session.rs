@@ -42,6 +42,8 @@ pub struct SignedIn {
 /// However many processes ask at once, one makes the request: it holds the lock from
 /// looking to writing, and the others then find the new token.
 ///
+/// Blocks its thread while it waits for the key ring, 20 seconds at most.
+///
 /// # Errors
 /// Nobody is logged in there, or the token has ended and cannot be refreshed.
 pub async fn signed_in(

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::text::printable;
 use super::tokens::Secrets;
+use crate::doctor::printable;
 
 /// Who logged in: for people to read, nothing is decided by it.
 ///

@@ -73,6 +73,11 @@ impl Cli {
         serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"))
     }
 
+    /// Where it lives: its `HOME` and configuration directory.
+    pub fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
     fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
         command

@@ -84,12 +84,13 @@ enum StoreChoice {
     /// In the file, mode 0600
     File,
     /// In the key ring or not at all
-    Keyring,
+    #[value(name = "key-ring", alias = "keyring")]
+    KeyRing,
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
-    // Before anybody types a password: what is there must be readable.
-    let known = logins.read()?;
+    // Before anybody types a password: what is there can be read, and replaced.
+    let known = logins.lock().await?.read()?;
     let target = target(args, &known)?;
     let username = args.username.as_deref().filter(|name| !name.is_empty());
     let source = PasswordSource { flag: args.password.as_deref(), stdin: args.password_stdin };
@@ -121,6 +122,8 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
         Target::Issuer(_) | Target::Platform(_) => provider.default_scopes.clone(),
     };
     let scopes = requested(&defaults, args.scope.as_deref(), provider.scope_prefix.as_deref());
+
+    words::asking(&provider, &scopes);
 
     let exchange = Exchange::new(&provider, &http, &SystemClock);
     let tokens = match (username, &password) {
@@ -246,7 +249,7 @@ fn report(name: &str, login: &Login, tokens: &Tokens, logins: &Logins) {
         provider.scope_prefix.as_deref(),
         came,
     );
-    words::not_granted(&missing, provider.vendor());
+    words::not_granted(&missing, provider.product());
 }
 
 impl StoreChoice {
@@ -254,7 +257,7 @@ impl StoreChoice {
         match self {
             Self::Auto => Place::Auto,
             Self::File => Place::File,
-            Self::Keyring => Place::KeyRing,
+            Self::KeyRing => Place::KeyRing,
         }
     }
 }

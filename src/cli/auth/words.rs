@@ -4,13 +4,35 @@ use std::path::Path;
 use std::time::Duration;
 
 use anstream::eprintln;
+use url::Url;
 
-use crate::cli::style::{GOOD, WARN};
+use crate::cli::is_verbose;
+use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::clock::UnixTime;
-use crate::login::{Kept, Login, NotGranted, Vendor, printable};
+use crate::login::{
+    Kept, Login, NotGranted, Product, Provider, printable, refresh_token_remedy, scopes_remedy,
+};
 
 pub(super) fn warn(text: &str) {
     eprintln!("{WARN}warning:{WARN:#} {text}");
+}
+
+/// With `--verbose`: who is asked, and for what.
+pub(super) fn asking(provider: &Provider, scopes: &[String]) {
+    if !is_verbose() {
+        return;
+    }
+    let endpoint = |url: Option<&Url>| url.map_or("not offered".to_owned(), Url::to_string);
+    for (label, value) in [
+        ("issuer", printable(&provider.issuer)),
+        ("client", printable(&provider.client_id)),
+        ("token endpoint", provider.token_endpoint.to_string()),
+        ("device endpoint", endpoint(provider.device_authorization_endpoint.as_ref())),
+        ("revocation endpoint", endpoint(provider.revocation_endpoint.as_ref())),
+        ("asking for", printable(&scopes.join(" "))),
+    ] {
+        eprintln!("{DIM}{label}: {value}{DIM:#}");
+    }
 }
 
 pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
@@ -22,54 +44,23 @@ pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
 }
 
 /// The scopes that were asked for in vain, and what helps.
-pub(super) fn not_granted(missing: &NotGranted, vendor: Vendor) {
+pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
         warn(&format!("not granted: {}", scopes.join(" ")));
-        eprintln!(
-            "  {}",
-            match vendor {
-                Vendor::Entra => {
-                    "Azure grants what was consented to, of one API per request: check Expose an API \
-                 and API permissions (Grant admin consent) of the application, or ask for all at \
-                 once with --scope api://CLIENT_ID/.default"
-                }
-                Vendor::Okta =>
-                    "Okta: add them to the authorization server, and to an access policy \
-                 of this client",
-                Vendor::Auth0 => "Auth0: add them to the API, and name it with --audience",
-                Vendor::Keycloak =>
-                    "Keycloak: add them as client scopes to this client, optional or \
-                 default",
-                Vendor::Google | Vendor::Other => {
-                    "ask the provider's administrator to allow them for this client and user"
-                }
-            }
-        );
+        next(scopes_remedy(product));
     }
     if missing.no_refresh_token {
         warn(
             "no refresh token came, though offline_access was asked for: this login ends when \
-              its access token does",
+             its access token does",
         );
-        eprintln!(
-            "  {}",
-            match vendor {
-                Vendor::Auth0 =>
-                    "Auth0: switch on Allow Offline Access for the API, and Refresh Token \
-                 among the grants",
-                Vendor::Okta =>
-                    "Okta: allow Refresh Token among the grant types, and offline_access \
-                 in the access policy",
-                Vendor::Keycloak =>
-                    "Keycloak: the user needs the role offline_access, the client the \
-                 scope",
-                Vendor::Entra | Vendor::Google | Vendor::Other => {
-                    "the provider has to allow offline_access for this client"
-                }
-            }
-        );
+        next(refresh_token_remedy(product));
     }
+}
+
+fn next(text: &str) {
+    eprintln!("  {HEAD}next:{HEAD:#} {text}");
 }
 
 pub(super) fn scopes(login: &Login) -> String {

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How long a key ring may take: a person may have to type its password.
+#[cfg(feature = "keyring")]
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What keeps secrets by name. Its calls may block.
