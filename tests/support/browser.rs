@@ -15,9 +15,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Browser {
     driver: WebDriver,
-    // Dropped last, so that it can close the browser.
     _chromedriver: Process,
-    _profile: tempfile::TempDir,
+    home: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    /// A test that fails has not said good-bye, and chromedriver takes no browser with it.
+    fn drop(&mut self) {
+        // Else the driver would ask a browser that is gone to end itself, for minutes. An
+        // error says that it has ended as it should.
+        let _ = self.driver.clone().leak();
+        // "host-pid", there for as long as the browser runs.
+        let lock = std::fs::read_link(self.home.path().join("profile/SingletonLock"));
+        let lock = lock.ok().and_then(|lock| lock.to_str().map(str::to_owned));
+        if let Some((_, pid)) = lock.as_deref().and_then(|lock| lock.rsplit_once('-')) {
+            let _ = Command::new("kill").args(["-KILL", pid]).status();
+        }
+    }
 }
 
 impl Browser {
@@ -25,10 +39,10 @@ impl Browser {
     pub async fn start() -> Option<Self> {
         let chromium = tools::tool("chromium").await?;
         let chromedriver = tools::tool("chromedriver").await?;
-        let profile = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         let mut process = Process::start(
             // The browser it starts finds its way home in there, not in the user's.
-            Command::new(chromedriver).arg("--port=0").env("HOME", profile.path()),
+            Command::new(chromedriver).arg("--port=0").env("HOME", home.path()),
         );
         let port = eventually("chromedriver listens", PATIENCE, async || {
             process.assert_alive();
@@ -37,9 +51,9 @@ impl Browser {
             after.split_once('.').map(|(port, _)| port.to_owned())
         })
         .await;
-        let capabilities = capabilities(&chromium, &profile.path().join("profile"));
+        let capabilities = capabilities(&chromium, &home.path().join("profile"));
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await;
-        Some(Self { driver: driver.unwrap(), _chromedriver: process, _profile: profile })
+        Some(Self { driver: driver.unwrap(), _chromedriver: process, home })
     }
 
     pub async fn open(&self, url: &str) {
@@ -67,7 +81,7 @@ impl Browser {
 
     /// Ends the browser.
     pub async fn quit(self) {
-        self.driver.quit().await.unwrap();
+        self.driver.clone().quit().await.unwrap();
     }
 
     async fn find(&self, selector: &str) -> WebElement {
