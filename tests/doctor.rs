@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::support::doctor::{examine, oidc, text};
+use crate::support::cli::Cli;
+use crate::support::doctor::{Said, examine, oidc, text};
 use crate::support::http;
 use crate::support::keycloak::Keycloak;
 use crate::support::oidc_provider::{OidcProvider, RESOURCE};
@@ -35,6 +36,20 @@ async fn keycloak_realms_good_and_broken() {
     assert!(text(&said.finding("device_grant")["found"]).contains("/realms/doorward/device"));
     assert!(!said.report.to_string().contains(&alice), "the token itself is shown");
     examine(&config("doorward"), Some(&keycloak.client_credentials().await)).await.assert_well();
+
+    // The token one is logged in with.
+    let (cli, issuer) = (Cli::new(), keycloak.issuer());
+    let doctor = ["doctor", "--json", "--issuer", &issuer, "--client-id", "nmp", "--logged-in"];
+    let nobody = cli.run(&doctor).await;
+    assert!(nobody.code == Some(1) && nobody.stderr.contains("auth login"), "{nobody:?}");
+    let login = ["auth", "login", "--issuer", &issuer, "--client-id", "nmp"];
+    let password = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
+    cli.run_with(&login, &password, "").await.assert(0, &[]);
+    let ended = cli.run(&doctor).await;
+    let report = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    let said = Said { code: ended.code.unwrap(), report, stderr: ended.stderr };
+    said.assert_well();
+    assert!(text(&said.finding("groups")["found"]).contains("research, team-b"));
 
     // Tokens that are not for an API.
     let answer = keycloak.login_at("doorward").await;

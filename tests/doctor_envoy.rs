@@ -327,6 +327,22 @@ fn each_fault_of_envoy_gateway_is_named_alone() {
     );
 }
 
+/// `kubectl get … -o json` prints a list.
+#[test]
+fn a_list_of_kubernetes_is_its_items() {
+    let list = r#"{"kind": "List", "items": [
+        {"kind": "ConfigMap", "data": {"mesh": "extensionProviders: [{name: d, envoyExtAuthzGrpc: {failOpen: true, timeout: 1s, statusOnError: '503'}}]\npathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}"}},
+        {"kind": "AuthorizationPolicy", "spec": {"action": "CUSTOM", "provider": {"name": "d"}, "rules": [{}]}}
+    ]}"#;
+    let found = faults(list);
+    assert_eq!((found.len(), found[0].0), (1, "failure_mode"), "{found:?}");
+    assert!(found[0].2.contains("items[0].data.mesh.extensionProviders[0]"), "{found:?}");
+    let unruly = list.replace("[{}]", "[]").replace("true", "false");
+    let found = faults(&unruly);
+    assert_eq!((found.len(), found[0].0), (1, "routes_off"), "{found:?}");
+    assert!(found[0].2.contains("items[1]"), "{found:?}");
+}
+
 #[test]
 fn what_is_no_configuration_of_envoys() {
     let settings =

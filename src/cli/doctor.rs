@@ -12,21 +12,22 @@ use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
 use super::style::{BAD, DIM};
-use super::{ConfigArgs, Exit, print_error};
+use super::{ConfigArgs, Exit, auth, print_error};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, Sources};
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 
-/// Examine the identity provider, and with --token what it issues
+/// Examine the identity provider, what it issues, or the gateway in front
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   doorward doctor --config doorward.yaml
   doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
-  doorward auth token | doorward doctor --config doorward.yaml --token -
+  doorward doctor --config doorward.yaml --logged-in
+  doorward doctor --config doorward.yaml --token - < token.txt
   doorward doctor --envoy envoy.yaml
   curl -s localhost:9901/config_dump | doorward doctor --envoy -
-  doorward auth token | doorward doctor --gateway https://gateway.example --echo /headers --token -
+  doorward doctor --gateway https://gateway.example --echo /headers --logged-in
 
 One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
 there; one device authorization is asked for and left to expire, the only way to learn whether
@@ -44,6 +45,9 @@ pub(super) struct DoctorArgs {
     /// of the list of processes
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+    /// Examine the access token of `auth login` too, refreshed first when it is near its end
+    #[arg(long, conflicts_with = "token")]
+    logged_in: bool,
     #[command(flatten)]
     door: door::DoorArgs,
     /// Print the findings as JSON
@@ -70,14 +74,11 @@ pub(super) fn run(args: &DoctorArgs) -> Exit {
 
 /// Every examination that was asked for; each adds its sections.
 fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
-    let token = token(args).map_err(|error| {
-        print_error(&error);
-        Exit::Usage
-    })?;
     if args.door.asked() {
-        return args.door.examine(&args.config, token);
+        return args.door.examine(&args.config, token(args)?);
     }
     let settings = settings(args)?;
+    let token = token(args)?;
     issuers(settings, token.as_deref()).map_err(|error| {
         print_error(&error);
         Exit::Failed
@@ -172,13 +173,18 @@ fn named_on_the_command_line(issuer: &str, args: &DoctorArgs) -> Sources {
 }
 
 /// The token to examine, if any.
-fn token(args: &DoctorArgs) -> io::Result<Option<String>> {
+fn token(args: &DoctorArgs) -> Result<Option<String>, Exit> {
+    if args.logged_in {
+        return auth::token_at_hand().map(|token| Some(token.expose().to_owned()));
+    }
     let token = match args.token.as_deref() {
-        // The place for the token of `auth login`.
         None => return Ok(None),
         Some("-") => {
             let mut text = String::new();
-            io::stdin().take(1024 * 1024).read_to_string(&mut text)?;
+            io::stdin().take(1024 * 1024).read_to_string(&mut text).map_err(|error| {
+                print_error(&error);
+                Exit::Usage
+            })?;
             text
         }
         Some(token) => token.to_owned(),

@@ -51,7 +51,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Try it: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
-    /// Examine the identity provider, and with --token what it issues
+    /// Examine the identity provider, what it issues, or the gateway in front
     Doctor(doctor::DoctorArgs),
     /// Log in at an identity provider, and use the token
     Auth(auth::AuthCommand),
@@ -87,10 +87,10 @@ impl Cli {
                     Exit::Failed
                 }
             },
+            Command::Doctor(args) => doctor::run(&args),
             Command::Auth(command) => auth::run(&command),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
-            Command::Doctor(args) => doctor::run(&args),
         }
     }
 }

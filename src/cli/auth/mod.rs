@@ -14,7 +14,8 @@ mod words;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Exit, print_error, print_failure};
-use crate::login::{KeyRing, LoginError, Logins};
+use crate::clock::SystemClock;
+use crate::login::{Freshness, KeyRing, LoginError, Logins, Secret, signed_in};
 
 /// Log in at an identity provider, and use the token.
 #[derive(Debug, Args)]
@@ -131,6 +132,33 @@ pub(super) fn run(command: &AuthCommand) -> Exit {
         Err(Failure::Output(error)) => {
             print_error(&error);
             Exit::Failed
+        }
+    }
+}
+
+/// The access token of the current login, refreshed first when it is near its end: for other
+/// verbs that look at a token. Says why not.
+pub(super) fn token_at_hand() -> Result<Secret, Exit> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let context = set("DOORWARD_CLI_CONTEXT").map(|name| name.to_string_lossy().into_owned());
+    let key_ring = match set("DOORWARD_CLI_KEYRING") {
+        Some(use_it) if use_it == "off" => None,
+        Some(_) | None => KeyRing::of_this_desktop(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let found = runtime.map_err(|error| {
+        print_error(&error);
+        Exit::Failed
+    })?;
+    let found = found.block_on(async {
+        let logins = Logins::of_this_user(key_ring)?;
+        signed_in(&logins, context.as_deref(), Freshness::WhenNearItsEnd, &SystemClock).await
+    });
+    match found {
+        Ok(found) => Ok(found.secrets.access_token),
+        Err(error) => {
+            print_failure(&error, error.next_step().as_deref());
+            Err(Exit::Failed)
         }
     }
 }

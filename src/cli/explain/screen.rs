@@ -5,6 +5,11 @@ use std::io::{self, Write};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
 use crate::explain::{Answer, Explanation, Step, StepOutcome};
 
+/// Lines are broken before this column.
+const WIDTH: usize = 100;
+/// Where what was found begins: behind the outcome and the check.
+const TEXT_COLUMN: usize = 25;
+
 pub(super) fn json(out: &mut dyn Write, explanation: &Explanation) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, explanation)?;
     writeln!(out)
@@ -29,7 +34,11 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
         .map(|step| step.check.title())
         .collect();
     if !left.is_empty() {
-        writeln!(out, "  {DIM}----  not looked at: {}{DIM:#}", left.join(", "))?;
+        writeln!(
+            out,
+            "  {DIM}----  {}{DIM:#}",
+            folded(&format!("not looked at: {}", left.join(", ")), 8)
+        )?;
     }
     if let Some(headers) = headers {
         writeln!(out, "\n{HEAD}The upstream gets{HEAD:#}")?;
@@ -55,13 +64,29 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
 fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
     let Step { check, outcome, expected, found, remedy } = step;
     match outcome {
-        StepOutcome::Pass => writeln!(out, "  {GOOD}pass{GOOD:#}  {check:<17}{}", folded(found)),
+        StepOutcome::Pass => {
+            writeln!(out, "  {GOOD}pass{GOOD:#}  {check:<17}{}", folded(found, TEXT_COLUMN))
+        }
         StepOutcome::Fail => {
-            writeln!(out, "  {BAD}FAIL{BAD:#}  {HEAD}{check:<17}{HEAD:#}{}", folded(found))?;
-            writeln!(out, "        {DIM}{:<17}{DIM:#}{}", "expected", folded(expected))?;
+            writeln!(
+                out,
+                "  {BAD}FAIL{BAD:#}  {HEAD}{check:<17}{HEAD:#}{}",
+                folded(found, TEXT_COLUMN)
+            )?;
+            writeln!(
+                out,
+                "        {DIM}{:<17}{DIM:#}{}",
+                "expected",
+                folded(expected, TEXT_COLUMN)
+            )?;
             match remedy {
                 Some(remedy) => {
-                    writeln!(out, "        {DIM}{:<17}{DIM:#}{}", "what to do", folded(remedy))
+                    writeln!(
+                        out,
+                        "        {DIM}{:<17}{DIM:#}{}",
+                        "what to do",
+                        folded(remedy, TEXT_COLUMN)
+                    )
                 }
                 None => Ok(()),
             }
@@ -70,19 +95,18 @@ fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
     }
 }
 
-/// Words in lines of at most 100 columns, below each other.
-fn folded(text: &str) -> String {
-    const INDENT: usize = 25;
+/// Words in lines of at most 100 columns, all but the first moved to `column`.
+fn folded(text: &str, column: usize) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if INDENT + line.chars().count() + 1 + word.chars().count() <= 100 => {
+            Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');
                 line.push_str(word);
             }
             Some(_) | None => lines.push(word.to_owned()),
         }
     }
-    lines.join(&format!("\n{:INDENT$}", ""))
+    lines.join(&format!("\n{:column$}", ""))
 }

@@ -12,9 +12,10 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
     }
     // A dump of Envoy's has more nodes than the bounds for YAML allow, and is JSON.
     if text.trim_start().starts_with(['{', '['])
-        && let Ok(value) = serde_json::from_str(text)
+        && let Ok(mut document) = serde_json::from_str(text)
     {
-        return Ok(vec![value]);
+        unpack(&mut document);
+        return Ok(vec![document]);
     }
     let mut documents = yaml(text).map_err(|error| {
         let place = error.location().map(|place| format!("line {}: ", place.line()));
@@ -33,6 +34,9 @@ fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
 
 /// A ConfigMap holds files as texts: Istio's `mesh`, an `envoy.yaml`.
 fn unpack(document: &mut Value) {
+    if let Some(Value::Array(items)) = document.get_mut("items") {
+        items.iter_mut().for_each(unpack);
+    }
     if document.get("kind").and_then(Value::as_str) != Some("ConfigMap") {
         return;
     }

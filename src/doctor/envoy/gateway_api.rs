@@ -43,6 +43,10 @@ fn named(policy: &Place<'_>) -> String {
 fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
     let title = format!("Envoy Gateway's SecurityPolicy {}", named(policy));
     let Some(auth) = policy.at("spec.extAuth") else {
+        if policy.at("spec.mergeType").is_some() {
+            let found = "what its Gateway's policy says of extAuth holds (mergeType)";
+            return Section { title, findings: vec![Finding::pass("ext_authz", found)] };
+        }
         let finding = Finding::fail(
             "ext_authz",
             format!(
@@ -157,7 +161,7 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
     let targets: Vec<(String, String, bool)> = policies
         .iter()
         .flat_map(|policy| {
-            let asks = policy.at("spec.extAuth").is_some();
+            let asks = policy.at("spec.extAuth").is_some() || policy.at("spec.mergeType").is_some();
             let several = policy.items("spec.targetRefs");
             let one = policy.at("spec.targetRef");
             several.into_iter().chain(one).map(move |target| {
@@ -166,8 +170,15 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
             })
         })
         .collect();
+    // Whom a selector selects is not in the file.
+    let selects = |kind: &str| {
+        policies.iter().filter(|policy| policy.at("spec.extAuth").is_some()).any(|policy| {
+            policy.items("spec.targetSelectors").iter().any(|one| one.text("kind") == Some(kind))
+        })
+    };
     let covers = |kind: &str, name: &str| {
-        targets.iter().any(|(of, named, asks)| *asks && of == kind && named == name)
+        selects(kind)
+            || targets.iter().any(|(of, named, asks)| *asks && of == kind && named == name)
     };
     let is_route = |root: &&Place<'_>| matches!(root.text("kind"), Some("HTTPRoute" | "GRPCRoute"));
     let all: Vec<_> = roots.iter().filter(is_route).collect();

@@ -12,14 +12,20 @@ pub(super) struct Place<'v> {
 }
 
 impl<'v> Place<'v> {
-    /// The documents of a file; with several, each is called by its number, from 0.
+    /// The documents of a file; with several, each is called by its number, from 0. Of a
+    /// `List`, as `kubectl get` prints it, the items.
     pub(super) fn roots(documents: &'v [Value]) -> Vec<Self> {
         let root = |(index, value)| {
             let path =
                 if documents.len() == 1 { String::new() } else { format!("document[{index}]") };
             Self { value, path }
         };
-        documents.iter().enumerate().map(root).collect()
+        let roots = documents.iter().enumerate().map(root);
+        let listed = |root: Self| {
+            let list = root.text("kind").is_some_and(|kind| kind.ends_with("List"));
+            if list { root.items("items") } else { vec![root] }
+        };
+        roots.flat_map(listed).collect()
     }
 
     /// A member in either spelling; `None` too when it is null.
