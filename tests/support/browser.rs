@@ -60,14 +60,21 @@ impl Browser {
         self.driver.goto(url).await.unwrap();
     }
 
-    /// Waits for these fields (CSS selector → text), fills them in, and presses `button`.
+    /// Waits for these fields (CSS selector → text), fills them in, presses `button`, and
+    /// waits until the page is left.
     pub async fn fill(&self, fields: &[(&str, &str)], button: &str) {
         for (field, text) in fields {
             let field = self.find(field).await;
             field.clear().await.unwrap();
             field.send_keys(*text).await.unwrap();
         }
-        self.find(button).await.click().await.unwrap();
+        let button = self.find(button).await;
+        button.click().await.unwrap();
+        // The next page may have a button of the same name: this one has to be gone first.
+        eventually("the page goes on", PATIENCE, async || {
+            button.tag_name().await.is_err().then_some(())
+        })
+        .await;
     }
 
     /// Waits until the page shows this text.
