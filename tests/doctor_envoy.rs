@@ -107,8 +107,8 @@ fn each_fault_of_an_envoy_is_named_alone() {
             ("validate_mutations: true", "", "mutations", filter),
             ("use_remote_address: true", "", "remote_address", MANAGER),
             (
-                "            http2_protocol_options:\n",
-                "            http_protocol_options:\n",
+                "http2_protocol_options:\n              # A peer that vanished",
+                "http_protocol_options:\n              # A peer that vanished",
                 "http2",
                 "clusters[0]",
             ),
