@@ -25,7 +25,7 @@
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
 //! [`explain`] tells how a decision came about, [`login`] logs people in, [`dev`] holds what
-//! `doorward demo` embeds.
+//! `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
@@ -45,6 +45,8 @@ pub mod identity;
 pub mod issuers;
 pub mod keys;
 pub mod login;
+pub mod printable;
+pub mod product;
 pub mod request;
 pub mod rules;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 20] = [
+const MAY_NAME: [(&str, &[&str]); 22] = [
     (
         "transport",
         &[
@@ -53,8 +53,9 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
     ("config", &["discovery", "identity", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
-    // What each provider's menus are called is the doctor's to know.
-    ("login", &["clock", "discovery", "doctor"]),
+    ("printable", &[]),
+    ("product", &[]),
+    ("login", &["clock", "discovery", "printable", "product"]),
     (
         "doctor",
         &[
@@ -67,6 +68,8 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
             "identity",
             "issuers",
             "keys",
+            "printable",
+            "product",
             "token",
         ],
     ),
@@ -78,10 +81,10 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
             "clock",
             "decision",
             "discovery",
-            "doctor",
             "identity",
             "issuers",
             "keys",
+            "printable",
             "request",
             "rules",
             "token",

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::provider::Provider;
 use super::remedies::keys as remedies;
 use super::report::Finding;
 use crate::keys::{AlgorithmSet, KeySet, LeftOut, UnusableKey};
+use crate::product::Product;
 
 /// Examines a key set. `announced` is what discovery says ID tokens are signed with.
 pub(super) fn examine(
@@ -17,7 +17,7 @@ pub(super) fn examine(
     document: &[u8],
     accepted: AlgorithmSet,
     announced: Option<&[String]>,
-    provider: Provider,
+    provider: Product,
 ) -> Vec<Finding> {
     let symmetric_only = announced
         .is_some_and(|names| !names.is_empty() && names.iter().all(|name| is_symmetric(name)));
@@ -37,7 +37,7 @@ fn is_symmetric(algorithm: &str) -> bool {
     algorithm.starts_with("HS")
 }
 
-fn nothing_usable(set: &KeySet, symmetric_only: bool, provider: Provider) -> Finding {
+fn nothing_usable(set: &KeySet, symmetric_only: bool, provider: Product) -> Finding {
     let why = match (set.left_out(), symmetric_only) {
         (_, true) => "; it announces HS256 and the like only, a secret shared with each client",
         ([], false) => "; it is empty",
@@ -176,7 +176,7 @@ fn algorithms(
     set: &KeySet,
     accepted: AlgorithmSet,
     symmetric_only: bool,
-    provider: Provider,
+    provider: Product,
 ) -> Finding {
     if symmetric_only {
         return Finding::fail(

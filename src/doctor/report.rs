@@ -3,8 +3,7 @@
 
 use serde::Serialize;
 
-/// No finding needs more; what an IdP answers may have any length.
-const MAX_CHARACTERS: usize = 2000;
+use crate::printable::printable;
 
 /// Everything that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -94,36 +93,6 @@ impl Report {
         let findings = self.sections.iter().flat_map(|section| &section.findings);
         findings.map(|finding| finding.outcome).max().unwrap_or(Outcome::Pass)
     }
-}
-
-/// A text from elsewhere as it may come onto a terminal: control characters, which could
-/// move the cursor or rewrite what stands there, and invisible ones, which turn the
-/// direction of writing, are shown by their numbers. Cut after 2000 characters: an answer
-/// may have a megabyte.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(MAX_CHARACTERS));
-    for (index, char) in text.chars().enumerate() {
-        if index == MAX_CHARACTERS {
-            shown.push('…');
-            break;
-        }
-        if char.is_control() || is_invisible(char) {
-            shown.extend(char.escape_unicode());
-        } else {
-            shown.push(char);
-        }
-    }
-    shown
-}
-
-/// Zero-width characters, marks of direction, and separators of lines and paragraphs.
-fn is_invisible(char: char) -> bool {
-    matches!(
-        char,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Fault, Grant};
 use crate::discovery::{IssuerStatus, KeyLocation};
-use crate::doctor::printable;
 use crate::issuers::Issuer;
+use crate::printable::printable;
 use crate::request::RequestView;
 use crate::token::{TenantRule, TokenFault};
 

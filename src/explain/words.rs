@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::clock::UnixTime;
-use crate::doctor::printable;
+use crate::printable::printable;
 
 /// Longer values are cut, in characters.
 const MAX_SHOWN: usize = 160;

@@ -8,7 +8,8 @@ use url::Url;
 use super::remedy;
 use super::store::StoreError;
 use crate::discovery::{FetchError, ObtainError, SetupError};
-use crate::doctor::{Provider as Product, printable};
+use crate::printable::printable;
+use crate::product::Product;
 
 /// How tokens are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

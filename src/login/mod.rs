@@ -39,4 +39,3 @@ pub use self::store::{
 };
 pub use self::tokens::{Secret, Secrets, Tokens};
 pub use self::who::Who;
-pub use crate::doctor::{Provider as Product, printable};

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::error::LoginError;
 use crate::discovery::{HttpFetcher, Metadata, discover, is_loopback, well_known_url};
-use crate::doctor::Provider as Product;
+use crate::product::Product;
 
 /// Where a platform says how to log in: NeMo's document, and Doorward's.
 const DISCOVERY_PATH: &str = "/apis/auth/discovery";

@@ -1,7 +1,8 @@
 //! What to do about each error, in the words of whose product it is.
 
 use super::error::{Grant, LoginError};
-use crate::doctor::{Provider as Product, printable};
+use crate::printable::printable;
+use crate::product::Product;
 
 /// What to do next, in a sentence or two.
 pub(super) fn next_step(error: &LoginError) -> Option<String> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::tokens::Secrets;
-use crate::doctor::printable;
+use crate::printable::printable;
 
 /// Who logged in: for people to read, nothing is decided by it.
 ///

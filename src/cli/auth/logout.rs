@@ -8,7 +8,8 @@ use super::{Failure, Which, words};
 use crate::cli::style::GOOD;
 use crate::cli::{Exit, print_failure};
 use crate::clock::SystemClock;
-use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for, printable};
+use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for};
+use crate::printable::printable;
 
 /// Give the tokens back and forget them.
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{browser, words};
 use crate::cli::style::{DIM, HEAD};
-use crate::login::{DeviceEvent, DevicePrompt, printable};
+use crate::login::{DeviceEvent, DevicePrompt};
+use crate::printable::printable;
 
 /// Shows a code, then that and how long one waits: a spinner on a terminal, one line
 /// elsewhere.

@@ -7,7 +7,8 @@ use super::{Failure, Which, words};
 use crate::cli::Exit;
 use crate::cli::style::GOOD;
 use crate::clock::{Clock as _, SystemClock};
-use crate::login::{Freshness, Logins, printable, signed_in};
+use crate::login::{Freshness, Logins, signed_in};
+use crate::printable::printable;
 
 /// Obtain a new access token now, however long the old one would last.
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use super::{Failure, Which, words};
 use crate::cli::Exit;
 use crate::cli::style::{DIM, HEAD};
 use crate::clock::{Clock as _, SystemClock, UnixTime};
-use crate::login::{Contexts, Kept, Login, LoginError, Logins, printable};
+use crate::login::{Contexts, Kept, Login, LoginError, Logins};
+use crate::printable::printable;
 
 /// Who is logged in, where, with which scopes and for how long.
 #[derive(Debug, Args)]

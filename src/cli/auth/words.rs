@@ -9,9 +9,9 @@ use url::Url;
 use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::clock::UnixTime;
-use crate::login::{
-    Kept, Login, NotGranted, Product, Provider, printable, refresh_token_remedy, scopes_remedy,
-};
+use crate::login::{Kept, Login, NotGranted, Provider, refresh_token_remedy, scopes_remedy};
+use crate::printable::printable;
+use crate::product::Product;
 
 pub(super) fn warn(text: &str) {
     eprintln!("{WARN}warning:{WARN:#} {text}");

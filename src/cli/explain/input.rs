@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ExplainArgs;
 use crate::cli::style::DIM;
 use crate::clock::UnixTime;
-use crate::doctor::printable;
+use crate::printable::printable;
 use crate::request::HeaderView;
 
 /// No more than this is read from standard input, in bytes; longer tokens are refused by

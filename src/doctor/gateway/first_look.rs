@@ -2,7 +2,8 @@
 
 use super::probes::{Run, Seen};
 use super::wire::{RawRequest, Reply};
-use crate::doctor::report::{Finding, printable};
+use crate::doctor::report::Finding;
+use crate::printable::printable;
 
 impl Run<'_> {
     /// With and without the token, nothing odd. `None`: there is nothing to go by.

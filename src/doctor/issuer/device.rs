@@ -5,10 +5,10 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::super::provider::Provider;
 use super::super::remedies::login as remedies;
 use super::super::report::Finding;
 use crate::discovery::{HttpFetcher, Reply};
+use crate::product::Product;
 
 /// A device authorization to be asked for (RFC 8628 §3.1), which nobody will ever grant.
 pub(super) struct Probe<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Probe<'a> {
     pub(super) scopes: &'a str,
     /// As discovery lists them.
     pub(super) scopes_supported: Option<&'a [String]>,
-    pub(super) provider: Provider,
+    pub(super) provider: Product,
 }
 
 impl Probe<'_> {
@@ -120,7 +120,7 @@ mod tests {
     use super::super::super::report::Outcome;
     use super::*;
 
-    fn judged(status: u16, body: &str, provider: Provider) -> Vec<Finding> {
+    fn judged(status: u16, body: &str, provider: Product) -> Vec<Finding> {
         let reply = Reply {
             status: http::StatusCode::from_u16(status).unwrap(),
             header: http::HeaderMap::new(),
@@ -141,22 +141,22 @@ mod tests {
         let google = r#"{"error":"invalid_client","error_description":"Only clients of type 'TVs and
             Limited Input devices' can access this endpoint."}"#;
         for (status, body, provider, check, part) in [
-            (401, keycloak, Provider::Keycloak, "device_grant", "Device Authorization Grant on"),
-            (400, entra, Provider::EntraId, "device_grant", "Application (client) ID"),
-            (403, auth0, Provider::Auth0, "device_grant", "Grant Types: Device Code"),
-            (401, google, Provider::Google, "device_grant", "Google Auth Platform"),
-            (400, r#"{"error":"invalid_scope"}"#, Provider::Okta, "default_scopes", "Add Scope"),
+            (401, keycloak, Product::Keycloak, "device_grant", "Device Authorization Grant on"),
+            (400, entra, Product::EntraId, "device_grant", "Application (client) ID"),
+            (403, auth0, Product::Auth0, "device_grant", "Grant Types: Device Code"),
+            (401, google, Product::Google, "device_grant", "Google Auth Platform"),
+            (400, r#"{"error":"invalid_scope"}"#, Product::Okta, "default_scopes", "Add Scope"),
             (
                 401,
                 r#"{"error":"unauthorized_client","error_description":"Invalid client or Invalid
                 client credentials"}"#,
-                Provider::Keycloak,
+                Product::Keycloak,
                 "device_grant",
                 "Client authentication: off",
             ),
-            (404, "<html>", Provider::Other, "device_grant", "device_code"),
-            (200, "{}", Provider::Other, "device_grant", "device_code"),
-            (200, r#"{"device_code":"x"}"#, Provider::Other, "device_grant", "RFC 8628"),
+            (404, "<html>", Product::Other, "device_grant", "device_code"),
+            (200, "{}", Product::Other, "device_grant", "device_code"),
+            (200, r#"{"device_code":"x"}"#, Product::Other, "device_grant", "RFC 8628"),
         ] {
             let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
             let findings = judged(status, &body, provider);
@@ -165,7 +165,7 @@ mod tests {
             assert!(finding.remedy.as_ref().unwrap().contains(part), "{finding:?}");
         }
         let good = r#"{"device_code":"x","user_code":"y","verification_uri":"https://idp/device"}"#;
-        let findings = judged(200, good, Provider::Other);
+        let findings = judged(200, good, Product::Other);
         assert!(findings.iter().all(|finding| finding.outcome == Outcome::Pass), "{findings:?}");
         assert!(findings[0].found.contains("https://idp/device"));
     }
@@ -176,7 +176,7 @@ mod tests {
         for (scopes, unlisted) in
             [("openid email api://x/y models:read", None), ("openid emial", Some(": emial"))]
         {
-            let provider = Provider::Keycloak;
+            let provider = Product::Keycloak;
             let probe =
                 Probe { client: "nmp", scopes, scopes_supported: Some(&supported), provider };
             let finding = probe.scopes();

@@ -5,16 +5,16 @@ use std::path::Path;
 use url::Url;
 
 use super::super::key_set;
-use super::super::provider::Provider;
 use super::super::remedies::keys as remedies;
 use super::super::report::Finding;
 use super::Patient;
 use crate::discovery::{HttpFetcher, KeyLocation, Metadata};
 use crate::keys::KeySet;
+use crate::product::Product;
 
 pub(super) async fn examine(
     patient: &Patient,
-    provider: Provider,
+    provider: Product,
     metadata: Option<&Metadata>,
     http: &HttpFetcher,
     findings: &mut Vec<Finding>,

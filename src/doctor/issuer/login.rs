@@ -1,18 +1,18 @@
 //! Can people log in from a command line? What the document offers, and what the client
 //! may use of it, which only asking tells.
 
-use super::super::provider::Provider;
 use super::super::remedies::login as remedies;
 use super::super::report::Finding;
 use super::Login;
 use super::device::Probe;
 use crate::discovery::{HttpFetcher, Metadata};
+use crate::product::Product;
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 pub(super) async fn examine(
     login: &Login,
-    provider: Provider,
+    provider: Product,
     metadata: &Metadata,
     http: &HttpFetcher,
     findings: &mut Vec<Finding>,
@@ -78,7 +78,7 @@ fn token_endpoint(login: &Login, metadata: &Metadata) -> Finding {
 }
 
 /// Where nobody logs in, nothing is missing but a convenience.
-fn no_device_endpoint(login: &Login, provider: Provider) -> Finding {
+fn no_device_endpoint(login: &Login, provider: Product) -> Finding {
     let found = "the discovery document names no device_authorization_endpoint";
     let remedy = remedies::no_device_flow(provider);
     match login.client_id {

@@ -4,7 +4,6 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 
-use super::super::provider::Provider;
 use super::super::remedies::discovery as remedies;
 use super::super::report::Finding;
 use super::Patient;
@@ -14,6 +13,7 @@ use crate::discovery::{
     Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
     is_loopback,
 };
+use crate::product::Product;
 
 /// A discovery document that came.
 pub(super) struct Published {
@@ -64,7 +64,7 @@ pub(super) async fn examine(
         findings.push(not_json(patient, &answer));
         return None;
     };
-    let provider = Provider::recognise(patient.issuer(), Some(&document));
+    let provider = Product::recognise(patient.issuer(), Some(&document));
     let metadata = match Metadata::parse(&answer.body, patient.issuer(), url) {
         Ok(metadata) => {
             findings.push(found_at(&answer));
@@ -123,7 +123,7 @@ fn in_need(patient: &Patient, check: &'static str, found: String, remedy: String
 fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
     // Not of the whole text: it begins with the URL.
     let cause = error.kind.to_string();
-    let provider = Provider::recognise(patient.issuer(), None);
+    let provider = Product::recognise(patient.issuer(), None);
     let check = if is_of_tls(&error.kind, &cause) { "tls" } else { "discovery" };
     let remedy = match &error.kind {
         FetchErrorKind::Client(_) => {
@@ -191,7 +191,7 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
     let html = answer.body.trim_ascii_start().starts_with(b"<");
     let what = if html { "an HTML page" } else { "something that is not JSON" };
     let found = format!("{} answered with {what} ({})", answer.url, kind.unwrap_or("no type"));
-    let provider = Provider::recognise(patient.issuer(), None);
+    let provider = Product::recognise(patient.issuer(), None);
     let remedy = if html {
         format!(
             "a page for people (a login, a proxy, an error) came in its place: {}",
@@ -203,7 +203,7 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
     in_need(patient, "discovery", found, remedy)
 }
 
-fn incomplete(patient: &Patient, provider: Provider, error: &MetadataError) -> Finding {
+fn incomplete(patient: &Patient, provider: Product, error: &MetadataError) -> Finding {
     let remedy = match error {
         MetadataError::Astray { .. } => {
             "have the provider name its key set over https (its public URL, behind a proxy)"
@@ -229,7 +229,7 @@ fn issuer_matches(patient: &Patient, metadata: &Metadata) -> Finding {
     Finding::pass("issuer_match", found)
 }
 
-fn another_issuer(patient: &Patient, provider: Provider, published: &str) -> Finding {
+fn another_issuer(patient: &Patient, provider: Product, published: &str) -> Finding {
     let configured = patient.issuer();
     let slash = published.trim_end_matches('/') == configured.trim_end_matches('/');
     let differ = if slash { ": they differ in the slash at the end" } else { "" };

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::provider::Provider;
 use super::report::{Finding, Section};
 use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{HttpFetcher, KeyLocation, well_known_url};
 use crate::keys::KeySet;
+use crate::product::Product;
 
 /// An issuer to be examined, and what is expected of it.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Examined {
     /// What was found.
     pub section: Section,
     /// What product it is.
-    pub provider: Provider,
+    pub provider: Product,
     /// Its keys, when they could be had.
     pub keys: Option<KeySet>,
 }
@@ -106,16 +106,12 @@ impl Patient {
             Err(error) => {
                 let remedy = "put the PEM certificates of the authority there, or take ca_file out";
                 let finding = Finding::fail("discovery", error.to_string(), remedy);
-                return self.examined(
-                    Provider::recognise(self.issuer(), None),
-                    vec![finding],
-                    None,
-                );
+                return self.examined(Product::recognise(self.issuer(), None), vec![finding], None);
             }
         };
         let published = metadata::examine(self, &http, clock, &mut findings).await;
         let document = published.as_ref().map(|published| &published.document);
-        let provider = Provider::recognise(self.issuer(), document);
+        let provider = Product::recognise(self.issuer(), document);
         let metadata = published.as_ref().and_then(|published| published.metadata.as_ref());
         let keys = keys::examine(self, provider, metadata, &http, &mut findings).await;
         if let (Some(login), Some(metadata)) = (&self.login, metadata) {
@@ -129,7 +125,7 @@ impl Patient {
 
     fn examined(
         &self,
-        provider: Provider,
+        provider: Product,
         findings: Vec<Finding>,
         keys: Option<KeySet>,
     ) -> Examined {

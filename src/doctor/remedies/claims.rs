@@ -1,60 +1,56 @@
 //! The token is for us but does not say who it is about.
 
-use super::super::provider::Provider;
+use crate::product::Product;
 
 /// No email address in the access token.
-pub(in crate::doctor) fn email(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn email(provider: Product, client: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Token configuration > Add optional claim > Access: \
              email; or email_claim: upn or preferred_username"
         ),
-        Provider::Okta => "Security > API > Authorization Servers > server > Claims > Add Claim: \
+        Product::Okta => "Security > API > Authorization Servers > server > Claims > Add Claim: \
              email, Access Token, Expression user.email"
             .to_owned(),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes: email as Default, with Add to access token on in \
              its mappers; the user needs an address too"
         ),
-        Provider::Auth0 => "Actions > Triggers > post-login: \
+        Product::Auth0 => "Actions > Triggers > post-login: \
              api.accessToken.setCustomClaim(\"https://<you>/email\", event.user.email), and \
              email_claim: https://<you>/email"
             .to_owned(),
-        Provider::Google => "ask for the scope email".to_owned(),
-        Provider::Zitadel => "Actions > Complement Token > Pre access token creation: \
+        Product::Google => "ask for the scope email".to_owned(),
+        Product::Zitadel => "Actions > Complement Token > Pre access token creation: \
              api.v1.claims.setClaim('email', ctx.v1.getUser().human.email)"
             .to_owned(),
-        Provider::Authentik => {
-            "Applications > Providers > provider > Advanced protocol settings > \
+        Product::Authentik => "Applications > Providers > provider > Advanced protocol settings > \
              Scopes: add email, and ask for the scope"
-                .to_owned()
-        }
-        Provider::Cognito => "an access token gets it only from a Pre token generation Lambda \
+            .to_owned(),
+        Product::Cognito => "an access token gets it only from a Pre token generation Lambda \
              trigger (version 2): claimsToAddOrOverride"
             .to_owned(),
-        Provider::Other => {
+        Product::Other => {
             format!("have the provider put it into {client}'s access tokens, or set email_claim")
         }
     }
 }
 
 /// The email address is there but nobody checked it.
-pub(in crate::doctor) fn email_unverified(provider: Provider) -> String {
+pub(in crate::doctor) fn email_unverified(provider: Product) -> String {
     match provider {
-        Provider::Keycloak => {
+        Product::Keycloak => {
             "Users > user > Details > Email verified, or Realm settings > Login > \
              Verify email"
         }
-        Provider::Auth0 => {
-            "User Management > Users > user > Verified, or have them answer the mail"
-        }
-        Provider::Authentik => {
+        Product::Auth0 => "User Management > Users > user > Verified, or have them answer the mail",
+        Product::Authentik => {
             "Customization > Property Mappers > the email scope: return \
              email_verified true only if your enrolment checks addresses"
         }
-        Provider::Zitadel => "Users > user > Contact information: verify the address",
-        Provider::Cognito => "User pools > pool > Users > user: mark email as verified",
-        Provider::EntraId | Provider::Okta | Provider::Google | Provider::Other => {
+        Product::Zitadel => "Users > user > Contact information: verify the address",
+        Product::Cognito => "User pools > pool > Users > user: mark email as verified",
+        Product::EntraId | Product::Okta | Product::Google | Product::Other => {
             "have the user confirm the address at the provider"
         }
     }
@@ -62,43 +58,41 @@ pub(in crate::doctor) fn email_unverified(provider: Provider) -> String {
 }
 
 /// No groups in the access token.
-pub(in crate::doctor) fn groups(provider: Provider, client: &str, claim: &str) -> String {
+pub(in crate::doctor) fn groups(provider: Product, client: &str, claim: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Token configuration > Add groups claim (Access), best \
              with \"Groups assigned to the application\"; or groups_claim: roles for app roles"
         ),
-        Provider::Okta => format!(
+        Product::Okta => format!(
             "Security > API > Authorization Servers > server > Claims > Add Claim: {claim}, Access \
              Token, Value type Groups, Filter Matches regex .*"
         ),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > By \
              configuration > Group Membership: Token Claim Name {claim}, Full group path off, Add \
              to access token on; or groups_claim: /realm_access/roles for realm roles"
         ),
-        Provider::Auth0 => "Actions > Triggers > post-login: \
+        Product::Auth0 => "Actions > Triggers > post-login: \
              api.accessToken.setCustomClaim(\"https://<you>/groups\", event.authorization.roles), \
              and groups_claim: https://<you>/groups"
             .to_owned(),
-        Provider::Google => "Google puts no groups into tokens: decide by the email address's \
+        Product::Google => "Google puts no groups into tokens: decide by the email address's \
              domain (hd), or put an IdP in between"
             .to_owned(),
-        Provider::Zitadel => {
+        Product::Zitadel => {
             "Projects > project > General > Assert Roles on Authentication (or the \
              scope urn:zitadel:iam:org:projects:roles), and the application's Token Settings > \
              Add user roles to the access token"
                 .to_owned()
         }
-        Provider::Authentik => {
-            "Applications > Providers > provider > Advanced protocol settings > \
+        Product::Authentik => "Applications > Providers > provider > Advanced protocol settings > \
              Scopes: profile (its mapping has groups), and ask for the scope"
-                .to_owned()
-        }
-        Provider::Cognito => "User pools > pool > Groups: add the user to one; Cognito then sends \
+            .to_owned(),
+        Product::Cognito => "User pools > pool > Groups: add the user to one; Cognito then sends \
              cognito:groups, which Doorward reads by itself"
             .to_owned(),
-        Provider::Other => format!(
+        Product::Other => format!(
             "have the provider put them into {client}'s access tokens as {claim}, or set \
              groups_claim to where they are"
         ),
@@ -115,47 +109,47 @@ pub(in crate::doctor) fn group_overage(client: &str) -> String {
 }
 
 /// No scopes.
-pub(in crate::doctor) fn scopes(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn scopes(provider: Product, client: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Expose an API > Add a scope, and have clients ask for \
              it; applications get roles instead of scp: set roles_claim: roles"
         ),
-        Provider::Okta => "Security > API > Authorization Servers > server > Scopes > Add Scope, \
+        Product::Okta => "Security > API > Authorization Servers > server > Scopes > Add Scope, \
              and have clients ask for it"
             .to_owned(),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes > Add client scope, each with Include in token \
              scope on"
         ),
-        Provider::Auth0 => {
+        Product::Auth0 => {
             "Applications > APIs > api > Permissions, and have clients ask for them".to_owned()
         }
-        Provider::Google
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => "have clients ask for scopes, and the provider put them into the \
+        Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => "have clients ask for scopes, and the provider put them into the \
              access token as scope or scp"
             .to_owned(),
     }
 }
 
 /// No subject at all.
-pub(in crate::doctor) fn subject(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn subject(provider: Product, client: &str) -> String {
     match provider {
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes > Add client scope: basic (Default), which maps sub \
              since Keycloak 25; and Advanced > Always use lightweight access token: off"
         ),
-        Provider::EntraId
-        | Provider::Okta
-        | Provider::Auth0
-        | Provider::Google
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => "set subject_claim to a claim that names the user and never changes, \
+        Product::EntraId
+        | Product::Okta
+        | Product::Auth0
+        | Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => "set subject_claim to a claim that names the user and never changes, \
              or have the provider send sub (RFC 9068 §2.2)"
             .to_owned(),
     }

@@ -1,41 +1,41 @@
 //! The discovery document is not there, or is somebody else's.
 
-use super::super::provider::Provider;
+use crate::product::Product;
 
 /// No document at the URL (404 and the like).
-pub(in crate::doctor) fn not_found(provider: Provider) -> String {
+pub(in crate::doctor) fn not_found(provider: Product) -> String {
     match provider {
-        Provider::EntraId => {
+        Product::EntraId => {
             "the issuer is https://login.microsoftonline.com/<tenant-id>/v2.0: check the tenant id \
              under Entra ID > Overview, and the /v2.0 at the end"
         }
-        Provider::Okta => {
+        Product::Okta => {
             "name the authorization server: https://<org>.okta.com/oauth2/default, or the Issuer \
              URI under Security > API > Authorization Servers"
         }
-        Provider::Keycloak => {
+        Product::Keycloak => {
             "the issuer is https://<host>/realms/<realm> (before Keycloak 17, or with \
              http-relative-path=/auth: https://<host>/auth/realms/<realm>); the realm's name is \
              case-sensitive"
         }
-        Provider::Auth0 => {
+        Product::Auth0 => {
             "the issuer is https://<tenant>.<region>.auth0.com/ or your custom domain, with the \
              slash at the end: Settings of the tenant or Applications > app > Settings > Domain"
         }
-        Provider::Google => "the issuer is https://accounts.google.com, without a path",
-        Provider::Zitadel => {
+        Product::Google => "the issuer is https://accounts.google.com, without a path",
+        Product::Zitadel => {
             "the issuer is the instance's domain without a path: \
              https://<instance>.zitadel.cloud"
         }
-        Provider::Authentik => {
+        Product::Authentik => {
             "the issuer is https://<host>/application/o/<slug>/ with the slash at the end: \
              Applications > Providers > provider > OpenID Configuration Issuer"
         }
-        Provider::Cognito => {
+        Product::Cognito => {
             "the issuer is https://cognito-idp.<region>.amazonaws.com/<user-pool-id>, not the \
              domain of the hosted login"
         }
-        Provider::Other => {
+        Product::Other => {
             "take the issuer from the provider's documentation: the document should be at \
              <issuer>/.well-known/openid-configuration; if it is elsewhere, set discovery_url"
         }
@@ -44,33 +44,33 @@ pub(in crate::doctor) fn not_found(provider: Provider) -> String {
 }
 
 /// The document names another issuer.
-pub(in crate::doctor) fn other_issuer(provider: Provider, published: &str) -> String {
+pub(in crate::doctor) fn other_issuer(provider: Product, published: &str) -> String {
     let configure = format!("tokens will say iss {published:?}: configure that");
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "{configure}, or for many tenants \
              https://login.microsoftonline.com/{{tenantid}}/v2.0 with allowed_tenants; v1 tokens \
              have https://sts.windows.net/<tenant-id>/ (auth.preset.entra spells out both)"
         ),
-        Provider::Okta => format!(
+        Product::Okta => format!(
             "{configure}, or set the Issuer mode under Security > API > Authorization Servers > \
              server > Settings (organization URL, custom URL or dynamic)"
         ),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "{configure}, or give Keycloak its public name: the `hostname` option (KC_HOSTNAME), \
              or Realm settings > General > Frontend URL"
         ),
-        Provider::Auth0 => format!(
+        Product::Auth0 => format!(
             "{configure}; with a custom domain, tokens name the domain they were asked for at"
         ),
-        Provider::Authentik => format!(
+        Product::Authentik => format!(
             "{configure}, or change Applications > Providers > provider > Advanced protocol \
              settings > Issuer mode"
         ),
-        Provider::Zitadel => {
+        Product::Zitadel => {
             format!("{configure}, or set ZITADEL's ExternalDomain and ExternalPort")
         }
-        Provider::Google | Provider::Cognito | Provider::Other => {
+        Product::Google | Product::Cognito | Product::Other => {
             format!("{configure}, or set the provider's public URL to the one in use here")
         }
     }

@@ -1,27 +1,27 @@
 //! People cannot log in from a command line.
 
-use super::super::provider::Provider;
+use crate::product::Product;
 
 /// The provider has no device flow to offer.
-pub(in crate::doctor) fn no_device_flow(provider: Provider) -> String {
+pub(in crate::doctor) fn no_device_flow(provider: Product) -> String {
     match provider {
-        Provider::Keycloak => {
+        Product::Keycloak => {
             "Keycloak has it since version 13 (`--features` may have turned device-flow off)"
         }
-        Provider::Zitadel => "ZITADEL has it since version 2.37: update",
-        Provider::Authentik => {
+        Product::Zitadel => "ZITADEL has it since version 2.37: update",
+        Product::Authentik => {
             "authentik has it since 2022.10: update, then System > Brands > brand > Default flows > \
              Device code flow"
         }
-        Provider::Cognito => {
+        Product::Cognito => {
             "Cognito has no device flow: people need another way to a token (authorization code \
              with PKCE), or another issuer in front of the user pool"
         }
-        Provider::Okta => {
+        Product::Okta => {
             "name a custom authorization server (https://<org>.okta.com/oauth2/default); in its \
              access policy's rule, allow the grant Device Authorization"
         }
-        Provider::EntraId | Provider::Auth0 | Provider::Google | Provider::Other => {
+        Product::EntraId | Product::Auth0 | Product::Google | Product::Other => {
             "turn the device authorization grant (RFC 8628) on, or set \
              device_authorization_endpoint if it is there and not listed; `auth login --username` \
              needs the password grant instead"
@@ -31,99 +31,99 @@ pub(in crate::doctor) fn no_device_flow(provider: Provider) -> String {
 }
 
 /// The provider offers it, but not to this client.
-pub(in crate::doctor) fn device_grant_refused(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn device_grant_refused(provider: Product, client: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Authentication > Allow public client flows: Yes"
         ),
-        Provider::Okta => format!(
+        Product::Okta => format!(
             "Applications > {client} > General > Grant type: Device Authorization (the app has to \
              be a Native one), and the same in Security > API > Authorization Servers > server > \
              Access Policies > rule"
         ),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Settings > Capability config: OAuth 2.0 Device Authorization \
              Grant on"
         ),
-        Provider::Auth0 => format!(
+        Product::Auth0 => format!(
             "Applications > {client} > Settings > Advanced Settings > Grant Types: Device Code \
              (the application has to be a Native one)"
         ),
-        Provider::Google => format!(
+        Product::Google => format!(
             "make {client} an OAuth client of the type \"TVs and Limited Input devices\": Google \
              Auth Platform > Clients"
         ),
-        Provider::Zitadel => format!(
+        Product::Zitadel => format!(
             "Projects > project > Applications > {client} > OIDC Configuration > Grant Types: \
              Device Code"
         ),
-        Provider::Authentik => format!(
+        Product::Authentik => format!(
             "System > Brands > brand > Default flows > Device code flow: choose one of the \
              designation Stage Configuration (none comes with authentik); and the provider of \
              {client} has to be bound to an application"
         ),
-        Provider::Cognito | Provider::Other => format!(
+        Product::Cognito | Product::Other => format!(
             "allow {client} the grant urn:ietf:params:oauth:grant-type:device_code at the provider"
         ),
     }
 }
 
 /// The provider does not know the client, or wants its secret.
-pub(in crate::doctor) fn unknown_client(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn unknown_client(provider: Product, client: &str) -> String {
     let is_public = match provider {
-        Provider::EntraId => {
+        Product::EntraId => {
             "copy Application (client) ID from App registrations > app > Overview; it has to be of \
              this tenant, with Authentication > Allow public client flows: Yes"
         }
-        Provider::Okta => {
+        Product::Okta => {
             "copy Client ID from Applications > app > General; Client authentication: None"
         }
-        Provider::Keycloak => {
+        Product::Keycloak => {
             "copy Client ID from Clients > client > Settings; Capability config > Client \
              authentication: off"
         }
-        Provider::Auth0 => {
+        Product::Auth0 => {
             "copy Client ID from Applications > app > Settings; Credentials > Authentication \
              Method: None"
         }
-        Provider::Zitadel => {
+        Product::Zitadel => {
             "copy Client ID from Projects > project > Applications > app; Authentication Method: \
              None"
         }
-        Provider::Authentik => {
+        Product::Authentik => {
             "copy Client ID from Applications > Providers > provider; Client type: Public"
         }
-        Provider::Google => "copy Client ID from Google Auth Platform > Clients",
-        Provider::Cognito => {
+        Product::Google => "copy Client ID from Google Auth Platform > Clients",
+        Product::Cognito => {
             "copy Client ID from User pools > pool > App clients; choose one without a client secret"
         }
-        Provider::Other => "check that it is registered there, as a public client without a secret",
+        Product::Other => "check that it is registered there, as a public client without a secret",
     };
     format!("client_id {client:?}: {is_public}")
 }
 
 /// The provider refuses the scopes that login asks for.
-pub(in crate::doctor) fn scopes_refused(provider: Provider, client: &str) -> String {
+pub(in crate::doctor) fn scopes_refused(provider: Product, client: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Expose an API: Add a scope, and API permissions: add \
              it; or change auth.oidc.default_scopes"
         ),
-        Provider::Okta => "Security > API > Authorization Servers > server > Scopes: Add Scope, \
+        Product::Okta => "Security > API > Authorization Servers > server > Scopes: Add Scope, \
              and allow it in the access policy's rule; or change auth.oidc.default_scopes"
             .to_owned(),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes > Add client scope (Optional), having made it \
              under Client scopes; or change auth.oidc.default_scopes"
         ),
-        Provider::Auth0 => "Applications > APIs > api > Permissions: add it; or change \
+        Product::Auth0 => "Applications > APIs > api > Permissions: add it; or change \
              auth.oidc.default_scopes"
             .to_owned(),
-        Provider::Google
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => {
+        Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => {
             format!("let {client} ask for them at the provider, or change auth.oidc.default_scopes")
         }
     }

@@ -1,18 +1,18 @@
 //! Every fault has something to say to each provider.
 
-use super::super::provider::Provider;
 use super::{claims, discovery, keys, login, token};
+use crate::product::Product;
 
-const ALL: [Provider; 9] = [
-    Provider::EntraId,
-    Provider::Okta,
-    Provider::Keycloak,
-    Provider::Auth0,
-    Provider::Google,
-    Provider::Zitadel,
-    Provider::Authentik,
-    Provider::Cognito,
-    Provider::Other,
+const ALL: [Product; 9] = [
+    Product::EntraId,
+    Product::Okta,
+    Product::Keycloak,
+    Product::Auth0,
+    Product::Google,
+    Product::Zitadel,
+    Product::Authentik,
+    Product::Cognito,
+    Product::Other,
 ];
 
 #[test]
@@ -47,14 +47,14 @@ fn each_is_one_line_of_plain_text() {
 #[test]
 fn they_differ_where_the_consoles_do() {
     for (provider, word) in [
-        (Provider::EntraId, "Allow public client flows"),
-        (Provider::Okta, "Device Authorization"),
-        (Provider::Keycloak, "OAuth 2.0 Device Authorization Grant"),
-        (Provider::Auth0, "Device Code"),
-        (Provider::Google, "TVs and Limited Input devices"),
-        (Provider::Zitadel, "Device Code"),
-        (Provider::Authentik, "Device code flow"),
-        (Provider::Other, "urn:ietf:params:oauth:grant-type:device_code"),
+        (Product::EntraId, "Allow public client flows"),
+        (Product::Okta, "Device Authorization"),
+        (Product::Keycloak, "OAuth 2.0 Device Authorization Grant"),
+        (Product::Auth0, "Device Code"),
+        (Product::Google, "TVs and Limited Input devices"),
+        (Product::Zitadel, "Device Code"),
+        (Product::Authentik, "Device code flow"),
+        (Product::Other, "urn:ietf:params:oauth:grant-type:device_code"),
     ] {
         let remedy = login::device_grant_refused(provider, "nmp");
         assert!(remedy.contains(word), "{provider:?}: {remedy}");

@@ -1,31 +1,31 @@
 //! The token is not one for us: of another kind, for another audience, of another issuer.
 
-use super::super::provider::Provider;
+use crate::product::Product;
 
 /// An opaque token: nothing in it to verify.
-pub(in crate::doctor) fn opaque(provider: Provider) -> String {
+pub(in crate::doctor) fn opaque(provider: Product) -> String {
     match provider {
-        Provider::Auth0 => {
+        Product::Auth0 => {
             "ask for a token with the `audience` parameter (Applications > APIs > api > \
              Identifier), or set Settings > General > Default Audience: without, Auth0's tokens are \
              only for its own userinfo"
         }
-        Provider::Zitadel => {
+        Product::Zitadel => {
             "Projects > project > Applications > app > Token Settings > Auth Token Type: JWT"
         }
-        Provider::Google => {
+        Product::Google => {
             "Google's access tokens (ya29.) are for Google's own APIs; what can be verified is its \
              ID token"
         }
-        Provider::Okta => {
+        Product::Okta => {
             "take the access token of a custom authorization server (/oauth2/default), not a \
              session or refresh token"
         }
-        Provider::EntraId => {
+        Product::EntraId => {
             "ask for a scope of your own API (api://<client-id>/<scope>): personal accounts get \
              opaque tokens for Microsoft's own"
         }
-        Provider::Keycloak | Provider::Authentik | Provider::Cognito | Provider::Other => {
+        Product::Keycloak | Product::Authentik | Product::Cognito | Product::Other => {
             "send the access_token of the token endpoint's answer; where that is opaque, have the \
              provider issue JWTs for this API (RFC 9068)"
         }
@@ -34,18 +34,18 @@ pub(in crate::doctor) fn opaque(provider: Provider) -> String {
 }
 
 /// An encrypted token (JWE).
-pub(in crate::doctor) fn encrypted(provider: Provider) -> String {
+pub(in crate::doctor) fn encrypted(provider: Product) -> String {
     match provider {
         // What it issues where no API was asked for.
-        Provider::Auth0 => opaque(provider),
-        Provider::EntraId
-        | Provider::Okta
-        | Provider::Keycloak
-        | Provider::Google
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => {
+        Product::Auth0 => opaque(provider),
+        Product::EntraId
+        | Product::Okta
+        | Product::Keycloak
+        | Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => {
             "have the provider sign access tokens for this API and not encrypt them: only the \
              holder of the key can read this one"
                 .to_owned()
@@ -54,26 +54,26 @@ pub(in crate::doctor) fn encrypted(provider: Provider) -> String {
 }
 
 /// An ID token.
-pub(in crate::doctor) fn id_token(provider: Provider) -> String {
+pub(in crate::doctor) fn id_token(provider: Product) -> String {
     match provider {
-        Provider::Google => {
+        Product::Google => {
             "Google has no other token that can be verified: it may do where the client and the \
              gateway are of one hand; its audience is the client id"
         }
-        Provider::EntraId => {
+        Product::EntraId => {
             "send access_token, not id_token, and ask for a scope of your own API: \
              api://<client-id>/<scope>"
         }
-        Provider::Auth0 => {
+        Product::Auth0 => {
             "send access_token, not id_token; ask for it with the `audience` \
              parameter"
         }
-        Provider::Okta
-        | Provider::Keycloak
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => {
+        Product::Okta
+        | Product::Keycloak
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => {
             "send access_token, not id_token: an ID token tells a client who logged in, and is no \
              key to an API"
         }
@@ -82,40 +82,40 @@ pub(in crate::doctor) fn id_token(provider: Provider) -> String {
 }
 
 /// `aud` holds none of ours.
-pub(in crate::doctor) fn audience(provider: Provider, client: &str, expected: &str) -> String {
+pub(in crate::doctor) fn audience(provider: Product, client: &str, expected: &str) -> String {
     match provider {
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "App registrations > {client} > Expose an API: set the Application ID URI and a scope, \
              and have clients ask for api://{client}/<scope>; v2 tokens carry the client id, v1 \
              tokens the URI: list both in audience"
         ),
-        Provider::Okta => "Security > API > Authorization Servers > server > Settings > Audience; \
+        Product::Okta => "Security > API > Authorization Servers > server > Settings > Audience; \
              the org server's own tokens (without /oauth2/…) are for Okta alone"
             .to_owned(),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > \
              By configuration > Audience: Included Client Audience {expected}, Add to access token \
              on"
         ),
-        Provider::Auth0 => format!(
+        Product::Auth0 => format!(
             "have clients ask with audience={expected} (Applications > APIs > api > Identifier), or \
              set Settings > General > Default Audience"
         ),
-        Provider::Google => format!(
+        Product::Google => format!(
             "aud is the OAuth client that asked: use that client, or configure it ({expected} is \
              configured)"
         ),
-        Provider::Zitadel => "ask for the scope urn:zitadel:iam:org:project:id:<project-id>:aud, \
+        Product::Zitadel => "ask for the scope urn:zitadel:iam:org:project:id:<project-id>:aud, \
              and configure the project id as audience"
             .to_owned(),
-        Provider::Authentik => "aud is the client id of Applications > Providers > provider: use \
+        Product::Authentik => "aud is the client id of Applications > Providers > provider: use \
              that client, or configure its id as audience"
             .to_owned(),
-        Provider::Cognito => format!(
+        Product::Cognito => format!(
             "Cognito's access tokens have no aud: set verify_audience: false together with \
              allowed_clients: [{client}], which is checked against client_id"
         ),
-        Provider::Other => format!(
+        Product::Other => format!(
             "have the provider put {expected} into aud for this client (often a `resource` or \
              `audience` parameter), or configure what it puts there as audience"
         ),
@@ -127,7 +127,7 @@ pub(in crate::doctor) const CLIENT: &str =
     "log in with one of those clients, or add this one to allowed_clients";
 
 /// `iss` is not configured, in one of the ways that are known by their look.
-pub(in crate::doctor) fn issuer(provider: Provider, found: &str, configured: &[&str]) -> String {
+pub(in crate::doctor) fn issuer(provider: Product, found: &str, configured: &[&str]) -> String {
     let slash = configured
         .iter()
         .find(|configured| configured.trim_end_matches('/') == found.trim_end_matches('/'));
@@ -138,28 +138,28 @@ pub(in crate::doctor) fn issuer(provider: Provider, found: &str, configured: &[&
         );
     }
     match provider {
-        Provider::EntraId if found.contains("sts.windows.net") => format!(
+        Product::EntraId if found.contains("sts.windows.net") => format!(
             "a v1 token: add {found:?} to additional_issuers (auth.preset.entra does), or App \
              registrations > the API > Manifest: requestedAccessTokenVersion 2"
         ),
-        Provider::EntraId => format!(
+        Product::EntraId => format!(
             "add {found:?} to additional_issuers, or use \
              https://login.microsoftonline.com/{{tenantid}}/v2.0 with allowed_tenants"
         ),
-        Provider::Keycloak => format!(
+        Product::Keycloak => format!(
             "Keycloak names itself as it was addressed: ask it for tokens at its public name and \
              set `hostname` (KC_HOSTNAME); or configure {found:?}"
         ),
-        Provider::Okta => format!(
+        Product::Okta => format!(
             "configure {found:?} if that authorization server is meant, or ask the configured one \
              for the token"
         ),
-        Provider::Auth0
-        | Provider::Google
-        | Provider::Zitadel
-        | Provider::Authentik
-        | Provider::Cognito
-        | Provider::Other => format!(
+        Product::Auth0
+        | Product::Google
+        | Product::Zitadel
+        | Product::Authentik
+        | Product::Cognito
+        | Product::Other => format!(
             "configure {found:?} as an issuer if it is to be trusted, or log in at a configured one"
         ),
     }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::provider::Provider;
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
 use crate::bearer::BearerToken;
+use crate::product::Product;
 use crate::token::{CompactJws, TokenFault};
 
 /// Header and claims, not believed.
@@ -18,7 +18,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn take_apart(
     token: &str,
     max_bytes: usize,
-    provider: Provider,
+    provider: Product,
 ) -> Result<CompactJws<'_>, Finding> {
     let fail = |found: String, remedy: String| Err(Finding::fail("token_form", found, remedy));
     if token.is_empty() {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::provider::Provider;
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
+use crate::product::Product;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +53,11 @@ impl Kind {
     }
 
     /// Why this is not the token to send.
-    pub(super) fn mistaken(self, claims: &Value, provider: Provider) -> Option<Finding> {
+    pub(super) fn mistaken(self, claims: &Value, provider: Product) -> Option<Finding> {
         match self {
             Self::Person | Self::Machine => None,
             // Accepted knowingly: there is no other.
-            Self::Id if provider == Provider::Google => None,
+            Self::Id if provider == Product::Google => None,
             Self::Id => Some(Finding::fail(
                 "token_kind",
                 format!("an ID token, not an access token ({})", audience_of(claims)),
@@ -84,7 +84,7 @@ impl Kind {
             Self::Id | Self::Refresh | Self::Graph => Finding::warn(
                 "token_kind",
                 "an ID token: it says who logged in, and any API of that client's takes it",
-                remedies::id_token(Provider::Google),
+                remedies::id_token(Product::Google),
             ),
         }
     }

@@ -20,12 +20,12 @@ mod tests;
 
 use serde_json::Value;
 
-use super::provider::Provider;
 use super::report::{Finding, Section};
 use crate::clock::UnixTime;
 use crate::config::IssuerSettings;
 use crate::identity::{HeaderRules, Identity, IdentityFault};
 use crate::keys::KeySet;
+use crate::product::Product;
 
 use self::form::Parts;
 use self::kind::Kind;
@@ -36,7 +36,7 @@ pub struct KnownIssuer<'a> {
     /// What its tokens must satisfy and what they mean.
     pub settings: &'a IssuerSettings,
     /// What product it is.
-    pub provider: Provider,
+    pub provider: Product,
     /// Its keys, when they could be had.
     pub keys: Option<&'a KeySet>,
     /// What to call its client in a remedy.
@@ -70,7 +70,7 @@ struct Specimen<'a> {
 #[must_use]
 pub fn examine_token(token: &str, checks: &TokenChecks<'_>, now: UnixTime) -> Section {
     let mut section = Section::new("token");
-    let fallback = checks.issuers.first().map_or(Provider::Other, |issuer| issuer.provider);
+    let fallback = checks.issuers.first().map_or(Product::Other, |issuer| issuer.provider);
     let jws = match form::take_apart(token, checks.max_token_bytes, fallback) {
         Ok(jws) => jws,
         Err(finding) => {
@@ -128,7 +128,7 @@ impl Specimen<'_> {
     /// of the client that asked for it, elsewhere of the API.
     fn client(&self) -> &str {
         let asked = self.claims().get("azp").and_then(Value::as_str);
-        asked.filter(|_| self.issuer.provider == Provider::Keycloak).unwrap_or(self.issuer.client)
+        asked.filter(|_| self.issuer.provider == Product::Keycloak).unwrap_or(self.issuer.client)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::super::provider::Provider;
 use super::super::remedies::{keys as key_remedies, token as remedies};
 use super::super::report::Finding;
 use super::form::shown;
@@ -13,6 +12,7 @@ use super::{KnownIssuer, Proven, Specimen};
 use crate::clock::UnixTime;
 use crate::identity::Identity;
 use crate::keys::{Algorithm, KeySet};
+use crate::product::Product;
 use crate::token::{
     AudienceRule, TENANT_PLACEHOLDER, TokenFault, TokenRules, UnsignedTokens, UnverifiedToken,
     VerifiedToken,
@@ -40,15 +40,15 @@ pub(super) fn issuer<'a>(
     }
     let names: Vec<_> = issuers.iter().map(|it| it.settings.token.issuer.as_str()).collect();
     let text = format!("{:?} is not configured ({})", shown(found), names.join(", "));
-    let remedy = remedies::issuer(Provider::recognise(found, None), found, &names);
+    let remedy = remedies::issuer(Product::recognise(found, None), found, &names);
     (None, Finding::fail("token_issuer", text, remedy))
 }
 
 /// The product that issued the token: its own `iss` may tell more than a custom domain.
-pub(super) fn provider_of(claims: &Value, known: Provider) -> Provider {
+pub(super) fn provider_of(claims: &Value, known: Product) -> Product {
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    let provider = Provider::recognise(issuer, None);
-    if provider == Provider::Other { known } else { provider }
+    let provider = Product::recognise(issuer, None);
+    if provider == Product::Other { known } else { provider }
 }
 
 /// Every check of the token itself. `Some` when its signature is right.

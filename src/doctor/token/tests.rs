@@ -24,7 +24,7 @@ fn examined_text(config: &Value, token: &str) -> Vec<Finding> {
         .iter()
         .map(|patient| KnownIssuer {
             settings: &patient.settings,
-            provider: Provider::recognise(patient.issuer(), None),
+            provider: Product::recognise(patient.issuer(), None),
             keys: None,
             client: patient.client(),
         })
