@@ -191,7 +191,7 @@ pub struct Admitted {
 pub struct Rendering {
     /// The bytes.
     pub bytes: Box<[u8]>,
-    /// Where in them a front may add what differs from request to request.
+    /// Where the second of their two parts begins.
     pub splice: usize,
 }
 

@@ -168,7 +168,7 @@ impl Encoder {
 
     fn render(&self, admitted: &Admitted, set: IdentityHeaders<'_>) -> Rendering {
         let identity = &admitted.identity;
-        // What the lists of a usual token come to, twice.
+        // Room for the values twice, in metadata and in headers, and for what is around them.
         let mut metadata = Vec::with_capacity(512 + 2 * identity.text_bytes());
         if let Some(name) = &admitted.tenant_issuer {
             put_member("issuer", name, &mut metadata);
