@@ -1,8 +1,12 @@
 //! Many calls at once on few connections: none lost, none of them in another's way, and
 //! connections that misbehave hurt themselves alone.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorward::decision::Decision;
+use doorward::request::RequestView;
+use doorward::transport::Watcher;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -81,6 +85,29 @@ async fn a_connection_with_more_calls_than_it_may_have_has_all_answered() {
     let answers = calls.join_all().await;
     assert!(answers.iter().all(|reason| reason == "authenticated"));
     assert_eq!(answers.len(), 3000);
+}
+
+/// A connection is one task: what goes wrong with one call must not end the others.
+#[tokio::test]
+async fn a_panic_denies_its_own_call_and_no_other() {
+    let watcher: Watcher = Arc::new(|request: &RequestView<'_>, _: &Decision| {
+        assert_ne!(request.path, b"/panic", "on purpose");
+    });
+    let doorward = Doorward::start_watched("auth: {enabled: false}", Some(watcher)).await;
+    let checker = doorward.checker().await;
+    let mut calls = JoinSet::new();
+    for number in 0..100 {
+        let mut checker = checker.clone();
+        calls.spawn(async move {
+            let (path, meant) = match number % 10 {
+                0 => ("/panic", (503, "internal_error")),
+                _ => ("/", (200, "auth_disabled")),
+            };
+            let outcome = checker.ask(get(path)).await;
+            assert_eq!((outcome.status, outcome.reason.as_str()), meant);
+        });
+    }
+    assert_eq!(calls.join_all().await.len(), 100);
 }
 
 /// What is no HTTP/2, or stops in the middle, ends its own connection and nothing else.

@@ -1,6 +1,7 @@
 //! The gRPC front: `envoy.service.auth.v3.Authorization/Check`, health and reflection.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,7 +25,7 @@ use super::parts::Parts;
 use super::server::{ConnectionError, Front};
 use super::unary::{read_message, send_reply};
 use crate::authorizer::{MissingKey, Verdict};
-use crate::decision::Decision;
+use crate::decision::{Decision, Denial, Fault};
 
 /// Where Envoy calls.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -152,9 +153,15 @@ impl Door {
         self.reply(&parts, &decision, started)
     }
 
+    /// Takes note of a decision and encodes it. Should that panic, this call is denied and
+    /// the others on its connection, which is one task with them, do not notice.
     fn reply(&self, parts: &Parts<'_>, decision: &Decision, started: Instant) -> Bytes {
-        self.take_note(&parts.view(), decision, started);
-        self.encode(decision, &parts.headers)
+        let reply = catch_unwind(AssertUnwindSafe(|| {
+            self.take_note(&parts.view(), decision, started);
+            self.encode(decision, &parts.headers)
+        }));
+        let internal_error = || Decision::Deny(Denial::from(Fault::Internal));
+        reply.unwrap_or_else(|_| self.encode(&internal_error(), &[]))
     }
 }
 

@@ -7,6 +7,7 @@ use doorward::app::{self, Running};
 use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::{ListenAddress, Settings};
 use doorward::explain::{Answer, Explanation};
+use doorward::transport::Watcher;
 
 use super::check::{Ask, Checker, Outcome};
 use super::{PATIENCE, eventually, http};
@@ -21,6 +22,11 @@ impl Doorward {
     /// Starts a server with this configuration (YAML or JSON), its listeners on free
     /// ports.
     pub async fn start(config: &str) -> Self {
+        Self::start_watched(config, None).await
+    }
+
+    /// The same; `watcher` is told of every decision.
+    pub async fn start_watched(config: &str, watcher: Option<Watcher>) -> Self {
         let mut settings = settings(config);
         let server = &mut settings.server;
         for listener in [&mut server.grpc, &mut server.http, &mut server.admin] {
@@ -31,7 +37,7 @@ impl Doorward {
         server.workers = 1;
         // Clients of the test live on the thread that waits for the end.
         server.drain = std::time::Duration::from_millis(100);
-        let running = tokio::task::spawn_blocking(|| app::start(settings, None)).await.unwrap();
+        let running = tokio::task::spawn_blocking(|| app::start(settings, watcher)).await.unwrap();
         Self { running: Arc::new(running.unwrap()), explained: None }
     }
 
