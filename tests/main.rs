@@ -21,6 +21,7 @@ mod doctor;
 mod doctor_envoy;
 mod doctor_faults;
 mod doctor_gateway;
+mod doctor_mesh;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

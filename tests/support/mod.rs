@@ -4,6 +4,7 @@ pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod doctor;
+pub mod doctor_envoy;
 pub mod doorward;
 pub mod echo;
 pub mod envoy;
