@@ -154,8 +154,11 @@ impl Authorizer {
         bearer: BearerToken<'_>,
         now: UnixTime,
     ) -> Result<(Arc<Admitted>, bool), Refusal<'_>> {
-        let hash = self.cache.hash(bearer);
-        if let Some(admitted) = self.cache.find(hash, |admitted| self.still_holds(admitted, now)) {
+        // Longer tokens are refused unread: they are not hashed either.
+        let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
+        let hash = of_length.then(|| self.cache.hash(bearer)).flatten();
+        let still_holds = |admitted: &Admitted| self.still_holds(admitted, now);
+        if let Some(admitted) = hash.and_then(|hash| self.cache.find(hash, still_holds)) {
             return Ok((admitted, false));
         }
         let jws = CompactJws::decode(bearer, self.max_token_bytes)?;
@@ -164,13 +167,16 @@ impl Authorizer {
         let tried = issuer.key_set_id();
         let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
-            if asking_again_may_help(fault) {
+            let keys_may_change = || issuer.keys().may_refetch() || issuer.key_set_id() != tried;
+            if asking_again_may_help(fault) && keys_may_change() {
                 Refusal::NeedsKey(MissingKey { issuer, tried, otherwise: denial })
             } else {
                 Refusal::Denied(denial)
             }
         })?;
-        self.cache.keep(hash, &admitted);
+        if let Some(hash) = hash {
+            self.cache.keep(hash, &admitted);
+        }
         Ok((admitted, true))
     }
 

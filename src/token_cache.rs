@@ -1,16 +1,16 @@
 //! Verified tokens, so that the next request with the same one costs no signature.
 //!
-//! A token itself is never kept: the key is its 128-bit SipHash-2-4 under a key drawn at
-//! random when the cache is made (`docs/decisions/0004-token-cache.md`). One cache
+//! A token itself is never kept: the key is its 128-bit GMAC (NIST SP 800-38D) under a key
+//! drawn at random when the cache is made (`docs/decisions/0004-token-cache.md`). One cache
 //! belongs to one authorizer, and so to one configuration.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use moka::sync::Cache;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::bearer::BearerToken;
 use crate::decision::Admitted;
@@ -21,7 +21,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 640;
 /// The verified tokens of one authorizer.
 pub struct TokenCache {
     entries: Option<Cache<TokenHash, Arc<Admitted>, BuildHasherDefault<AlreadyHashed>>>,
-    hash_key: [u8; 16],
+    hash_key: LessSafeKey,
     counters: Arc<Counters>,
 }
 
@@ -53,6 +53,7 @@ impl TokenCache {
     ) -> Result<Self, NoRandomness> {
         let mut hash_key = [0; 16];
         rand::fill(&mut hash_key).map_err(|_| NoRandomness)?;
+        let hash_key = UnboundKey::new(&AES_128_GCM, &hash_key).map_err(|_| NoRandomness)?;
         let entries = (max_entries > 0).then(|| {
             // Every entry weighs at least an equal share, which bounds their number too.
             let share = u32::try_from(max_bytes / max_entries).unwrap_or(u32::MAX).max(1);
@@ -67,15 +68,20 @@ impl TokenCache {
                 })
                 .build_with_hasher(BuildHasherDefault::default())
         });
-        Ok(Self { entries, hash_key, counters })
+        Ok(Self { entries, hash_key: LessSafeKey::new(hash_key), counters })
     }
 
-    /// The token's name in this cache.
+    /// The token's name in this cache; `None` when nothing is kept here.
+    ///
+    /// That the nonce is always the same would matter to a message that is sent: it lets
+    /// those who see the hashes find the key. Nobody sees these.
     #[must_use]
-    pub fn hash(&self, token: BearerToken<'_>) -> TokenHash {
-        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
-        hasher.write(token.as_bytes());
-        TokenHash(hasher.finish128().as_u128())
+    pub fn hash(&self, token: BearerToken<'_>) -> Option<TokenHash> {
+        self.entries.as_ref()?;
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let token = Aad::from(token.as_bytes());
+        let hash = self.hash_key.seal_in_place_separate_tag(nonce, token, &mut []).ok()?;
+        Some(TokenHash(u128::from_ne_bytes(hash.as_ref().try_into().ok()?)))
     }
 
     /// The entry of a token, when there is one that `still_holds`; one that does not is
@@ -124,11 +130,11 @@ impl TokenCache {
 pub struct NoRandomness;
 
 /// What an entry takes in memory. Its texts stand there as identity and, encoded, in
-/// dynamic metadata and in headers.
+/// dynamic metadata.
 fn bytes_of(admitted: &Admitted) -> u32 {
     let audiences: usize = admitted.audiences.iter().map(|audience| audience.len() + 24).sum();
     let issuer = admitted.tenant_issuer.as_ref().map_or(0, |name| 2 * name.len());
-    let bytes = ENTRY_OVERHEAD_BYTES + 3 * admitted.identity.text_bytes() + audiences + issuer;
+    let bytes = ENTRY_OVERHEAD_BYTES + 2 * admitted.identity.text_bytes() + audiences + issuer;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use doorward::decision::Decision;
 use doorward::request::RequestView;
 use doorward::transport::Watcher;
+use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
+use prost::Message as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -108,6 +111,88 @@ async fn a_panic_denies_its_own_call_and_no_other() {
         });
     }
     assert_eq!(calls.join_all().await.len(), 100);
+}
+
+/// What HTTP/2 itself has to answer may wait for the answers to calls, but never for calls.
+#[tokio::test]
+async fn pings_are_answered_with_calls_and_without() {
+    let doorward = Doorward::start("auth: {enabled: false}").await;
+    let mut client = RawClient::connect(&doorward).await;
+    for _ in 0..3 {
+        client.ping().await;
+        let (answer, mut body) = client.call();
+        body.send_data(EMPTY_MESSAGE.into(), true).unwrap();
+        client.ping().await;
+        assert!(allowed(answer).await);
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_pieces() {
+    let doorward = Doorward::start("auth: {enabled: false}").await;
+    let mut client = RawClient::connect(&doorward).await;
+    let (answer, mut body) = client.call();
+    for byte in EMPTY_MESSAGE {
+        // The pong says that all before it has arrived.
+        client.ping().await;
+        body.send_data(Bytes::copy_from_slice(&[*byte]), false).unwrap();
+    }
+    client.ping().await;
+    body.send_data(Bytes::new(), true).unwrap();
+    assert!(allowed(answer).await);
+    // One that ends before it is whole is denied, as every unreadable one is.
+    let idp = Idp::start([&Signer::ed("known")]).await;
+    let config = json!({"auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}}});
+    let doorward = Doorward::start(&config.to_string()).await;
+    let mut client = RawClient::connect(&doorward).await;
+    let (answer, mut body) = client.call();
+    client.ping().await;
+    body.send_data(Bytes::from_static(&[0, 0]), true).unwrap();
+    assert!(!allowed(answer).await);
+}
+
+/// A `CheckRequest` without content, and the prefix of gRPC in front.
+const EMPTY_MESSAGE: &[u8] = &[0; 5];
+
+/// An HTTP/2 client that does as it is told, frame by frame.
+struct RawClient {
+    calls: h2::client::SendRequest<Bytes>,
+    pings: h2::PingPong,
+}
+
+impl RawClient {
+    async fn connect(doorward: &Doorward) -> Self {
+        let stream = TcpStream::connect(doorward.grpc_address()).await.unwrap();
+        let (calls, mut connection) = h2::client::handshake(stream).await.unwrap();
+        let pings = connection.ping_pong().unwrap();
+        tokio::spawn(connection);
+        Self { calls, pings }
+    }
+
+    async fn ping(&mut self) {
+        let pong = self.pings.ping(h2::Ping::opaque());
+        tokio::time::timeout(PATIENCE, pong).await.expect("a pong").unwrap();
+    }
+
+    fn call(&mut self) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        let check = "http://doorward/envoy.service.auth.v3.Authorization/Check";
+        let request = http::Request::post(check).header("te", "trailers").body(()).unwrap();
+        self.calls.send_request(request, false).unwrap()
+    }
+}
+
+async fn allowed(answer: h2::client::ResponseFuture) -> bool {
+    let answer = async {
+        let mut body = answer.await.unwrap().into_body();
+        let mut bytes = Vec::new();
+        while let Some(data) = body.data().await {
+            bytes.extend_from_slice(&data.unwrap());
+        }
+        let trailers = body.trailers().await.unwrap().unwrap();
+        assert_eq!(trailers["grpc-status"], "0");
+        CheckResponse::decode(&bytes[5..]).unwrap().status.unwrap().code == 0
+    };
+    tokio::time::timeout(PATIENCE, answer).await.expect("an answer")
 }
 
 /// What is no HTTP/2, or stops in the middle, ends its own connection and nothing else.

@@ -31,6 +31,10 @@ impl KeySource for StaticKeys {
         self.0.load()
     }
 
+    fn may_refetch(&self) -> bool {
+        false
+    }
+
     fn refetch(&self, _: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
         Box::pin(std::future::ready(Refetch::NotDue))
     }

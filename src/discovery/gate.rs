@@ -61,20 +61,22 @@ impl Gate {
     /// issuer is asked no more than once a cool-down all the same.
     pub(super) fn ask(&self, now: Instant) -> Admission {
         let mut state = self.state();
-        if state.closed {
+        if !state.open(now, self.cool_down) {
             return Admission::NotDue;
         }
         if state.under_way {
             return Admission::Round(state.round);
-        }
-        if state.asked_at.is_some_and(|at| now.saturating_duration_since(at) < self.cool_down) {
-            return Admission::NotDue;
         }
         state.asked_at = Some(now);
         let round = state.start();
         drop(state);
         self.asked.notify_one();
         Admission::Round(round)
+    }
+
+    /// Whether to [`ask`](Self::ask) would come to a round, begun or joined.
+    pub(super) fn open(&self, now: Instant) -> bool {
+        self.state().open(now, self.cool_down)
     }
 
     /// Waits until `round` is over; whether the issuer answered in it, or in a later one.
@@ -126,6 +128,11 @@ impl Gate {
 }
 
 impl State {
+    fn open(&self, now: Instant, cool_down: Duration) -> bool {
+        let cool = |at| now.saturating_duration_since(at) >= cool_down;
+        !self.closed && (self.under_way || self.asked_at.is_none_or(cool))
+    }
+
     fn start(&mut self) -> u64 {
         self.round += 1;
         self.under_way = true;
@@ -147,8 +154,11 @@ mod tests {
         }
         gate.begin();
         gate.finish(true);
-        assert_eq!(gate.ask(start + COOL_DOWN - Duration::from_millis(1)), Admission::NotDue);
+        let too_soon = start + COOL_DOWN - Duration::from_millis(1);
+        assert!(!gate.open(too_soon) && gate.open(start + COOL_DOWN));
+        assert_eq!(gate.ask(too_soon), Admission::NotDue);
         assert_eq!(gate.ask(start + COOL_DOWN), Admission::Round(2));
+        assert!(gate.open(start + COOL_DOWN), "that one can be joined");
     }
 
     #[test]
@@ -185,7 +195,7 @@ mod tests {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
         assert_eq!(gate.ask(start), Admission::Round(1));
         gate.close();
-        assert!(!gate.over(1).await);
+        assert!(!gate.over(1).await && !gate.open(start + COOL_DOWN));
         assert_eq!(gate.ask(start + COOL_DOWN), Admission::NotDue);
     }
 

@@ -199,6 +199,11 @@ impl KeySource for IssuerKeys {
         }
     }
 
+    fn may_refetch(&self) -> bool {
+        let lender = self.lender.as_ref().filter(|_| self.own.load().is_none());
+        self.gate.open(Instant::now()) || lender.is_some_and(|lender| lender.may_refetch())
+    }
+
     fn refetch(&self, wait: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
         Box::pin(async move {
             match &self.lender {

@@ -70,6 +70,7 @@ impl ProtectedHeaders {
     /// is one of our names, in any case and with `_` for `-` (many servers cannot tell
     /// `x_nmp_principal_id` from the real one).
     #[must_use]
+    #[inline]
     pub fn covers(&self, name: &[u8]) -> bool {
         starts_with_dashed(name, self.prefix.as_bytes())
             || (!self.elsewhere.is_empty() && self.elsewhere.contains(&dashed(name)))
@@ -96,6 +97,7 @@ impl ProtectedHeaders {
     /// given those in `set` and those removed [always](Self::always). A name is never
     /// both set and removed, because Envoy removes last.
     #[must_use]
+    #[inline]
     pub fn forged(&self, name: &[u8], set: IdentityHeaders<'_>) -> bool {
         self.covers(name)
             && !set.set(name)
@@ -111,11 +113,15 @@ fn dashed(name: &[u8]) -> String {
     name.iter().map(|byte| char::from(fold(*byte))).collect()
 }
 
+/// Compares from the back: many names begin with `x-`, and few have the other dash there.
+#[inline]
 fn starts_with_dashed(name: &[u8], prefix: &[u8]) -> bool {
-    name.len() >= prefix.len()
-        && name.iter().zip(prefix).all(|(byte, expected)| fold(*byte) == *expected)
+    name.get(..prefix.len()).is_some_and(|start| {
+        start.iter().zip(prefix).rev().all(|(byte, expected)| fold(*byte) == *expected)
+    })
 }
 
+#[inline]
 fn fold(byte: u8) -> u8 {
     match byte {
         b'_' => b'-',

@@ -35,6 +35,10 @@ pub trait KeySource: Send + Sync {
     /// waiting.
     fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>>;
 
+    /// Whether [`refetch`](Self::refetch) would come to anything but
+    /// [`Refetch::NotDue`] now. No I/O, no waiting.
+    fn may_refetch(&self) -> bool;
+
     /// Asks for the keys once more, because a token names one that is not in the
     /// snapshot, and waits at most `wait`. However many ask at once, one fetch is made;
     /// dropping the future leaves that fetch running for the others.

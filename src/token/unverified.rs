@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::claims::{Claims, check_depth};
+use super::claims::{Claims, Text, check_depth};
 use super::fault::TokenFault;
 use super::jws::CompactJws;
 use crate::keys::Algorithm;
@@ -56,10 +56,10 @@ impl<'j> UnverifiedToken<'j> {
         if header.crit.is_some() {
             return Err(TokenFault::Critical);
         }
-        if !header.typ.as_deref().is_none_or(is_access_token_type) {
+        if !header.typ.is_none_or(|Text(typ)| is_access_token_type(&typ)) {
             return Err(TokenFault::WrongType);
         }
-        Ok(Self { jws, signing, kid: header.kid, claims })
+        Ok(Self { jws, signing, kid: header.kid.map(|Text(kid)| kid), claims })
     }
 
     /// How the token says it is signed.
@@ -109,10 +109,11 @@ impl<'j> UnverifiedToken<'j> {
 struct Header<'j> {
     #[serde(borrow)]
     alg: Cow<'j, str>,
+    // As `Text`: serde copies a `Cow` that is not the field itself.
     #[serde(borrow, default)]
-    kid: Option<Cow<'j, str>>,
+    kid: Option<Text<'j>>,
     #[serde(borrow, default)]
-    typ: Option<Cow<'j, str>>,
+    typ: Option<Text<'j>>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
 }

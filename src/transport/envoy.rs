@@ -2,7 +2,9 @@
 //!
 //! What is the same for all requests with one token is encoded once (`Rendering`), what is
 //! the same for all requests once a configuration; a reply joins the two, and adds the
-//! names of forged headers that this client sent.
+//! headers to set and the names of forged headers that this client sent. The headers to set
+//! are copied from the identity itself: they are as quickly written as copied, and kept
+//! encoded they would be a quarter of a cached token.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -18,7 +20,7 @@ use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
 use super::fields::{
-    delimited, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
+    delimited, header, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
 };
 use super::unary::{PREFIX_BYTES, put_prefix};
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant, Reason, Rendering};
@@ -125,31 +127,33 @@ impl Encoder {
                     Some(_) => &[],
                     None => self.issuer(Some(admitted.issuer)),
                 };
-                self.assemble(&self.identified, issuer, rendering, &forged)
+                self.assemble(&self.identified, issuer, rendering, set, &forged)
             }
             None => {
                 let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
                 let Some((_, rendering)) = rendering else { return self.internal_error() };
-                self.assemble(&[], &[], rendering, &forged)
+                self.assemble(&[], &[], rendering, set, &forged)
             }
         }
     }
 
-    /// Puts a reply together: dynamic metadata in three parts, the headers to set, and
-    /// the names to remove, at last the forged ones of this request.
+    /// Puts a reply together: dynamic metadata in three parts, the headers to set, and the
+    /// names to remove in three more, at last the forged ones of this request.
     fn assemble(
         &self,
         outcome: &[u8],
         issuer: &[u8],
         rendering: &Rendering,
+        set: IdentityHeaders<'_>,
         forged: &[&[u8]],
     ) -> Bytes {
-        let Some((known, own)) = rendering.bytes.split_at_checked(rendering.splice) else {
+        let Some((known, unset)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
         let metadata = outcome.len() + issuer.len() + known.len();
+        let headers: usize = set.iter().map(|(name, value)| header(name, value)).sum();
         let forged_bytes: usize = forged.iter().map(|name| removal(name)).sum();
-        let ok = own.len() + self.never_ours.len() + forged_bytes;
+        let ok = headers + unset.len() + self.never_ours.len() + forged_bytes;
         let length =
             STATUS_OK.len() + delimited(DYNAMIC_METADATA, metadata) + delimited(OK_RESPONSE, ok);
         let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
@@ -160,7 +164,8 @@ impl Encoder {
         reply.put_slice(issuer);
         reply.put_slice(known);
         put_delimited(OK_RESPONSE, ok, &mut reply);
-        reply.put_slice(own);
+        set.iter().for_each(|(name, value)| put_header(name, value, &mut reply));
+        reply.put_slice(unset);
         reply.put_slice(&self.never_ours);
         forged.iter().for_each(|name| put_removal(name, &mut reply));
         reply.freeze()
@@ -168,8 +173,8 @@ impl Encoder {
 
     fn render(&self, admitted: &Admitted, set: IdentityHeaders<'_>) -> Rendering {
         let identity = &admitted.identity;
-        // Room for the values twice, in metadata and in headers, and for what is around them.
-        let mut metadata = Vec::with_capacity(512 + 2 * identity.text_bytes());
+        // Room for the values and for what is around them.
+        let mut metadata = Vec::with_capacity(512 + identity.text_bytes());
         if let Some(name) = &admitted.tenant_issuer {
             put_member("issuer", name, &mut metadata);
         }
@@ -213,11 +218,10 @@ impl Encoder {
 }
 
 /// The parts of an allowing answer that are the same for one token: its own members of
-/// dynamic metadata, then, from the splice on, its share of `ok_response`.
+/// dynamic metadata, then, from the splice on, those of our headers that it does not set.
 fn render(metadata: Vec<u8>, set: IdentityHeaders<'_>, protected: &ProtectedHeaders) -> Rendering {
     let splice = metadata.len();
     let mut bytes = metadata;
-    set.iter().for_each(|(name, value)| put_header(name, value, &mut bytes));
     protected.unset(set).for_each(|name| put_removal(name.as_bytes(), &mut bytes));
     Rendering { bytes: bytes.into_boxed_slice(), splice }
 }

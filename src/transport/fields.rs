@@ -29,12 +29,24 @@ const LIST_VALUES: u32 = 1;
 
 /// A header that overwrites the client's, as a field of `OkHttpResponse`.
 pub(super) fn put_header(name: &str, value: &str, out: &mut impl BufMut) {
-    let header = delimited(HEADER_KEY, name.len()) + delimited(HEADER_VALUE, value.len());
-    put_delimited(HEADERS, delimited(OPTION_HEADER, header) + OVERWRITE.len(), out);
+    let (option, header) = header_lengths(name, value);
+    put_delimited(HEADERS, option, out);
     put_delimited(OPTION_HEADER, header, out);
     put_text(HEADER_KEY, name.as_bytes(), out);
     put_text(HEADER_VALUE, value.as_bytes(), out);
     out.put_slice(OVERWRITE);
+}
+
+/// What [`put_header`] takes, in bytes.
+pub(super) fn header(name: &str, value: &str) -> usize {
+    let (option, _) = header_lengths(name, value);
+    delimited(HEADERS, option)
+}
+
+/// The lengths of a `HeaderValueOption` and of the `HeaderValue` in it.
+fn header_lengths(name: &str, value: &str) -> (usize, usize) {
+    let header = delimited(HEADER_KEY, name.len()) + delimited(HEADER_VALUE, value.len());
+    (delimited(OPTION_HEADER, header) + OVERWRITE.len(), header)
 }
 
 /// A header to remove, as a field of `OkHttpResponse`.
@@ -127,7 +139,8 @@ mod tests {
         ) {
             let mut ours = Vec::new();
             headers.iter().for_each(|(name, value)| put_header(name, value, &mut ours));
-            let with_headers = ours.len();
+            let with_headers: usize = headers.iter().map(|(name, value)| header(name, value)).sum();
+            prop_assert_eq!(ours.len(), with_headers);
             headers_to_remove.iter().for_each(|name| put_removal(name.as_bytes(), &mut ours));
             let removals: usize = headers_to_remove.iter().map(|name| removal(name.as_bytes())).sum();
             prop_assert_eq!(ours.len(), with_headers + removals);

@@ -1,6 +1,7 @@
 //! The gRPC front: `envoy.service.auth.v3.Authorization/Check`, health and reflection.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use tonic::service::Routes;
 use tower::{Service, ServiceExt as _};
 
 use super::door::Door;
-use super::grpc_connection;
+use super::grpc_connection::{self, Call};
 use super::parts::Parts;
 use super::server::{ConnectionError, Front};
-use super::unary::{read_message, send_reply};
+use super::unary::{IncomingMessage, send_reply};
 use crate::authorizer::{MissingKey, Verdict};
 use crate::decision::{Decision, Denial, Fault};
 
@@ -80,36 +81,58 @@ impl Front for GrpcFront {
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> Result<(), ConnectionError> {
-        grpc_connection::serve(io, stop, |request, respond| self.answer(request, respond)).await
+        grpc_connection::serve(io, stop, |request, respond, context| {
+            self.begin(request, respond, context)
+        })
+        .await
     }
 }
 
 impl GrpcFront {
-    async fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let sent = if request.uri().path() == CHECK {
-            self.check(request, respond).await
-        } else {
-            // Rare, and larger than a check: it should not make every call as large.
-            Box::pin(pass_on(Routes::clone(&self.others), request, respond)).await
-        };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "a call ended before its answer was sent");
+    /// Answers a call, or says what is left to do for it. Nearly every check is answered at
+    /// once: its message came whole and no key is missing.
+    fn begin(
+        &self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        context: &mut Context<'_>,
+    ) -> Option<Call<'_>> {
+        if request.uri().path() != CHECK {
+            let routes = Routes::clone(&self.others);
+            return Some(Box::pin(async { note_end(pass_on(routes, request, respond).await) }));
         }
+        let (head, body) = request.into_parts();
+        let mut incoming = IncomingMessage::new(body, MAX_MESSAGE_BYTES);
+        let Poll::Ready(message) = incoming.poll(context) else {
+            return Some(Box::pin(async move {
+                let message = poll_fn(|context| incoming.poll(context)).await;
+                self.check(message.unwrap_or_default(), &head.headers, respond).await;
+            }));
+        };
+        let message = message.unwrap_or_default();
+        let reply = self.door.load().try_to_reply(&message, Instant::now()).ok();
+        let Some(reply) = reply else {
+            return Some(Box::pin(async move {
+                self.check(message, &head.headers, respond).await;
+            }));
+        };
+        note_end(send_reply(reply, respond));
+        None
     }
 
     /// Answers one check. There is always a decision, never a gRPC error: Envoy would not
     /// take that for a denial, and `failure_mode_allow` would turn it into an open door,
     /// forged headers and all.
-    async fn check(
-        &self,
-        request: Request<RecvStream>,
-        respond: SendResponse<Bytes>,
-    ) -> Result<(), h2::Error> {
-        let patience = patience(request.headers());
-        let message = read_message(request.into_body(), MAX_MESSAGE_BYTES).await;
+    async fn check(&self, message: Bytes, headers: &HeaderMap, respond: SendResponse<Bytes>) {
         let door = self.door.load_full();
-        let reply = door.check_message(message.unwrap_or_default(), patience).await;
-        send_reply(reply, respond)
+        let reply = door.check_message(message, patience(headers)).await;
+        note_end(send_reply(reply, respond));
+    }
+}
+
+fn note_end(sent: Result<(), h2::Error>) {
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a call ended before its answer was sent");
     }
 }
 
@@ -129,7 +152,8 @@ impl Door {
     /// The reply, if the keys at hand are enough for it. No future holds the parts of the
     /// request: they are larger than all else that a check needs.
     fn try_to_reply(&self, message: &[u8], started: Instant) -> Result<Bytes, MissingKey<'_>> {
-        let parts = Parts::read(message).unwrap_or_default();
+        let mut parts = Parts::default();
+        let _ = parts.read(message);
         match self.authorizer().decide(&parts.view(), self.now()) {
             Verdict::Decided(decision) => Ok(self.reply(&parts, &decision, started)),
             Verdict::NeedsKey(missing) => Err(missing),
@@ -145,7 +169,8 @@ impl Door {
     ) -> Bytes {
         let wait = self.wait(patience);
         let obtained = Box::pin(missing.obtain(wait)).await;
-        let parts = Parts::read(message).unwrap_or_default();
+        let mut parts = Parts::default();
+        let _ = parts.read(message);
         let decision = match obtained {
             Ok(()) => self.authorizer().decide(&parts.view(), self.now()).or_deny(),
             Err(denial) => Decision::Deny(denial),
@@ -179,7 +204,7 @@ async fn pass_on(
         let frame = tokio::select! {
             frame = body.frame() => frame,
             // Watching health goes on until the client wants no more of it.
-            reason = std::future::poll_fn(|context| sent.poll_reset(context)) => {
+            reason = poll_fn(|context| sent.poll_reset(context)) => {
                 return reason.map(drop);
             }
         };

@@ -6,6 +6,9 @@
 //! denial. And it copies each message in and each reply out through buffers of its own,
 //! where ours are slices of what was received and of what is cached.
 
+use std::mem;
+use std::task::{Context, Poll, ready};
+
 use ::http::{HeaderMap, HeaderValue, Response, header};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
@@ -19,29 +22,40 @@ pub(super) const PREFIX_BYTES: usize = 5;
 /// vectored writes). A reply is a few of them.
 const FRAME_BYTES: usize = 1023;
 
-/// Reads the one message of a call.
-///
-/// # Errors
-/// There is none, it is longer than `max_bytes`, or it is not as gRPC has it.
-pub(super) async fn read_message(
-    mut body: RecvStream,
+/// The one message of a call, on its way in.
+pub(super) struct IncomingMessage {
+    body: RecvStream,
     max_bytes: usize,
-) -> Result<Bytes, MessageFault> {
-    let mut received = Bytes::new();
-    while let Some(data) = body.data().await {
-        let data = data.map_err(|_| MessageFault::CutOff)?;
-        // The client may send as much again. An error means that it has gone: then
-        // there is no more to come either.
-        let _ = body.flow_control().release_capacity(data.len());
-        received = if received.is_empty() { data } else { joined(received, &data) };
-        if received.len() > max_bytes.saturating_add(PREFIX_BYTES) {
-            return Err(MessageFault::TooLong);
-        }
-        if body.is_end_stream() {
-            break;
-        }
+    received: Bytes,
+}
+
+impl IncomingMessage {
+    /// A message of at most `max_bytes`.
+    pub(super) fn new(body: RecvStream, max_bytes: usize) -> Self {
+        Self { body, max_bytes, received: Bytes::new() }
     }
-    unwrap_message(received)
+
+    /// The message, when it has arrived; not to be polled again then.
+    ///
+    /// # Errors
+    /// There is none, it is longer than allowed, or it is not as gRPC has it.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, MessageFault>> {
+        while let Some(data) = ready!(self.body.poll_data(context)) {
+            let Ok(data) = data else { return Poll::Ready(Err(MessageFault::CutOff)) };
+            // The client may send as much again. An error means that it has gone: then
+            // there is no more to come either.
+            let _ = self.body.flow_control().release_capacity(data.len());
+            let before = mem::take(&mut self.received);
+            self.received = if before.is_empty() { data } else { joined(before, &data) };
+            if self.received.len() > self.max_bytes.saturating_add(PREFIX_BYTES) {
+                return Poll::Ready(Err(MessageFault::TooLong));
+            }
+            if self.body.is_end_stream() {
+                break;
+            }
+        }
+        Poll::Ready(unwrap_message(mem::take(&mut self.received)))
+    }
 }
 
 /// A message in more than one DATA frame: rare, since a check is smaller than one.
