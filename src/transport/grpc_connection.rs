@@ -100,12 +100,12 @@ where
             return ended;
         }
         loop {
-            let moved = self.answer(context);
+            self.answer(context);
             // Writes what was answered, and may find that more has arrived.
             if let Poll::Ready(end) = self.take_in(context) {
                 return Poll::Ready(end);
             }
-            if !moved && self.arrived.is_empty() {
+            if self.arrived.is_empty() {
                 return Poll::Pending;
             }
         }
@@ -122,16 +122,12 @@ where
         Poll::Pending
     }
 
-    /// Answers what can be answered; whether there was anything.
-    fn answer(&mut self, context: &mut Context<'_>) -> bool {
-        let mut moved = !self.arrived.is_empty();
+    /// Answers what can be answered.
+    fn answer(&mut self, context: &mut Context<'_>) {
         for (request, respond) in self.arrived.drain(..) {
             self.waiting.extend((self.begin)(request, respond, context));
         }
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
-            moved = true;
-        }
-        moved
+        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {}
     }
 }
 
