@@ -28,15 +28,19 @@ pub(super) fn max_groups(profile: Profile) -> usize {
 
 /// Whether a principal or group may be sent.
 pub(super) fn is_name(name: &str, profile: Profile) -> bool {
-    let (allowed, max_bytes): (fn(u8) -> bool, _) = match profile {
-        Profile::Nemo => (is_nemo_byte, NEMO_MAX_NAME_BYTES),
-        Profile::Plain => (|byte| byte.is_ascii_graphic(), PLAIN_MAX_NAME_BYTES),
-    };
-    !name.is_empty() && name.len() <= max_bytes && name.bytes().all(allowed)
+    let fits = |max_bytes| !name.is_empty() && name.len() <= max_bytes;
+    match profile {
+        Profile::Nemo => fits(NEMO_MAX_NAME_BYTES) && name.bytes().all(is_nemo_byte),
+        Profile::Plain => {
+            fits(PLAIN_MAX_NAME_BYTES) && name.bytes().all(|byte| byte.is_ascii_graphic())
+        }
+    }
 }
 
+#[inline]
 fn is_nemo_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'_' | b'-' | b':' | b'+' | b'/')
+    // `-` to `:` are `-`, `.`, `/`, the digits and `:`.
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'-'..=b':' | b'@' | b'_' | b'+')
 }
 
 /// Whether NeMo would take the name for one of its own services, or for everybody. It
@@ -111,6 +115,10 @@ mod tests {
         }
         for name in ["", "auth0|1", "a b", "a,b", "a\r\nb", "\u{e9}", "a\0", &"a".repeat(257)] {
             assert!(!is_name(name, Profile::Nemo), "{name:?}");
+        }
+        for byte in 0..=0x7f_u8 {
+            let taken = byte.is_ascii_alphanumeric() || b"@._-:+/".contains(&byte);
+            assert_eq!(is_name(char::from(byte).encode_utf8(&mut [0]), Profile::Nemo), taken);
         }
         assert!(is_name("auth0|123", Profile::Plain));
         assert!(!is_name("a b", Profile::Plain));
