@@ -24,6 +24,7 @@ use criterion::{
     BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
 use doorward::authorizer::Verdict;
+use doorward::bearer::BearerToken;
 use doorward::decision::{Admitted, Decision, Denial, Fault, Grant};
 use doorward::request::{HeaderView, RequestView, RouteView};
 use doorward::transport::{Door, Parts};
@@ -149,6 +150,11 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
     });
     let mut parts = Parts::default();
     parts.read(&token).unwrap();
+    let authorization = cases[0].authorization.as_deref().unwrap();
+    let bearer = BearerToken::new(authorization.strip_prefix("Bearer ").unwrap().as_bytes());
+    criterion.bench_function("hash a token", |bencher| {
+        bencher.iter(|| door.authorizer().cache.hash(black_box(bearer)));
+    });
     let mut group = criterion.benchmark_group("encode a reply");
     let allow = door.authorizer().decide(&parts.view(), door.now()).or_deny();
     group.bench_function("cached", |bencher| {

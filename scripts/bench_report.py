@@ -97,7 +97,7 @@ has its default size.
 ## Run it
 
 ```sh
-make bench                     # all of this, half an hour; ghz is fetched and built once
+make bench                     # all of this, a quarter of an hour; ghz is fetched and built once
 scripts/bench --only hot       # some cases, on the terminal only
 scripts/bench --quick          # the targets, under a minute, fails when one is far missed
 cargo bench                    # the decision alone, without sockets

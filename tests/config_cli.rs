@@ -220,6 +220,29 @@ async fn sighup_reloads_and_a_bad_file_changes_nothing() {
     assert_eq!(process.ended().await.code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_changed_file_reloads_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "doorward.yaml", &config("/one"));
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let mut checker = Checker::connect(&at.grpc).await;
+    let mut reason = async |path: &str| checker.ask(get(path)).await.reason;
+    assert_eq!(reason("/two").await, "missing_token");
+    write(dir.path(), "doorward.yaml", "auth:\n  oidc: { isuer: x }\n");
+    eventually("the refusal is logged", PATIENCE, async || {
+        process.stderr().contains("auth.oidc.isuer").then_some(())
+    })
+    .await;
+    assert_eq!(reason("/one").await, "bypassed", "the old one serves on");
+    write(dir.path(), "doorward.yaml", &config("/two"));
+    eventually("the change is noticed", PATIENCE, async || {
+        process.stderr().contains("configuration reloaded").then_some(())
+    })
+    .await;
+    assert_eq!(reason("/two").await, "bypassed");
+}
+
 /// A request that waits for keys when the signal comes is answered all the same.
 #[tokio::test]
 async fn sigterm_answers_what_is_under_way_and_ends_with_0() {

@@ -58,6 +58,53 @@ async fn tls_with_client_certificates() {
     assert!(unknown.is_err(), "no certificate, no answer: {unknown:?}");
 }
 
+/// Certificates are renewed while the server runs: the next connection sees the new ones, the
+/// one that is there stays, and broken ones change nothing.
+#[tokio::test]
+async fn a_reload_brings_new_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let file = |name: &str| dir.path().join(name);
+    let config = json!({
+        "auth": {"enabled": false},
+        "server": {"http": {"listen": "127.0.0.1:0", "tls": {
+            "cert": file("server.pem"), "key": file("server.key"),
+        }}},
+    });
+    let config = config.to_string();
+    let doorward = Doorward::start(&config).await;
+    let url = doorward.http("/apis/auth/ext-authz/v1").replace("http://", "https://");
+    let trusting = || {
+        let ca = std::fs::read(file("ca.pem")).unwrap();
+        let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+        reqwest::Client::builder().no_proxy().tls_certs_only([ca]).build().unwrap()
+    };
+    let answers = async |client: &reqwest::Client| client.get(&url).send().await.is_ok();
+    let (connected, unconnected) = (trusting(), trusting());
+    assert!(answers(&connected).await);
+
+    // Another authority, and so another certificate.
+    certificates(dir.path());
+    let new = trusting();
+    assert!(!answers(&new).await, "not before it is told");
+    doorward.reload(&config).await;
+    assert!(answers(&new).await);
+    assert!(answers(&connected).await, "a connection that was there");
+    assert!(!answers(&unconnected).await, "the old certificate is gone");
+
+    // Half of a pair, as when a reload comes between the writing of two files.
+    std::fs::write(file("server.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let refused = doorward.try_reload(&config).await.unwrap_err();
+    assert_eq!(refused.to_string(), "TLS of `server.http`");
+    assert!(answers(&trusting()).await, "the last good ones serve on");
+
+    // Without TLS, as the configuration has it then.
+    let plain = json!({"auth": {"enabled": false}, "server": {"http": {"listen": "127.0.0.1:0"}}});
+    doorward.reload(&plain.to_string()).await;
+    let url = doorward.http("/apis/auth/ext-authz/v1");
+    assert!(reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.is_ok());
+}
+
 #[tokio::test]
 async fn check_over_a_unix_socket() {
     let dir = tempfile::tempdir().unwrap();

@@ -26,8 +26,8 @@ use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::Metrics;
 use crate::token_cache::NoRandomness;
 use crate::transport::{
-    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, Port, TlsError, Watcher,
-    Workers,
+    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls, Port,
+    PreparedTls, TlsError, Watcher, Workers,
 };
 
 /// How often readiness is looked at for gRPC health, until ready and from then on.
@@ -91,8 +91,9 @@ impl Running {
         &self.addresses[2]
     }
 
-    /// Decides by other settings from the next request on; keys that are still wanted are
-    /// kept. Listeners and threads stay as they are.
+    /// Decides by other settings from the next request on, and shows the certificates that
+    /// are in the files now from the next connection on; keys that are still wanted are
+    /// kept. Addresses and threads stay as they are.
     ///
     /// # Errors
     /// The new settings cannot be put to work; the old ones stay in force.
@@ -161,6 +162,7 @@ struct Server {
     assembly: Assembly,
     drain: Duration,
     addresses: [ListenAddress; 3],
+    tls: [ListenerTls; 3],
     stop: watch::Sender<bool>,
     workers: Vec<(mpsc::UnboundedSender<Job>, JoinHandle<()>)>,
     health: tonic_health::server::HealthReporter,
@@ -177,6 +179,7 @@ impl Server {
         let grpc_port = port::<GrpcFront>("grpc", listeners.0, &grpc)?;
         let http_port = port::<HttpFront>("http", listeners.1, &http)?;
         let admin_port = port::<AdminFront>("admin", listeners.2, &admin)?;
+        let tls = [grpc_port.tls(), http_port.tls(), admin_port.tls()];
 
         let shared = Shared {
             metrics: Metrics::new()?,
@@ -208,7 +211,17 @@ impl Server {
             }
         });
         background(report_health(health.clone(), Arc::clone(&overview)));
-        Ok(Self { shared, assembly, drain, addresses, stop, workers: threads, health, overview })
+        Ok(Self {
+            shared,
+            assembly,
+            drain,
+            addresses,
+            tls,
+            stop,
+            workers: threads,
+            health,
+            overview,
+        })
     }
 
     fn addresses(&self) -> [ListenAddress; 3] {
@@ -222,8 +235,20 @@ impl Server {
         self.drain().await;
     }
 
+    /// All of it, or nothing.
     fn reload(&mut self, settings: Settings) -> Result<(), StartError> {
-        self.assembly = Assembly::new(settings, &self.shared, Some(&self.assembly))?;
+        let ServerSettings { grpc, http, admin, .. } = &settings.server;
+        let [grpc_tls, http_tls, admin_tls] = &self.tls;
+        let prepared = [
+            (grpc_tls, prepare("grpc", grpc_tls, grpc)?),
+            (http_tls, prepare("http", http_tls, http)?),
+            (admin_tls, prepare("admin", admin_tls, admin)?),
+        ];
+        let assembly = Assembly::new(settings, &self.shared, Some(&self.assembly))?;
+        for (tls, prepared) in prepared {
+            tls.put_to_work(prepared);
+        }
+        self.assembly = assembly;
         self.overview.follow(&self.assembly);
         Ok(())
     }
@@ -281,6 +306,14 @@ fn port<F: Front>(
 ) -> Result<Port, StartError> {
     Port::new::<F>(listener, settings.tls.as_ref())
         .map_err(|source| StartError::Tls { listener: name, source })
+}
+
+fn prepare(
+    name: &'static str,
+    tls: &ListenerTls,
+    settings: &ListenerSettings,
+) -> Result<PreparedTls, StartError> {
+    tls.prepare(settings.tls.as_ref()).map_err(|source| StartError::Tls { listener: name, source })
 }
 
 /// A thread with a runtime of its own that serves the connections dealt to it, until its

@@ -9,6 +9,7 @@ mod explain;
 mod man;
 pub mod serve;
 mod style;
+mod watched;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,11 +1,14 @@
 //! `doorward serve`: the server, until it is told to stop.
 
+use std::error::Error as _;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use anstream::eprintln;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::watched::Watched;
 use super::{ConfigArgs, Exit, print_error};
 use crate::app::{self, Running};
 use crate::config::{self, Loaded};
@@ -19,7 +22,8 @@ Examples:
   NMP_CONFIG_FILE_PATH=/etc/nmp/config.yaml doorward serve
   DOORWARD_AUTH__OIDC__ISSUER=https://idp.example doorward serve --set auth.oidc.client_id=nmp
 
-SIGHUP reads the configuration again; a bad one is refused and the old one serves on.
+SIGHUP, or a change of a configuration or certificate file, makes it read them again; a bad
+configuration is refused and the old one serves on.
 SIGTERM stops: requests under way are answered first.")]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -39,6 +43,7 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
         return Exit::Usage;
     }
     announce(&loaded);
+    let mut watched = Watched::new(files(&loaded));
     let running = match app::start(loaded.settings, None) {
         Ok(running) => running,
         Err(error) => {
@@ -50,7 +55,7 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
         grpc = %running.grpc(), http = %running.http(), admin = %running.admin(),
         version = env!("CARGO_PKG_VERSION"), "listening",
     );
-    match until_told_to_stop(args, &running) {
+    match until_told_to_stop(args, &running, &mut watched) {
         Ok(()) => {
             tracing::info!("stopping");
             running.stop();
@@ -74,8 +79,18 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP.
-fn until_told_to_stop(args: &ServeArgs, running: &Running) -> io::Result<()> {
+/// What a configuration was read from, certificates included.
+fn files(loaded: &Loaded) -> Vec<PathBuf> {
+    let certificates = loaded.settings.server.tls_files().map(Path::to_owned);
+    loaded.files.iter().cloned().chain(certificates).collect()
+}
+
+/// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP and when a file has changed.
+fn until_told_to_stop(
+    args: &ServeArgs,
+    running: &Running,
+    watched: &mut Watched,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut interrupt, mut hangup) = runtime.block_on(async {
         Ok::<_, io::Error>((
@@ -90,22 +105,27 @@ fn until_told_to_stop(args: &ServeArgs, running: &Running) -> io::Result<()> {
                 _ = terminate.recv() => false,
                 _ = interrupt.recv() => false,
                 _ = hangup.recv() => true,
+                () = watched.changed() => true,
             }
         });
         if !reload {
             return Ok(());
         }
-        reload_from(args, running);
+        reload_from(args, running, watched);
     }
 }
 
-fn reload_from(args: &ServeArgs, running: &Running) {
+fn reload_from(args: &ServeArgs, running: &Running, watched: &mut Watched) {
     match config::load(&args.config.sources()) {
         Ok(loaded) => {
             announce(&loaded);
+            watched.follow(files(&loaded));
             match running.reload(loaded.settings) {
                 Ok(()) => tracing::info!("configuration reloaded"),
-                Err(error) => tracing::error!(%error, "the old configuration serves on"),
+                Err(error) => {
+                    let why = error.source().map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(%error, why, "the old configuration serves on");
+                }
             }
         }
         Err(faults) => {

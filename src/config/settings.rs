@@ -4,7 +4,7 @@
 //! later. Raw configuration ([`super::raw`]) becomes this in `config::check`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -135,6 +135,19 @@ pub struct ServerSettings {
     pub workers: usize,
     /// How long in-flight requests get at SIGTERM.
     pub drain: Duration,
+}
+
+impl ServerSettings {
+    /// The files with certificates and keys of all listeners.
+    pub fn tls_files(&self) -> impl Iterator<Item = &Path> {
+        let listeners = [&self.grpc, &self.http, &self.admin];
+        listeners.into_iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
+            [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path)
+        })
+    }
 }
 
 /// One listener.

@@ -31,4 +31,4 @@ pub use self::http::HttpFront;
 pub use self::listener::{BindError, Listener};
 pub use self::parts::{Headers, Malformed, Parts};
 pub use self::server::{ConnectionError, Front, Job, Port, Workers};
-pub use self::tls::TlsError;
+pub use self::tls::{ListenerTls, PreparedTls, TlsError};

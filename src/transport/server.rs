@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::listener::{Accepted, Listener};
-use super::tls::{TlsError, acceptor};
+use super::tls::{ListenerTls, TlsError};
 use crate::config::TlsSettings;
 
 /// How many calls may be under way on one HTTP/2 connection; Envoy opens another one
@@ -76,7 +76,7 @@ impl Workers {
 /// A listener with its TLS, ready to be served.
 pub struct Port {
     listener: Listener,
-    tls: Option<TlsAcceptor>,
+    tls: ListenerTls,
 }
 
 impl Port {
@@ -85,8 +85,15 @@ impl Port {
     /// # Errors
     /// The certificates cannot be used.
     pub fn new<F: Front>(listener: Listener, tls: Option<&TlsSettings>) -> Result<Self, TlsError> {
-        let tls = tls.map(|settings| acceptor(settings, F::PROTOCOLS)).transpose()?;
-        Ok(Self { listener, tls })
+        let own = ListenerTls::new(F::PROTOCOLS);
+        own.put_to_work(own.prepare(tls)?);
+        Ok(Self { listener, tls: own })
+    }
+
+    /// Its TLS, to be renewed while it serves.
+    #[must_use]
+    pub fn tls(&self) -> ListenerTls {
+        self.tls.clone()
     }
 
     /// Accepts connections and deals them to the workers until `stop` says so. Every
@@ -100,7 +107,7 @@ impl Port {
             };
             match accepted {
                 Ok(accepted) => {
-                    let (tls, front, stop) = (self.tls.clone(), front.clone(), stop.clone());
+                    let (tls, front, stop) = (self.tls.acceptor(), front.clone(), stop.clone());
                     workers.deal(Box::pin(async move {
                         if let Err(error) = serve_connection(accepted, tls, front, stop).await {
                             tracing::debug!(error = &*error, "connection ended with an error");

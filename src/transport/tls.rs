@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
@@ -13,14 +14,43 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use crate::config::TlsSettings;
 
-/// Reads the files and prepares to accept TLS. `protocols` are offered by ALPN.
-///
-/// # Errors
-/// A file cannot be read, holds no PEM, or certificate and key do not go together.
-pub(super) fn acceptor(
-    settings: &TlsSettings,
-    protocols: &[&[u8]],
-) -> Result<TlsAcceptor, TlsError> {
+/// The TLS of one listener, or none: what connections that come from now on are to speak.
+#[derive(Clone)]
+pub struct ListenerTls {
+    config: Arc<ArcSwapOption<ServerConfig>>,
+    /// Offered by ALPN.
+    protocols: &'static [&'static [u8]],
+}
+
+/// Certificates that were read and can be used, but are not yet.
+pub struct PreparedTls(Option<Arc<ServerConfig>>);
+
+impl ListenerTls {
+    pub(super) fn new(protocols: &'static [&'static [u8]]) -> Self {
+        Self { config: Arc::default(), protocols }
+    }
+
+    /// Reads the files. Changes nothing yet.
+    ///
+    /// # Errors
+    /// A file cannot be read, holds no PEM, or certificate and key do not go together.
+    pub fn prepare(&self, settings: Option<&TlsSettings>) -> Result<PreparedTls, TlsError> {
+        let read = |settings| server_config(settings, self.protocols).map(Arc::new);
+        Ok(PreparedTls(settings.map(read).transpose()?))
+    }
+
+    /// From the next connection on; those that are there stay as they are.
+    pub fn put_to_work(&self, prepared: PreparedTls) {
+        self.config.store(prepared.0);
+    }
+
+    /// What a connection that comes now is to speak.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.config.load_full().map(TlsAcceptor::from)
+    }
+}
+
+fn server_config(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
     let TlsSettings { cert, key, client_ca } = settings;
     let chain = certificates(cert)?;
     let private_key = PrivateKeyDer::from_pem_file(key).map_err(pem_error(key))?;
@@ -41,7 +71,7 @@ pub(super) fn acceptor(
     };
     let mut config = builder.with_single_cert(chain, private_key)?;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(config)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use doorward::app::{self, Running};
+use doorward::app::{self, Running, StartError};
 use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::{ListenAddress, Settings};
 use doorward::explain::{Answer, Explanation};
@@ -50,8 +50,13 @@ impl Doorward {
 
     /// Decides by another configuration from now on.
     pub async fn reload(&self, config: &str) {
+        self.try_reload(config).await.unwrap();
+    }
+
+    /// The same, if it can be put to work.
+    pub async fn try_reload(&self, config: &str) -> Result<(), StartError> {
         let (running, settings) = (Arc::clone(&self.running), settings(config));
-        tokio::task::spawn_blocking(move || running.reload(settings)).await.unwrap().unwrap();
+        tokio::task::spawn_blocking(move || running.reload(settings)).await.unwrap()
     }
 
     /// Waits until some issuer's keys are there.
