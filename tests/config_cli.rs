@@ -199,6 +199,12 @@ async fn sighup_reloads_and_a_bad_file_changes_nothing() {
     assert_eq!(reason("/one").await, "bypassed");
     assert_eq!(reason("/two").await, "missing_token");
 
+    // No file has changed: it is the signal that does it.
+    process.signal("HUP");
+    eventually("the signal is heeded", PATIENCE, async || {
+        process.stderr().contains("configuration reloaded").then_some(())
+    })
+    .await;
     write(dir.path(), "doorward.yaml", &config("/two"));
     process.signal("HUP");
     let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -39,8 +39,7 @@ pub(super) fn is_name(name: &str, profile: Profile) -> bool {
 
 #[inline]
 fn is_nemo_byte(byte: u8) -> bool {
-    // `-` to `:` are `-`, `.`, `/`, the digits and `:`.
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'-'..=b':' | b'@' | b'_' | b'+')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'_' | b'-' | b':' | b'+' | b'/')
 }
 
 /// Whether NeMo would take the name for one of its own services, or for everybody. It

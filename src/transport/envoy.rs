@@ -3,7 +3,7 @@
 //! What is the same for all requests with one token is encoded once (`Rendering`), what is
 //! the same for all requests once a configuration; a reply joins the two, and adds the
 //! headers to set and the names of forged headers that this client sent. The headers to set
-//! are copied from the identity itself: they are as quickly written as copied, and kept
+//! are written from the identity itself: that costs little more than to copy them, and kept
 //! encoded they would be a quarter of a cached token.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
