@@ -101,7 +101,16 @@ fn assert_seen(reply: &Reply, expected: &[(&str, &str)], case: &str) {
 }
 
 async fn table(file: &str, anonymous_too: bool) {
-    let Some(gateway) = Gateway::start(file, &config(true)).await else { return };
+    table_changed(file, [], anonymous_too).await;
+}
+
+async fn table_changed<const N: usize>(
+    file: &str,
+    changes: [(&str, &str); N],
+    anonymous_too: bool,
+) {
+    let gateway = Gateway::start_changed(file, changes, &config(true)).await;
+    let Some(gateway) = gateway else { return };
     for (id, (spelling, headers)) in SPOOFS.iter().enumerate() {
         let case = |outcome: &str| format!("{file}: {spelling}, {outcome}");
         let send = async |request: RawRequest| gateway.send(&spoofed(request, headers)).await;
@@ -146,6 +155,14 @@ async fn table(file: &str, anonymous_too: bool) {
 #[tokio::test]
 async fn nothing_forged_passes_over_grpc() {
     table("envoy.yaml", true).await;
+}
+
+/// Envoy then sends `header_map` and no `headers`: who reads `headers` alone sees a request
+/// without any.
+#[tokio::test]
+async fn nothing_forged_passes_in_raw_headers() {
+    let raw = ("encode_raw_headers: false", "encode_raw_headers: true");
+    table_changed("envoy.yaml", [raw], true).await;
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use super::doorward::Doorward;
 use super::echo::Echo;
-use super::envoy::{Behind, Envoy};
+use super::envoy::{Behind, Envoy, fill};
 use super::raw::{RawRequest, Reply};
+use super::tools;
 
 pub struct Gateway {
     envoy: Envoy,
@@ -15,10 +16,25 @@ impl Gateway {
     /// Starts all of it, Envoy with this file of `envoy/`. `None`: no Envoy, the test is
     /// skipped.
     pub async fn start(file: &str, config: &str) -> Option<Self> {
+        Self::start_changed(file, [], config).await
+    }
+
+    /// [`start`](Self::start) with lines of the file changed, each of which must be in it.
+    pub async fn start_changed<const N: usize>(
+        file: &str,
+        changes: [(&str, &str); N],
+        config: &str,
+    ) -> Option<Self> {
+        let binary = tools::tool("envoy").await?;
+        let mut envoy = tools::file(&format!("envoy/{file}"));
+        for (line, changed) in changes {
+            // Envoy takes the last of two equal keys without a word: replaced, not added.
+            assert_eq!(envoy.matches(line).count(), 1, "{file}: {line}");
+            envoy = envoy.replace(line, changed);
+        }
         let (doorward, echo) = (Doorward::start(config).await, Echo::start().await);
         doorward.ready().await;
-        let behind = behind(&doorward, &echo);
-        let envoy = Envoy::start(file, behind).await?;
+        let envoy = Envoy::run(&binary, file, &fill(&envoy, behind(&doorward, &echo))).await;
         Some(Self { envoy, doorward: Some(doorward), echo })
     }
 
