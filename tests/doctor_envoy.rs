@@ -217,6 +217,13 @@ fn what_is_no_configuration_of_envoys() {
     assert!(matches!(refused("[1, 2]"), NotEnvoy::NothingKnown));
     let syntax = refused("a: [1\nb: }").to_string();
     assert!(syntax.contains("line"), "{syntax}");
+    // Envoy itself takes the last of them without a word.
+    let twice = "failure_mode_allow: false\nfailure_mode_allow: true\n";
+    assert_eq!(
+        refused(twice).to_string(),
+        "it is not YAML or JSON: line 2: duplicate mapping key `failure_mode_allow` is not \
+         allowed here"
+    );
     assert!(matches!(refused(&"x".repeat(17 * 1024 * 1024)), NotEnvoy::TooLarge));
     let deep = "[".repeat(100_000);
     assert!(matches!(refused(&deep), NotEnvoy::Syntax(_)));

@@ -57,10 +57,21 @@ fn yaml(text: &str) -> Result<Node, SyntaxError> {
         return Ok(Node::unlocated(Content::Null));
     }
     let read = serde_saphyr::from_str_with_options::<Read<Spanned<String>>>(text, yaml_options());
-    read.map(Read::into_node).map_err(|error| SyntaxError {
-        line: error.location().map(|location| location.line()).filter(|line| *line > 0),
-        message: format!("not YAML: {}", first_line(&error.without_snippet().to_string())),
+    read.map(Read::into_node).map_err(|error| {
+        let (line, message) = yaml_fault(&error);
+        SyntaxError { line, message: format!("not YAML: {message}") }
     })
+}
+
+/// What is wrong with a YAML text: the line, where one is known, and the fault in words
+/// for whoever wrote it.
+pub(crate) fn yaml_fault(error: &serde_saphyr::Error) -> (Option<u64>, String) {
+    let text = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let text = first_line(&text);
+    let place = error.location().filter(|place| place.line() > 0);
+    let suffix = place.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+    let text = suffix.and_then(|suffix| text.strip_suffix(&suffix)).unwrap_or(text);
+    (place.map(|place| place.line()), text.to_owned())
 }
 
 /// Room for any real configuration, and none for one that grows by aliases of aliases.
@@ -185,6 +196,8 @@ mod tests {
             assert!(error.message.starts_with("not "), "{error:?}");
             assert!(!error.message.contains('\n'), "{error:?}");
         }
+        let twice = Format::Yaml.parse("a: 1\na: 2\n").unwrap_err();
+        assert_eq!(twice.message, "not YAML: duplicate mapping key `a` is not allowed here");
     }
 
     #[test]

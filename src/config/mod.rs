@@ -33,6 +33,7 @@ use std::path::PathBuf;
 pub use self::bad_value::BadValue;
 pub use self::effective::{Effective, Entry, EntryContent};
 pub use self::fault::{ConfigFaults, Fault, KeyPath, Origin, Source};
+pub(crate) use self::format::yaml_fault;
 pub use self::layers::IgnoredKey;
 pub use self::problem::Problem;
 pub use self::redact::{REDACTED, redact, redact_text};

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_saphyr::options::Options;
 
 use super::{MOST_BYTES, NotEnvoy};
+use crate::config::yaml_fault;
 
 /// The documents of a YAML or JSON text; empty ones are left out.
 pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
@@ -18,10 +19,9 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
         return Ok(vec![document]);
     }
     let mut documents = yaml(text).map_err(|error| {
-        let place = error.location().map(|place| format!("line {}: ", place.line()));
-        let text = error.without_snippet().to_string();
-        let text = text.lines().next().unwrap_or_default().to_owned();
-        NotEnvoy::Syntax(place.unwrap_or_default() + &text)
+        let (line, fault) = yaml_fault(&error);
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        NotEnvoy::Syntax(line + &fault)
     })?;
     documents.retain(|document| !document.is_null());
     documents.iter_mut().for_each(unpack);
