@@ -37,7 +37,7 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def write(here, rows, ready, scale, sizes):
+def write(here, rows, ready, flat, scale, sizes):
     """docs/performance.md and the plot in it."""
     (here / "docs" / "performance.svg").write_text(plot(rows))
     lines = [f"""# Performance
@@ -85,6 +85,15 @@ server's start (`VmHWM`); hits is the share of look-ups that the token cache ans
 
 Ready {ready:.0f} ms after the start of the process, key set in the configuration (median of 9).
 
+What many tokens, issuers and keys add to a check: the ratio to the floor with one of each and
+with many, bursts of both in turn (rig).
+
+| with many | ratio, one | ratio, many | growth | target |
+|---|--:|--:|--:|--:|""")
+    for row in flat:
+        lines.append(f"| {row['title']} | {row['one']:.2f} | {row['many']:.2f} | **{row['growth']:.2f}** |"
+                     f" ≤ {row['within']:.2f} |")
+    lines.append("""
 Distinct EdDSA tokens, each sent once; then the last 10,000 of them once more (hits). The cache
 has its default size.
 
@@ -99,6 +108,7 @@ has its default size.
 ```sh
 make bench                     # all of this, a quarter of an hour; ghz is fetched and built once
 scripts/bench --only hot       # some cases, on the terminal only
+scripts/bench --flat           # many tokens, issuers and keys beside one of each
 scripts/bench --quick          # the targets, under a minute, fails when one is far missed
 cargo bench                    # the decision alone, without sockets
 make bench-envoy               # through a real Envoy, beside its own jwt_authn

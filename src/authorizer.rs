@@ -188,7 +188,7 @@ impl Authorizer {
     ) -> Result<Arc<Admitted>, Fault> {
         let keys = issuer.keys_in_force(now)?;
         let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
-        let verified = VerifiedToken::verify(unverified, issuer.rules(), &keys.set, now)?;
+        let verified = VerifiedToken::verify(unverified, issuer.rules(), keys.set(), now)?;
         let identity = Identity::from_token(&verified, issuer.identity(), &self.headers)?;
         Ok(Arc::new(Admitted {
             identity,
@@ -196,7 +196,7 @@ impl Authorizer {
             tenant_issuer: verified.tenant_issuer(issuer.rules()).map(Into::into),
             audiences: verified.audiences().map(Into::into).collect(),
             expires_at: verified.expires_at(),
-            key_set: keys.set.id(),
+            key_set: keys.id(),
             rendering: OnceLock::new(),
         }))
     }
@@ -208,7 +208,7 @@ impl Authorizer {
             && self.issuers.get(admitted.issuer).is_some_and(|issuer| {
                 let keys = issuer.keys_in_force(now);
                 keys.is_ok_and(|keys| {
-                    keys.as_deref().is_some_and(|keys| keys.set.id() == admitted.key_set)
+                    keys.as_deref().is_some_and(|keys| keys.id() == admitted.key_set)
                 })
             })
     }

@@ -9,11 +9,14 @@ use crate::keys::{KeySetId, KeySource, Snapshot};
 use crate::token::{TENANT_PLACEHOLDER, TokenFault, TokenRules, UnverifiedToken};
 
 /// One trusted issuer: what its tokens must satisfy, what they mean, and its keys.
+///
+/// Small, since cached tokens need the keys alone: those of a thousand issuers stay in the
+/// processor's caches.
 pub struct Issuer {
     id: IssuerId,
-    rules: TokenRules,
-    identity: IdentityRules,
     keys: Arc<dyn KeySource>,
+    rules: Box<TokenRules>,
+    identity: Box<IdentityRules>,
 }
 
 /// Position of an issuer in the configuration, from 0.
@@ -54,7 +57,7 @@ impl Issuer {
     /// Which key set is in force, fresh or not.
     #[must_use]
     pub fn key_set_id(&self) -> Option<KeySetId> {
-        self.keys.snapshot().as_ref().map(|snapshot| snapshot.set.id())
+        self.keys.snapshot().as_ref().map(|snapshot| snapshot.id())
     }
 
     /// The keys that may be believed at `now`.
@@ -68,7 +71,7 @@ impl Issuer {
         let guard = self.keys.snapshot();
         match guard.as_deref() {
             None => Err(KeysFault::NeverObtained),
-            Some(snapshot) if snapshot.usable_until <= now => Err(KeysFault::TooOld),
+            Some(snapshot) if snapshot.usable_until() <= now => Err(KeysFault::TooOld),
             Some(_) => Ok(guard),
         }
     }
@@ -104,7 +107,8 @@ impl Issuers {
         let index = self.list.len();
         self.by_name.entry(rules.issuer.clone()).or_insert(index);
         self.any_per_tenant |= rules.is_per_tenant();
-        self.list.push(Issuer { id: IssuerId(index), rules, identity, keys });
+        let (rules, identity) = (Box::new(rules), Box::new(identity));
+        self.list.push(Issuer { id: IssuerId(index), keys, rules, identity });
     }
 
     /// The issuer that a token names in `iss`. Whether it really is from there is not

@@ -30,7 +30,7 @@ impl Handed {
     fn hand_over(&self, jwks: &Value, usable_until: UnixTime) {
         let set = Arc::new(KeySet::parse(jwks.to_string().as_bytes()).unwrap());
         let obtained_at = UnixTime::default();
-        self.0.store(Some(Arc::new(Snapshot { set, obtained_at, usable_until })));
+        self.0.store(Some(Arc::new(Snapshot::new(set, obtained_at, usable_until))));
     }
 }
 

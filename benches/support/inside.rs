@@ -47,11 +47,8 @@ pub fn door(jwks: &Value, remembered: u64) -> Door {
         "auth": {"issuers": [{"issuer": ISSUER, "audience": "nmp", "jwks": jwks}]},
     });
     let settings = Settings::from_yaml("bench", &config.to_string()).unwrap();
-    let snapshot = Snapshot {
-        set: Arc::new(KeySet::parse(jwks.to_string().as_bytes()).unwrap()),
-        obtained_at: SystemClock.now(),
-        usable_until: UnixTime(u64::MAX),
-    };
+    let set = Arc::new(KeySet::parse(jwks.to_string().as_bytes()).unwrap());
+    let snapshot = Snapshot::new(set, SystemClock.now(), UnixTime(u64::MAX));
     let mut issuers = Issuers::default();
     for issuer in &settings.issuers {
         let keys = StaticKeys(ArcSwapOption::from_pointee(snapshot.clone()));

@@ -30,7 +30,7 @@ pub struct KeysSpec {
 
 /// The keys of one issuer, kept fresh by a task of their own.
 pub struct IssuerKeys {
-    spec: KeysSpec,
+    spec: Box<KeysSpec>,
     own: ArcSwapOption<Snapshot>,
     lender: Option<Arc<dyn KeySource>>,
     gate: Gate,
@@ -70,7 +70,7 @@ impl IssuerKeys {
             counts: Counts::default(),
             last_error: ArcSwapOption::empty(),
             next_attempt_at: AtomicU64::new(0),
-            spec,
+            spec: Box::new(spec),
         });
         if let KeyLocation::Inline(document) = &keys.spec.location {
             keys.settle_inline(document, clock.now());
@@ -100,9 +100,9 @@ impl IssuerKeys {
         IssuerStatus {
             issuer: self.spec.issuer.clone(),
             borrowing: own.is_none() && self.lender.is_some(),
-            keys: own.as_ref().map_or(0, |snapshot| snapshot.set.keys().len()),
-            obtained_at: own.as_ref().map(|snapshot| snapshot.obtained_at),
-            usable_until: own.as_ref().map(|snapshot| snapshot.usable_until),
+            keys: own.as_ref().map_or(0, |snapshot| snapshot.set().keys().len()),
+            obtained_at: own.as_ref().map(|snapshot| snapshot.obtained_at()),
+            usable_until: own.as_ref().map(|snapshot| snapshot.usable_until()),
             fetches: FetchCounts {
                 ok: self.counts.ok.load(Ordering::Relaxed),
                 unchanged: self.counts.unchanged.load(Ordering::Relaxed),
@@ -126,11 +126,11 @@ impl IssuerKeys {
     /// that is tied to its id.
     pub(super) fn accept(&self, set: KeySet, obtained_at: UnixTime) -> Arc<Snapshot> {
         let set = match self.own() {
-            Some(before) if before.set.same_keys(&set) => Arc::clone(&before.set),
+            Some(before) if before.set().same_keys(&set) => Arc::clone(before.set()),
             Some(_) | None => Arc::new(set),
         };
         let usable_until = obtained_at.plus(self.spec.policy.max_stale);
-        let snapshot = Arc::new(Snapshot { set, obtained_at, usable_until });
+        let snapshot = Arc::new(Snapshot::new(set, obtained_at, usable_until));
         self.own.store(Some(Arc::clone(&snapshot)));
         snapshot
     }
@@ -157,7 +157,7 @@ impl IssuerKeys {
                 // The configuration is as fresh as it gets, however long it runs.
                 let usable_until = UnixTime(u64::MAX);
                 let set = Arc::new(set);
-                self.own.store(Some(Arc::new(Snapshot { set, obtained_at: now, usable_until })));
+                self.own.store(Some(Arc::new(Snapshot::new(set, now, usable_until))));
                 self.note(Ok(Change::New));
             }
             Err(error) => self.note(Err(Arc::new(error))),
@@ -169,11 +169,9 @@ impl IssuerKeys {
             return None;
         }
         let snapshot = self.own()?;
-        Some(Arc::new(Snapshot {
-            set: Arc::clone(&snapshot.set),
-            obtained_at: snapshot.obtained_at,
-            usable_until: snapshot.obtained_at.plus(heir.policy.max_stale),
-        }))
+        let obtained_at = snapshot.obtained_at();
+        let usable_until = obtained_at.plus(heir.policy.max_stale);
+        Some(Arc::new(Snapshot::new(Arc::clone(snapshot.set()), obtained_at, usable_until)))
     }
 
     async fn refetch_own(&self, wait: Duration) -> Refetch {

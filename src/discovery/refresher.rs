@@ -90,7 +90,7 @@ impl Refresher {
         let before = self.keys.own();
         let after = self.keys.accept(obtained.set, now);
         let change = match &before {
-            Some(before) if before.set.id() == after.set.id() => Change::Unchanged,
+            Some(before) if before.id() == after.id() => Change::Unchanged,
             Some(_) | None => Change::New,
         };
         self.keys.note(Ok(change));
@@ -140,7 +140,7 @@ impl Refresher {
                 let age = now.since(kept.obtained_at);
                 info!(
                     issuer = self.issuer(),
-                    keys = snapshot.set.keys().len(),
+                    keys = snapshot.set().keys().len(),
                     ?age,
                     "keys recalled from disk"
                 );
@@ -158,12 +158,12 @@ impl Refresher {
         change: Change,
         pause: Duration,
     ) {
-        let (issuer, keys) = (self.issuer(), after.set.keys().len());
+        let (issuer, keys) = (self.issuer(), after.set().keys().len());
         match (before, change) {
             (None, _) => info!(issuer, keys, next = ?pause, "keys obtained"),
             (Some(before), Change::New) => {
-                let added = kids_only_in(&after.set, &before.set);
-                let removed = kids_only_in(&before.set, &after.set);
+                let added = kids_only_in(after.set(), before.set());
+                let removed = kids_only_in(before.set(), after.set());
                 info!(issuer, keys, ?added, ?removed, next = ?pause, "keys changed");
             }
             (Some(_), Change::Unchanged) => {
@@ -180,7 +180,7 @@ impl Refresher {
     fn say_failed(&mut self, error: &ObtainError, pause: Duration) {
         let text = error.to_string();
         let issuer = self.issuer();
-        let serving = self.keys.own().map_or(0, |snapshot| snapshot.set.keys().len());
+        let serving = self.keys.own().map_or(0, |snapshot| snapshot.set().keys().len());
         if self.failing_with.as_deref() == Some(text.as_str()) {
             debug!(issuer, error = text, serving, next = ?pause, "keys still not obtained");
         } else {
@@ -191,7 +191,7 @@ impl Refresher {
 
     fn say_inline(&mut self) {
         match self.keys.own() {
-            Some(snapshot) => self.warn_of_left_out(&snapshot.set),
+            Some(snapshot) => self.warn_of_left_out(snapshot.set()),
             None => {
                 if let Some(error) = self.keys.status().last_error {
                     warn!(issuer = self.issuer(), %error, "the configured key set is no good");

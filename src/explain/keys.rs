@@ -68,7 +68,7 @@ impl Story<'_> {
             None => format!("a published key that serves {alg}; the token names none"),
         };
         let snapshot = self.issuer.map(|issuer| issuer.keys().snapshot());
-        let set = snapshot.as_ref().and_then(|snapshot| snapshot.as_deref()).map(|keys| &keys.set);
+        let set = snapshot.as_ref().and_then(|snapshot| snapshot.as_deref()).map(|keys| keys.set());
         let Some(set) = set else { return Facts::new(expected, "no keys") };
         let kid = kid.and_then(Value::as_str);
         let fitting = alg

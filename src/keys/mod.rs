@@ -20,13 +20,45 @@ use crate::clock::UnixTime;
 /// A key set as an issuer published it at some moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The keys. A refresh that brings the same keys keeps the same set, so that
-    /// whatever is tied to its [`KeySetId`] lives on.
-    pub set: Arc<KeySet>,
+    /// Of `set`: looked at for every cached token, where the set itself is not.
+    id: KeySetId,
+    set: Arc<KeySet>,
+    obtained_at: UnixTime,
+    usable_until: UnixTime,
+}
+
+impl Snapshot {
+    /// Keys that their issuer confirmed at `obtained_at`, and that nobody should believe
+    /// from `usable_until` on (`max_stale`).
+    #[must_use]
+    pub fn new(set: Arc<KeySet>, obtained_at: UnixTime, usable_until: UnixTime) -> Self {
+        Self { id: set.id(), set, obtained_at, usable_until }
+    }
+
+    /// Which key set it is. A refresh that brings the same keys keeps the same set, so that
+    /// whatever is tied to its id lives on.
+    #[must_use]
+    pub fn id(&self) -> KeySetId {
+        self.id
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn set(&self) -> &Arc<KeySet> {
+        &self.set
+    }
+
     /// When the issuer last confirmed these keys.
-    pub obtained_at: UnixTime,
-    /// From this moment on nobody should believe them any more (`max_stale`).
-    pub usable_until: UnixTime,
+    #[must_use]
+    pub fn obtained_at(&self) -> UnixTime {
+        self.obtained_at
+    }
+
+    /// From this moment on nobody should believe these keys any more.
+    #[must_use]
+    pub fn usable_until(&self) -> UnixTime {
+        self.usable_until
+    }
 }
 
 /// Where the keys of one issuer come from.

@@ -192,7 +192,7 @@ pub struct ProtectedResource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// A filter, such as `info` or `info,doorward=debug`.
+    /// A filter, such as `info` or `info,doorward=debug`. Release builds have no `trace`.
     pub level: String,
     /// How lines look. Default: text on a terminal, JSON elsewhere.
     pub format: LogFormat,

@@ -83,7 +83,7 @@ impl Running {
     }
 
     fn set_id(&self) -> Option<KeySetId> {
-        self.keys.snapshot().as_ref().map(|snapshot| snapshot.set.id())
+        self.keys.snapshot().as_ref().map(|snapshot| snapshot.id())
     }
 
     async fn refetch(&self) -> Refetch {
@@ -93,7 +93,7 @@ impl Running {
 
 fn kids(source: &dyn KeySource) -> Vec<String> {
     let snapshot = source.snapshot();
-    let keys = snapshot.as_ref().map(|snapshot| snapshot.set.keys()).unwrap_or_default();
+    let keys = snapshot.as_ref().map(|snapshot| snapshot.set().keys()).unwrap_or_default();
     keys.iter().filter_map(|key| key.kid().map(str::to_owned)).collect()
 }
 

@@ -34,7 +34,7 @@ async fn the_same_keys_keep_their_id_and_get_younger() {
     idp.keys(Answer::Document(jwks_of(vec![two, one])));
     eventually("it is confirmed", || issuer.keys.status().fetches.unchanged >= 3).await;
     let later = issuer.keys.snapshot().clone().unwrap();
-    assert!(Arc::ptr_eq(&first.set, &later.set));
+    assert!(Arc::ptr_eq(first.set(), later.set()));
     assert!(!Arc::ptr_eq(&first, &later));
     assert_eq!(issuer.keys.status().fetches.ok, 1);
 }
@@ -163,7 +163,7 @@ async fn a_changed_setting_does_not_cost_the_keys_a_changed_place_does() {
     let new = start(heir);
     assert_eq!((new.kids(), new.set_id()), (old.kids(), old.set_id()));
     let snapshot = new.keys.snapshot().clone().unwrap();
-    assert_eq!(snapshot.usable_until, snapshot.obtained_at.plus(AN_HOUR));
+    assert_eq!(snapshot.usable_until(), snapshot.obtained_at().plus(AN_HOUR));
     let elsewhere = KeyLocation::JwksUri(idp.url("/other"));
     assert!(start(spec(&idp.issuer, elsewhere, on_demand())).keys.snapshot().is_none());
     assert!(start(spec("other", idp.jwks_uri(), on_demand())).keys.snapshot().is_none());
