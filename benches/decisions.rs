@@ -27,6 +27,7 @@ use doorward::authorizer::Verdict;
 use doorward::bearer::BearerToken;
 use doorward::decision::{Admitted, Decision, Denial, Fault, Grant};
 use doorward::request::{HeaderView, RequestView, RouteView};
+use doorward::rules::{EndpointRule, Endpoints, Match};
 use doorward::transport::{Door, Parts};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -94,6 +95,7 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 
     decode_and_encode(criterion, &remembers, &cases);
+    find_an_endpoint(criterion);
 
     let mut group = criterion.benchmark_group("bytes to reply");
     for case in &cases {
@@ -182,6 +184,27 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
         bencher.iter(|| door.encode(black_box(&deny), &parts.headers));
     });
     group.finish();
+}
+
+/// In a table of about the size of NeMo's.
+fn find_an_endpoint(criterion: &mut Criterion) {
+    let mut table = Endpoints::default();
+    for service in 0..40 {
+        for kind in ["jobs", "models", "jobs/{name}", "models/{name}", "models/{name}/versions"] {
+            let pattern = format!("/apis/service-{service}/v2/workspaces/{{workspace}}/{kind}");
+            let rule = EndpointRule {
+                pattern: pattern.as_str().into(),
+                scopes: "platform:read".into(),
+                closed: false,
+            };
+            table.add(&pattern.parse().unwrap(), "get".parse().unwrap(), rule).unwrap();
+        }
+    }
+    let path = b"/apis/service-21/v2/workspaces/team/models/llama/versions";
+    assert!(matches!(table.find(b"GET", path), Match::Rule(_)));
+    criterion.bench_function("find one of 200 endpoints", |bencher| {
+        bencher.iter(|| table.find(black_box(b"GET"), black_box(path)));
+    });
 }
 
 fn check(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, door: &Door, message: Bytes) {

@@ -140,10 +140,10 @@ impl Authorizer {
         };
         let (admitted, fresh) = self.identify(bearer, now)?;
         let audiences = admitted.audiences.iter().map(AsRef::as_ref);
-        rule.permit(audiences, admitted.identity.scopes()).map_err(|fault| Denial {
-            fault: fault.into(),
+        rule.permit(audiences, admitted.identity.scopes()).map_err(|refused| Denial {
+            fault: refused.fault.into(),
             issuer: Some(admitted.issuer),
-            scopes: rule.scopes().map(str::to_owned),
+            scopes: refused.scopes.map(str::to_owned),
         })?;
         Ok(Grant::Identified { admitted, fresh })
     }

@@ -283,7 +283,11 @@ impl Fault {
             },
             Self::Rule(fault) => match fault {
                 RuleFault::WrongAudience => Reason::BadAudience,
-                RuleFault::InsufficientScope => Reason::InsufficientScope,
+                RuleFault::InsufficientScope | RuleFault::InsufficientEndpointScope => {
+                    Reason::InsufficientScope
+                }
+                RuleFault::ClosedEndpoint => Reason::PolicyDenied,
+                RuleFault::AmbiguousPath => Reason::MalformedRequest,
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     Reason::PolicyUnavailable
                 }

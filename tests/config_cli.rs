@@ -49,6 +49,30 @@ async fn listening(process: &mut Process) -> Addresses {
     .await
 }
 
+#[tokio::test]
+async fn a_changed_table_of_endpoints_is_a_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = |scope: &str| {
+        write(dir.path(), "table.yaml", &format!("/v2/models: {{get: {{scopes: ['{scope}']}}}}\n"))
+    };
+    let rules = format!("rules: {{ endpoints_file: '{}' }}\n", table("a:read").display());
+    let keys = jwks([&*RSA]);
+    let auth = format!("auth: {{oidc: {{issuer: '{ISSUER}', client_id: nmp, jwks: {keys}}}}}\n");
+    let file = write(dir.path(), "doorward.yaml", &format!("{auth}{rules}{FREE_PORTS}"));
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let mut checker = Checker::connect(&at.grpc).await;
+    let token = RSA.token("RS256", &claims(ISSUER, json!({"scope": "a:read"})));
+    let mut reason = async || checker.ask(get("/v2/models").bearer(&token)).await.reason;
+    assert_eq!(reason().await, "authenticated");
+    table("b:read");
+    eventually("the change is noticed", PATIENCE, async || {
+        process.stderr().contains("configuration reloaded").then_some(())
+    })
+    .await;
+    assert_eq!(reason().await, "insufficient_scope");
+}
+
 fn write(dir: &Path, name: &str, text: &str) -> std::path::PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, text).unwrap();

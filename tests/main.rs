@@ -22,6 +22,7 @@ mod doctor_envoy;
 mod doctor_faults;
 mod doctor_gateway;
 mod doctor_mesh;
+mod endpoints;
 mod entra;
 mod envoy_gateway;
 mod envoy_headers;

@@ -87,7 +87,7 @@ impl Assembly {
         let authorizer = Authorizer {
             enabled: settings.auth_enabled,
             issuers,
-            rules: Rules::new(settings.bypass.clone()),
+            rules: Rules::new(settings.bypass.clone()).with_endpoints(settings.endpoints.clone()),
             protected: ProtectedHeaders::new(&settings.headers),
             headers: settings.headers.clone(),
             max_token_bytes: settings.max_token_bytes,

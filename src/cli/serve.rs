@@ -79,10 +79,11 @@ fn announce(loaded: &Loaded) {
     }
 }
 
-/// What a configuration was read from, certificates included.
+/// What a configuration was read from, certificates and tables included.
 fn files(loaded: &Loaded) -> Vec<PathBuf> {
     let certificates = loaded.settings.server.tls_files().map(Path::to_owned);
-    loaded.files.iter().cloned().chain(certificates).collect()
+    let tables = loaded.settings.endpoints_file.clone();
+    loaded.files.iter().cloned().chain(certificates).chain(tables).collect()
 }
 
 /// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP and when a file has changed.

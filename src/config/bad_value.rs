@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::identity::ClaimPathError;
 use crate::keys::KeySetError;
-use crate::rules::PathRuleError;
+use crate::rules::{PathPatternError, PathRuleError, UnknownMethod};
 
 /// Why a value is refused.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,19 @@ pub enum BadValue {
     PrefixTooWide { prefix: String, victim: &'static str },
     #[error("`{found}`: {error}")]
     Path { found: String, error: PathRuleError },
+    #[error("`{found}`: {error}")]
+    Pattern { found: String, error: PathPatternError },
+    #[error("`{found}` {error}")]
+    NotAMethod { found: String, error: UnknownMethod },
+    #[error("{0}")]
+    NotAnEndpoint(String),
+    #[error(
+        "no endpoints in it: expected `authz: {{endpoints: {{/path/{{name}}: {{get: {{scopes: \
+         […]}}}}}}}}`, or the table alone"
+    )]
+    NoEndpoints,
+    #[error("{place}: {fault}")]
+    InFile { place: String, fault: String },
 
     // -- numbers and spans --
     #[error("{found} is out of range: from {min} to {max}")]

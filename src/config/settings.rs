@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::identity::{HeaderRules, IdentityRules};
-use crate::rules::PathRule;
+use crate::rules::{EndpointRules, PathRule};
 use crate::token::TokenRules;
 
 /// Everything Doorward needs to know to run.
@@ -34,6 +34,10 @@ pub struct Settings {
     pub headers: HeaderRules,
     /// Paths let through without a token.
     pub bypass: Vec<PathRule>,
+    /// The scopes that endpoints ask for, when there is a table of them.
+    pub endpoints: Option<EndpointRules>,
+    /// Where a part of that table was read from.
+    pub endpoints_file: Option<PathBuf>,
     /// `realm` of the `WWW-Authenticate` challenge.
     pub realm: String,
     /// RFC 9728, when configured.

@@ -87,7 +87,6 @@ impl Node {
     }
 
     /// The same without lines.
-    #[cfg(test)]
     pub(super) fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,

@@ -54,6 +54,12 @@ pub enum Warning {
     /// `rules.bypass: ["/*"]`.
     #[error("rules.bypass holds `/*`: no path needs a token")]
     EverythingBypassed,
+    /// `rules.scopes: required`, and no endpoint asks for one.
+    #[error(
+        "rules.scopes is `required`, but there is no rules.endpoints or rules.endpoints_file that \
+         asks for scopes"
+    )]
+    ScopesOfNothing,
     /// Some keys of a configured key set are left out.
     #[error("{key}: key {position} is left out: {reason}")]
     KeyLeftOut {

@@ -37,12 +37,13 @@ pub enum Check {
     Scopes,
     RouteAudience,
     RouteScopes,
+    Endpoint,
     Engine,
 }
 
 impl Check {
     /// Every check of a token, in order.
-    pub(super) const OF_TOKENS: [Self; 22] = [
+    pub(super) const OF_TOKENS: [Self; 23] = [
         Self::Request,
         Self::Route,
         Self::Credentials,
@@ -65,6 +66,7 @@ impl Check {
         Self::Scopes,
         Self::RouteAudience,
         Self::RouteScopes,
+        Self::Endpoint,
     ];
 
     /// The check that finds a fault.
@@ -104,6 +106,9 @@ impl Check {
                 }
                 RuleFault::WrongAudience => Self::RouteAudience,
                 RuleFault::InsufficientScope => Self::RouteScopes,
+                RuleFault::InsufficientEndpointScope
+                | RuleFault::ClosedEndpoint
+                | RuleFault::AmbiguousPath => Self::Endpoint,
             },
             Fault::Internal => Self::Engine,
         }
@@ -136,6 +141,7 @@ impl Check {
             Self::Scopes => "scopes",
             Self::RouteAudience => "route's audience",
             Self::RouteScopes => "route's scopes",
+            Self::Endpoint => "endpoint",
             Self::Engine => "Doorward",
         }
     }

@@ -65,6 +65,16 @@ impl Story<'_> {
                 RuleFault::InsufficientScope => {
                     "get a token with one of the scopes that the route asks for"
                 }
+                RuleFault::InsufficientEndpointScope => {
+                    "get a token with one of the scopes that the endpoint asks for, or change \
+                     `rules.endpoints`"
+                }
+                RuleFault::ClosedEndpoint => {
+                    "nobody may come here; if somebody should, take `deny` out of `rules.endpoints`"
+                }
+                RuleFault::AmbiguousPath => {
+                    "write the path without `//`, dot segments, `\\` and escapes of `/`, `.` and `%`"
+                }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     "mend `context_extensions` of this route in Envoy's configuration"
                 }

@@ -130,7 +130,7 @@ impl<'a> Story<'a> {
         match self.asked.decision {
             Decision::Allow(Grant::Bypassed | Grant::AuthDisabled) => (None, Check::Route),
             Decision::Allow(Grant::Anonymous) => (None, Check::Credentials),
-            Decision::Allow(Grant::Identified { .. }) => (None, Check::RouteScopes),
+            Decision::Allow(Grant::Identified { .. }) => (None, Check::Endpoint),
             Decision::Deny(denial) => {
                 // One fault for both dates; the engine reads `nbf` first.
                 let bad_time = denial.fault == Fault::Token(TokenFault::BadTime);
@@ -162,6 +162,7 @@ impl<'a> Story<'a> {
                 }
                 Check::RouteAudience => route.audience.is_some(),
                 Check::RouteScopes => route.scopes.is_some(),
+                Check::Endpoint => self.asked.authorizer.rules.endpoints().is_some(),
                 Check::Enabled
                 | Check::Request
                 | Check::Route
@@ -234,6 +235,7 @@ impl<'a> Story<'a> {
             Check::Scopes => self.scopes(),
             Check::RouteAudience => self.route_audience(),
             Check::RouteScopes => self.route_scopes(),
+            Check::Endpoint => self.endpoint(),
             Check::Engine => Facts::new("a decision", "Doorward failed while deciding"),
         }
     }

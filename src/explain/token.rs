@@ -7,7 +7,7 @@ use super::words::{claim, list, moment_from, quoted, span};
 use crate::clock::UnixTime;
 use crate::issuers::Issuer;
 use crate::keys::Algorithm;
-use crate::rules::Credentials;
+use crate::rules::{Credentials, Match};
 use crate::token::{AudienceRule, TENANT_PLACEHOLDER, TenantRule};
 
 impl Story<'_> {
@@ -239,5 +239,41 @@ impl Story<'_> {
             format!("one of the route's scopes: {}", list(wanted.split_ascii_whitespace())),
             self.scopes().found,
         )
+    }
+
+    pub(super) fn endpoint(&self) -> Facts {
+        let request = self.asked.request;
+        let Some(endpoints) = self.asked.authorizer.rules.endpoints() else {
+            return Facts::new("", "");
+        };
+        let waived =
+            || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.identity.scopes()));
+        match endpoints.table.find(request.method, request.path_without_query()) {
+            Match::None => Facts::new("", "`rules.endpoints` has nothing on this method and path"),
+            Match::Unreadable => Facts::new(
+                "a path that can be read in one way only, since scopes are asked for by path",
+                quoted(&String::from_utf8_lossy(request.path)),
+            ),
+            Match::Rule(rule) if rule.closed => {
+                Facts::new("an endpoint that is open", format!("`{}` is closed", rule.pattern))
+            }
+            Match::Rule(rule) if rule.scopes.is_empty() => {
+                Facts::new("", format!("`{}` asks for no scope", rule.pattern))
+            }
+            Match::Rule(rule) => Facts::new(
+                format!(
+                    "one of the scopes of `{}`: {}",
+                    rule.pattern,
+                    list(rule.scopes.split(' '))
+                ),
+                if waived() {
+                    "no platform scope (one with a `:`), so none is asked for (`rules.scopes: \
+                     optional`)"
+                        .to_owned()
+                } else {
+                    self.scopes().found
+                },
+            ),
+        }
     }
 }

@@ -1,7 +1,13 @@
 //! What a path and a route ask for. Does not know how an identity was proven.
 
+mod endpoints;
 mod path;
 mod route;
 
+pub use self::endpoints::{
+    EndpointRule, Endpoints, Match, Method, PathPattern, PathPatternError, UnknownMethod,
+};
 pub use self::path::{PathRule, PathRuleError};
-pub use self::route::{Credentials, Permit, RouteRule, RuleFault, Rules};
+pub use self::route::{
+    Credentials, EndpointRules, Permit, Refused, RouteRule, RuleFault, Rules, ScopeDemand,
+};

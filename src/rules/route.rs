@@ -1,6 +1,7 @@
-//! The rule for one request: from configuration (`rules.bypass`) and from Envoy's route
-//! (`context_extensions`).
+//! The rule for one request: from configuration (`rules.bypass`, `rules.endpoints`) and from
+//! Envoy's route (`context_extensions`).
 
+use super::endpoints::{Endpoints, Match};
 use super::path::{PathRule, ambiguous};
 use crate::request::{RequestView, RouteView};
 
@@ -8,13 +9,46 @@ use crate::request::{RequestView, RouteView};
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     bypass: Vec<PathRule>,
+    endpoints: Option<EndpointRules>,
+}
+
+/// The scopes that paths ask for.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointRules {
+    /// By path and method.
+    pub table: Endpoints,
+    /// Of which tokens.
+    pub demand: ScopeDemand,
+}
+
+/// Which tokens need the scopes of [`EndpointRules`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScopeDemand {
+    /// Those that have a platform scope, one with a `:`. Whoever does not use scopes to
+    /// limit what a token may do, is not made to.
+    #[default]
+    OfPlatformScopes,
+    /// All.
+    OfAll,
 }
 
 impl Rules {
     /// Lets the paths of `bypass` through without a token.
     #[must_use]
     pub fn new(bypass: Vec<PathRule>) -> Self {
-        Self { bypass }
+        Self { bypass, endpoints: None }
+    }
+
+    /// Asks for the scopes of `endpoints`, too.
+    #[must_use]
+    pub fn with_endpoints(self, endpoints: Option<EndpointRules>) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    /// The scopes that paths ask for, when there is a table of them.
+    #[must_use]
+    pub fn endpoints(&self) -> Option<&EndpointRules> {
+        self.endpoints.as_ref()
     }
 
     /// Finds the rule for a request. What the route says goes before what the
@@ -24,7 +58,10 @@ impl Rules {
     /// # Errors
     /// The route asks for something that cannot be understood, and guessing could open
     /// the door.
-    pub fn for_request<'a>(&self, request: &RequestView<'a>) -> Result<RouteRule<'a>, RuleFault> {
+    pub fn for_request<'a>(
+        &'a self,
+        request: &RequestView<'a>,
+    ) -> Result<RouteRule<'a>, RuleFault> {
         let RouteView { mode, scopes, audience, unknown } = request.route;
         if unknown.is_some() {
             return Err(RuleFault::UnknownKey);
@@ -49,7 +86,14 @@ impl Rules {
             Some(_) => Err(RuleFault::EmptyValue),
             None => Ok(None),
         };
-        Ok(RouteRule { credentials, scopes: text(scopes)?, audience: text(audience)? })
+        Ok(RouteRule {
+            credentials,
+            scopes: text(scopes)?,
+            audience: text(audience)?,
+            endpoints: self.endpoints.as_ref(),
+            method: request.method,
+            path: request.path_without_query(),
+        })
     }
 
     fn bypasses(&self, request: &RequestView<'_>) -> bool {
@@ -66,12 +110,15 @@ fn is_ambiguous(request: &RequestView<'_>) -> bool {
 }
 
 /// What one request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct RouteRule<'a> {
     /// Whether it needs a token.
     pub credentials: Credentials,
     scopes: Option<&'a str>,
     audience: Option<&'a str>,
+    endpoints: Option<&'a EndpointRules>,
+    method: &'a [u8],
+    path: &'a [u8],
 }
 
 /// Whether a request needs a token.
@@ -89,25 +136,58 @@ impl<'a> RouteRule<'a> {
     /// Checks what a verified token may do here.
     ///
     /// # Errors
-    /// It was not made for the route's audience, or has none of the route's scopes.
+    /// It was not made for the route's audience, or has none of the scopes that the route or
+    /// the endpoint asks for.
     pub fn permit<'t>(
         &self,
         audiences: impl Iterator<Item = &'t str> + Clone,
         scopes: impl Iterator<Item = &'t str> + Clone,
-    ) -> Result<Permit, RuleFault> {
+    ) -> Result<Permit, Refused<'a>> {
         if !one_of(self.audience, audiences) {
-            return Err(RuleFault::WrongAudience);
+            return Err(Refused { fault: RuleFault::WrongAudience, scopes: self.scopes });
         }
-        if !one_of(self.scopes, scopes) {
-            return Err(RuleFault::InsufficientScope);
+        if !one_of(self.scopes, scopes.clone()) {
+            return Err(Refused { fault: RuleFault::InsufficientScope, scopes: self.scopes });
         }
-        Ok(Permit(()))
+        match self.endpoints {
+            Some(endpoints) => endpoints.permit(self.method, self.path, scopes),
+            None => Ok(Permit(())),
+        }
+    }
+}
+
+impl EndpointRules {
+    fn permit<'t>(
+        &self,
+        method: &[u8],
+        path: &[u8],
+        scopes: impl Iterator<Item = &'t str> + Clone,
+    ) -> Result<Permit, Refused<'_>> {
+        let asked = self.asks(scopes.clone());
+        match self.table.find(method, path) {
+            // It may be any of the table's.
+            Match::Unreadable if asked || self.table.any_closed() => {
+                Err(Refused { fault: RuleFault::AmbiguousPath, scopes: None })
+            }
+            Match::Rule(rule) if rule.closed => {
+                Err(Refused { fault: RuleFault::ClosedEndpoint, scopes: None })
+            }
+            Match::Rule(rule)
+                if asked && !rule.scopes.is_empty() && !one_of(Some(&rule.scopes), scopes) =>
+            {
+                let scopes = Some(&*rule.scopes);
+                Err(Refused { fault: RuleFault::InsufficientEndpointScope, scopes })
+            }
+            Match::Rule(_) | Match::None | Match::Unreadable => Ok(Permit(())),
+        }
     }
 
-    /// The scopes of which a token needs one, separated by spaces.
-    #[must_use]
-    pub fn scopes(&self) -> Option<&'a str> {
-        self.scopes
+    /// Whether a token with these scopes needs those of the endpoint.
+    pub fn asks<'t>(&self, mut scopes: impl Iterator<Item = &'t str>) -> bool {
+        match self.demand {
+            ScopeDemand::OfAll => true,
+            ScopeDemand::OfPlatformScopes => scopes.any(|scope| scope.contains(':')),
+        }
     }
 }
 
@@ -122,6 +202,15 @@ fn one_of<'t>(wanted: Option<&str>, held: impl Iterator<Item = &'t str> + Clone)
 #[derive(Clone, Copy, Debug)]
 pub struct Permit(());
 
+/// A verified token is not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// Why.
+    pub fault: RuleFault,
+    /// The scopes of which one would do, separated by spaces.
+    pub scopes: Option<&'a str>,
+}
+
 /// Why a rule is not satisfied, or cannot be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleFault {
@@ -131,6 +220,15 @@ pub enum RuleFault {
     /// The token has none of the scopes of which the route needs one.
     #[error("the token has none of the route's `doorward.scopes`")]
     InsufficientScope,
+    /// The token has none of the scopes of which the endpoint needs one.
+    #[error("the token has none of the scopes that `rules.endpoints` asks for here")]
+    InsufficientEndpointScope,
+    /// Nobody may come here.
+    #[error("`rules.endpoints` has closed this endpoint (`deny: true`)")]
+    ClosedEndpoint,
+    /// Which endpoint it is depends on who reads the path.
+    #[error("the path can be read in two ways, and `rules.endpoints` asks for scopes by path")]
+    AmbiguousPath,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,
@@ -145,6 +243,7 @@ pub enum RuleFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::EndpointRule;
 
     fn credentials(path: &str, mode: Option<&str>) -> Result<Credentials, RuleFault> {
         let rules = Rules::new(vec!["/health".parse().unwrap(), "/public/*".parse().unwrap()]);
@@ -194,12 +293,87 @@ mod tests {
             credentials: Credentials::Required,
             scopes: Some("a:read a:write"),
             audience: Some("x y"),
+            endpoints: None,
+            method: b"GET",
+            path: b"/",
         };
         let permit = |audience: &str, scope: &str| {
-            rule.permit([audience].into_iter(), [scope].into_iter()).map(|_| ())
+            let permit = rule.permit([audience].into_iter(), [scope].into_iter());
+            permit.map(|_| ()).map_err(|refused| refused.fault)
         };
         assert_eq!(permit("y", "a:write"), Ok(()));
         assert_eq!(permit("z", "a:write"), Err(RuleFault::WrongAudience));
         assert_eq!(permit("x", "a"), Err(RuleFault::InsufficientScope));
+    }
+
+    /// By path, scopes and who has to have them; the cases of NeMo's own `scopes_test.rego`
+    /// among them.
+    #[test]
+    fn endpoints_ask_for_scopes() {
+        use RuleFault as F;
+        let mut table = Endpoints::default();
+        for (pattern, method, scopes, closed) in [
+            ("/v2/workspaces/{name}", "get", "entities:read platform:read", false),
+            ("/v2/workspaces", "post", "", false),
+            ("/v2/internal", "get", "", true),
+        ] {
+            let rule = EndpointRule { pattern: pattern.into(), scopes: scopes.into(), closed };
+            table.add(&pattern.parse().unwrap(), method.parse().unwrap(), rule).unwrap();
+        }
+        let permit = |demand, method: &str, path: &str, scopes: &str| {
+            let endpoints = EndpointRules { table: table.clone(), demand };
+            let rules = Rules::new(Vec::new()).with_endpoints(Some(endpoints));
+            let request = RequestView {
+                method: method.as_bytes(),
+                path: path.as_bytes(),
+                headers: &[],
+                route: RouteView::default(),
+            };
+            let rule = rules.for_request(&request).unwrap();
+            let refused = rule.permit([].into_iter(), scopes.split_ascii_whitespace()).err();
+            refused.map(|refused| (refused.fault, refused.scopes.map(str::to_owned)))
+        };
+        let asks = Some("entities:read platform:read".to_owned());
+        let missing = Some((F::InsufficientEndpointScope, asks));
+        let unclear = Some((F::AmbiguousPath, None));
+        let closed = Some((F::ClosedEndpoint, None));
+        let one = "/v2/workspaces/ns1";
+        for (method, path, scopes, of_some, of_all) in [
+            ("GET", one, "entities:read", &None, &None),
+            ("GET", one, "openid platform:read x:y", &None, &None),
+            ("GET", one, "openid models:read", &missing, &missing),
+            ("GET", one, "", &None, &missing),
+            ("GET", one, "openid profile email offline_access", &None, &missing),
+            ("GET", "/v2/workspaces/ns1?x=/v2/other", "models:read", &missing, &missing),
+            ("GET", "/v2/workspaces/n%731/", "models:read", &missing, &missing),
+            ("HEAD", one, "models:read", &missing, &missing),
+            // Not in the table: the upstream knows.
+            ("PUT", one, "models:read", &None, &None),
+            ("GET", "/v2/other", "models:read", &None, &None),
+            ("POST", "/v2/workspaces", "models:read", &None, &None),
+            ("POST", "/v2/workspaces", "", &None, &None),
+            ("GET", "/v2/internal", "platform:read", &closed, &closed),
+            ("GET", "/v2/internal", "", &closed, &closed),
+            ("GET", "/v2//workspaces/ns1", "platform:read", &unclear, &unclear),
+            // It may be the closed one.
+            ("GET", "/v2/x/../internal", "", &unclear, &unclear),
+        ] {
+            let case = format!("{method} {path} {scopes:?}");
+            let asked = |demand| permit(demand, method, path, scopes);
+            assert_eq!(&asked(ScopeDemand::OfPlatformScopes), of_some, "{case}");
+            assert_eq!(&asked(ScopeDemand::OfAll), of_all, "{case}");
+        }
+    }
+
+    /// Without an endpoint that is closed, a token without platform scopes may go anywhere, by
+    /// whatever spelling.
+    #[test]
+    fn who_needs_no_scope_may_spell_paths_as_they_like() {
+        let rules = Rules::new(Vec::new()).with_endpoints(Some(EndpointRules::default()));
+        let route = RouteView::default();
+        let request = RequestView { method: b"GET", path: b"/a%2fb", headers: &[], route };
+        let rule = rules.for_request(&request).unwrap();
+        assert!(rule.permit([].into_iter(), ["openid"].into_iter()).is_ok());
+        assert!(rule.permit([].into_iter(), ["a:b"].into_iter()).is_err());
     }
 }

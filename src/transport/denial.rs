@@ -138,7 +138,9 @@ fn could_not_tell(reason: Reason) -> bool {
 /// What a client may know. No quotes and no backslashes: it is quoted in the challenge.
 fn detail(reason: Reason) -> &'static str {
     match reason {
-        Reason::MalformedRequest => "The request has no method or its path does not start with /.",
+        Reason::MalformedRequest => {
+            "The request has no method, or its path does not start with / or can be read in two ways."
+        }
         Reason::MissingToken => "Send an access token: Authorization: Bearer <token>.",
         Reason::MalformedHeader => {
             "Send exactly one Authorization header of the form Bearer <token>."

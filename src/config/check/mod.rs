@@ -7,6 +7,7 @@ mod headers;
 mod issuer;
 mod key_location;
 mod overlap;
+mod rules;
 mod server;
 mod values;
 
@@ -18,7 +19,6 @@ use super::settings::{
 };
 use super::warning::Warning;
 use crate::discovery::FetchPolicy;
-use crate::rules::PathRule;
 
 pub(super) use self::values::is_tenant_id;
 
@@ -89,7 +89,8 @@ impl Checker {
             values::TOKEN_BYTES,
         );
         let fetch = self.fetch_policy(&config.keys);
-        let bypass = self.bypass(&config.rules.bypass);
+        let bypass = rules::bypass(self, &config.rules.bypass);
+        let endpoints = rules::endpoints(self, &config.rules);
         let realm =
             self.keep(&KeyPath::dotted("denial.realm"), values::quotable(&config.denial.realm));
         let protected_resource = self.protected_resource(&config.protected_resource);
@@ -106,6 +107,8 @@ impl Checker {
             fetch: fetch?,
             headers: headers?,
             bypass: bypass?,
+            endpoints: endpoints?,
+            endpoints_file: config.rules.endpoints_file.clone(),
             realm: realm?,
             protected_resource: protected_resource?,
             platform: platform?,
@@ -140,18 +143,6 @@ impl Checker {
             max_stale: max_stale?,
             cache_dir: cache_dir?,
         })
-    }
-
-    fn bypass(&mut self, paths: &[String]) -> Option<Vec<PathRule>> {
-        let key = KeyPath::dotted("rules.bypass");
-        let parse = |text: &String| {
-            text.parse::<PathRule>().map_err(|error| BadValue::Path { found: text.clone(), error })
-        };
-        let rules = self.each(&key, paths, parse)?;
-        if rules.iter().any(|rule| *rule == PathRule::Below("/".into())) {
-            self.warnings.push(Warning::EverythingBypassed);
-        }
-        Some(rules)
     }
 
     fn protected_resource(

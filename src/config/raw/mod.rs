@@ -123,6 +123,40 @@ pub struct Rules {
     /// Paths let through without a token: exact (`/health`), or everything below
     /// (`/public/*`).
     pub bypass: Vec<String>,
+    /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
+    /// `scopes`, of which a token needs one, or `deny: true`. `{name}` stands for one segment,
+    /// `/-/{name}` at the end for one or more.
+    pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
+    /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
+    /// `endpoints` has is not looked up in it.
+    pub endpoints_file: Option<PathBuf>,
+    /// Whether tokens without a platform scope (one with a `:`) need one, too.
+    pub scopes: ScopeDemand,
+}
+
+/// What one method of an endpoint asks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Endpoint {
+    /// A token needs one of these. Empty: none.
+    pub scopes: Vec<String>,
+    /// Nobody may come here.
+    pub deny: bool,
+    /// For the policy; not looked at here.
+    pub permissions: Vec<String>,
+    /// For the policy; not looked at here.
+    pub callers: Vec<String>,
+}
+
+/// Which tokens need the scopes of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScopeDemand {
+    /// Those with platform scopes.
+    #[default]
+    Optional,
+    /// All.
+    Required,
 }
 
 /// Limits on tokens.

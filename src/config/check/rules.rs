@@ -1,0 +1,155 @@
+//! `rules`: paths without a token, and the scopes that endpoints ask for.
+
+use std::path::Path;
+
+use super::super::format::Format;
+use super::super::tree::{Content, Member, Node};
+use super::{BadValue, Checker, KeyPath, Warning, raw, values};
+use crate::rules::{
+    EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand,
+};
+
+pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>> {
+    let key = KeyPath::dotted("rules.bypass");
+    let parse = |text: &String| {
+        text.parse::<PathRule>().map_err(|error| BadValue::Path { found: text.clone(), error })
+    };
+    let rules = c.each(&key, paths, parse)?;
+    if rules.iter().any(|rule| *rule == PathRule::Below("/".into())) {
+        c.warnings.push(Warning::EverythingBypassed);
+    }
+    Some(rules)
+}
+
+/// The table of endpoints, when there is one.
+pub(super) fn endpoints(c: &mut Checker, rules: &raw::Rules) -> Option<Option<EndpointRules>> {
+    let demand = match rules.scopes {
+        raw::ScopeDemand::Optional => ScopeDemand::OfPlatformScopes,
+        raw::ScopeDemand::Required => ScopeDemand::OfAll,
+    };
+    if rules.endpoints.is_empty() && rules.endpoints_file.is_none() {
+        if demand == ScopeDemand::OfAll {
+            c.warnings.push(Warning::ScopesOfNothing);
+        }
+        return Some(None);
+    }
+    let mut table = Endpoints::default();
+    let written_out = inline(c, rules, &mut table);
+    if let Some(path) = &rules.endpoints_file {
+        let key = KeyPath::dotted("rules.endpoints_file");
+        for fault in file(path, &written_out, &mut table) {
+            c.bad(&key, fault);
+        }
+    }
+    Some(Some(EndpointRules { table, demand }))
+}
+
+/// Adds `rules.endpoints`; its patterns are returned.
+fn inline(c: &mut Checker, rules: &raw::Rules, table: &mut Endpoints) -> Vec<PathPattern> {
+    let section = KeyPath::dotted("rules.endpoints");
+    let mut patterns = Vec::new();
+    for (text, methods) in &rules.endpoints {
+        let key = section.join(text);
+        let Some(pattern) = c.keep(&key, pattern(text)) else { continue };
+        for (method, endpoint) in methods {
+            let added = add(table, text, &pattern, method, endpoint);
+            c.keep(&key.join(method), added);
+        }
+        patterns.push(pattern);
+    }
+    patterns
+}
+
+/// Adds the table in a file, but for the patterns that are `written_out`; what is wrong with
+/// it is returned.
+fn file(path: &Path, written_out: &[PathPattern], table: &mut Endpoints) -> Vec<BadValue> {
+    let place = |line: Option<u64>, fault: &dyn std::fmt::Display| BadValue::InFile {
+        place: match line {
+            Some(line) => format!("{}:{line}", path.display()),
+            None => path.display().to_string(),
+        },
+        fault: fault.to_string(),
+    };
+    let text = match values::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return vec![place(None, &error.utf8_error())],
+        Err(unreadable) => return vec![unreadable],
+    };
+    let Some(format) = Format::of(path) else {
+        return vec![place(None, &"unknown format: expected .yaml, .yml, .toml or .json")];
+    };
+    let document = match format.parse(&text) {
+        Ok(document) => document,
+        Err(error) => return vec![place(error.line, &error.message)],
+    };
+    let entries = members(table_in(&document));
+    if entries.is_empty() {
+        return vec![place(None, &BadValue::NoEndpoints)];
+    }
+    let mut faults = Vec::new();
+    for Member { name: text, line, value } in entries {
+        match pattern(text) {
+            Ok(pattern) if written_out.contains(&pattern) => {}
+            Ok(pattern) => {
+                for Member { name: method, line, value } in members(value) {
+                    let added = endpoint(value)
+                        .and_then(|endpoint| add(table, text, &pattern, method, &endpoint));
+                    faults.extend(
+                        added
+                            .err()
+                            .map(|fault| place(*line, &format_args!("{text}: {method}: {fault}"))),
+                    );
+                }
+            }
+            Err(fault) => faults.push(place(*line, &fault)),
+        }
+    }
+    faults
+}
+
+/// The table in NeMo's `static-authz.yaml`, or in a file of its own.
+fn table_in(document: &Node) -> &Node {
+    let authz = document.member("authz").map_or(document, |authz| &authz.value);
+    authz.member("endpoints").map_or(authz, |endpoints| &endpoints.value)
+}
+
+fn members(node: &Node) -> &[Member] {
+    if let Content::Map(members) = &node.content { members } else { &[] }
+}
+
+fn pattern(text: &str) -> Result<PathPattern, BadValue> {
+    text.parse().map_err(|error| BadValue::Pattern { found: text.to_owned(), error })
+}
+
+/// What a file says of one method. Names that begin with `x-` are notes.
+fn endpoint(node: &Node) -> Result<raw::Endpoint, BadValue> {
+    if node.content == Content::Null {
+        return Ok(raw::Endpoint::default());
+    }
+    let mut said = node.to_json();
+    if let Some(members) = said.as_object_mut() {
+        members.retain(|name, _| !name.starts_with("x-"));
+    }
+    serde_json::from_value(said).map_err(|error| BadValue::NotAnEndpoint(error.to_string()))
+}
+
+fn add(
+    table: &mut Endpoints,
+    text: &str,
+    pattern: &PathPattern,
+    method: &str,
+    endpoint: &raw::Endpoint,
+) -> Result<(), BadValue> {
+    let method: Method =
+        method.parse().map_err(|error| BadValue::NotAMethod { found: method.to_owned(), error })?;
+    for scope in &endpoint.scopes {
+        values::word(scope)?;
+    }
+    let rule = EndpointRule {
+        pattern: text.into(),
+        scopes: endpoint.scopes.join(" ").into(),
+        closed: endpoint.deny,
+    };
+    let added = table.add(pattern, method, rule);
+    added.map_err(|error| BadValue::Pattern { found: text.to_owned(), error })
+}
