@@ -9,7 +9,6 @@
 //! without.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
@@ -27,7 +26,8 @@ pub struct Endpoints {
 /// What stands at one path, and the way on from there.
 #[derive(Clone, Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
+    /// In the order of their texts.
+    literals: Vec<(Box<str>, Node)>,
     placeholder: Option<Box<Node>>,
     /// Of the pattern that ends here.
     here: Methods,
@@ -65,7 +65,7 @@ impl Endpoints {
         let mut node = &mut self.root;
         for segment in &pattern.segments {
             node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
+                Segment::Literal(text) => node.literal_or_new(text),
                 Segment::Placeholder => node.placeholder.get_or_insert_default(),
             };
         }
@@ -85,11 +85,16 @@ impl Endpoints {
             return Match::Unreadable;
         };
         let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(as_served).collect();
-        let without_last_slash =
-            || segments.split_last().filter(|(last, _)| last.is_empty()).map(|(_, rest)| rest);
+        // There is one at least: what is behind the first slash.
+        let Some((last, others)) = segments.split_last() else { return Match::None };
+        if others.iter().any(|segment| segment.is_empty()) {
+            // `/a/;v=1/b`, which some servers take for `/a//b`.
+            return Match::Unreadable;
+        }
+        let without_last_slash = last.is_empty().then_some(others);
         let methods = self
             .most_specific(&segments)
-            .or_else(|| without_last_slash().and_then(|segments| self.most_specific(segments)));
+            .or_else(|| without_last_slash.and_then(|segments| self.most_specific(segments)));
         methods.and_then(|methods| methods.of(method)).map_or(Match::None, Match::Rule)
     }
 
@@ -107,6 +112,20 @@ impl Endpoints {
 }
 
 impl Node {
+    /// Where the node of a literal is, or belongs.
+    fn literal(&self, text: &str) -> Result<usize, usize> {
+        self.literals.binary_search_by(|(known, _)| (**known).cmp(text))
+    }
+
+    fn literal_or_new(&mut self, text: &str) -> &mut Self {
+        let at = self.literal(text).unwrap_or_else(|at| {
+            self.literals.insert(at, (text.into(), Self::default()));
+            at
+        });
+        #[expect(clippy::indexing_slicing, reason = "it was found there, or put there")]
+        &mut self.literals[at].1
+    }
+
     /// Leaves in `best` the pattern with the fewest placeholders, of several the one whose
     /// literals come first. Comes to each node once at most.
     fn search<'n>(
@@ -119,7 +138,9 @@ impl Node {
             self.here.offer(placeholders, best);
             return;
         };
-        if let Some(node) = self.literals.get(segment.as_ref()) {
+        if let Ok(at) = self.literal(segment)
+            && let Some((_, node)) = self.literals.get(at)
+        {
             node.search(rest, placeholders, best);
         }
         if let Some(node) = self.placeholder.as_ref().filter(|_| !segment.is_empty()) {
@@ -151,7 +172,11 @@ impl Methods {
 /// that nothing with a meaning of its own comes out of an escape.
 fn as_served(segment: &str) -> Cow<'_, str> {
     let segment = segment.split(';').next().unwrap_or_default();
-    percent_decode_str(segment).decode_utf8_lossy()
+    if segment.contains('%') {
+        percent_decode_str(segment).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(segment)
+    }
 }
 
 /// What a table has for a request.
@@ -372,8 +397,14 @@ mod tests {
             assert_eq!(found(&table, path), Some("/v2/models"), "{path}");
         }
         assert_eq!(found(&table, "/v2/%C3%A9/secrets"), Some("/v2/{w}/secrets"));
-        for path in ["/v2//models", "/v2/./models", "/v2/%2e/models", "/v2%2fmodels", "/v2\\models"]
-        {
+        for path in [
+            "/v2//models",
+            "/v2/;a/models",
+            "/v2/./models",
+            "/v2/%2e/models",
+            "/v2%2fmodels",
+            "/v2\\models",
+        ] {
             assert_eq!(found(&table, path), Some("unreadable"), "{path}");
         }
         // Servers tell these apart.
