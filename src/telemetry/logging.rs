@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -13,7 +13,7 @@ use crate::config::{LogFormat, LogSettings};
 /// # Errors
 /// The level is no filter, or logging is already set up.
 pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
-    let filter: EnvFilter = EnvFilter::builder().parse(&settings.level)?;
+    let filter: Targets = settings.level.parse()?;
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Json => {
