@@ -49,28 +49,18 @@ async fn listening(process: &mut Process) -> Addresses {
     .await
 }
 
-#[tokio::test]
-async fn a_changed_table_of_endpoints_is_a_reload() {
-    let dir = tempfile::tempdir().unwrap();
-    let table = |scope: &str| {
-        write(dir.path(), "table.yaml", &format!("/v2/models: {{get: {{scopes: ['{scope}']}}}}\n"))
-    };
-    let rules = format!("rules: {{ endpoints_file: '{}' }}\n", table("a:read").display());
-    let keys = jwks([&*RSA]);
-    let auth = format!("auth: {{oidc: {{issuer: '{ISSUER}', client_id: nmp, jwks: {keys}}}}}\n");
-    let file = write(dir.path(), "doorward.yaml", &format!("{auth}{rules}{FREE_PORTS}"));
-    let mut process = serve(&[&file], &[]);
+/// A server with this configuration, and a client of its checks.
+async fn serving(file: &Path) -> (Process, Checker) {
+    let mut process = serve(&[file], &[]);
     let at = listening(&mut process).await;
-    let mut checker = Checker::connect(&at.grpc).await;
-    let token = RSA.token("RS256", &claims(ISSUER, json!({"scope": "a:read"})));
-    let mut reason = async || checker.ask(get("/v2/models").bearer(&token)).await.reason;
-    assert_eq!(reason().await, "authenticated");
-    table("b:read");
-    eventually("the change is noticed", PATIENCE, async || {
+    (process, Checker::connect(&at.grpc).await)
+}
+
+async fn reloaded(process: &Process) {
+    eventually("the configuration is reloaded", PATIENCE, async || {
         process.stderr().contains("configuration reloaded").then_some(())
     })
     .await;
-    assert_eq!(reason().await, "insufficient_scope");
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -216,19 +206,14 @@ entity_store:
 async fn sighup_reloads_and_a_bad_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = write(dir.path(), "doorward.yaml", &config("/one"));
-    let mut process = serve(&[&file], &[]);
-    let at = listening(&mut process).await;
-    let mut checker = Checker::connect(&at.grpc).await;
+    let (mut process, mut checker) = serving(&file).await;
     let mut reason = async |path: &str| checker.ask(get(path)).await.reason;
     assert_eq!(reason("/one").await, "bypassed");
     assert_eq!(reason("/two").await, "missing_token");
 
     // No file has changed: it is the signal that does it.
     process.signal("HUP");
-    eventually("the signal is heeded", PATIENCE, async || {
-        process.stderr().contains("configuration reloaded").then_some(())
-    })
-    .await;
+    reloaded(&process).await;
     write(dir.path(), "doorward.yaml", &config("/two"));
     process.signal("HUP");
     let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -254,9 +239,7 @@ async fn sighup_reloads_and_a_bad_file_changes_nothing() {
 async fn a_changed_file_reloads_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let file = write(dir.path(), "doorward.yaml", &config("/one"));
-    let mut process = serve(&[&file], &[]);
-    let at = listening(&mut process).await;
-    let mut checker = Checker::connect(&at.grpc).await;
+    let (process, mut checker) = serving(&file).await;
     let mut reason = async |path: &str| checker.ask(get(path)).await.reason;
     assert_eq!(reason("/two").await, "missing_token");
     write(dir.path(), "doorward.yaml", "auth:\n  oidc: { isuer: x }\n");
@@ -266,11 +249,27 @@ async fn a_changed_file_reloads_by_itself() {
     .await;
     assert_eq!(reason("/one").await, "bypassed", "the old one serves on");
     write(dir.path(), "doorward.yaml", &config("/two"));
-    eventually("the change is noticed", PATIENCE, async || {
-        process.stderr().contains("configuration reloaded").then_some(())
-    })
-    .await;
+    reloaded(&process).await;
     assert_eq!(reason("/two").await, "bypassed");
+}
+
+#[tokio::test]
+async fn a_changed_table_of_endpoints_is_a_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = |scope: &str| {
+        write(dir.path(), "table.yaml", &format!("/v2/models: {{get: {{scopes: ['{scope}']}}}}\n"))
+    };
+    let rules = format!("rules: {{ endpoints_file: '{}' }}\n", table("a:read").display());
+    let keys = jwks([&*RSA]);
+    let auth = format!("auth: {{oidc: {{issuer: '{ISSUER}', client_id: nmp, jwks: {keys}}}}}\n");
+    let file = write(dir.path(), "doorward.yaml", &format!("{auth}{rules}{FREE_PORTS}"));
+    let (process, mut checker) = serving(&file).await;
+    let token = RSA.token("RS256", &claims(ISSUER, json!({"scope": "a:read"})));
+    let mut reason = async || checker.ask(get("/v2/models").bearer(&token)).await.reason;
+    assert_eq!(reason().await, "authenticated");
+    table("b:read");
+    reloaded(&process).await;
+    assert_eq!(reason().await, "insufficient_scope");
 }
 
 /// A request that waits for keys when the signal comes is answered all the same.
