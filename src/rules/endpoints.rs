@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use memchr::memchr2;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
@@ -84,7 +85,9 @@ impl Endpoints {
         let Some(path) = str::from_utf8(path).ok().filter(|path| !ambiguous(path)) else {
             return Match::Unreadable;
         };
-        let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(as_served).collect();
+        let plain = memchr2(b'%', b';', path.as_bytes()).is_none();
+        let read = |segment| if plain { Cow::Borrowed(segment) } else { as_served(segment) };
+        let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(read).collect();
         // There is one at least: what is behind the first slash.
         let Some((last, others)) = segments.split_last() else { return Match::None };
         if others.iter().any(|segment| segment.is_empty()) {
@@ -172,11 +175,7 @@ impl Methods {
 /// that nothing with a meaning of its own comes out of an escape.
 fn as_served(segment: &str) -> Cow<'_, str> {
     let segment = segment.split(';').next().unwrap_or_default();
-    if segment.contains('%') {
-        percent_decode_str(segment).decode_utf8_lossy()
-    } else {
-        Cow::Borrowed(segment)
-    }
+    percent_decode_str(segment).decode_utf8_lossy()
 }
 
 /// What a table has for a request.

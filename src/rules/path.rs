@@ -79,12 +79,16 @@ pub enum PathRuleError {
 pub(super) fn ambiguous(path: &str) -> bool {
     let path_bytes = path.as_bytes();
     let odd_byte = path_bytes.iter().any(|byte| matches!(byte, b'\\' | b'#' | 0..=b' ' | 0x7f..));
-    let odd_segment = path.contains("//")
-        || path.split('/').any(|segment| {
+    let dot_segment = || {
+        path.split('/').any(|segment| {
             // `;` starts a parameter that some servers cut off: `/..;/admin`.
             matches!(segment.split(';').next(), Some("." | ".."))
-        });
-    odd_byte || odd_segment || path.split('%').skip(1).any(escape_is_odd)
+        })
+    };
+    odd_byte
+        || path.contains("//")
+        || (path.contains("/.") && dot_segment())
+        || path.split('%').skip(1).any(escape_is_odd)
 }
 
 /// What follows a `%`: odd when it is no escape, or one that hides a character with a
