@@ -229,7 +229,8 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     let file = FILE
         .replace("scopes: [models:read", "scope: [models:read")
         .replace("      post:", "      psot:")
-        .replace("opa-bundle.tar.gz", "{opa}.tar.gz");
+        .replace("opa-bundle.tar.gz", "{opa}.tar.gz")
+        + "    /apis/list: [get]\n    /apis/nothing:\n";
     let table = write(dir.path(), "table.yaml", &file);
     let config = json!({
         "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
@@ -240,6 +241,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
                 "/a": {"gte": {}},
                 "/b/{x}": {"get": {"scopes": ["a b"]}},
                 "/c": {"get": {"scope": ["a"]}},
+                "/d": {},
             },
         },
     });
@@ -260,10 +262,13 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
         &format!(
             "{table}:10: `/apis/auth/v2/iam/{{opa}}.tar.gz`: a placeholder is a whole segment"
         ),
+        &format!("{table}:12: /apis/list: no methods"),
+        &format!("{table}:13: /apis/nothing: no methods"),
         "rules.endpoints.v2: `v2`: a path starts with `/`",
         "rules.endpoints./a.gte: `gte` is no method",
         "rules.endpoints./b/{x}.get: ",
         "rules.endpoints./c.get.scope: unknown key",
+        "rules.endpoints./d: no methods",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }

@@ -141,6 +141,8 @@ pub enum BadValue {
          […]}}}}}}}}`, or the table alone"
     )]
     NoEndpoints,
+    #[error("no methods: expected `get: {{scopes: […]}}` or the like")]
+    NoMethods,
     #[error("{place}: {fault}")]
     InFile { place: String, fault: String },
 

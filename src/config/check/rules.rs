@@ -51,6 +51,9 @@ fn inline(c: &mut Checker, rules: &raw::Rules, table: &mut Endpoints) -> Vec<Pat
     for (text, methods) in &rules.endpoints {
         let key = section.join(text);
         let Some(pattern) = c.keep(&key, pattern(text)) else { continue };
+        if methods.is_empty() {
+            c.bad(&key, BadValue::NoMethods);
+        }
         for (method, endpoint) in methods {
             let added = add(table, text, &pattern, method, endpoint);
             c.keep(&key.join(method), added);
@@ -82,26 +85,26 @@ fn file(path: &Path, written_out: &[PathPattern], table: &mut Endpoints) -> Vec<
         Ok(document) => document,
         Err(error) => return vec![place(error.line, &error.message)],
     };
-    let entries = members(table_in(&document));
-    if entries.is_empty() {
+    let Some(entries) = members(table_in(&document)) else {
         return vec![place(None, &BadValue::NoEndpoints)];
-    }
+    };
     let mut faults = Vec::new();
     for Member { name: text, line, value } in entries {
-        match pattern(text) {
-            Ok(pattern) if written_out.contains(&pattern) => {}
-            Ok(pattern) => {
-                for Member { name: method, line, value } in members(value) {
+        match (pattern(text), members(value)) {
+            (Err(fault), _) => faults.push(place(*line, &fault)),
+            (Ok(pattern), _) if written_out.contains(&pattern) => {}
+            (Ok(pattern), Some(methods)) => {
+                for Member { name: method, line, value } in methods {
                     let added = endpoint(value)
                         .and_then(|endpoint| add(table, text, &pattern, method, &endpoint));
-                    faults.extend(
-                        added
-                            .err()
-                            .map(|fault| place(*line, &format_args!("{text}: {method}: {fault}"))),
-                    );
+                    if let Err(fault) = added {
+                        faults.push(place(*line, &format_args!("{text}: {method}: {fault}")));
+                    }
                 }
             }
-            Err(fault) => faults.push(place(*line, &fault)),
+            (Ok(_), None) => {
+                faults.push(place(*line, &format_args!("{text}: {}", BadValue::NoMethods)));
+            }
         }
     }
     faults
@@ -113,8 +116,13 @@ fn table_in(document: &Node) -> &Node {
     authz.member("endpoints").map_or(authz, |endpoints| &endpoints.value)
 }
 
-fn members(node: &Node) -> &[Member] {
-    if let Content::Map(members) = &node.content { members } else { &[] }
+/// What stands in a section, when it is one with something in it.
+fn members(node: &Node) -> Option<&[Member]> {
+    if let Content::Map(members) = &node.content {
+        (!members.is_empty()).then_some(members)
+    } else {
+        None
+    }
 }
 
 fn pattern(text: &str) -> Result<PathPattern, BadValue> {
