@@ -1,11 +1,16 @@
 """Programs under measurement: built, started, watched and stopped, each by its own pid."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+
+
+# `finally` stops what was started; without this, a SIGTERM would leave it running.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def say(text):

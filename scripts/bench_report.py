@@ -86,7 +86,7 @@ server's start (`VmHWM`); hits is the share of look-ups that the token cache ans
 Ready {ready:.0f} ms after the start of the process, key set in the configuration (median of 9).
 
 What many tokens, issuers and keys add to a check: the ratio to the floor of two cases that differ
-in one of them, bursts of both in turn (rig). The tokens of the 1,000 issuers are 10,000, too.
+in one of them, bursts of both in turn (rig).
 
 | with many | beside | its ratio | with many | growth | target |
 |---|---|--:|--:|--:|--:|""")

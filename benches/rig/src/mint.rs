@@ -44,7 +44,7 @@ pub fn write(out: &Path, tokens: usize) {
     requests("groups", &|_| signed(&keys.rsa, "RS256", &of_many_groups()), 1);
     for issuers in [10, MANY] {
         let of_issuer = |n| signed(&keys.rsa, "RS256", &user(&issuer(n % issuers), n));
-        requests(&format!("issuers-{issuers}"), &of_issuer, issuers);
+        requests(&format!("issuers-{issuers}"), &of_issuer, tokens);
     }
     let unknown_key = |n| signed(&keys.stranger, "RS256", &user(ISSUER, n));
     requests("unknown-key", &unknown_key, tokens.min(500));
