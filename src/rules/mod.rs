@@ -2,12 +2,12 @@
 
 mod endpoints;
 mod path;
+mod pattern;
 mod route;
 
-pub use self::endpoints::{
-    EndpointRule, Endpoints, Match, Method, PathPattern, PathPatternError, UnknownMethod,
-};
+pub use self::endpoints::{EndpointRule, Endpoints, Match, Method, UnknownMethod};
 pub use self::path::{PathRule, PathRuleError};
+pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::route::{
     Credentials, EndpointRules, Permit, Refused, RouteRule, RuleFault, Rules, ScopeDemand,
 };
