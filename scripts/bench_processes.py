@@ -105,8 +105,9 @@ class Config(type(Path())):
     """The path of a configuration file, with the addresses that stand in it."""
 
 
-def doorward_config(work, kind, unix):
-    """Writes a configuration; the key sets stand in it, so no issuer is asked.
+def doorward_config(work, kind, unix, name="doorward"):
+    """Writes a configuration; the key sets stand in it, so no issuer is asked. Servers that run
+    side by side have a `name` each.
 
     `kind`: one (worker), two (workers), forgetful (a cache so small that every token is
     new), issuers-N, keys-1000, keys-1000-forgetful.
@@ -116,7 +117,7 @@ def doorward_config(work, kind, unix):
     names = [issuer]
     if kind.startswith("issuers-"):
         names = [f"https://idp-{n}.example/realms/research" for n in range(int(kind.split("-")[1]))]
-    grpc = f"unix:{work}/doorward.sock" if unix else f"127.0.0.1:{free_port()}"
+    grpc = f"unix:{work}/{name}.sock" if unix else f"127.0.0.1:{free_port()}"
     admin = f"127.0.0.1:{free_port()}"
     config = {
         "auth": {"issuers": [{"issuer": name, "audience": "nmp", "jwks": jwks} for name in names]},
@@ -127,7 +128,7 @@ def doorward_config(work, kind, unix):
     }
     if "forgetful" in kind:
         config["cache"] = {"max_entries": 16}
-    path = Config(work / f"doorward-{kind}{'-unix' if unix else ''}.json")
+    path = Config(work / f"{name}-{kind}{'-unix' if unix else ''}.json")
     path.write_text(json.dumps(config))
     path.grpc, path.admin = grpc, admin
     return path
