@@ -140,7 +140,7 @@ impl Authorizer {
         };
         let (admitted, fresh) = self.identify(bearer, now)?;
         let audiences = admitted.audiences.iter().map(AsRef::as_ref);
-        rule.permit(audiences, admitted.identity.scopes()).map_err(|refused| Denial {
+        rule.permit(audiences, admitted.scopes()).map_err(|refused| Denial {
             fault: refused.fault.into(),
             issuer: Some(admitted.issuer),
             scopes: refused.scopes.map(str::to_owned),

@@ -12,6 +12,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
+    /// The last second that RFC 3339 can write. No date of a token lies beyond it, but those that
+    /// were written in milliseconds do.
+    pub const END_OF_YEAR_9999: Self = Self(253_402_300_799);
+
+    /// What was meant where a date makes no sense as seconds and does as milliseconds.
+    #[must_use]
+    pub fn meant_as_milliseconds(self) -> Option<Self> {
+        let meant = Self(self.0 / 1000);
+        (self > Self::END_OF_YEAR_9999 && meant <= Self::END_OF_YEAR_9999).then_some(meant)
+    }
+
     /// This moment and `span` more; saturates instead of wrapping.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

@@ -13,7 +13,7 @@ use crate::identity::{Identity, IdentityFault};
 use crate::issuers::{IssuerId, KeysFault};
 use crate::keys::KeySetId;
 use crate::request::RequestFault;
-use crate::rules::RuleFault;
+use crate::rules::{RuleFault, TokenScopes};
 use crate::token::TokenFault;
 
 /// Why a request was denied. The names ([`Reason::code`]) are stable: clients, logs,
@@ -32,7 +32,8 @@ pub enum Reason {
     MalformedHeader,
     /// Not a compact JWS of JSON objects, or beyond a limit.
     MalformedToken,
-    /// An `alg`, `crit` or `typ` that is not accepted.
+    /// An `alg`, `crit` or `typ` that is not accepted, or a token that is not for access, or
+    /// bound to a key.
     UnsupportedToken,
     /// `iss` is none of the configured issuers.
     UnknownIssuer,
@@ -186,6 +187,13 @@ pub struct Admitted {
     pub rendering: OnceLock<Rendering>,
 }
 
+impl Admitted {
+    /// The scopes of the token, as rules look at them.
+    pub fn scopes(&self) -> TokenScopes<impl Iterator<Item = &str> + Clone> {
+        TokenScopes { held: self.identity.scopes(), some_lost: self.identity.losses.scopes > 0 }
+    }
+}
+
 /// A front's encoding of an [`Admitted`]. Opaque here.
 #[derive(Clone, Debug)]
 pub struct Rendering {
@@ -264,18 +272,22 @@ impl Fault {
                 T::NestedTooDeep => Reason::MalformedToken,
                 T::Unsigned | T::UnknownAlgorithm | T::Critical => Reason::UnsupportedToken,
                 T::WrongType | T::AlgorithmNotAllowed => Reason::UnsupportedToken,
+                T::AnotherKind(_) | T::LikeIdToken(_) | T::BoundToKey => Reason::UnsupportedToken,
                 T::NoIssuer | T::UnknownIssuer | T::UnknownTenant => Reason::UnknownIssuer,
                 T::NoSuchKey => Reason::UnknownKey,
                 T::BadSignature => Reason::BadSignature,
                 T::Expired => Reason::Expired,
                 T::NotYetValid | T::IssuedInFuture => Reason::NotYetValid,
                 T::WrongAudience | T::WrongClient => Reason::BadAudience,
-                T::NoExpiry | T::BadTime => Reason::InvalidClaim,
+                T::NoExpiry | T::ExpiryBeyondReason | T::BadTime | T::LivesTooLong => {
+                    Reason::InvalidClaim
+                }
             },
             Self::Keys(_) => Reason::KeysUnavailable,
             Self::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing
                 | IdentityFault::SubjectUnfit
+                | IdentityFault::SubjectAddress(_)
                 | IdentityFault::TenantMissing => Reason::InvalidClaim,
                 IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
                     Reason::ReservedIdentity
@@ -283,9 +295,9 @@ impl Fault {
             },
             Self::Rule(fault) => match fault {
                 RuleFault::WrongAudience => Reason::BadAudience,
-                RuleFault::InsufficientScope | RuleFault::InsufficientEndpointScope => {
-                    Reason::InsufficientScope
-                }
+                RuleFault::InsufficientScope
+                | RuleFault::InsufficientEndpointScope
+                | RuleFault::EndpointScopeLost => Reason::InsufficientScope,
                 RuleFault::ClosedEndpoint => Reason::PolicyDenied,
                 RuleFault::AmbiguousPath => Reason::MalformedRequest,
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {

@@ -18,6 +18,7 @@
 //! | [`issuers`], [`keys`] | whom to believe, and what can verify a signature | HTTP, claims |
 //! | [`identity`] | verified token → identity → headers; what must be stripped | unverified tokens |
 //! | [`token_cache`] | tokens verified before, by keyed hash | tokens |
+//! | [`scope_prefix`], [`json_object`] | what stands in front of scopes; JSON that has to be an object | |
 //! | [`decision`] | allow or deny, and every reason | status codes |
 //!
 //! Side rooms, whose handles the path uses and which never import the path:
@@ -43,12 +44,14 @@ pub mod doctor;
 pub mod explain;
 pub mod identity;
 pub mod issuers;
+pub mod json_object;
 pub mod keys;
 pub mod login;
 pub mod printable;
 pub mod product;
 pub mod request;
 pub mod rules;
+pub mod scope_prefix;
 pub mod telemetry;
 pub mod token;
 pub mod token_cache;

@@ -14,9 +14,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::support::check::get;
 use crate::support::doctor::{doctor, examine, oidc, text};
+use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
-use crate::support::signer::{RSA, claims, jwks};
+use crate::support::signer::{RSA, claims, from_now, jwks};
 
 /// What is not a provider at all is said to be what it is, in bounded time.
 #[tokio::test]
@@ -106,6 +108,58 @@ async fn an_issuer_that_answers_anything() {
     let nowhere = oidc(json!({"issuer": "https://no-such-host.invalid", "client_id": "nmp"}));
     let said = examine(&nowhere, None).await;
     assert_eq!(said.faults(), ["fail discovery"], "{:#}", said.report);
+}
+
+/// What the server refuses is a failure, what it takes is none: of kinds of tokens, of what they
+/// are bound to, how long they live and whose address they give.
+#[tokio::test]
+async fn the_doctor_says_what_the_server_does() {
+    let idp = Idp::start([&*RSA]).await;
+    let issuer = idp.issuer();
+    let strict = json!({
+        "require_access_token": true, "max_lifetime": "2h", "email_domains": ["example.com"],
+        "allowed_clients": ["cli"], "subject_claim": "email",
+    });
+    for (settings, lenient) in [(json!({"bound_tokens": "ignore"}), true), (strict, false)] {
+        let mut config = oidc(json!({"issuer": issuer, "audience": "nmp"}));
+        let oidc = config["auth"]["oidc"].as_object_mut().unwrap();
+        oidc.extend(settings.as_object().unwrap().clone());
+        let doorward = Doorward::start_explained(&config.to_string()).await;
+        doorward.ready().await;
+        // Taken by the lenient one, by the strict one.
+        for (more, taken) in [
+            (json!({}), [true, true]),
+            (json!({"typ": "ID"}), [false, false]),
+            (json!({"typ": "Refresh"}), [false, false]),
+            (json!({"typ": "Offline"}), [false, false]),
+            (json!({"typ": "Logout"}), [false, false]),
+            (json!({"typ": "Bearer", "nonce": "n"}), [true, true]),
+            (json!({"nonce": "n"}), [true, false]),
+            (json!({"at_hash": "h"}), [true, false]),
+            (json!({"token_use": "id"}), [true, false]),
+            (json!({"cnf": {"jkt": "x"}}), [true, false]),
+            (json!({"cnf": 5}), [true, false]),
+            (json!({"exp": from_now(3600) * 1000}), [false, false]),
+            (json!({"exp": 1e30}), [false, false]),
+            (json!({"iat": from_now(-7200)}), [true, false]),
+            (json!({"iat": null, "exp": from_now(9000)}), [true, false]),
+            (json!({"email_verified": "False"}), [true, false]),
+            (json!({"email_verified": {}}), [true, false]),
+            (json!({"email": "a@b.example"}), [true, false]),
+            (json!({"azp": null, "cid": "cli"}), [true, true]),
+            (json!({"azp": null, "cid": "other"}), [true, false]),
+            (json!({"scope": 5}), [true, true]),
+        ] {
+            let mut given = json!({"azp": "cli"});
+            given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let token = RSA.token("RS256", &claims(&issuer, given));
+            let taken = taken[usize::from(!lenient)];
+            let outcome = doorward.ask(get("/").bearer(&token)).await;
+            assert_eq!(outcome.status == 200, taken, "{more}: {outcome:?}");
+            let said = examine(&config, Some(&token)).await;
+            assert_eq!(said.code == 0, taken, "{more}: {:?}", said.faults());
+        }
+    }
 }
 
 /// On a screen: one line a check, the remedy below it, and nothing that steers a terminal.

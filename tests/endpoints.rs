@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::check::{Ask, get};
 use crate::support::doorward::Doorward;
@@ -20,9 +20,15 @@ const SECRETS: &str = "/apis/secrets/v2/workspaces/{workspace}/secrets/{name}";
 const OPENAI: &str = "/apis/inference-gateway/v2/workspaces/{workspace}/openai/-/{trailing_uri}";
 
 fn config(scopes: &str) -> String {
+    config_with(scopes, json!({}))
+}
+
+fn config_with(scopes: &str, oidc: Value) -> String {
+    let mut settings = json!({"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])});
+    settings.as_object_mut().unwrap().extend(oidc.as_object().unwrap().clone());
     let (read, write) = (["models:read", "platform:read"], ["models:write", "platform:write"]);
     json!({
-        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+        "auth": {"oidc": settings},
         "rules": {
             "scopes": scopes,
             "bypass": ["/public/*"],
@@ -91,6 +97,71 @@ async fn a_token_needs_one_of_the_scopes_of_the_endpoint() {
     // Without a token there is nobody to ask for scopes.
     let missing = optional.ask(get(LIST)).await;
     assert_eq!(missing.reason, "missing_token");
+}
+
+/// A token may have been limited by just the scope that Doorward drops or cannot read: what is lost
+/// never gives rights. NeMo's own reading, for which a token without a `:` is not limited, stays for
+/// tokens of which nothing is lost.
+#[tokio::test]
+async fn a_lost_scope_is_taken_for_a_platform_scope() {
+    const LIST: &str = "/apis/models/v2/workspaces/team/models";
+    const OTHER: &str = "/apis/unknown";
+    let doorward = Doorward::start_explained(&config_with(
+        "optional",
+        json!({"roles_claim": "/realm_access/roles"}),
+    ))
+    .await;
+    let fillers = |last: &str| -> String {
+        let fillers = (0..200).map(|number| format!("filler{number} "));
+        fillers.chain([last.to_owned()]).collect()
+    };
+    let long = format!("{}:read", "a".repeat(252));
+    let (lost, fine) = ("insufficient_scope", "authenticated");
+    for (more, reason) in [
+        (json!({"scope": fillers("audit:read")}), lost),
+        (json!({"scope": null, "scp": [fillers("audit:read")]}), lost),
+        (json!({"scope": long}), lost),
+        (json!({"scope": "audit:r\u{e9}ad"}), lost),
+        (json!({"scope": "openid audit\"read"}), lost),
+        (json!({"scope": ["openid audit:read"]}), lost),
+        (json!({"scope": [["audit:read"]]}), lost),
+        (json!({"scope": ["openid", ["models:read"]]}), lost),
+        (json!({"scope": ["openid", 5]}), lost),
+        (json!({"scope": ["openid", null]}), lost),
+        (json!({"scope": {"audit:read": true}}), lost),
+        (json!({"scope": 5}), lost),
+        (json!({"scope": true}), lost),
+        (json!({"scope": "", "scp": "audit:read"}), lost),
+        (json!({"scope": [], "scp": "audit:read"}), lost),
+        (json!({"scope": "openid", "scp": "audit:read"}), lost),
+        (json!({"scope": "openid", "scp": 5}), lost),
+        (json!({"scope": "openid", "realm_access": {"roles": ["audit:read"]}}), lost),
+        (json!({"scope": "openid", "realm_access": {"roles": [5]}}), lost),
+        (json!({"scope": "openid", "realm_access": {"roles": {"audit:read": {}}}}), lost),
+        // A scope that matches is enough, whatever is lost beside it.
+        (json!({"scope": ["models:read", 5]}), fine),
+        (json!({"scope": ["openid models:read"]}), fine),
+        (json!({"scope": "openid", "scp": ["email models:read"]}), fine),
+        (json!({"scope": "openid", "realm_access": {"roles": ["models:read"]}}), fine),
+        // Nothing is lost: two hundred are not too many, and those said twice are there.
+        (json!({"scope": fillers("")}), fine),
+        (json!({"scope": fillers("filler1 filler199")}), fine),
+        (json!({"scope": "openid email"}), fine),
+        (json!({"scope": ""}), fine),
+        (json!({"scope": []}), fine),
+        (json!({"scope": ["", " "]}), fine),
+        (json!({"scope": null}), fine),
+    ] {
+        let token = RSA.token("RS256", &claims(ISSUER, more.clone()));
+        for round in ["fresh", "cached"] {
+            let outcome = doorward.ask(get(LIST).bearer(&token)).await;
+            assert_eq!(outcome.reason, reason, "{more}, {round}");
+            assert_eq!(doorward.ask(get(OTHER).bearer(&token)).await.reason, fine, "{more}");
+        }
+        // A route's scope has to be there.
+        let route = get(OTHER).bearer(&token).route("doorward.scopes", "beta:models");
+        assert_eq!(doorward.ask(route).await.reason, lost, "{more}");
+    }
 }
 
 /// What Envoy's route asks for and what the table asks for are both needed.

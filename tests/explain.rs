@@ -185,6 +185,73 @@ fn hints_for_tokens_that_are_no_access_tokens_of_ours() {
     assert!(id_token["notes"][0].as_str().unwrap().contains("ID token"), "{id_token:#}");
 }
 
+/// Dates in milliseconds are thousands of years ahead.
+#[test]
+fn milliseconds_are_suspected() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &json!({}));
+    let in_an_hour = from_now(3600) * 1000;
+    for (name, reason, check) in [
+        ("exp", "invalid_claim", "expiry"),
+        ("nbf", "not_yet_valid", "not_before"),
+        ("iat", "not_yet_valid", "issued_at"),
+    ] {
+        let token = RSA.token("RS256", &claims(ISSUER, json!({name: in_an_hour})));
+        let (told, code) = told(&config, &[], &token);
+        assert_eq!((code, told["reason"].as_str().unwrap()), (1, reason), "{told:#}");
+        let failed = failed(&told);
+        assert_eq!(failed["check"], check);
+        assert!(failed["found"].as_str().unwrap().contains("as milliseconds"), "{failed:#}");
+        assert!(failed["remedy"].as_str().unwrap().contains("in seconds"), "{failed:#}");
+        let note = format!("{name} looks like milliseconds");
+        assert!(told["notes"][0].as_str().unwrap().contains(&note), "{told:#}");
+    }
+}
+
+/// What the server refuses for its kind, its key, its life or its address is told as such.
+#[test]
+fn why_a_token_is_not_for_access_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = json!({
+        "require_access_token": true, "max_lifetime": "2h", "email_domains": ["example.com"],
+    });
+    let config = config(dir.path(), &settings);
+    for (more, check, expected, found, remedy) in [
+        (json!({"typ": "ID"}), "kind", "access token", "typ \"ID\"", "access_token"),
+        (json!({"nonce": "n"}), "kind", "access token", "but nonce", "access_token"),
+        (json!({"cnf": {"jkt": "x"}}), "kind", "no key", "\"jkt\"", "bound_tokens: ignore"),
+        (json!({"iat": from_now(-7200)}), "lifetime", "2h", "3h", "max_lifetime"),
+        (json!({"iat": null, "exp": from_now(7300)}), "lifetime", "from now", "2h", "max_lifetime"),
+        (
+            json!({"sub": "a@b.example"}),
+            "subject",
+            "addresses those at example.com",
+            "outside",
+            "email_domains",
+        ),
+        (
+            json!({"sub": "a@example.com", "email_verified": "no"}),
+            "subject",
+            "sub",
+            "email_verified \"no\"",
+            "confirm",
+        ),
+    ] {
+        let (told, code) = told(&config, &[], &RSA.token("RS256", &claims(ISSUER, more)));
+        assert_eq!(code, 1, "{told:#}");
+        let failed = failed(&told);
+        assert_eq!(failed["check"], check, "{told:#}");
+        for (part, text) in [("expected", expected), ("found", found), ("remedy", remedy)] {
+            assert!(failed[part].as_str().unwrap().contains(text), "{text}: {failed:#}");
+        }
+    }
+    let token = RSA.token("RS256", &claims(ISSUER, json!({"email": "a@b.example"})));
+    let (told, code) = told(&config, &[], &token);
+    assert_eq!(code, 0, "{told:#}");
+    let email = step(&told, "email")["found"].as_str().unwrap();
+    assert!(email.contains("left out, it is outside the issuer's `email_domains`"), "{email}");
+}
+
 #[test]
 fn a_key_that_must_not_be_used_is_said_to_be_there() {
     let dir = tempfile::tempdir().unwrap();

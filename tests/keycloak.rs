@@ -77,6 +77,11 @@ async fn login_rotation_and_outage() {
     let reply = gateway.send(&raw::get("/").bearer(&elsewhere)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (401, "bad_audience"));
 
+    // An ID token: the same keys, the same audience, and no key to anything.
+    let id_token = keycloak.login_at("doorward").await["id_token"].clone();
+    let reply = gateway.send(&raw::get("/").bearer(id_token.as_str().unwrap())).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (401, "unsupported_token"));
+
     // `explain` says the same of each, and why.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("doorward.json");

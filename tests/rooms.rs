@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 22] = [
+const MAY_NAME: [(&str, &[&str]); 24] = [
     (
         "transport",
         &[
@@ -41,21 +41,23 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
     ),
     ("request", &[]),
     ("bearer", &["request"]),
-    ("token", &["bearer", "clock", "keys"]),
+    ("token", &["bearer", "clock", "json_object", "keys"]),
     ("keys", &["clock"]),
-    ("identity", &["token"]),
+    ("identity", &["scope_prefix", "token"]),
+    ("scope_prefix", &[]),
+    ("json_object", &[]),
     ("issuers", &["clock", "identity", "keys", "token"]),
     ("rules", &["request"]),
     ("decision", &["bearer", "clock", "identity", "issuers", "keys", "request", "rules", "token"]),
     ("token_cache", &["bearer", "decision"]),
     ("clock", &[]),
     ("discovery", &["clock", "keys"]),
-    ("config", &["discovery", "identity", "keys", "rules", "token"]),
+    ("config", &["discovery", "identity", "json_object", "keys", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock"]),
     ("printable", &[]),
     ("product", &[]),
-    ("login", &["clock", "discovery", "printable", "product"]),
+    ("login", &["clock", "discovery", "json_object", "printable", "product", "scope_prefix"]),
     (
         "doctor",
         &[
@@ -70,6 +72,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
             "keys",
             "printable",
             "product",
+            "scope_prefix",
             "token",
         ],
     ),
@@ -99,7 +102,7 @@ const COMPOSERS: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// The core decides without sockets, runtimes and clients: a second front, inside Envoy,
 /// has none of them.
-const CORE: [&str; 10] = [
+const CORE: [&str; 12] = [
     "authorizer",
     "bearer",
     "request",
@@ -109,6 +112,8 @@ const CORE: [&str; 10] = [
     "issuers",
     "rules",
     "decision",
+    "json_object",
+    "scope_prefix",
     "token_cache",
 ];
 

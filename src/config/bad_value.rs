@@ -65,6 +65,10 @@ pub enum BadValue {
          jwks_uri, jwks_file or jwks"
     )]
     NoDiscoveryForTemplate,
+    #[error(
+        "`{0}` is not a domain: write what stands after the `@` of an address, such as corp.example"
+    )]
+    NotADomain(String),
     #[error("`{0}` begins with `service:`, which is reserved: nobody could pass")]
     ReservedPrefix(String),
     #[error("`{0}` holds a character that headers.profile does not allow")]

@@ -40,6 +40,28 @@ pub enum Warning {
         /// Those with the same prefix.
         issuers: Vec<String>,
     },
+    /// Several issuers that may give the same email addresses.
+    #[error(
+        "{} may each give {}: roles are given to addresses as to principals; give each \
+         email_domains of its own",
+        issuers.join(", "),
+        domain.as_ref().map_or("any email address".into(), |it| format!("addresses at {it}"))
+    )]
+    EmailsOverlap {
+        /// Those issuers.
+        issuers: Vec<String>,
+        /// The domain that both list; `None`: they list none, and any address will do.
+        domain: Option<String>,
+    },
+    /// `email_domains` where every tenant may come.
+    #[error(
+        "{issuer} lets every tenant in, and each can write addresses at its email_domains: leave them \
+         out, and xms_edov decides"
+    )]
+    AddressesOfAnyTenant {
+        /// The issuer.
+        issuer: String,
+    },
     /// Many tenants and a claim that each of them writes as it likes.
     #[error(
         "{issuer} stands for several tenants, and each can put what it likes into `{claim}`: \

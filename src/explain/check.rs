@@ -23,12 +23,14 @@ pub enum Check {
     Issuer,
     KeySet,
     Tenant,
+    Kind,
     Algorithm,
     Key,
     Signature,
     Expiry,
     NotBefore,
     IssuedAt,
+    Lifetime,
     Audience,
     Client,
     Subject,
@@ -43,7 +45,7 @@ pub enum Check {
 
 impl Check {
     /// Every check of a token, in order.
-    pub(super) const OF_TOKENS: [Self; 23] = [
+    pub(super) const OF_TOKENS: [Self; 25] = [
         Self::Request,
         Self::Route,
         Self::Credentials,
@@ -52,12 +54,14 @@ impl Check {
         Self::Issuer,
         Self::KeySet,
         Self::Tenant,
+        Self::Kind,
         Self::Algorithm,
         Self::Key,
         Self::Signature,
         Self::Expiry,
         Self::NotBefore,
         Self::IssuedAt,
+        Self::Lifetime,
         Self::Audience,
         Self::Client,
         Self::Subject,
@@ -82,13 +86,15 @@ impl Check {
                 T::Unsigned | T::UnknownAlgorithm | T::Critical | T::WrongType => Self::Header,
                 T::NoIssuer | T::UnknownIssuer => Self::Issuer,
                 T::UnknownTenant => Self::Tenant,
+                T::AnotherKind(_) | T::LikeIdToken(_) | T::BoundToKey => Self::Kind,
                 T::AlgorithmNotAllowed => Self::Algorithm,
                 T::NoSuchKey => Self::Key,
                 T::BadSignature => Self::Signature,
-                T::NoExpiry | T::Expired => Self::Expiry,
+                T::NoExpiry | T::ExpiryBeyondReason | T::Expired => Self::Expiry,
                 // `nbf` is read first; which of the two is no number, the story tells.
                 T::BadTime | T::NotYetValid => Self::NotBefore,
                 T::IssuedInFuture => Self::IssuedAt,
+                T::LivesTooLong => Self::Lifetime,
                 T::WrongAudience => Self::Audience,
                 T::WrongClient => Self::Client,
             },
@@ -97,6 +103,7 @@ impl Check {
                 IdentityFault::SubjectMissing
                 | IdentityFault::SubjectUnfit
                 | IdentityFault::SubjectReserved
+                | IdentityFault::SubjectAddress(_)
                 | IdentityFault::TenantMissing => Self::Subject,
                 IdentityFault::EmailReserved => Self::Email,
             },
@@ -107,6 +114,7 @@ impl Check {
                 RuleFault::WrongAudience => Self::RouteAudience,
                 RuleFault::InsufficientScope => Self::RouteScopes,
                 RuleFault::InsufficientEndpointScope
+                | RuleFault::EndpointScopeLost
                 | RuleFault::ClosedEndpoint
                 | RuleFault::AmbiguousPath => Self::Endpoint,
             },
@@ -127,12 +135,14 @@ impl Check {
             Self::Issuer => "issuer",
             Self::KeySet => "key set",
             Self::Tenant => "tenant",
+            Self::Kind => "token kind",
             Self::Algorithm => "algorithm",
             Self::Key => "key",
             Self::Signature => "signature",
             Self::Expiry => "expiry",
             Self::NotBefore => "not before",
             Self::IssuedAt => "issued at",
+            Self::Lifetime => "lifetime",
             Self::Audience => "audience",
             Self::Client => "client",
             Self::Subject => "subject",

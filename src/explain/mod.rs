@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `check` | the checks, in order, and which of them a fault belongs to |
 //! | `story` | decision → steps |
-//! | `token`, `keys`, `who` | expected and found: of the token, of keys, of the identity |
+//! | `token`, `times`, `keys`, `who` | expected and found: of the token, its dates, of keys, of the identity |
 //! | `anatomy` | a token taken apart with patience, however broken it is |
 //! | `remedy` | what to do about a fault |
 //! | `words` | values and moments as text that a terminal can show |
@@ -20,6 +20,7 @@ mod check;
 mod keys;
 mod remedy;
 mod story;
+mod times;
 mod token;
 mod who;
 mod words;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::story::Story;
 use crate::bearer::BearerFault;
 use crate::decision::Fault;
-use crate::identity::IdentityFault;
+use crate::identity::{AddressFault, IdentityFault};
 use crate::issuers::KeysFault;
 use crate::rules::RuleFault;
-use crate::token::TokenFault;
+use crate::token::{TokenFault, TokenKind};
 
 /// Microsoft Graph, by the names that its tokens carry in `aud`.
 const MICROSOFT_GRAPH: [&str; 2] =
@@ -51,6 +51,14 @@ impl Story<'_> {
                     "name a claim with a plainer value in `subject_claim` (an id, not a display \
                      name), or set `headers.profile: plain` if the upstream takes visible ASCII"
                 }
+                IdentityFault::SubjectAddress(AddressFault::Unverified) => {
+                    "have the user confirm the address at the provider, or name a claim in \
+                     `subject_claim` that is no address (an id)"
+                }
+                IdentityFault::SubjectAddress(_) => {
+                    "name a claim in `subject_claim` that is no address (an id), or add the domain to \
+                     this issuer's `email_domains` if its tokens may speak for everybody there"
+                }
                 IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
                     "the platform keeps `*` and `service:…` for itself: rename the user, or put a \
                      `subject_prefix` in front of this issuer's subjects"
@@ -68,6 +76,11 @@ impl Story<'_> {
                 RuleFault::InsufficientEndpointScope => {
                     "get a token with one of the scopes that the endpoint asks for, or change \
                      `rules.endpoints`"
+                }
+                RuleFault::EndpointScopeLost => {
+                    "have the provider write scopes as one text or an array of texts, each of at most \
+                     256 visible ASCII characters and at most 200 of them: one that is lost may have \
+                     limited the token, so it counts as one with a `:`"
                 }
                 RuleFault::ClosedEndpoint => {
                     "nobody may come here; if somebody should, take `deny` out of `rules.endpoints`"
@@ -126,6 +139,26 @@ impl Story<'_> {
             TokenFault::BadSignature => {
                 "the token was changed, or signed by somebody else: get a new one"
             }
+            TokenFault::AnotherKind(_) | TokenFault::LikeIdToken(_) => {
+                "send the access token: `access_token` of the provider's answer, not `id_token` or \
+                 `refresh_token`"
+            }
+            TokenFault::BoundToKey => {
+                "have the provider issue this client plain bearer tokens (without DPoP or \
+                 certificates); where something in front checks the binding, `bound_tokens: ignore`"
+            }
+            TokenFault::ExpiryBeyondReason
+            | TokenFault::NotYetValid
+            | TokenFault::IssuedInFuture
+                if self.in_milliseconds().is_some() =>
+            {
+                "have the provider write dates in seconds (RFC 7519 §2): these look like \
+                 milliseconds"
+            }
+            TokenFault::ExpiryBeyondReason => "have the provider issue tokens that expire (`exp`)",
+            TokenFault::LivesTooLong => {
+                "have the provider issue tokens that live shorter, or raise `max_lifetime`"
+            }
             TokenFault::NoExpiry => "have the provider issue tokens that expire (`exp`)",
             TokenFault::Expired => "get a new token",
             TokenFault::BadTime => "have the provider write dates as numbers (RFC 7519 §2)",
@@ -182,13 +215,15 @@ impl Story<'_> {
                     .to_owned(),
             );
         }
-        let of_id_tokens = ["at_hash", "c_hash", "nonce"]
-            .into_iter()
-            .find(|name| self.token.claim(name).is_some());
-        if let Some(name) = of_id_tokens {
+        if let TokenKind::LikeId(name) = self.token_kind() {
             notes.push(format!(
-                "the claim {name} says that this is an ID token, which is for the client; an API \
-                 is sent the access token"
+                "the claim {name} suggests that this is an ID token, which is for the client; an \
+                 API is sent the access token (`require_access_token` refuses such tokens)"
+            ));
+        }
+        if let Some(name) = self.in_milliseconds() {
+            notes.push(format!(
+                "{name} looks like milliseconds: a token's dates are in seconds (RFC 7519 §2)"
             ));
         }
         if let Some(header) =

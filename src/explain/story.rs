@@ -160,6 +160,7 @@ impl<'a> Story<'a> {
                 Check::IssuedAt => {
                     self.token.claims.as_ref().is_some_and(|c| c.contains_key("iat"))
                 }
+                Check::Lifetime => rules.is_some_and(|rules| rules.max_lifetime.is_some()),
                 Check::RouteAudience => route.audience.is_some(),
                 Check::RouteScopes => route.scopes.is_some(),
                 Check::Endpoint => self.asked.authorizer.rules.endpoints().is_some(),
@@ -171,6 +172,7 @@ impl<'a> Story<'a> {
                 | Check::Header
                 | Check::Issuer
                 | Check::KeySet
+                | Check::Kind
                 | Check::Algorithm
                 | Check::Key
                 | Check::Signature
@@ -221,12 +223,14 @@ impl<'a> Story<'a> {
             Check::Issuer => self.issuer(),
             Check::KeySet => self.key_set(),
             Check::Tenant => self.tenant(),
+            Check::Kind => self.kind(),
             Check::Algorithm => self.algorithm(),
             Check::Key => self.key(),
             Check::Signature => self.signature(failed),
             Check::Expiry => self.expiry(),
             Check::NotBefore => self.not_in_the_future("nbf"),
             Check::IssuedAt => self.not_in_the_future("iat"),
+            Check::Lifetime => self.lifetime(),
             Check::Audience => self.audience(),
             Check::Client => self.client(),
             Check::Subject => self.subject(),

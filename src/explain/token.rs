@@ -1,14 +1,17 @@
-//! What the checks of request, header, issuer and claims expected and found.
+//! What the checks of request, header, issuer, audience and route expected and found.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::story::{Facts, Story};
-use super::words::{claim, list, moment_from, quoted, span};
-use crate::clock::UnixTime;
+use super::words::{claim, list, quoted, value};
 use crate::issuers::Issuer;
 use crate::keys::Algorithm;
 use crate::rules::{Credentials, Match};
-use crate::token::{AudienceRule, TENANT_PLACEHOLDER, TenantRule};
+use crate::token::{
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenKind,
+};
 
 impl Story<'_> {
     pub(super) fn request(&self) -> Facts {
@@ -98,9 +101,8 @@ impl Story<'_> {
     }
 
     pub(super) fn header(&self) -> Facts {
-        let member = |name: &str| {
-            self.token.header(name).map(|value| format!("{name} {}", super::words::value(value)))
-        };
+        let member =
+            |name: &str| self.token.header(name).map(|found| format!("{name} {}", value(found)));
         let found: Vec<_> = ["alg", "typ", "kid", "crit"].into_iter().filter_map(member).collect();
         Facts::new(
             format!(
@@ -142,6 +144,28 @@ impl Story<'_> {
         Facts::new(expected, format!("tid {tid}, iss {iss}"))
     }
 
+    pub(super) fn kind(&self) -> Facts {
+        let bound = match self.issuer.map(|issuer| issuer.rules().bound_tokens) {
+            Some(BoundTokens::Ignored) => "",
+            Some(BoundTokens::Refused) | None => ", and bound to no key (`cnf`)",
+        };
+        let said = |name: &str| Some(format!("{name} {}", value(self.token.claim(name)?)));
+        let found: Vec<_> = ["typ", "token_use", "cnf"].into_iter().filter_map(said).collect();
+        let found = if found.is_empty() { "it does not say".to_owned() } else { found.join(", ") };
+        let found = match self.token_kind() {
+            TokenKind::LikeId(claim) => format!("{found}, but {claim}, as ID tokens have"),
+            TokenKind::Access | TokenKind::Other(_) | TokenKind::Unsaid => found,
+        };
+        Facts::new(format!("an access token by what it says of itself{bound}"), found)
+    }
+
+    /// What kind of token it says it is, or looks like.
+    pub(super) fn token_kind(&self) -> TokenKind {
+        let typ = self.token.header("typ").and_then(Value::as_str);
+        let text = |name: &str| self.token.text(name).map(Cow::Borrowed);
+        TokenKind::of(typ, text, |name| self.token.claim(name).is_some())
+    }
+
     pub(super) fn algorithm(&self) -> Facts {
         let names = self.issuer.map(|issuer| issuer.rules().algorithms.iter());
         let names: Vec<_> = names.into_iter().flatten().map(Algorithm::name).collect();
@@ -149,55 +173,6 @@ impl Story<'_> {
             format!("alg among the issuer's `algorithms`: {}", list(names)),
             format!("alg {}", claim(self.token.header("alg"))),
         )
-    }
-
-    pub(super) fn expiry(&self) -> Facts {
-        let now = super::words::moment(self.asked.now);
-        Facts::new(
-            format!("exp, a number, later than {now}{}", self.leeway("less")),
-            format!("exp {}", self.date("exp")),
-        )
-    }
-
-    pub(super) fn not_in_the_future(&self, name: &str) -> Facts {
-        let now = super::words::moment(self.asked.now);
-        Facts::new(
-            format!("{name}, a number when it is there, not after {now}{}", self.leeway("and")),
-            format!("{name} {}", self.date(name)),
-        )
-    }
-
-    fn leeway(&self, word: &str) -> String {
-        let leeway = self.issuer.map(|issuer| issuer.rules().leeway).unwrap_or_default();
-        if leeway.is_zero() { String::new() } else { format!(" {word} {} leeway", span(leeway)) }
-    }
-
-    /// A date in words: `expired 3m ago` is what one wants to know.
-    fn date(&self, name: &str) -> String {
-        let Some(value) = self.token.claims.as_ref().and_then(|claims| claims.get(name)) else {
-            return "absent".to_owned();
-        };
-        let seconds = match value {
-            // A date before 1970 reads as 1970, as in the engine.
-            Value::Number(number) => number.as_u64().or_else(|| {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "saturates"
-                )]
-                number.as_f64().map(|seconds| seconds as u64)
-            }),
-            Value::Null | Value::Bool(_) | Value::String(_) => None,
-            Value::Array(_) | Value::Object(_) => None,
-        };
-        match seconds {
-            Some(seconds) => format!(
-                "{} ({})",
-                super::words::value(value),
-                moment_from(UnixTime(seconds), self.asked.now)
-            ),
-            None => format!("{}, which is not a number", super::words::value(value)),
-        }
     }
 
     pub(super) fn audience(&self) -> Facts {
@@ -215,14 +190,13 @@ impl Story<'_> {
     pub(super) fn client(&self) -> Facts {
         let allowed = self.issuer.map(|issuer| &issuer.rules().allowed_clients);
         let allowed = allowed.into_iter().flatten().map(String::as_str);
-        let client = ["azp", "appid", "client_id"]
-            .into_iter()
-            .find_map(|name| Some((name, self.token.claim(name)?)));
+        let client =
+            CLIENT_CLAIMS.into_iter().find_map(|name| Some((name, self.token.claim(name)?)));
         let found = match client {
-            Some((name, client)) => format!("{name} {}", super::words::value(client)),
-            None => "neither azp, appid nor client_id".to_owned(),
+            Some((name, client)) => format!("{name} {}", value(client)),
+            None => "none".to_owned(),
         };
-        Facts::new(format!("azp, appid or client_id one of: {}", list(allowed)), found)
+        Facts::new(format!("{} one of: {}", CLIENT_CLAIMS.join(", else "), list(allowed)), found)
     }
 
     pub(super) fn route_audience(&self) -> Facts {
@@ -246,8 +220,7 @@ impl Story<'_> {
         let Some(endpoints) = self.asked.authorizer.rules.endpoints() else {
             return Facts::new("", "");
         };
-        let waived =
-            || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.identity.scopes()));
+        let waived = || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.scopes()));
         match endpoints.table.find(request.method, request.path_without_query()) {
             Match::None => Facts::new("", "`rules.endpoints` has nothing on this method and path"),
             Match::Unreadable => Facts::new(

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, value};
-use crate::identity::{ClaimPath, IdentityRules, Profile};
+use crate::decision::Fault;
+use crate::identity::{ClaimPath, EmailDomains, IdentityFault, IdentityRules, Profile};
 
 impl Story<'_> {
     pub(super) fn subject(&self) -> Facts {
@@ -26,26 +27,38 @@ impl Story<'_> {
         } else {
             format!("{}, else sub", rules.subject)
         };
-        Facts::new(format!("{from}: {limits}; not `*`, not `service:…`"), found)
+        let found = match self.fault {
+            Some(Fault::Identity(IdentityFault::SubjectAddress(fault))) => {
+                format!("{found}{}, an email address that {fault}", self.said_of_addresses())
+            }
+            Some(_) | None => found,
+        };
+        Facts::new(format!("{from}: {limits}; not `*`, not `service:…`{}", domains(rules)), found)
     }
 
     pub(super) fn email(&self) -> Facts {
         let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
-        let found = self.at(&rules.email);
-        let verified = match self.token.claim("email_verified") {
-            Some(said) => format!(", email_verified {}", value(said)),
-            None => String::new(),
-        };
-        let kept = self.admitted().map(|admitted| admitted.identity.email());
-        let outcome = match (kept, found) {
-            (Some(None), Some(_)) if !verified.is_empty() => ": left out, unverified or malformed",
-            (Some(None), Some(_)) => ": left out, not one plain address",
-            _ => "",
-        };
+        let lost = self.admitted().and_then(|admitted| admitted.identity.losses.email);
+        let outcome = lost.map_or_else(String::new, |fault| format!(": left out, it {fault}"));
         Facts::new(
-            format!("{}, optional: one address, not `*`, not `service:…`", rules.email),
-            format!("{} {}{verified}{outcome}", rules.email, claim(found)),
+            format!(
+                "{}, optional: one address, not `*`, not `service:…`{}",
+                rules.email,
+                domains(rules)
+            ),
+            format!(
+                "{} {}{}{outcome}",
+                rules.email,
+                claim(self.at(&rules.email)),
+                self.said_of_addresses()
+            ),
         )
+    }
+
+    /// What the token says of the addresses in it.
+    fn said_of_addresses(&self) -> String {
+        let said = |name: &str| Some(format!(", {name} {}", value(self.token.claim(name)?)));
+        ["email_verified", "xms_edov"].into_iter().filter_map(said).collect()
     }
 
     pub(super) fn groups(&self) -> Facts {
@@ -53,16 +66,13 @@ impl Story<'_> {
         let others = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
         let (name, found) = self.first_of(&rules.groups, &others);
         let named: Vec<String> = match found {
-            Some(Value::String(text)) => text
-                .split(',')
-                .map(|group| group.trim().to_owned())
-                .filter(|g| !g.is_empty())
-                .collect(),
+            Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
             Some(Value::Array(items)) => items.iter().map(text_or_json).collect(),
             Some(Value::Object(members)) => members.keys().cloned().collect(),
             Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => vec![value(other)],
             None => Vec::new(),
         };
+        let named = named.iter().map(|group| group.trim()).filter(|group| !group.is_empty());
         let expected = format!("{}, optional: a string, an array or an object", rules.groups);
         let Some(admitted) = self.admitted() else {
             return Facts::new(expected, format!("{name} {}", claim(found)));
@@ -72,7 +82,6 @@ impl Story<'_> {
         let fill = rules.groups_prefix.as_deref().unwrap_or_default();
         let fill = fill.replace("{tid}", self.token.text("tid").unwrap_or_default());
         let dropped: Vec<String> = named
-            .iter()
             .filter(|group| !kept.contains(&&*format!("{fill}{group}")))
             .map(|group| format!("{} ({})", group, self.why_dropped(group, &fill, kept.len())))
             .collect();
@@ -97,8 +106,11 @@ impl Story<'_> {
 
     pub(super) fn scopes(&self) -> Facts {
         let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
-        let scope: ClaimPath = ClaimPath::claim_named("scope");
-        let (name, found) = self.first_of(&scope, &["scp"]);
+        let said = ["scope", "scp"]
+            .into_iter()
+            .filter_map(|name| Some(format!("{name} {}", value(self.token.claim(name)?))))
+            .collect::<Vec<_>>();
+        let said = if said.is_empty() { "scope absent".to_owned() } else { said.join(", ") };
         let prefix = match &rules.scope_prefix {
             Some(prefix) => format!(" without `{prefix}` in front"),
             None => String::new(),
@@ -116,11 +128,11 @@ impl Story<'_> {
         };
         let lost = match self.admitted().map_or(0, |admitted| admitted.identity.losses.scopes) {
             0 => String::new(),
-            lost => format!("; left out: {lost} that no header can carry"),
+            lost => format!("; left out: {lost} that cannot be read, or that no header can carry"),
         };
         Facts::new(
-            "scope or scp, optional: a string or an array",
-            format!("{name} {}{prefix}{roles}{held}{lost}", claim(found)),
+            "scope and scp, optional: a string or an array",
+            format!("{said}{roles}{prefix}{held}{lost}"),
         )
     }
 
@@ -161,6 +173,19 @@ impl Story<'_> {
     fn at(&self, path: &ClaimPath) -> Option<&Value> {
         let claim = self.token.claim(path.claim())?;
         claim.pointer(path.rest()).filter(|value| !value.is_null())
+    }
+}
+
+/// Whose addresses are believed, where not everybody's are.
+fn domains(rules: &IdentityRules) -> String {
+    match &rules.email_domains {
+        EmailDomains::Any => String::new(),
+        EmailDomains::OneOf(domains) => {
+            format!("; of addresses those at {}", list(domains.iter().map(String::as_str)))
+        }
+        EmailDomains::OwnedByTenant => {
+            "; of addresses those at a domain of the tenant's own (`xms_edov`)".to_owned()
+        }
     }
 }
 

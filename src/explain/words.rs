@@ -10,8 +10,6 @@ use crate::printable::printable;
 
 /// Longer values are cut, in characters.
 const MAX_SHOWN: usize = 160;
-/// The last second that RFC 3339 can write: the end of the year 9999.
-const LAST: u64 = 253_402_300_799;
 
 /// A claim's value as JSON on one line, cut where it is long.
 pub(super) fn value(value: &Value) -> String {
@@ -52,7 +50,7 @@ fn cut(text: &str) -> String {
 /// A moment as RFC 3339, in UTC.
 #[must_use]
 pub fn moment(time: UnixTime) -> String {
-    if time.0 > LAST {
+    if time > UnixTime::END_OF_YEAR_9999 {
         return format!("second {} (beyond the year 9999)", time.0);
     }
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(time.0)).to_string()
@@ -102,7 +100,7 @@ mod tests {
         assert_eq!(at(1000), "1970-01-01T00:16:40Z, now");
         assert_eq!(at(815), "1970-01-01T00:13:35Z, 3m 5s ago");
         assert_eq!(at(1000 + 90_061), "1970-01-02T01:17:41Z, in 1day 1h");
-        assert_eq!(moment(UnixTime(LAST)), "9999-12-31T23:59:59Z");
+        assert_eq!(moment(UnixTime::END_OF_YEAR_9999), "9999-12-31T23:59:59Z");
         assert!(moment(UnixTime(u64::MAX)).contains("beyond"));
     }
 }

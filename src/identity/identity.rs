@@ -2,16 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::address::{AddressFault, says_yes};
 use super::claim_path::ClaimPath;
 use super::claim_value::ClaimValue;
-use super::joined::Joined;
-use super::rules::{HeaderRules, IdentityRules};
-use super::value;
+use super::rules::{HeaderRules, IdentityRules, TENANT};
+use super::{address, lists, value};
 use crate::token::{Claims, VerifiedToken};
-
-/// Where groups are when the configured claim is absent: Cognito, then Zitadel, whose
-/// claim is an object with the role names as keys.
-const OTHER_GROUPS_CLAIMS: [&str; 2] = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
 
 /// The identity behind a token, fit for headers: every text in here but `jti` may be sent.
 ///
@@ -34,8 +30,11 @@ pub struct Losses {
     /// Groups dropped: reserved, unfit for a header, not wanted, or too many. That only
     /// takes rights away.
     pub groups: u32,
-    /// Scopes dropped: unfit for a header.
+    /// Scopes dropped: unfit for a header, too many, or in a form that nobody can read. The token
+    /// may have been limited by just these, so rules take it for one that is.
     pub scopes: u32,
+    /// Why the email address is left out, when there is one.
+    pub email: Option<AddressFault>,
     /// The token has more groups than fit in it and says where to ask for them (Azure's
     /// overage): the groups are unknown, not none.
     pub group_overage: bool,
@@ -66,19 +65,16 @@ impl Identity {
         if subject.is_empty() || !value::is_name(&text, headers.profile) {
             return Err(IdentityFault::SubjectUnfit);
         }
+        address::check_subject(&subject, claims, rules).map_err(IdentityFault::SubjectAddress)?;
         let subject_end = end_of(&text);
 
-        let email = email(claims, &rules.email);
-        if email.as_deref().is_some_and(value::is_reserved) {
-            return Err(IdentityFault::EmailReserved);
-        }
-        text.push_str(email.as_deref().filter(|email| value::is_email(email)).unwrap_or_default());
+        losses.email = append_email(&mut text, claims, rules)?;
         let email_end = end_of(&text);
 
         let prefix = fill_in(rules.groups_prefix.as_deref(), tenant)?;
-        append_groups(&mut text, claims, &rules.groups, &prefix, headers, &mut losses);
+        losses.groups = lists::append_groups(&mut text, claims, &rules.groups, &prefix, headers);
         let groups_end = end_of(&text);
-        append_scopes(&mut text, claims, rules, &mut losses);
+        losses.scopes = lists::append_scopes(&mut text, claims, rules);
         let scopes_end = end_of(&text);
 
         text.push_str(claims.string("jti").ok().flatten().as_deref().unwrap_or_default());
@@ -183,6 +179,9 @@ pub enum IdentityFault {
     /// It maps to `*` or `service:…`.
     #[error("the token's subject maps to a name that the platform reserves")]
     SubjectReserved,
+    /// It is an email address that is not believed.
+    #[error("the token's subject is an email address that {0}")]
+    SubjectAddress(AddressFault),
     /// It maps to `*` or `service:…`.
     #[error("the token's email maps to a name that the platform reserves")]
     EmailReserved,
@@ -201,107 +200,37 @@ fn subject<'j>(claims: &Claims<'j>, rules: &IdentityRules) -> Result<Cow<'j, str
     }
 }
 
-/// The email address, unless the token itself says that nobody checked it. Some IdPs
-/// write that as a string.
-fn email<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<Cow<'j, str>> {
-    let unverified = matches!(claims.json("email_verified"), Some("false" | "\"false\""));
-    match ClaimValue::parse(at(claims, path)?) {
-        ClaimValue::Text(email) if !unverified => Some(email),
-        ClaimValue::Text(_)
-        | ClaimValue::List { .. }
-        | ClaimValue::Names(_)
-        | ClaimValue::Other => None,
-    }
-}
-
-fn append_groups(
-    text: &mut String,
-    claims: &Claims<'_>,
-    path: &ClaimPath,
-    prefix: &str,
-    headers: &HeaderRules,
-    losses: &mut Losses,
-) {
-    let elsewhere = || OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.json(name));
-    let Some(json) = at(claims, path).or_else(elsewhere) else { return };
-    let named = match ClaimValue::parse(json) {
-        ClaimValue::Text(Cow::Borrowed(list)) => split(list, ',').map(Cow::Borrowed).collect(),
-        // NeMo splits at commas too.
-        ClaimValue::Text(Cow::Owned(list)) => {
-            split(&list, ',').map(|group| Cow::Owned(group.to_owned())).collect()
-        }
-        ClaimValue::List { texts, others } => {
-            losses.groups += others;
-            texts
-        }
-        ClaimValue::Names(names) => names,
-        ClaimValue::Other => {
-            losses.groups += 1;
-            return;
-        }
-    };
-    let only = &headers.groups_only;
-    let wanted = |group: &str| only.is_empty() || only.iter().any(|only| only.matches(group));
-    let fit = |group: &str| {
-        value::is_name(group, headers.profile) && !group.contains(',') && !value::is_reserved(group)
-    };
-    let mut groups = Joined::new(text, ",", value::max_groups(headers.profile));
-    for group in &named {
-        if !wanted(group) || groups.append(prefix, group, fit).is_err() {
-            losses.groups += 1;
-        }
-    }
-}
-
-/// `scope` (RFC 8693 §4.2) or `scp` (Entra, Okta), and the roles where configured.
-fn append_scopes(
+/// Appends the email address to `text`, or says why it is left out.
+fn append_email(
     text: &mut String,
     claims: &Claims<'_>,
     rules: &IdentityRules,
-    losses: &mut Losses,
-) {
-    let scope = claims.json("scope").or_else(|| claims.json("scp"));
-    let roles = rules.roles.as_ref().and_then(|path| at(claims, path));
-    let values = [scope, roles].map(|json| json.map(ClaimValue::parse));
-    let mut scopes = Joined::new(text, " ", value::MAX_SCOPES);
-    let mut append = |scope| {
-        let scope = without_prefix(scope, rules.scope_prefix.as_deref());
-        scopes.append("", scope, value::is_scope).is_err()
+) -> Result<Option<AddressFault>, IdentityFault> {
+    let Some(json) = at(claims, &rules.email) else { return Ok(None) };
+    let ClaimValue::Text(email) = ClaimValue::parse(json) else {
+        return Ok(Some(AddressFault::Malformed));
     };
-    for value in values.iter().flatten() {
-        losses.scopes += match value {
-            ClaimValue::Text(list) => {
-                list.split_ascii_whitespace().map(|scope| u32::from(append(scope))).sum()
-            }
-            ClaimValue::List { texts, others } => {
-                others + texts.iter().map(|scope| u32::from(append(scope))).sum::<u32>()
-            }
-            ClaimValue::Names(_) | ClaimValue::Other => 1,
-        };
+    if value::is_reserved(&email) {
+        return Err(IdentityFault::EmailReserved);
     }
-}
-
-/// A scope without the prefix, which may be configured with or without its `/`.
-fn without_prefix<'s>(scope: &'s str, prefix: Option<&str>) -> &'s str {
-    let Some(prefix) = prefix.map(|prefix| prefix.trim_end_matches('/')) else { return scope };
-    match scope.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) {
-        Some(rest) if !prefix.is_empty() && !rest.is_empty() => rest,
-        Some(_) | None => scope,
+    let fault = address::check_email(&email, claims, rules).err();
+    if fault.is_none() {
+        text.push_str(&email);
     }
+    Ok(fault)
 }
 
 /// Azure puts a reference in place of more than 200 groups (`_claim_names`), or in the
 /// implicit flow just says that there are some (`hasgroups`).
 fn has_group_overage(claims: &Claims<'_>) -> bool {
     let referred = claims.value("_claim_names").is_some_and(|names| names.get("groups").is_some());
-    referred || matches!(claims.json("hasgroups"), Some("true" | "\"true\""))
+    referred || claims.json("hasgroups").is_some_and(says_yes)
 }
 
 fn fill_in<'p>(
     prefix: Option<&'p str>,
     tenant: Option<&str>,
 ) -> Result<Cow<'p, str>, IdentityFault> {
-    const TENANT: &str = "{tid}";
     match (prefix, tenant) {
         (None, _) => Ok(Cow::Borrowed("")),
         (Some(prefix), _) if !prefix.contains(TENANT) => Ok(Cow::Borrowed(prefix)),
@@ -311,11 +240,6 @@ fn fill_in<'p>(
 }
 
 /// The JSON text at a path; `None` when it is absent or `null`.
-fn at<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<&'j str> {
+pub(super) fn at<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<&'j str> {
     claims.json_at(path.claim(), path.rest())
-}
-
-/// The parts of a list that say something.
-fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
-    list.split(separator).map(str::trim).filter(|item| !item.is_empty())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use wildmatch::WildMatch;
 
+use super::address::EmailDomains;
 use super::claim_path::ClaimPath;
 
 /// Where one issuer's tokens carry whom they speak of.
@@ -14,6 +15,8 @@ pub struct IdentityRules {
     pub subject: ClaimPath,
     /// The email address.
     pub email: ClaimPath,
+    /// Which addresses are believed, as email and as principal.
+    pub email_domains: EmailDomains,
     /// The groups: a string, an array, or an object whose keys are the groups.
     pub groups: ClaimPath,
     /// A claim whose values count as scopes (Entra's `roles` of application tokens).
@@ -25,6 +28,17 @@ pub struct IdentityRules {
     /// Put in front of each group; `{tid}` stands for the token's tenant.
     pub groups_prefix: Option<String>,
 }
+
+impl IdentityRules {
+    /// Whether principals stand in a name space of their tenant's own.
+    #[must_use]
+    pub fn subjects_are_the_tenants(&self) -> bool {
+        self.subject_prefix.as_deref().is_some_and(|prefix| prefix.contains(TENANT))
+    }
+}
+
+/// What stands for the tenant in a prefix.
+pub(super) const TENANT: &str = "{tid}";
 
 /// Which headers carry the identity, and what they may hold. The same for all issuers.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ use super::provider::Provider;
 use super::tokens::{Secret, Secrets, Tokens};
 use crate::clock::Clock;
 use crate::discovery::{FetchError, FetchErrorKind, HttpFetcher};
+use crate::json_object::Object;
 
 /// A conversation with one provider.
 pub struct Exchange<'p> {
@@ -147,10 +148,12 @@ impl<'p> Exchange<'p> {
             return Revocation::Revoked;
         }
         let grant = Grant::Revocation;
-        Revocation::Failed(match serde_json::from_slice::<BasicErrorResponse>(&reply.body) {
-            Ok(said) => self.refused(grant, &said),
-            Err(_) => bad_answer(url, format!("status {}", reply.status.as_u16())),
-        })
+        Revocation::Failed(
+            match serde_json::from_slice::<Object<BasicErrorResponse>>(&reply.body) {
+                Ok(Object(said)) => self.refused(grant, &said),
+                Err(_) => bad_answer(url, format!("status {}", reply.status.as_u16())),
+            },
+        )
     }
 
     pub(super) fn client(&self) -> Client {

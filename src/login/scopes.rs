@@ -4,6 +4,8 @@
 //! they belong to a resource and carry its prefix on the wire (`api://nmp/models:read`).
 //! `--scope` replaces the platform scopes of a default, never the OpenID ones beside them.
 
+use crate::scope_prefix;
+
 /// The scopes to ask for: those of `defaults`, with the platform ones replaced by `chosen`
 /// when given, each platform scope with `prefix` in front. Words are separated by blanks
 /// or commas in `chosen`. Without repetitions.
@@ -32,23 +34,17 @@ fn is_platform(scope: &str) -> bool {
 }
 
 fn with_prefix(scope: &str, prefix: Option<&str>) -> String {
-    let prefix = prefix.map_or("", |prefix| prefix.trim_end_matches('/'));
-    // One that is a URI already names its resource: ours, or deliberately another.
-    if prefix.is_empty() || !is_platform(scope) || scope.contains("://") || has(scope, prefix) {
-        return scope.to_owned();
+    match prefix {
+        // One that is a URI already names its resource: ours, or deliberately another.
+        Some(prefix) if is_platform(scope) && !scope.contains("://") => {
+            scope_prefix::put_on(scope, prefix)
+        }
+        Some(_) | None => scope.to_owned(),
     }
-    format!("{prefix}/{scope}")
 }
 
-fn has(scope: &str, prefix: &str) -> bool {
-    scope.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// The scope without the prefix, which may be configured with or without its `/`.
 fn without_prefix<'s>(scope: &'s str, prefix: Option<&str>) -> &'s str {
-    let prefix = prefix.map_or("", |prefix| prefix.trim_end_matches('/'));
-    let rest = scope.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
-    rest.filter(|rest| !prefix.is_empty() && !rest.is_empty()).unwrap_or(scope)
+    prefix.map_or(scope, |prefix| scope_prefix::cut_off(scope, prefix))
 }
 
 /// What was asked for in vain.
@@ -118,6 +114,8 @@ mod tests {
             (defaults, Some("jobs:run"), None, "openid email jobs:run"),
             (defaults, Some("jobs:run,a:b"), Some("p/"), "openid email p/jobs:run p/a:b"),
             (defaults, Some("p/jobs:run"), Some("p/"), "openid email p/jobs:run"),
+            (defaults, Some("jobs:run nmp:a"), Some("nmp:"), "openid email nmp:jobs:run nmp:a"),
+            (defaults, Some("jobs:run nmp:a"), Some("nmp"), "openid email nmp/jobs:run nmp:a"),
             (defaults, Some("groups openid"), Some("p"), "openid email groups"),
             ("openid", Some("https://graph/.default"), Some("p"), "openid https://graph/.default"),
             ("api://n/.default", None, Some("api://n/"), "api://n/.default"),
@@ -144,6 +142,7 @@ mod tests {
         assert_eq!(missing("a:b offline_access", None, none), (String::new(), true));
         assert_eq!(missing("api://n/a:b openid", Some("a:b"), all), (String::new(), false));
         assert_eq!(missing("a:b openid c:d", Some("api://n/a:b"), none).0, "openid c:d");
+        assert_eq!(missing("a:b", Some("api://nm/a:b"), none).0, "a:b");
         assert_eq!(missing("api://n/.default", Some("openid models:read"), all).0, "");
         assert_eq!(missing("api://n/.default", Some("openid"), all).0, "api://n/.default");
         assert_eq!(missing("offline_access", Some("email"), all), (String::new(), false));

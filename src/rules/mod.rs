@@ -10,4 +10,5 @@ pub use self::path::{PathRule, PathRuleError};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::route::{
     Credentials, EndpointRules, Permit, Refused, RouteRule, RuleFault, Rules, ScopeDemand,
+    TokenScopes,
 };

@@ -24,8 +24,8 @@ pub struct EndpointRules {
 /// Which tokens need the scopes of [`EndpointRules`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScopeDemand {
-    /// Those that have a platform scope, one with a `:`. Whoever does not use scopes to
-    /// limit what a token may do, is not made to.
+    /// Those that have a platform scope, one with a `:`, or may have had one. Whoever does not use
+    /// scopes to limit what a token may do, is not made to.
     #[default]
     OfPlatformScopes,
     /// All.
@@ -121,6 +121,15 @@ pub struct RouteRule<'a> {
     path: &'a [u8],
 }
 
+/// The scopes of a verified token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenScopes<I> {
+    /// Those that are known.
+    pub held: I,
+    /// Whether the token has others, which were dropped or could not be read.
+    pub some_lost: bool,
+}
+
 /// Whether a request needs a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
@@ -141,12 +150,12 @@ impl<'a> RouteRule<'a> {
     pub fn permit<'t>(
         &self,
         audiences: impl Iterator<Item = &'t str> + Clone,
-        scopes: impl Iterator<Item = &'t str> + Clone,
+        scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
     ) -> Result<Permit, Refused<'a>> {
         if !one_of(self.audience, audiences) {
             return Err(Refused { fault: RuleFault::WrongAudience, scopes: self.scopes });
         }
-        if !one_of(self.scopes, scopes.clone()) {
+        if !one_of(self.scopes, scopes.held.clone()) {
             return Err(Refused { fault: RuleFault::InsufficientScope, scopes: self.scopes });
         }
         match self.endpoints {
@@ -161,7 +170,7 @@ impl EndpointRules {
         &self,
         method: &[u8],
         path: &[u8],
-        scopes: impl Iterator<Item = &'t str> + Clone,
+        scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
     ) -> Result<Permit, Refused<'_>> {
         let asked = self.asks(scopes.clone());
         match self.table.find(method, path) {
@@ -173,20 +182,27 @@ impl EndpointRules {
                 Err(Refused { fault: RuleFault::ClosedEndpoint, scopes: None })
             }
             Match::Rule(rule)
-                if asked && !rule.scopes.is_empty() && !one_of(Some(&rule.scopes), scopes) =>
+                if asked && !rule.scopes.is_empty() && !one_of(Some(&rule.scopes), scopes.held) =>
             {
-                let scopes = Some(&*rule.scopes);
-                Err(Refused { fault: RuleFault::InsufficientEndpointScope, scopes })
+                let fault = if scopes.some_lost {
+                    RuleFault::EndpointScopeLost
+                } else {
+                    RuleFault::InsufficientEndpointScope
+                };
+                Err(Refused { fault, scopes: Some(&*rule.scopes) })
             }
             Match::Rule(_) | Match::None | Match::Unreadable => Ok(Permit(())),
         }
     }
 
     /// Whether a token with these scopes needs those of the endpoint.
-    pub fn asks<'t>(&self, mut scopes: impl Iterator<Item = &'t str>) -> bool {
+    pub fn asks<'t>(&self, mut scopes: TokenScopes<impl Iterator<Item = &'t str>>) -> bool {
         match self.demand {
             ScopeDemand::OfAll => true,
-            ScopeDemand::OfPlatformScopes => scopes.any(|scope| scope.contains(':')),
+            // What was lost may have been one.
+            ScopeDemand::OfPlatformScopes => {
+                scopes.some_lost || scopes.held.any(|scope| scope.contains(':'))
+            }
         }
     }
 }
@@ -223,6 +239,12 @@ pub enum RuleFault {
     /// The token has none of the scopes of which the endpoint needs one.
     #[error("the token has none of the scopes that `rules.endpoints` asks for here")]
     InsufficientEndpointScope,
+    /// The same, and the token has others that were dropped or could not be read.
+    #[error(
+        "the token has none of the scopes that `rules.endpoints` asks for here, and others that \
+         were dropped or could not be read"
+    )]
+    EndpointScopeLost,
     /// Nobody may come here.
     #[error("`rules.endpoints` has closed this endpoint (`deny: true`)")]
     ClosedEndpoint,
@@ -244,6 +266,10 @@ pub enum RuleFault {
 mod tests {
     use super::*;
     use crate::rules::EndpointRule;
+
+    fn held<I>(held: I) -> TokenScopes<I> {
+        TokenScopes { held, some_lost: false }
+    }
 
     fn credentials(path: &str, mode: Option<&str>) -> Result<Credentials, RuleFault> {
         let rules = Rules::new(vec!["/health".parse().unwrap(), "/public/*".parse().unwrap()]);
@@ -298,7 +324,7 @@ mod tests {
             path: b"/",
         };
         let permit = |audience: &str, scope: &str| {
-            let permit = rule.permit([audience].into_iter(), [scope].into_iter());
+            let permit = rule.permit([audience].into_iter(), held([scope].into_iter()));
             permit.map(|_| ()).map_err(|refused| refused.fault)
         };
         assert_eq!(permit("y", "a:write"), Ok(()));
@@ -330,11 +356,18 @@ mod tests {
                 route: RouteView::default(),
             };
             let rule = rules.for_request(&request).unwrap();
-            let refused = rule.permit([].into_iter(), scopes.split_ascii_whitespace()).err();
+            // `…`: what was lost.
+            let words = scopes.split_ascii_whitespace();
+            let scopes = TokenScopes {
+                held: words.clone().filter(|word| *word != "…"),
+                some_lost: words.clone().any(|word| word == "…"),
+            };
+            let refused = rule.permit([].into_iter(), scopes).err();
             refused.map(|refused| (refused.fault, refused.scopes.map(str::to_owned)))
         };
         let asks = Some("entities:read platform:read".to_owned());
-        let missing = Some((F::InsufficientEndpointScope, asks));
+        let missing = Some((F::InsufficientEndpointScope, asks.clone()));
+        let lost = Some((F::EndpointScopeLost, asks));
         let unclear = Some((F::AmbiguousPath, None));
         let closed = Some((F::ClosedEndpoint, None));
         let one = "/v2/workspaces/ns1";
@@ -344,6 +377,12 @@ mod tests {
             ("GET", one, "openid models:read", &missing, &missing),
             ("GET", one, "", &None, &missing),
             ("GET", one, "openid profile email offline_access", &None, &missing),
+            ("GET", one, "openid …", &lost, &lost),
+            ("GET", one, "…", &lost, &lost),
+            ("GET", one, "models:read …", &lost, &lost),
+            ("GET", one, "platform:read …", &None, &None),
+            ("GET", "/v2/other", "…", &None, &None),
+            ("GET", "/v2//workspaces/ns1", "…", &unclear, &unclear),
             ("GET", "/v2/workspaces/ns1?x=/v2/other", "models:read", &missing, &missing),
             ("GET", "/v2/workspaces/n%731/", "models:read", &missing, &missing),
             ("HEAD", one, "models:read", &missing, &missing),
@@ -373,7 +412,7 @@ mod tests {
         let route = RouteView::default();
         let request = RequestView { method: b"GET", path: b"/a%2fb", headers: &[], route };
         let rule = rules.for_request(&request).unwrap();
-        assert!(rule.permit([].into_iter(), ["openid"].into_iter()).is_ok());
-        assert!(rule.permit([].into_iter(), ["a:b"].into_iter()).is_err());
+        assert!(rule.permit([].into_iter(), held(["openid"].into_iter())).is_ok());
+        assert!(rule.permit([].into_iter(), held(["a:b"].into_iter())).is_err());
     }
 }

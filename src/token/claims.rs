@@ -81,26 +81,34 @@ impl<'j> Claims<'j> {
             return Ok(None);
         };
         let json = self.members.get(index).map_or("", |(_, value)| value.get());
-        if let Ok(seconds) = json.parse::<u64>() {
-            return Ok(Some(UnixTime(seconds)));
-        }
-        // JSON numbers begin so; `inf` and `nan` would parse as floats too.
-        if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-            return Err(WrongType);
-        }
-        let seconds: f64 = json.parse().map_err(|_| WrongType)?;
-        if !seconds.is_finite() {
-            return Err(WrongType);
-        }
-        // `as` saturates: a date before 1970 becomes 1970, one beyond u64 its end.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
-        Ok(Some(UnixTime(seconds as u64)))
+        numeric_date(json).map(Some)
     }
 
     /// The names of all members, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())
     }
+}
+
+/// A `NumericDate` (RFC 7519 §2) by its JSON text.
+///
+/// # Errors
+/// It is no number, or beyond what a number can be.
+pub fn numeric_date(json: &str) -> Result<UnixTime, WrongType> {
+    if let Ok(seconds) = json.parse::<u64>() {
+        return Ok(UnixTime(seconds));
+    }
+    // JSON numbers begin so; `inf` and `nan` would parse as floats too.
+    if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Err(WrongType);
+    }
+    let seconds: f64 = json.parse().map_err(|_| WrongType)?;
+    if !seconds.is_finite() {
+        return Err(WrongType);
+    }
+    // `as` saturates: a date before 1970 becomes 1970, one beyond u64 its end.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
+    Ok(UnixTime(seconds as u64))
 }
 
 /// The JSON text of one step of a pointer into a JSON text.

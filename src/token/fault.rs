@@ -1,5 +1,7 @@
 //! Why a token is not accepted.
 
+use super::kind::OtherKind;
+
 /// What is wrong with a token, in the order of the checks.
 ///
 /// The texts are for logs and `explain`; clients are told less.
@@ -44,6 +46,15 @@ pub enum TokenFault {
     /// The issuer stands for many tenants and this is none of those allowed.
     #[error("the token's `tid` is missing, does not match `iss`, or is not an allowed tenant")]
     UnknownTenant,
+    /// It says of itself that it is not for access.
+    #[error("the token says of itself that it is {0}, not an access token")]
+    AnotherKind(OtherKind),
+    /// It looks like an ID token, by this claim, and access tokens are required.
+    #[error("the token looks like an ID token (`{0}`), and `require_access_token` is set")]
+    LikeIdToken(&'static str),
+    /// It is bound to a key (`cnf`), which a bearer does not show.
+    #[error("the token is bound to a key (`cnf`), so it is not for everybody who bears it")]
+    BoundToKey,
     /// `alg` is not in the issuer's list.
     #[error("the token's `alg` is not among the issuer's `algorithms`")]
     AlgorithmNotAllowed,
@@ -56,6 +67,9 @@ pub enum TokenFault {
     /// `exp` is missing, or not a number.
     #[error("the token has no `exp`, or one that is not a number")]
     NoExpiry,
+    /// `exp` is no date of this calendar: milliseconds, mostly.
+    #[error("the token's `exp` lies beyond the year 9999")]
+    ExpiryBeyondReason,
     /// `exp` has passed.
     #[error("the token's `exp` has passed")]
     Expired,
@@ -68,10 +82,13 @@ pub enum TokenFault {
     /// `iat` lies ahead.
     #[error("the token's `iat` lies in the future")]
     IssuedInFuture,
+    /// From `iat`, or from now, to `exp` is longer than `max_lifetime`.
+    #[error("the token lives longer than `max_lifetime`")]
+    LivesTooLong,
     /// `aud` is missing, of a wrong type, or none of ours.
     #[error("the token's `aud` holds none of the configured audiences")]
     WrongAudience,
-    /// `azp`, `appid` or `client_id` is none of the allowed clients.
+    /// `azp`, `appid`, `client_id` or `cid` is none of the allowed clients.
     #[error("the token's client is not among `allowed_clients`")]
     WrongClient,
 }

@@ -7,13 +7,17 @@
 mod claims;
 mod fault;
 mod jws;
+mod kind;
 mod rules;
 mod unverified;
 mod verified;
 
-pub use self::claims::{Claims, WrongType};
+pub use self::claims::{Claims, WrongType, numeric_date};
 pub use self::fault::TokenFault;
 pub use self::jws::CompactJws;
-pub use self::rules::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+pub use self::kind::{OtherKind, TokenKind};
+pub use self::rules::{
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules,
+};
 pub use self::unverified::{Signing, UnsignedTokens, UnverifiedToken};
 pub use self::verified::VerifiedToken;

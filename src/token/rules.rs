@@ -21,8 +21,14 @@ pub struct TokenRules {
     /// Whose `tid` is welcome. Issuers without a placeholder mostly have
     /// [`TenantRule::NotChecked`].
     pub tenants: TenantRule,
-    /// The clients (`azp`, `appid` or `client_id`) that may hold tokens; empty: any.
+    /// The clients ([`CLIENT_CLAIMS`]) that may hold tokens; empty: any.
     pub allowed_clients: BTreeSet<String>,
+    /// What becomes of tokens that are bound to a key.
+    pub bound_tokens: BoundTokens,
+    /// Whether tokens that look like ID tokens are refused, though they do not call themselves so.
+    pub require_access_token: bool,
+    /// How long a token may live in all: from `iat`, or else from now, to `exp`.
+    pub max_lifetime: Option<Duration>,
     /// How far the issuer's clock may be off from ours.
     pub leeway: Duration,
 }
@@ -33,6 +39,21 @@ impl TokenRules {
     pub fn is_per_tenant(&self) -> bool {
         self.issuer.contains(TENANT_PLACEHOLDER)
     }
+}
+
+/// Where a token names the client that it was issued to; the first that is there counts: OpenID
+/// Connect Core §2 and Azure v2, Azure v1, RFC 9068 §2.2, Okta.
+pub const CLIENT_CLAIMS: [&str; 4] = ["azp", "appid", "client_id", "cid"];
+
+/// What becomes of tokens that are bound to a key of their client (`cnf`, RFC 7800: DPoP, mutual
+/// TLS). As a plain bearer such a token proves less than its issuer meant it to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BoundTokens {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// They are taken for plain bearer tokens: somebody in front of us checks the binding.
+    Ignored,
 }
 
 /// Which audiences are ours (RFC 7519 §4.1.3).
@@ -53,4 +74,16 @@ pub enum TenantRule {
     Any,
     /// The issuer has no tenants.
     NotChecked,
+}
+
+impl TenantRule {
+    /// Whether tokens of more than one tenant may come.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(tenants) => tenants.len() > 1,
+            Self::NotChecked => false,
+        }
+    }
 }

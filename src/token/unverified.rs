@@ -8,6 +8,8 @@ use serde::de::IgnoredAny;
 use super::claims::{Claims, Text, check_depth};
 use super::fault::TokenFault;
 use super::jws::CompactJws;
+use super::kind::{TokenKind, media_type};
+use crate::json_object::Object;
 use crate::keys::Algorithm;
 
 /// What becomes of tokens with `alg: none`.
@@ -34,6 +36,7 @@ pub struct UnverifiedToken<'j> {
     jws: &'j CompactJws<'j>,
     signing: Signing,
     kid: Option<Cow<'j, str>>,
+    typ: Option<Cow<'j, str>>,
     claims: Claims<'j>,
 }
 
@@ -45,7 +48,7 @@ impl<'j> UnverifiedToken<'j> {
     /// that is not supported: `alg`, `crit` (RFC 7515 §4.1.11), `typ` (RFC 8725 §3.11).
     pub fn parse(jws: &'j CompactJws<'j>, unsigned: UnsignedTokens) -> Result<Self, TokenFault> {
         check_depth(jws.header())?;
-        let header: Header<'j> =
+        let Object(header): Object<Header<'j>> =
             serde_json::from_slice(jws.header()).map_err(|_| TokenFault::HeaderNotAnObject)?;
         let claims = Claims::parse(jws.claims())?;
         let signing = match (header.alg.as_ref(), unsigned) {
@@ -56,10 +59,11 @@ impl<'j> UnverifiedToken<'j> {
         if header.crit.is_some() {
             return Err(TokenFault::Critical);
         }
-        if !header.typ.is_none_or(|Text(typ)| is_access_token_type(&typ)) {
+        let [kid, typ] = [header.kid, header.typ].map(|text| text.map(|Text(text)| text));
+        if !typ.as_deref().is_none_or(is_accepted_type) {
             return Err(TokenFault::WrongType);
         }
-        Ok(Self { jws, signing, kid: header.kid.map(|Text(kid)| kid), claims })
+        Ok(Self { jws, signing, kid, typ, claims })
     }
 
     /// How the token says it is signed.
@@ -72,6 +76,13 @@ impl<'j> UnverifiedToken<'j> {
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// What kind of token it says it is, or looks like; not yet believed.
+    #[must_use]
+    pub fn kind(&self) -> TokenKind {
+        let text = |name: &str| self.claims.string(name).ok().flatten();
+        TokenKind::of(self.typ.as_deref(), text, |name| self.claims.json(name).is_some())
     }
 
     /// `iss`, not yet believed.
@@ -123,15 +134,7 @@ fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<IgnoredA
     IgnoredAny::deserialize(value).map(Some)
 }
 
-/// RFC 7519 §5.1 and RFC 9068 §2.1; media types are case-insensitive and may leave
-/// `application/` out (RFC 7515 §4.1.9).
-fn is_access_token_type(typ: &str) -> bool {
-    const APPLICATION: &str = "application/";
-    let name = match typ.get(..APPLICATION.len()) {
-        Some(front) if front.eq_ignore_ascii_case(APPLICATION) => {
-            typ.get(APPLICATION.len()..).unwrap_or_default()
-        }
-        _ => typ,
-    };
-    name.eq_ignore_ascii_case("JWT") || name.eq_ignore_ascii_case("at+jwt")
+/// RFC 7519 §5.1 and RFC 9068 §2.1.
+fn is_accepted_type(typ: &str) -> bool {
+    ["JWT", "at+jwt"].iter().any(|accepted| media_type(typ).eq_ignore_ascii_case(accepted))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -9,7 +10,9 @@ use smallvec::{SmallVec, smallvec};
 
 use super::claims::{Claims, Text};
 use super::fault::TokenFault;
-use super::rules::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+use super::rules::{
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules,
+};
 use super::unverified::{Signing, UnverifiedToken};
 use crate::clock::UnixTime;
 use crate::keys::{Algorithm, KeySet, VerificationKey};
@@ -36,6 +39,7 @@ impl<'j> VerifiedToken<'j> {
         now: UnixTime,
     ) -> Result<Self, TokenFault> {
         let tenant = check_tenant(&token, rules)?;
+        check_kind(&token, rules)?;
         check_signature(&token, tenant.as_deref(), rules, keys)?;
         let claims = token.into_claims();
         let expires_at = check_times(&claims, rules, now)?;
@@ -112,6 +116,16 @@ fn is_guid(text: &str) -> bool {
         })
 }
 
+/// Whether the token is for access at all, and for whoever bears it (RFC 7800 §3.1). What it says
+/// against itself counts before its signature is looked at.
+fn check_kind(token: &UnverifiedToken<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+    token.kind().check(rules)?;
+    match rules.bound_tokens {
+        BoundTokens::Refused if token.claims().json("cnf").is_some() => Err(TokenFault::BoundToKey),
+        BoundTokens::Refused | BoundTokens::Ignored => Ok(()),
+    }
+}
+
 fn check_signature(
     token: &UnverifiedToken<'_>,
     tenant: Option<&str>,
@@ -160,19 +174,28 @@ fn check_times(
     now: UnixTime,
 ) -> Result<UnixTime, TokenFault> {
     let expires_at = claims.numeric_date("exp").ok().flatten().ok_or(TokenFault::NoExpiry)?;
+    if expires_at > UnixTime::END_OF_YEAR_9999 {
+        return Err(TokenFault::ExpiryBeyondReason);
+    }
     if expires_at.plus(rules.leeway) <= now {
         return Err(TokenFault::Expired);
     }
-    let ahead = |name| match claims.numeric_date(name) {
-        Ok(Some(moment)) => Ok(moment > now.plus(rules.leeway)),
-        Ok(None) => Ok(false),
-        Err(_) => Err(TokenFault::BadTime),
-    };
-    if ahead("nbf")? {
+    let date = |name| claims.numeric_date(name).map_err(|_| TokenFault::BadTime);
+    let is_ahead = |moment| moment > now.plus(rules.leeway);
+    if date("nbf")?.is_some_and(is_ahead) {
         return Err(TokenFault::NotYetValid);
     }
-    if ahead("iat")? {
+    let issued_at = date("iat")?;
+    if issued_at.is_some_and(is_ahead) {
         return Err(TokenFault::IssuedInFuture);
+    }
+    // Without `iat`, the issuer's clock is held against ours.
+    let lives_longer = |max: Duration| match issued_at {
+        Some(issued_at) => expires_at.since(issued_at) > max,
+        None => expires_at.since(now) > max.saturating_add(rules.leeway),
+    };
+    if rules.max_lifetime.is_some_and(lives_longer) {
+        return Err(TokenFault::LivesTooLong);
     }
     Ok(expires_at)
 }
@@ -227,13 +250,11 @@ fn check_audience<'j>(
     }
 }
 
-/// The client: `azp` (OpenID Connect Core §2, Azure v2), `appid` (Azure v1) or
-/// `client_id` (RFC 9068 §2.2), whichever comes first.
 fn check_client(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
     if rules.allowed_clients.is_empty() {
         return Ok(());
     }
-    let client = ["azp", "appid", "client_id"]
+    let client = CLIENT_CLAIMS
         .into_iter()
         .find_map(|name| claims.string(name).transpose())
         .and_then(Result::ok);

@@ -147,7 +147,7 @@ fn detail(reason: Reason) -> &'static str {
         }
         Reason::MalformedToken => "The access token is not a well-formed JWT.",
         Reason::UnsupportedToken => {
-            "The access token is signed or typed in a way that is not accepted."
+            "The access token is signed, typed or bound in a way that is not accepted."
         }
         Reason::UnknownIssuer => "The access token comes from an issuer that is not trusted here.",
         Reason::UnknownKey => "The access token is signed with a key its issuer does not publish.",

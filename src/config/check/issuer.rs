@@ -8,11 +8,10 @@ use super::super::fault::KeyPath;
 use super::super::raw;
 use super::super::settings::{IssuerSettings, PlatformSettings};
 use super::super::warning::Warning;
-use super::{Checker, is_tenant_id, key_location, overlap, values};
+use super::{Checker, identity, is_tenant_id, key_location, overlap, values};
 use crate::discovery::{Access, KeyLocation};
-use crate::identity::{ClaimPath, IdentityRules};
 use crate::keys::{Algorithm, AlgorithmSet};
-use crate::token::{AudienceRule, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+use crate::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 
 /// Every issuer, primary first.
 pub(super) fn check_all(
@@ -114,7 +113,13 @@ impl Issuers {
         let tenants = tenants(c, section, &raw.allowed_tenants, name);
         let key = section.join("allowed_clients");
         let clients = c.each(&key, &raw.allowed_clients, |client| values::word(client));
-        let identity = self.identity(c, section, raw);
+        let several_tenants = tenants.as_ref().is_some_and(TenantRule::is_several);
+        let identity = identity::check(c, section, raw, self.profile, several_tenants);
+        let key = section.join("max_lifetime");
+        let (min, max) = values::LIFETIME;
+        let max_lifetime = raw.max_lifetime.as_ref();
+        let max_lifetime =
+            c.keep_given(&key, max_lifetime.map(|span| values::span_within(span, min, max)));
         let key = section.join("proxy");
         let proxy = c.keep_given(&key, raw.proxy.as_deref().map(values::proxy));
         let key = section.join("ca_file");
@@ -127,6 +132,12 @@ impl Issuers {
                 audience: audience?,
                 tenants: tenants?,
                 allowed_clients: clients?.into_iter().collect(),
+                bound_tokens: match raw.bound_tokens {
+                    raw::BoundTokens::Deny => BoundTokens::Refused,
+                    raw::BoundTokens::Ignore => BoundTokens::Ignored,
+                },
+                require_access_token: raw.require_access_token,
+                max_lifetime: max_lifetime?,
                 leeway: self.leeway,
             },
             identity: identity?,
@@ -167,42 +178,6 @@ impl Issuers {
         }
         self.seen.insert(name.clone(), key.clone());
         Some(name)
-    }
-
-    fn identity(
-        &self,
-        c: &mut Checker,
-        section: &KeyPath,
-        raw: &raw::Issuer,
-    ) -> Option<IdentityRules> {
-        let mut claim =
-            |name: &str, text: &str| c.keep(&section.join(name), text.parse::<ClaimPath>());
-        let subject = claim("subject_claim", &raw.subject_claim);
-        let email = claim("email_claim", &raw.email_claim);
-        let groups = claim("groups_claim", &raw.groups_claim);
-        let roles = match &raw.roles_claim {
-            Some(roles) => claim("roles_claim", roles).map(Some),
-            None => Some(None),
-        };
-        let scope_prefix = raw.scope_prefix.as_deref().filter(|prefix| !prefix.is_empty());
-        let scope_prefix =
-            c.keep_given(&section.join("scope_prefix"), scope_prefix.map(values::word));
-        let mut prefix = |name: &str, text: &Option<String>| {
-            let text = text.as_deref().filter(|prefix| !prefix.is_empty());
-            let checked = text.map(|text| identity_prefix(text, self.profile));
-            c.keep_given(&section.join(name), checked)
-        };
-        let subject_prefix = prefix("subject_prefix", &raw.subject_prefix);
-        let groups_prefix = prefix("groups_prefix", &raw.groups_prefix);
-        Some(IdentityRules {
-            subject: subject?,
-            email: email?,
-            groups: groups?,
-            roles: roles?,
-            scope_prefix: scope_prefix?,
-            subject_prefix: subject_prefix?,
-            groups_prefix: groups_prefix?,
-        })
     }
 }
 
@@ -309,25 +284,4 @@ fn algorithm(name: &str) -> Result<Algorithm, BadValue> {
             BadValue::UnknownAlgorithm { found: name.to_owned(), known }
         }
     })
-}
-
-/// What is put in front of principals and groups must pass where they pass.
-fn identity_prefix(text: &str, profile: raw::Profile) -> Result<String, BadValue> {
-    let fixed = text.replace("{tid}", "");
-    if fixed.contains(['{', '}']) {
-        return Err(BadValue::BadPrefixPlaceholder);
-    }
-    let reserved = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("service:"));
-    if reserved {
-        return Err(BadValue::ReservedPrefix(text.to_owned()));
-    }
-    let allowed = fixed.bytes().all(|byte| match profile {
-        raw::Profile::Nemo => byte.is_ascii_alphanumeric() || b"@._-:+/".contains(&byte),
-        raw::Profile::Plain => byte.is_ascii_graphic(),
-    });
-    // Groups are joined by commas: one inside a prefix would make two of each.
-    if allowed && !fixed.contains(',') {
-        return Ok(text.to_owned());
-    }
-    Err(BadValue::PrefixOutsideProfile(text.to_owned()))
 }

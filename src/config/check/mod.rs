@@ -4,6 +4,7 @@
 //! down, and goes on as far as it can before it does.
 
 mod headers;
+mod identity;
 mod issuer;
 mod key_location;
 mod overlap;

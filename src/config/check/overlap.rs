@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use super::super::settings::IssuerSettings;
 use super::super::warning::Warning;
 use super::Checker;
+use crate::identity::EmailDomains;
 use crate::token::TenantRule;
 
 /// Claims that a tenant's administrator, or the person, writes freely.
 const MUTABLE: [&str; 5] = ["email", "name", "preferred_username", "unique_name", "upn"];
+
+/// What stands for the domains of an issuer that may give any address; no domain is empty.
+const EVERY_DOMAIN: &str = "";
 
 /// Warns of issuers that share a name space of principals or groups.
 pub(super) fn warn(c: &mut Checker, issuers: &[IssuerSettings]) {
@@ -18,18 +22,41 @@ pub(super) fn warn(c: &mut Checker, issuers: &[IssuerSettings]) {
     for issuers in sharing(issuers, |issuer| issuer.identity.groups_prefix.as_deref()) {
         c.warnings.push(Warning::GroupsOverlap { issuers });
     }
+    warn_of_addresses(c, issuers);
     for issuer in issuers {
-        let several = match &issuer.token.tenants {
-            TenantRule::Any => true,
-            TenantRule::OneOf(tenants) => tenants.len() > 1,
-            TenantRule::NotChecked => false,
-        };
+        let several = issuer.token.tenants.is_several();
         let claim = issuer.identity.subject.to_string();
         let prefix = issuer.identity.subject_prefix.as_deref().unwrap_or_default();
         if several && MUTABLE.contains(&claim.as_str()) && !prefix.contains("{tid}") {
             let issuer = issuer.token.issuer.clone();
             c.warnings.push(Warning::MutableSubject { issuer, claim });
         }
+    }
+}
+
+/// Warns of issuers that may give each other's email addresses, and of tenants that may.
+fn warn_of_addresses(c: &mut Checker, issuers: &[IssuerSettings]) {
+    let mut by_domain: BTreeMap<&str, Vec<&IssuerSettings>> = BTreeMap::new();
+    for issuer in issuers.iter().filter(|issuer| !issuer.borrows_from_primary) {
+        match &issuer.identity.email_domains {
+            EmailDomains::Any => by_domain.entry(EVERY_DOMAIN).or_default().push(issuer),
+            EmailDomains::OneOf(domains) => {
+                for domain in domains {
+                    by_domain.entry(domain).or_default().push(issuer);
+                }
+                if issuer.token.tenants == TenantRule::Any {
+                    let issuer = issuer.token.issuer.clone();
+                    c.warnings.push(Warning::AddressesOfAnyTenant { issuer });
+                }
+            }
+            EmailDomains::OwnedByTenant => {}
+        }
+    }
+    for (domain, issuers) in by_domain {
+        let [_, _, ..] = issuers.as_slice() else { continue };
+        let issuers = issuers.into_iter().map(|issuer| issuer.token.issuer.clone()).collect();
+        let domain = Some(domain).filter(|domain| *domain != EVERY_DOMAIN).map(str::to_owned);
+        c.warnings.push(Warning::EmailsOverlap { issuers, domain });
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::format::Format;
 use super::super::tree::{Content, Member, Node};
 use super::{BadValue, Checker, KeyPath, Warning, raw, values};
+use crate::json_object::Object;
 use crate::rules::{
     EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand,
 };
@@ -138,7 +139,8 @@ fn endpoint(node: &Node) -> Result<raw::Endpoint, BadValue> {
     if let Some(members) = said.as_object_mut() {
         members.retain(|name, _| !name.starts_with("x-"));
     }
-    serde_json::from_value(said).map_err(|error| BadValue::NotAnEndpoint(error.to_string()))
+    let endpoint = serde_json::from_value(said).map(|Object(endpoint)| endpoint);
+    endpoint.map_err(|error| BadValue::NotAnEndpoint(error.to_string()))
 }
 
 fn add(

@@ -20,6 +20,9 @@ pub(super) const COOL_DOWN: Duration = Duration::from_millis(100);
 pub(super) const LEEWAY: Duration = Duration::from_secs(10 * 60);
 pub(super) const ROUND_TRIP: Duration = Duration::from_secs(60);
 pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
+/// Of a token.
+pub(super) const LIFETIME: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(10 * 366 * 24 * 3600));
 pub(super) const STALE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Envoy's own limit on all headers is at most 8 MiB, by default 60 KiB.
 pub(super) const TOKEN_BYTES: (u64, u64) = (1024, 1024 * 1024);
@@ -32,13 +35,7 @@ impl Checker {
         min: Duration,
         max: Duration,
     ) -> Option<Duration> {
-        let in_range = parse_span(span).and_then(|found| {
-            if found < min || found > max {
-                return Err(BadValue::SpanOutOfRange { found, min, max });
-            }
-            Ok(found)
-        });
-        self.keep(&KeyPath::dotted(key), in_range)
+        self.keep(&KeyPath::dotted(key), span_within(span, min, max))
     }
 
     /// `lower` must not be longer than `upper`.
@@ -64,6 +61,14 @@ impl Checker {
             if in_range { Ok(found) } else { Err(BadValue::OutOfRange { found, min, max }) };
         self.keep(&KeyPath::dotted(key), result)
     }
+}
+
+pub(super) fn span_within(span: &Span, min: Duration, max: Duration) -> Result<Duration, BadValue> {
+    let found = parse_span(span)?;
+    if found < min || found > max {
+        return Err(BadValue::SpanOutOfRange { found, min, max });
+    }
+    Ok(found)
 }
 
 fn parse_span(span: &Span) -> Result<Duration, BadValue> {
@@ -92,6 +97,25 @@ pub(super) fn word(text: &str) -> Result<String, BadValue> {
         return Err(BadValue::Unprintable);
     }
     Ok(text.to_owned())
+}
+
+/// The domain of email addresses, in lower case; a name in another script as addresses carry it
+/// (`xn--…`).
+pub(super) fn email_domain(text: &str) -> Result<String, BadValue> {
+    let text = word(text)?;
+    let not_a_domain = || BadValue::NotADomain(text.clone());
+    // What the parser lets pass, and no address has after its `@`.
+    let is_odd = |part: &str| {
+        part.is_empty() || part.chars().any(|char| char.is_ascii() && !is_label_char(char))
+    };
+    match Host::parse(&text) {
+        Ok(Host::Domain(domain)) if !text.split('.').any(is_odd) => Ok(domain),
+        Ok(_) | Err(_) => Err(not_a_domain()),
+    }
+}
+
+fn is_label_char(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '-' | '_')
 }
 
 /// What can stand in a quoted string without escapes (RFC 9110 §5.6.4).
@@ -195,6 +219,35 @@ mod tests {
         assert_eq!(parse_span(&"150ms".into()).unwrap(), Duration::from_millis(150));
         for text in ["", "soon", "-5s", "1.5"] {
             assert!(parse_span(&text.into()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_are_what_stands_after_the_at() {
+        for (text, domain) in [
+            ("corp.example", "corp.example"),
+            ("Corp.Example", "corp.example"),
+            ("corp", "corp"),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(email_domain(text).unwrap(), domain);
+        }
+        for text in [
+            "",
+            "@corp.example",
+            "a@corp.example",
+            "*.corp.example",
+            ".corp.example",
+            "corp.example.",
+            "corp..example",
+            "corp/example",
+            "corp.example:1",
+            "10.0.0.1",
+            "[::1]",
+            "corp%2eexample",
+            "corp example",
+        ] {
+            assert!(email_domain(text).is_err(), "{text}");
         }
     }
 

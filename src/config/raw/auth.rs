@@ -70,7 +70,8 @@ pub struct Oidc {
     pub groups_claim: String,
     /// A claim whose values count as scopes, such as Entra's `roles`.
     pub roles_claim: Option<String>,
-    /// Cut off from the front of each scope.
+    /// Cut off from the front of each scope: before a `/` or `:` where it ends in a letter or
+    /// digit, else as it is written.
     pub scope_prefix: Option<String>,
     /// Put in front of each principal; may hold `{tid}`.
     pub subject_prefix: Option<String>,
@@ -79,8 +80,18 @@ pub struct Oidc {
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
     pub allowed_tenants: Vec<String>,
-    /// Clients (`azp`, `appid`, `client_id`) that may hold tokens. Empty: any.
+    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
     pub allowed_clients: Vec<String>,
+    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
+    /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
+    pub require_access_token: bool,
+    /// What becomes of tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
+    pub bound_tokens: BoundTokens,
+    /// Longest life of a token, from `iat`, or else from now, to `exp`. Default: any.
+    pub max_lifetime: Option<Span>,
+    /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
+    /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
+    pub email_domains: Vec<String>,
     /// Scopes that `auth login` asks for, separated by spaces.
     pub default_scopes: String,
     /// How long a discovery document is believed before it is fetched again.
@@ -123,7 +134,8 @@ pub struct Issuer {
     pub groups_claim: String,
     /// A claim whose values count as scopes, such as Entra's `roles`.
     pub roles_claim: Option<String>,
-    /// Cut off from the front of each scope.
+    /// Cut off from the front of each scope: before a `/` or `:` where it ends in a letter or
+    /// digit, else as it is written.
     pub scope_prefix: Option<String>,
     /// Put in front of each principal; may hold `{tid}`.
     pub subject_prefix: Option<String>,
@@ -132,13 +144,34 @@ pub struct Issuer {
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
     pub allowed_tenants: Vec<String>,
-    /// Clients (`azp`, `appid`, `client_id`) that may hold tokens. Empty: any.
+    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
     pub allowed_clients: Vec<String>,
+    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
+    /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
+    pub require_access_token: bool,
+    /// What becomes of tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
+    pub bound_tokens: BoundTokens,
+    /// Longest life of a token, from `iat`, or else from now, to `exp`. Default: any.
+    pub max_lifetime: Option<Span>,
+    /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
+    /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
+    pub email_domains: Vec<String>,
     /// HTTP proxy to reach this issuer.
     pub proxy: Option<String>,
     /// PEM file of certificate authorities to trust for this issuer, besides the
     /// system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// What becomes of tokens that are bound to a key of their client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundTokens {
+    /// They are refused: a bearer does not show that it has the key.
+    #[default]
+    Deny,
+    /// They are taken as plain bearer tokens.
+    Ignore,
 }
 
 /// Spelled-out set-ups of well-known providers.
@@ -185,6 +218,10 @@ impl From<&Oidc> for Issuer {
             groups_prefix: oidc.groups_prefix,
             allowed_tenants: oidc.allowed_tenants,
             allowed_clients: oidc.allowed_clients,
+            require_access_token: oidc.require_access_token,
+            bound_tokens: oidc.bound_tokens,
+            max_lifetime: oidc.max_lifetime,
+            email_domains: oidc.email_domains,
             proxy: oidc.proxy,
             ca_file: oidc.ca_file,
         }

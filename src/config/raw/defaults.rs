@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Auth, Cache, Decisions, Denial, Headers, Issuer, Keys, Listener, Log, LogFormat, Oidc, Preset,
-    Profile, Server, Span, Token,
+    Auth, BoundTokens, Cache, Decisions, Denial, Headers, Issuer, Keys, Listener, Log, LogFormat,
+    Oidc, Preset, Profile, Server, Span, Token,
 };
 
 impl Default for Auth {
@@ -47,6 +47,10 @@ impl Default for Oidc {
             groups_prefix: None,
             allowed_tenants: Vec::new(),
             allowed_clients: Vec::new(),
+            require_access_token: false,
+            bound_tokens: BoundTokens::Deny,
+            max_lifetime: None,
+            email_domains: Vec::new(),
             default_scopes: "openid profile email offline_access".into(),
             discovery_cache_ttl: Span::Seconds(300),
             proxy: None,
@@ -76,6 +80,10 @@ impl Default for Issuer {
             groups_prefix: None,
             allowed_tenants: Vec::new(),
             allowed_clients: Vec::new(),
+            require_access_token: false,
+            bound_tokens: BoundTokens::Deny,
+            max_lifetime: None,
+            email_domains: Vec::new(),
             proxy: None,
             ca_file: None,
         }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::auth::{Auth, Entra, Issuer, Oidc, Preset};
+pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
 
 /// Doorward's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

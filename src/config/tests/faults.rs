@@ -102,6 +102,11 @@ fn each_bad_value_is_named() {
             "has no discovery document of its own",
         ),
         ("auth: {oidc: {allowed_tenants: [contoso]}}", "`contoso` is not a tenant id"),
+        ("auth: {oidc: {email_domains: ['@corp.example']}}", "`@corp.example` is not a domain"),
+        ("auth: {oidc: {email_domains: ['*.corp.example']}}", "what stands after the `@`"),
+        ("auth: {oidc: {max_lifetime: soon}}", "`soon` is not a time span"),
+        ("auth: {oidc: {max_lifetime: 0}}", "out of range: from 1s"),
+        ("auth: {oidc: {bound_tokens: allow}}", "auth.oidc.bound_tokens: "),
         ("auth: {oidc: {allowed_tenants: ['*', x]}}", "`*` stands for every tenant"),
         (
             "auth: {oidc: {additional_issuers: ['https://idp.example']}}",

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::discovery::KeyLocation;
+use crate::identity::EmailDomains;
 use crate::token::{AudienceRule, TenantRule};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
@@ -176,6 +177,7 @@ fn a_preset_spells_out_one_tenant() {
     let audiences = ["app".to_owned(), "api://app".to_owned()].into();
     assert_eq!(v1.token.audience, AudienceRule::AnyOf(audiences));
     assert_eq!(v2.identity.subject.to_string(), "oid");
+    assert_eq!(v2.identity.email_domains, EmailDomains::Any);
     assert_eq!(v2.identity.scope_prefix.as_deref(), Some("api://app/"));
     assert_eq!(v2.identity.roles.as_ref().unwrap().to_string(), "roles");
     assert_eq!(loaded.effective.source("auth.oidc.issuer").unwrap().to_string(), "preset entra");
@@ -189,6 +191,8 @@ fn a_preset_for_several_tenants_is_a_template_and_gives_way_to_what_is_written()
     let [v2, v1] = loaded.settings.issuers.as_slice() else { panic!() };
     assert_eq!(v2.token.issuer, "https://login.microsoftonline.com/{tenantid}/v2.0");
     assert_eq!(v2.token.tenants, TenantRule::Any);
+    assert_eq!(v2.identity.email_domains, EmailDomains::OwnedByTenant);
+    assert_eq!(v1.identity.email_domains, EmailDomains::OwnedByTenant);
     let discovery = |path: &str| {
         let url = format!(
             "https://login.microsoftonline.com/organizations{path}/.well-known/openid-configuration"
@@ -210,12 +214,23 @@ fn what_should_not_go_unnoticed_is_a_warning() {
     let warnings = |text: &str| -> Vec<String> {
         on_minimal(text).unwrap().warnings.iter().map(ToString::to_string).collect()
     };
-    let two = "auth: {issuers: [{issuer: 'https://b', audience: a, groups_prefix: 'b:'}]}";
-    let found = warnings(two);
+    let issuer = |more: &str| {
+        format!(
+            "auth: {{issuers: [{{issuer: 'https://b', audience: a, groups_prefix: 'b:', {more}}}]}}"
+        )
+    };
+    let found = warnings(&issuer("email_domains: [b.example]"));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("share one name space of principals"), "{found:?}");
-    let apart = "auth: {issuers: [{issuer: 'https://b', audience: a, groups_prefix: 'b:', subject_prefix: 'b:'}]}";
-    assert_eq!(warnings(apart), Vec::<String>::new());
+    let found = warnings(&issuer("subject_prefix: 'b:'"));
+    let any = "https://idp.example, https://b may each give any email address";
+    assert!(found.len() == 1 && found[0].starts_with(any), "{found:?}");
+    let apart = issuer("subject_prefix: 'b:', email_domains: [b.example]");
+    assert_eq!(warnings(&apart), Vec::<String>::new());
+    let mine = "auth: {oidc: {email_domains: [a.example, B.example]}, ";
+    let found = warnings(&apart.replacen("auth: {", mine, 1));
+    let same = "https://idp.example, https://b may each give addresses at b.example";
+    assert!(found.len() == 1 && found[0].starts_with(same), "{found:?}");
     for (text, part) in [
         ("auth: {oidc: {verify_audience: false}}", "auth.oidc.verify_audience is false"),
         ("auth: {allow_unsigned_jwt: true}", "anybody can write a token"),
@@ -224,6 +239,10 @@ fn what_should_not_go_unnoticed_is_a_warning() {
         (
             "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: ['*'], subject_claim: upn}}",
             "each can put what it likes into `upn`",
+        ),
+        (
+            "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: ['*'], email_domains: [a.example]}}",
+            "each can write addresses at its email_domains",
         ),
     ] {
         let found = warnings(text);

@@ -7,7 +7,8 @@ use super::super::report::Finding;
 use super::form::shown;
 use super::kind::Kind;
 use super::{Proven, Specimen};
-use crate::identity::{ClaimPath, IdentityFault};
+use crate::identity::{AddressFault, ClaimPath, IdentityFault, says_yes};
+use crate::scope_prefix::cut_off;
 
 /// Where an email address also is, in the order of trust.
 const LIKE_EMAIL: [&str; 7] =
@@ -36,7 +37,7 @@ pub(super) fn examine(
     findings.push(subject(specimen, proven));
     findings.push(email(specimen, proven));
     findings.push(groups(specimen, proven));
-    findings.push(scopes(specimen));
+    findings.push(scopes(specimen, proven));
 }
 
 fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
@@ -68,6 +69,20 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
                 format!("{value:?} or the email is a name that the platform keeps for itself"),
                 "rename the account: service:… and * are taken for the platform's own services",
             );
+        }
+        Some(IdentityFault::SubjectAddress(address)) => {
+            let remedy = match address {
+                AddressFault::Unverified => remedies::email_unverified(specimen.issuer.provider),
+                AddressFault::Malformed
+                | AddressFault::OutsideDomains
+                | AddressFault::AnyTenants => {
+                    "set subject_claim to a claim that is no address (an id), or add the domain to \
+                     email_domains if this issuer may speak for everybody there"
+                        .to_owned()
+                }
+            };
+            let found = format!("{value:?} is an email address that {address}");
+            return Finding::fail("subject", found, remedy);
         }
         Some(IdentityFault::TenantMissing) => {
             return Finding::fail(
@@ -111,25 +126,33 @@ fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         return Finding::warn("email", found, format!("{setting}{remedy}"));
     };
     let value = shown(&text_of(found));
-    let unverified = claims.get("email_verified").map(text_of).as_deref() == Some("false");
-    if unverified {
-        return Finding::warn(
-            "email",
-            format!("{path} = {value:?} is left out: email_verified is false"),
-            remedies::email_unverified(specimen.issuer.provider),
-        );
-    }
-    let left_out = proven
-        .and_then(|proven| proven.as_ref().ok())
-        .is_some_and(|identity| identity.email().is_none());
-    if left_out {
-        return Finding::warn(
-            "email",
-            format!("{path} = {value:?} is left out: not one plain address"),
-            "set email_claim to a claim with the address alone",
-        );
-    }
-    Finding::pass("email", format!("{path} = {value:?}"))
+    let identity = proven.and_then(|proven| proven.as_ref().ok());
+    // Without keys nobody has looked yet; this much can be told all the same.
+    let unverified = || {
+        let said = at(claims, &ClaimPath::claim_named("email_verified"));
+        said.is_some_and(|said| !says_yes(&said.to_string())).then_some(AddressFault::Unverified)
+    };
+    let fault = match identity {
+        Some(identity) => identity.losses.email,
+        None => unverified(),
+    };
+    let Some(fault) = fault else {
+        return Finding::pass("email", format!("{path} = {value:?}"));
+    };
+    let remedy = match fault {
+        AddressFault::Unverified => remedies::email_unverified(specimen.issuer.provider),
+        AddressFault::Malformed => "set email_claim to a claim with the address alone".to_owned(),
+        AddressFault::OutsideDomains => {
+            "add the domain to email_domains, if this issuer may speak for everybody there"
+                .to_owned()
+        }
+        AddressFault::AnyTenants => {
+            "App registrations > the API > Token configuration > Add optional claim > Access: \
+             xms_edov; or list the domains in email_domains"
+                .to_owned()
+        }
+    };
+    Finding::warn("email", format!("{path} = {value:?} is left out: it {fault}"), remedy)
 }
 
 fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
@@ -183,13 +206,13 @@ fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     Finding::pass("groups", format!("{name} = {all}"))
 }
 
-fn scopes(specimen: &Specimen<'_>) -> Finding {
+fn scopes(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     let rules = &specimen.issuer.settings.identity;
     let claims = specimen.claims();
-    let scope = ["scope", "scp"].into_iter().find_map(|name| claims.get(name));
+    let said = ["scope", "scp"].map(|name| at(claims, &ClaimPath::claim_named(name)));
     let roles = rules.roles.as_ref().and_then(|path| at(claims, path));
-    let named: Vec<String> = [scope, roles].into_iter().flatten().flat_map(words).collect();
-    if scope.is_none() && roles.is_none() {
+    let said: Vec<&Value> = said.into_iter().chain([roles]).flatten().collect();
+    if said.is_empty() {
         let has_roles = claims.get("roles").is_some();
         let found = if has_roles {
             "neither scope nor scp is there; roles is, and is not looked at"
@@ -203,17 +226,29 @@ fn scopes(specimen: &Specimen<'_>) -> Finding {
         };
         return Finding::warn("scopes", found, remedy);
     }
-    let prefix = rules.scope_prefix.as_deref().map(|prefix| prefix.trim_end_matches('/'));
-    let foreign = named.iter().find_map(|scope| {
+    let named: Vec<String> = said.into_iter().flat_map(words).collect();
+    let all = shown(&named.join(" "));
+    let identity = proven.and_then(|proven| proven.as_ref().ok());
+    let losses = identity.map_or(0, |identity| identity.losses.scopes);
+    if losses > 0 {
+        return Finding::warn(
+            "scopes",
+            format!("{all}: {losses} cannot be read, or no header can carry them"),
+            "have the provider write them as one text or as an array of texts: a token with a lost \
+             scope needs one of those that rules.endpoints asks for",
+        );
+    }
+    let prefix = rules.scope_prefix.as_deref();
+    let is_cut = |scope: &str| prefix.is_some_and(|prefix| cut_off(scope, prefix) != scope);
+    let foreign = named.iter().filter(|scope| !is_cut(scope)).find_map(|scope| {
         let (front, _) = scope.rsplit_once('/')?;
         let is_api = front.starts_with("api://")
             || (front.starts_with("https://") && !front.contains("googleapis.com"));
-        (is_api && Some(front) != prefix).then_some(front)
+        is_api.then_some(front)
     });
-    let all = shown(&named.join(" "));
     if let Some(front) = foreign {
         let configured = match prefix {
-            Some(prefix) => format!("scope_prefix is {prefix}/"),
+            Some(prefix) => format!("scope_prefix is {prefix}"),
             None => "no scope_prefix is configured".to_owned(),
         };
         return Finding::warn(
@@ -225,9 +260,9 @@ fn scopes(specimen: &Specimen<'_>) -> Finding {
     match (named.is_empty(), prefix) {
         (true, _) => Finding::pass("scopes", "none were granted"),
         (false, Some(prefix)) => {
-            let cut = named.iter().any(|scope| scope.starts_with(prefix));
+            let cut = named.iter().any(|scope| is_cut(scope));
             let note = if cut { "is cut off" } else { "is not in it, and need not be" };
-            Finding::pass("scopes", format!("{all}; the prefix {prefix}/ {note}"))
+            Finding::pass("scopes", format!("{all}; the prefix {prefix} {note}"))
         }
         (false, None) => Finding::pass("scopes", all),
     }
@@ -282,7 +317,9 @@ fn present(claims: &Value, names: &[&str], configured: &ClaimPath) -> String {
 fn words(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Array(items) => {
+            items.iter().filter(|item| item.is_string()).flat_map(words).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }

@@ -1,10 +1,13 @@
 //! What kind of token it is: access tokens only are keys to an API.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
 use crate::product::Product;
+use crate::token::{CLIENT_CLAIMS, OtherKind, TokenKind, TokenRules};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,33 +20,35 @@ pub(super) enum Kind {
     Id,
     /// Something to get other tokens with.
     Refresh,
+    /// News for a client that a session has ended.
+    Logout,
     /// For Microsoft Graph.
     Graph,
 }
 
+/// What the token says of itself, or looks like to the server.
+pub(super) fn said(header: &Value, claims: &Value) -> TokenKind {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(Cow::Borrowed);
+    let is_there = |name: &str| claims.get(name).is_some_and(|value| !value.is_null());
+    TokenKind::of(header.get("typ").and_then(Value::as_str), text, is_there)
+}
+
 impl Kind {
-    /// Tells by header and claims. Where a token names its own kind, that counts.
-    pub(super) fn of(header: &Value, claims: &Value) -> Self {
+    /// Tells by what the token [`said`] and, where that is nothing, by the claims that go with
+    /// each provider's tokens.
+    pub(super) fn of(said: TokenKind, header: &Value, claims: &Value) -> Self {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let has = |name: &str| claims.get(name).is_some_and(|value| !value.is_null());
-        let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
         if is_for_graph(header, text("aud")) {
             return Self::Graph;
         }
         let access = if is_machine(claims) { Self::Machine } else { Self::Person };
-        // Keycloak's `typ` claim; RFC 9068's header; Cognito's `token_use`.
-        match (text("typ"), text("token_use")) {
-            (Some("Refresh" | "Offline"), _) => return Self::Refresh,
-            (Some("ID"), _) | (_, Some("id")) => return Self::Id,
-            (Some("Bearer"), _) | (_, Some("access")) => return access,
-            (Some(_) | None, Some(_) | None) => {}
-        }
-        if typ.to_ascii_lowercase().trim_start_matches("application/") == "at+jwt" {
-            return access;
-        }
-        // OpenID Connect Core §2, §3.1.3.6: these tie an ID token to a login.
-        if ["nonce", "at_hash", "c_hash", "s_hash"].into_iter().any(has) {
-            return Self::Id;
+        match said {
+            TokenKind::Access => return access,
+            TokenKind::Other(OtherKind::Refresh | OtherKind::Offline) => return Self::Refresh,
+            TokenKind::Other(OtherKind::Logout) => return Self::Logout,
+            TokenKind::Other(OtherKind::Id) | TokenKind::LikeId(_) => return Self::Id,
+            TokenKind::Unsaid => {}
         }
         let granted = ["scope", "scp", "roles", "permissions", "gty", "cid"].into_iter().any(has);
         let profile =
@@ -52,39 +57,53 @@ impl Kind {
         if of_google || (!granted && profile) { Self::Id } else { access }
     }
 
-    /// Why this is not the token to send.
-    pub(super) fn mistaken(self, claims: &Value, provider: Product) -> Option<Finding> {
+    /// What to say of it: a failure where the server refuses it for its kind.
+    pub(super) fn judged(
+        self,
+        said: TokenKind,
+        rules: &TokenRules,
+        claims: &Value,
+        provider: Product,
+    ) -> Finding {
+        let refused = said.check(rules).is_err();
+        let audience = audience_of(claims);
         match self {
-            Self::Person | Self::Machine => None,
-            // Accepted knowingly: there is no other.
-            Self::Id if provider == Product::Google => None,
-            Self::Id => Some(Finding::fail(
+            Self::Graph => Finding::fail(
                 "token_kind",
-                format!("an ID token, not an access token ({})", audience_of(claims)),
-                remedies::id_token(provider),
-            )),
-            Self::Refresh => Some(Finding::fail(
+                format!("a token for Microsoft Graph ({audience})"),
+                "ask for a scope of your own API (api://<client-id>/<scope>) and not for Graph's \
+                 (User.Read): Graph's tokens are signed in a way that only Graph can verify",
+            ),
+            Self::Person => Finding::pass("token_kind", "a person's access token"),
+            Self::Machine => Finding::pass("token_kind", "an application's own access token"),
+            Self::Refresh => Finding::fail(
                 "token_kind",
                 "a refresh token: it is for the provider's token endpoint and nobody else",
                 "send access_token, and keep refresh_token to yourself",
-            )),
-            Self::Graph => Some(Finding::fail(
+            ),
+            Self::Logout => Finding::fail(
                 "token_kind",
-                format!("a token for Microsoft Graph ({})", audience_of(claims)),
-                "ask for a scope of your own API (api://<client-id>/<scope>) and not for Graph's \
-                 (User.Read): Graph's tokens are signed in a way that only Graph can verify",
-            )),
-        }
-    }
-
-    pub(super) fn described(self) -> Finding {
-        match self {
-            Self::Person => Finding::pass("token_kind", "a person's access token"),
-            Self::Machine => Finding::pass("token_kind", "an application's own access token"),
-            Self::Id | Self::Refresh | Self::Graph => Finding::warn(
+                "a logout token: it tells a client that a session has ended",
+                "send access_token",
+            ),
+            Self::Id if refused => Finding::fail(
+                "token_kind",
+                format!("an ID token, not an access token ({audience})"),
+                remedies::id_token(provider),
+            ),
+            // Google has no other: accepted knowingly.
+            Self::Id if provider == Product::Google => Finding::warn(
                 "token_kind",
                 "an ID token: it says who logged in, and any API of that client's takes it",
-                remedies::id_token(Product::Google),
+                remedies::id_token(provider),
+            ),
+            Self::Id => Finding::warn(
+                "token_kind",
+                format!(
+                    "it looks like an ID token, not an access token ({audience}); without \
+                     require_access_token it is not refused for that"
+                ),
+                remedies::id_token(provider),
             ),
         }
     }
@@ -118,7 +137,7 @@ fn is_machine(claims: &Value) -> bool {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let service_account =
         text("preferred_username").is_some_and(|name| name.starts_with("service-account-"));
-    let client = ["client_id", "cid", "azp", "appid"].into_iter().find_map(text);
+    let client = CLIENT_CLAIMS.into_iter().find_map(text);
     let is_itself = client.is_some() && client == text("sub");
     // Entra: an application has roles and no scp, and is its own object.
     let entra = text("idtyp") == Some("app")
@@ -144,6 +163,7 @@ mod tests {
             (&jwt, json!({"typ": "ID", "sub": "a"}), Kind::Id),
             (&jwt, json!({"typ": "Refresh"}), Kind::Refresh),
             (&jwt, json!({"typ": "Offline"}), Kind::Refresh),
+            (&jwt, json!({"typ": "Logout"}), Kind::Logout),
             (
                 &jwt,
                 json!({"typ": "Bearer", "azp": "job", "preferred_username": "service-account-job"}),
@@ -187,7 +207,7 @@ mod tests {
             ),
             (&jwt, json!({"sub": "a", "aud": "b"}), Kind::Person),
         ] {
-            assert_eq!(Kind::of(header, &claims), kind, "{header} {claims}");
+            assert_eq!(Kind::of(said(header, &claims), header, &claims), kind, "{header} {claims}");
         }
     }
 }

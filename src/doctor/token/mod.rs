@@ -20,7 +20,7 @@ mod tests;
 
 use serde_json::Value;
 
-use super::report::{Finding, Section};
+use super::report::{Finding, Outcome, Section};
 use crate::clock::UnixTime;
 use crate::config::IssuerSettings;
 use crate::identity::{HeaderRules, Identity, IdentityFault};
@@ -91,13 +91,15 @@ pub fn examine_token(token: &str, checks: &TokenChecks<'_>, now: UnixTime) -> Se
         return section;
     };
     let provider = proof::provider_of(&parts.claims, issuer.provider);
-    let kind = Kind::of(&parts.header, &parts.claims);
-    if let Some(mistaken) = kind.mistaken(&parts.claims, provider) {
-        section.findings.push(mistaken);
+    let said = kind::said(&parts.header, &parts.claims);
+    let kind = Kind::of(said, &parts.header, &parts.claims);
+    let judged = kind.judged(said, &issuer.settings.token, &parts.claims, provider);
+    let mistaken = judged.outcome == Outcome::Fail;
+    section.findings.push(judged);
+    if mistaken {
         // What else is wrong with it does not matter: another token has to be sent.
         return section;
     }
-    section.findings.push(kind.described());
     section.findings.push(finding);
     let issuer = KnownIssuer { provider, ..issuer };
     let specimen = Specimen {

@@ -14,8 +14,8 @@ use crate::identity::Identity;
 use crate::keys::{Algorithm, KeySet};
 use crate::product::Product;
 use crate::token::{
-    AudienceRule, TENANT_PLACEHOLDER, TokenFault, TokenRules, UnsignedTokens, UnverifiedToken,
-    VerifiedToken,
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TokenFault, TokenRules,
+    UnsignedTokens, UnverifiedToken, VerifiedToken, numeric_date,
 };
 
 /// Tokens that live longer cannot be taken back for too long.
@@ -67,6 +67,7 @@ pub(super) fn examine(specimen: &Specimen<'_>, findings: &mut Vec<Finding>) -> O
             Err(finding) => findings.push(finding),
         }
     }
+    findings.extend(binding(specimen.claims(), rules));
     findings.push(lifetime(specimen.claims(), rules, specimen.now));
     findings.push(audience(specimen, rules));
     findings.extend(client(specimen, rules));
@@ -124,12 +125,14 @@ fn signature<'a>(
     let mut lenient = rules.clone();
     lenient.audience = AudienceRule::NotChecked;
     lenient.allowed_clients = BTreeSet::new();
-    let good_at =
-        numeric_date(specimen.claims(), "exp").map_or(specimen.now.0, |exp| exp.saturating_sub(1));
+    lenient.bound_tokens = BoundTokens::Ignored;
+    lenient.max_lifetime = None;
+    let exp = date(specimen.claims(), "exp");
+    let good_at = exp.map_or(specimen.now, |exp| UnixTime(exp.0.saturating_sub(1)));
     let kid = specimen.parts.header.get("kid").and_then(Value::as_str);
     let named = kid.map_or("no kid".to_owned(), |kid| format!("key {:?}", shown(kid)));
-    let verified = parse(specimen)
-        .and_then(|token| VerifiedToken::verify(token, &lenient, keys, UnixTime(good_at)));
+    let verified =
+        parse(specimen).and_then(|token| VerifiedToken::verify(token, &lenient, keys, good_at));
     let fail = |check, found: String, remedy: &str| Err(Finding::fail(check, found, remedy));
     match verified {
         Ok(token) => Ok((token, Finding::pass("signature", format!("verified with {named}")))),
@@ -150,42 +153,79 @@ fn signature<'a>(
             "add the token's tid to allowed_tenants, if that tenant is to be let in",
         ),
         // Times are said below.
-        Err(TokenFault::NoExpiry) => {
-            fail("signature", "not looked at: the token has no exp".to_owned(), "see lifetime")
-        }
+        Err(TokenFault::NoExpiry | TokenFault::ExpiryBeyondReason) => fail(
+            "signature",
+            "not looked at: the token has no exp that could be one".to_owned(),
+            "see lifetime",
+        ),
         Err(fault) => fail("signature", fault.to_string(), "get a fresh token"),
     }
 }
 
+/// Only of a token that is bound to a key.
+fn binding(claims: &Value, rules: &TokenRules) -> Option<Finding> {
+    let bound = claims.get("cnf").filter(|bound| !bound.is_null())?;
+    let bound = format!("bound to a key (cnf {})", shown(&bound.to_string()));
+    Some(match rules.bound_tokens {
+        BoundTokens::Refused => Finding::fail(
+            "binding",
+            format!("{bound}, which a bearer does not show"),
+            "have the provider issue this client plain bearer tokens (no DPoP, no certificate), or \
+             set bound_tokens: ignore where something in front checks the binding",
+        ),
+        BoundTokens::Ignored => Finding::warn(
+            "binding",
+            format!("{bound}, which is not looked at (bound_tokens: ignore)"),
+            "be sure that something in front of Doorward checks the binding",
+        ),
+    })
+}
+
 fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
     let fail = |found: String, remedy: &str| Finding::fail("lifetime", found, remedy);
-    let Some(expires) = numeric_date(claims, "exp") else {
+    let Some(expires) = date(claims, "exp") else {
         return fail(
             TokenFault::NoExpiry.to_string(),
             "have the provider send exp: a token that never ends cannot be taken back",
         );
     };
-    let leeway = rules.leeway.as_secs();
-    if expires.saturating_add(leeway) <= now.0 {
-        let ago = span(now.0 - expires);
+    if let Some(finding) = in_milliseconds(claims) {
+        return finding;
+    }
+    if expires > UnixTime::END_OF_YEAR_9999 {
+        return fail(
+            TokenFault::ExpiryBeyondReason.to_string(),
+            "have the provider send an exp in this age, in seconds since 1970",
+        );
+    }
+    if expires.plus(rules.leeway) <= now {
+        let ago = span(now.since(expires));
         return fail(
             format!("expired {ago} ago ({})", moment(expires)),
             "get a fresh one (auth refresh)",
         );
     }
     for name in ["nbf", "iat"] {
-        let Some(at) = numeric_date(claims, name).filter(|at| *at > now.0.saturating_add(leeway))
-        else {
+        let Some(at) = date(claims, name).filter(|at| *at > now.plus(rules.leeway)) else {
             continue;
         };
         return fail(
-            format!("{name} lies {} ahead ({}): a clock is off", span(at - now.0), moment(at)),
+            format!("{name} lies {} ahead ({}): a clock is off", span(at.since(now)), moment(at)),
             "set the provider's or this machine's clock right (timedatectl, chronyc tracking)",
         );
     }
-    let left = span(expires.saturating_sub(now.0));
-    let life = numeric_date(claims, "iat").map(|iat| expires.saturating_sub(iat));
-    if let Some(life) = life.filter(|life| *life > LONG_LIFE.as_secs()) {
+    let left = span(expires.since(now));
+    let life = date(claims, "iat").map(|iat| expires.since(iat));
+    if let Some(max) = rules.max_lifetime
+        && life.unwrap_or(expires.since(now).saturating_sub(rules.leeway)) > max
+    {
+        let life = span(life.unwrap_or(expires.since(now)));
+        return fail(
+            format!("it lives {life}, more than max_lifetime ({})", span(max)),
+            "shorten the life of access tokens at the provider, or raise max_lifetime",
+        );
+    }
+    if let Some(life) = life.filter(|life| *life > LONG_LIFE) {
         return Finding::warn(
             "lifetime",
             format!("it lives {}: {left} to go", span(life)),
@@ -195,6 +235,15 @@ fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
     }
     let of = life.map(|life| format!(" of {}", span(life))).unwrap_or_default();
     Finding::pass("lifetime", format!("{left}{of} to go"))
+}
+
+fn in_milliseconds(claims: &Value) -> Option<Finding> {
+    ["exp", "nbf", "iat"].into_iter().find_map(|name| {
+        let meant = date(claims, name)?.meant_as_milliseconds()?;
+        let found = format!("{name} looks like milliseconds: they would be {}", moment(meant));
+        let remedy = "have the provider write dates in seconds since 1970 (RFC 7519 §2)";
+        Some(Finding::fail("lifetime", found, remedy))
+    })
 }
 
 fn audience(specimen: &Specimen<'_>, rules: &TokenRules) -> Finding {
@@ -231,12 +280,15 @@ fn client(specimen: &Specimen<'_>, rules: &TokenRules) -> Option<Finding> {
         return None;
     }
     let text = |name| specimen.claims().get(name).and_then(Value::as_str);
-    let client = ["azp", "appid", "client_id"].into_iter().find_map(text);
+    let client = CLIENT_CLAIMS.into_iter().find_map(text);
     Some(match client {
         Some(client) if rules.allowed_clients.contains(client) => Finding::pass("client", client),
         Some(_) | None => {
             let allowed: Vec<_> = rules.allowed_clients.iter().map(String::as_str).collect();
-            let found = shown(client.unwrap_or("no azp, appid or client_id"));
+            let found = match client {
+                Some(client) => shown(client),
+                None => format!("none of {}", CLIENT_CLAIMS.join(", ")),
+            };
             let found = format!("{found}, allowed are {}", allowed.join(", "));
             Finding::fail("client", found, remedies::CLIENT)
         }
@@ -256,15 +308,14 @@ fn what_else(specimen: &Specimen<'_>, rules: &TokenRules, findings: &[Finding]) 
     Some(Finding::fail("verification", fault.to_string(), "ask `doorward explain` step by step"))
 }
 
-/// A `NumericDate` in whole seconds.
-fn numeric_date(claims: &Value, name: &str) -> Option<u64> {
-    let date = claims.get(name)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    date.as_u64().or_else(|| date.as_f64().map(|seconds| seconds as u64))
+/// The date in a claim.
+fn date(claims: &Value, name: &str) -> Option<UnixTime> {
+    numeric_date(&claims.get(name)?.to_string()).ok()
 }
 
-fn span(seconds: u64) -> String {
+fn span(span: Duration) -> String {
     // Days and hours do: nobody needs the seconds of a week.
+    let seconds = span.as_secs();
     let coarse = match seconds {
         0..3600 => seconds,
         3600..86_400 => seconds - seconds % 60,
@@ -273,10 +324,9 @@ fn span(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(coarse)).to_string()
 }
 
-fn moment(seconds: u64) -> String {
-    match UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) {
-        // The year 10000 is beyond the format.
-        Some(at) if seconds < 253_402_300_800 => humantime::format_rfc3339(at).to_string(),
-        Some(_) | None => format!("{seconds} s"),
+fn moment(time: UnixTime) -> String {
+    if time > UnixTime::END_OF_YEAR_9999 {
+        return format!("{} s", time.0);
     }
+    humantime::format_rfc3339(UNIX_EPOCH + Duration::from_secs(time.0)).to_string()
 }

@@ -103,7 +103,11 @@ fn entra_id() {
             json!({"aud": "00000003-0000-0000-c000-000000000000"}),
             vec![("fail token_kind", "only Graph can verify")],
         ),
-        (json!({"scp": null, "azp": null, "name": "A"}), vec![("fail token_kind", "id_token")]),
+        // The server lets it in; it is the wrong token all the same.
+        (
+            json!({"scp": null, "azp": null, "name": "A"}),
+            vec![("warn token_kind", "id_token"), ("warn scopes", "Expose an API")],
+        ),
         // The v1 issuer is of the preset, another tenant's is not.
         (json!({"iss": format!("https://sts.windows.net/{TENANT}/")}), vec![]),
         (
@@ -294,8 +298,17 @@ fn times_clients_and_prefixes() {
         (json!({"iat": NOW + 61}), vec![("fail lifetime", "clock")]),
         (json!({"nbf": NOW + 61}), vec![("fail lifetime", "clock")]),
         (json!({"exp": 0}), vec![("fail lifetime", "fresh")]),
-        (json!({"exp": u64::MAX}), vec![("warn lifetime", "shorten")]),
+        (json!({"exp": NOW + 30 * 24 * 3600}), vec![("warn lifetime", "shorten")]),
+        (json!({"exp": u64::MAX}), vec![("fail lifetime", "in this age")]),
+        (json!({"exp": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
+        (json!({"iat": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
         (json!({"azp": "other"}), vec![("fail client", "allowed_clients")]),
+        (json!({"azp": null, "cid": "cli"}), vec![]),
+        (json!({"cnf": {"jkt": "x"}}), vec![("fail binding", "bound_tokens: ignore")]),
+        (json!({"typ": "ID"}), vec![("fail token_kind", "id_token")]),
+        (json!({"typ": "Logout"}), vec![("fail token_kind", "access_token")]),
+        (json!({"nonce": "n"}), vec![("warn token_kind", "id_token")]),
+        (json!({"email_verified": "no"}), vec![("warn email", "confirm")]),
         (json!({"oid": null}), vec![("warn subject", "subject_claim")]),
         (json!({"oid": null, "sub": null}), vec![("fail subject", "sub")]),
         (json!({"scope": null}), vec![("warn scopes", "have clients ask")]),
@@ -305,6 +318,22 @@ fn times_clients_and_prefixes() {
     ] {
         let claims = with(good.clone(), more);
         assert_faults(&examined(&config, &jwt(), &claims), &expected);
+    }
+    let mut strict = config.clone();
+    let settings = json!({
+        "require_access_token": true, "bound_tokens": "ignore", "max_lifetime": "1h",
+    });
+    strict["auth"]["oidc"].as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    for (more, expected) in [
+        (json!({}), vec![]),
+        (json!({"nonce": "n"}), vec![("fail token_kind", "id_token")]),
+        (json!({"nonce": "n", "typ": "Bearer"}), vec![]),
+        (json!({"cnf": {"jkt": "x"}}), vec![("warn binding", "something in front")]),
+        (json!({"iat": NOW - 5}), vec![("fail lifetime", "max_lifetime")]),
+        (json!({"iat": null}), vec![]),
+    ] {
+        let claims = with(good.clone(), more);
+        assert_faults(&examined(&strict, &jwt(), &claims), &expected);
     }
     for (header, expected) in [
         (json!({"alg": "none"}), ("fail algorithm", "RS256")),

@@ -1,0 +1,149 @@
+//! What kind of token it is, as far as it tells: only access tokens are keys to an API.
+//!
+//! The one place that knows it: verification, `explain` and `doctor` ask here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::fault::TokenFault;
+use super::rules::TokenRules;
+
+/// What ties an ID token to a login (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11; FAPI 1.0).
+const OF_ID_TOKENS: [&str; 4] = ["at_hash", "c_hash", "s_hash", "nonce"];
+
+/// What a token says that it is, or looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// It says that it is for access: Keycloak's claim `typ`, the header `typ` of RFC 9068 §2.1,
+    /// Cognito's `token_use`.
+    Access,
+    /// It says, by Keycloak's claim `typ`, that it is for something else.
+    Other(OtherKind),
+    /// It does not say so, but has this claim, as ID tokens have.
+    LikeId(&'static str),
+    /// It does not say, and access tokens look like it.
+    Unsaid,
+}
+
+/// What a token may be instead, by Keycloak's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherKind {
+    /// An ID token (OpenID Connect Core §2).
+    Id,
+    /// A refresh token.
+    Refresh,
+    /// A refresh token that outlives the session.
+    Offline,
+    /// A logout token (OpenID Connect Back-Channel Logout §2.4).
+    Logout,
+}
+
+impl TokenKind {
+    /// Tells by the header's `typ`, the claims that are texts and the claims that are there.
+    pub fn of<'t>(
+        typ: Option<&str>,
+        text: impl Fn(&str) -> Option<Cow<'t, str>>,
+        is_there: impl Fn(&str) -> bool,
+    ) -> Self {
+        let said = text("typ").unwrap_or_default();
+        if let Some(other) = OtherKind::named(&said) {
+            return Self::Other(other);
+        }
+        let says_access = ["Bearer", "DPoP"].iter().any(|name| said.eq_ignore_ascii_case(name));
+        if says_access || typ.is_some_and(|typ| media_type(typ).eq_ignore_ascii_case("at+jwt")) {
+            return Self::Access;
+        }
+        match text("token_use").as_deref() {
+            Some("access") => return Self::Access,
+            Some("id") => return Self::LikeId("token_use"),
+            Some(_) | None => {}
+        }
+        let sign = OF_ID_TOKENS.into_iter().find(|name| is_there(name));
+        sign.map_or(Self::Unsaid, Self::LikeId)
+    }
+
+    /// Whether a token of this kind may come.
+    ///
+    /// # Errors
+    /// It is not for access, or looks so and access tokens are required.
+    pub fn check(self, rules: &TokenRules) -> Result<(), TokenFault> {
+        match self {
+            Self::Other(kind) => Err(TokenFault::AnotherKind(kind)),
+            Self::LikeId(claim) if rules.require_access_token => {
+                Err(TokenFault::LikeIdToken(claim))
+            }
+            Self::Access | Self::LikeId(_) | Self::Unsaid => Ok(()),
+        }
+    }
+}
+
+impl OtherKind {
+    fn named(typ: &str) -> Option<Self> {
+        let kinds = [
+            ("ID", Self::Id),
+            ("Refresh", Self::Refresh),
+            ("Offline", Self::Offline),
+            ("Logout", Self::Logout),
+        ];
+        kinds.into_iter().find(|(name, _)| typ.eq_ignore_ascii_case(name)).map(|(_, kind)| kind)
+    }
+}
+
+impl fmt::Display for OtherKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id => "an ID token",
+            Self::Refresh => "a refresh token",
+            Self::Offline => "an offline token",
+            Self::Logout => "a logout token",
+        })
+    }
+}
+
+/// A header `typ` without `application/`, which it may leave out (RFC 7515 §4.1.9). Media types
+/// are case-insensitive.
+pub(super) fn media_type(typ: &str) -> &str {
+    const APPLICATION: &str = "application/";
+    match typ.split_at_checked(APPLICATION.len()) {
+        Some((front, name)) if front.eq_ignore_ascii_case(APPLICATION) => name,
+        Some(_) | None => typ,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn kind(typ: &str, claims: &Value) -> TokenKind {
+        let text = |name: &str| claims.get(name)?.as_str().map(Cow::Borrowed);
+        TokenKind::of(Some(typ), text, |name| claims.get(name).is_some())
+    }
+
+    #[test]
+    fn what_a_token_says_goes_before_what_it_looks_like() {
+        use TokenKind as K;
+        for (typ, claims, expected) in [
+            ("JWT", json!({"typ": "Bearer", "nonce": "n"}), K::Access),
+            ("JWT", json!({"typ": "DPoP"}), K::Access),
+            ("at+jwt", json!({"nonce": "n"}), K::Access),
+            ("Application/AT+JWT", json!({"at_hash": "h"}), K::Access),
+            ("JWT", json!({"token_use": "access", "nonce": "n"}), K::Access),
+            ("JWT", json!({"typ": "ID"}), K::Other(OtherKind::Id)),
+            ("JWT", json!({"typ": "id"}), K::Other(OtherKind::Id)),
+            ("at+jwt", json!({"typ": "ID"}), K::Other(OtherKind::Id)),
+            ("JWT", json!({"typ": "Refresh"}), K::Other(OtherKind::Refresh)),
+            ("JWT", json!({"typ": "Offline"}), K::Other(OtherKind::Offline)),
+            ("JWT", json!({"typ": "Logout"}), K::Other(OtherKind::Logout)),
+            ("JWT", json!({"token_use": "id"}), K::LikeId("token_use")),
+            ("JWT", json!({"nonce": "n"}), K::LikeId("nonce")),
+            ("JWT", json!({"typ": "custom", "c_hash": "h"}), K::LikeId("c_hash")),
+            ("JWT", json!({"typ": ["ID"], "at_hash": "h"}), K::LikeId("at_hash")),
+            ("JWT", json!({"typ": "custom"}), K::Unsaid),
+            ("JWT", json!({}), K::Unsaid),
+        ] {
+            assert_eq!(kind(typ, &claims), expected, "{typ} {claims}");
+        }
+    }
+}
