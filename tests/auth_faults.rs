@@ -109,6 +109,15 @@ async fn what_is_no_token_is_not_taken_for_one() {
         (html(503), "status 503"),
         (raw(""), "did not answer as an OAuth endpoint does"),
         (raw("[]"), "did not answer as an OAuth endpoint does"),
+        (raw(r#"["token","bearer"]"#), "did not answer as an OAuth endpoint does"),
+        (
+            Say::Raw(
+                400,
+                ("content-type", "application/json".into()),
+                r#"["invalid_grant","log in at evil.example"]"#.into(),
+            ),
+            "status 400",
+        ),
         (raw("{\"access_token\": 5}"), "did not answer as an OAuth endpoint does"),
         (tokens(json!({"token_type": "mac"})), "no bearer token"),
         (tokens(json!({"access_token": "a\u{1b}[2Jb"})), "cannot be one"),

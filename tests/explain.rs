@@ -218,7 +218,13 @@ fn why_a_token_is_not_for_access_is_told() {
     let config = config(dir.path(), &settings);
     for (more, check, expected, found, remedy) in [
         (json!({"typ": "ID"}), "kind", "access token", "typ \"ID\"", "access_token"),
-        (json!({"nonce": "n"}), "kind", "access token", "but nonce", "access_token"),
+        (
+            json!({"nonce": "n"}),
+            "kind",
+            "access token",
+            "nonce \"n\", as ID tokens have",
+            "access_token",
+        ),
         (json!({"cnf": {"jkt": "x"}}), "kind", "no key", "\"jkt\"", "bound_tokens: ignore"),
         (json!({"iat": from_now(-7200)}), "lifetime", "2h", "3h", "max_lifetime"),
         (json!({"iat": null, "exp": from_now(7300)}), "lifetime", "from now", "2h", "max_lifetime"),

@@ -9,7 +9,7 @@ fuzz_target!(|token: &[u8]| {
     if let Ok(jws) = CompactJws::decode(BearerToken::new(token), 16 * 1024)
         && let Ok(unverified) = UnverifiedToken::parse(&jws, UnsignedTokens::Accepted)
     {
-        let _ = (unverified.issuer(), unverified.tenant(), unverified.kid());
+        let _ = (unverified.issuer(), unverified.tenant(), unverified.kid(), unverified.kind());
     }
     if let Ok(claims) = Claims::parse(token) {
         for name in claims.names() {

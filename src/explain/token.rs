@@ -149,12 +149,17 @@ impl Story<'_> {
             Some(BoundTokens::Ignored) => "",
             Some(BoundTokens::Refused) | None => ", and bound to no key (`cnf`)",
         };
-        let said = |name: &str| Some(format!("{name} {}", value(self.token.claim(name)?)));
-        let found: Vec<_> = ["typ", "token_use", "cnf"].into_iter().filter_map(said).collect();
-        let found = if found.is_empty() { "it does not say".to_owned() } else { found.join(", ") };
         let found = match self.token_kind() {
-            TokenKind::LikeId(claim) => format!("{found}, but {claim}, as ID tokens have"),
-            TokenKind::Access | TokenKind::Other(_) | TokenKind::Unsaid => found,
+            TokenKind::Access => "it says that it is for access".to_owned(),
+            TokenKind::Other(_) => format!("typ {}", claim(self.token.claim("typ"))),
+            TokenKind::LikeId(name) => {
+                format!("{name} {}, as ID tokens have", claim(self.token.claim(name)))
+            }
+            TokenKind::Unsaid => "it does not say what it is for".to_owned(),
+        };
+        let found = match self.token.claim("cnf") {
+            Some(key) => format!("{found}; cnf {}", value(key)),
+            None => found,
         };
         Facts::new(format!("an access token by what it says of itself{bound}"), found)
     }

@@ -173,8 +173,12 @@ impl<'p> Exchange<'p> {
         let url = Url::parse(&parts.uri.to_string());
         let url = url.unwrap_or_else(|_| self.provider.token_endpoint.clone());
         let reply = self.http.post(&url, parts.headers, body).await?;
-        let is_json = reply.body.trim_ascii_start().starts_with(b"{");
-        if reply.status.is_redirection() || (reply.status.is_server_error() && !is_json) {
+        let body = reply.body.trim_ascii_start();
+        // The crate reads an error from an array, too, item by item.
+        let is_no_answer = reply.status.is_redirection()
+            || (reply.status.is_server_error() && !body.starts_with(b"{"))
+            || (reply.status.is_client_error() && body.starts_with(b"["));
+        if is_no_answer {
             let status = reply.status.as_u16();
             let kind = FetchErrorKind::Status { status, retry_after: None };
             return Err(FetchError { url: url.into(), kind });
