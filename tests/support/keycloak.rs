@@ -7,7 +7,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::process::{Process, free_port, script};
-use super::{eventually, http, tools};
+use super::{eventually, http_within, tools};
 
 pub struct Keycloak {
     base: String,
@@ -29,7 +29,8 @@ impl Keycloak {
                 .arg("--until-eof"),
         );
         let base = format!("http://127.0.0.1:{port}");
-        let client = http();
+        // It takes its time to make a realm, more of it on a busy machine.
+        let client = http_within(Duration::from_secs(60));
         let ready = format!("{base}/realms/doorward/.well-known/openid-configuration");
         eventually("Keycloak is ready", Duration::from_secs(120), async || {
             process.assert_alive();

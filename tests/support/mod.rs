@@ -43,10 +43,15 @@ pub async fn eventually<T>(
 /// A client for talks with children of ours: no proxy from the environment, no
 /// redirects.
 pub fn http() -> reqwest::Client {
+    http_within(PATIENCE)
+}
+
+/// The same; an answer may take so long.
+pub fn http_within(patience: Duration) -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
+        .timeout(patience)
         .build()
         .unwrap()
 }
