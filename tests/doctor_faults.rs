@@ -1,24 +1,16 @@
 //! `doorward doctor` and providers that are none, or only in part: each fault by a fake.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::check::get;
 use crate::support::doctor::{doctor, examine, oidc, text};
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{RSA, claims, from_now, jwks};
+use crate::support::tls::{Asked, TlsServer};
 
 /// What is not a provider at all is said to be what it is, in bounded time.
 #[tokio::test]
@@ -240,15 +232,16 @@ async fn a_template_of_many_tenants() {
 }
 
 /// An issuer behind TLS, its certificate of an authority of its own.
-struct TlsIdp {
-    address: SocketAddr,
-    _server: JoinSet<()>,
-}
+struct TlsIdp(TlsServer);
 
 impl TlsIdp {
     /// With a certificate for this name; `ca.pem` goes into the directory. `alter` makes of
     /// the issuer's name what stands above its good metadata.
-    async fn start(dir: &Path, name: &str, alter: impl Fn(&str) -> Value) -> Self {
+    async fn start(
+        dir: &Path,
+        name: &str,
+        alter: impl Fn(&str) -> Value + Send + Sync + 'static,
+    ) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -256,48 +249,22 @@ impl TlsIdp {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let chain = vec![params.signed_by(&key, &ca).unwrap().der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let issuer = format!("https://{address}");
-        let mut metadata = json!({
-            "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
-            "token_endpoint": format!("{issuer}/token"),
-            "device_authorization_endpoint": format!("{issuer}/device"),
-        });
-        metadata.as_object_mut().unwrap().extend(alter(&issuer).as_object().unwrap().clone());
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                // A client that does not trust us goes away here.
-                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-                let mut request = [0; 4096];
-                let Ok(length) = stream.read(&mut request).await else { continue };
-                let keys = request[..length].starts_with(b"GET /keys");
-                let body = if keys { jwks([&*RSA]) } else { metadata.clone() }.to_string();
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}",
-                    body.len()
-                );
-                let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
-                let _ = stream.shutdown().await;
-            }
-        });
-        Self { address, _server: server }
+        let answer = move |asked: &Asked| {
+            let issuer = format!("https://{}", asked.at);
+            let mut metadata = json!({
+                "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+                "token_endpoint": format!("{issuer}/token"),
+                "device_authorization_endpoint": format!("{issuer}/device"),
+            });
+            metadata.as_object_mut().unwrap().extend(alter(&issuer).as_object().unwrap().clone());
+            let document = if asked.path == "/keys" { jwks([&*RSA]) } else { metadata };
+            (200, document.to_string())
+        };
+        Self(TlsServer::start(chain, &key, answer).await)
     }
 
     fn config(&self, ca_file: Option<&Path>) -> Value {
-        let issuer = format!("https://{}", self.address);
-        oidc(json!({"issuer": issuer, "audience": "nmp", "ca_file": ca_file}))
+        oidc(json!({"issuer": self.0.url(""), "audience": "nmp", "ca_file": ca_file}))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 24] = [
+const MAY_NAME: [(&str, &[&str]); 25] = [
     (
         "transport",
         &[
@@ -51,13 +51,17 @@ const MAY_NAME: [(&str, &[&str]); 24] = [
     ("decision", &["bearer", "clock", "identity", "issuers", "keys", "request", "rules", "token"]),
     ("token_cache", &["bearer", "decision"]),
     ("clock", &[]),
-    ("discovery", &["clock", "keys"]),
-    ("config", &["discovery", "identity", "json_object", "keys", "rules", "token"]),
+    ("discovery", &["clock", "keys", "loopback"]),
+    ("config", &["discovery", "identity", "json_object", "keys", "loopback", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
-    ("dev", &["clock"]),
+    ("dev", &["clock", "loopback"]),
+    ("loopback", &[]),
     ("printable", &[]),
     ("product", &[]),
-    ("login", &["clock", "discovery", "json_object", "printable", "product", "scope_prefix"]),
+    (
+        "login",
+        &["clock", "discovery", "json_object", "loopback", "printable", "product", "scope_prefix"],
+    ),
     (
         "doctor",
         &[
@@ -70,6 +74,7 @@ const MAY_NAME: [(&str, &[&str]); 24] = [
             "identity",
             "issuers",
             "keys",
+            "loopback",
             "printable",
             "product",
             "scope_prefix",
@@ -118,7 +123,7 @@ const CORE: [&str; 12] = [
 ];
 
 /// Crate → the rooms that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 14] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
@@ -126,9 +131,11 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("h2", &["transport"]),
     ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
-    ("tokio_rustls", &["transport", "doctor"]),
+    ("tokio_rustls", &["transport", "discovery", "doctor"]),
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
+    ("rustls_native_certs", &["discovery"]),
+    ("webpki", &["discovery"]),
     ("figment", &["config"]),
     ("tokio", &["transport", "discovery", "dev", "doctor", "login"]),
     ("oauth2", &["login"]),

@@ -34,6 +34,9 @@ use crate::transport::{
 const READINESS_INTERVAL: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_millis(500));
 
+/// How long, at the end, what is being read from or written to a disk may take.
+const LAST_READS: Duration = Duration::from_secs(1);
+
 /// A server that runs. It stops when told, or when this is dropped.
 pub struct Running {
     addresses: [ListenAddress; 3],
@@ -67,6 +70,8 @@ pub fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Running, St
                 let _ = ready.send(Err(error));
             }
         }
+        // A file on a dead mount may hold its reader up for ever; the server ends all the same.
+        runtime.shutdown_timeout(LAST_READS);
     })?;
     let addresses = is_ready.recv().map_err(|_| StartError::Died)??;
     Ok(Running { addresses, orders, thread: Some(thread) })

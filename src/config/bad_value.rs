@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::discovery::{BearerError, SetupError};
 use crate::identity::ClaimPathError;
 use crate::keys::KeySetError;
 use crate::rules::{PathPatternError, PathRuleError, UnknownMethod};
@@ -26,6 +27,11 @@ pub enum BadValue {
     NotAUrl { found: String, error: url::ParseError },
     #[error("`{found}` must be an https URL (plain http is for loopback addresses alone)")]
     NotHttps { found: String },
+    #[error(
+        "`{found}` must be an https URL (plain http is for loopback addresses, and for an issuer \
+         with allow_http: true)"
+    )]
+    NotHttpsOfIssuer { found: String },
     #[error("`{0}` must not have a query or a fragment")]
     QueryOrFragment(String),
     #[error("`{0}` must not hold credentials")]
@@ -99,6 +105,12 @@ pub enum BadValue {
     // -- files --
     #[error("`{path}` cannot be read: {error}")]
     UnreadableFile { path: String, error: std::io::Error },
+    #[error(transparent)]
+    CaFile(#[from] SetupError),
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
+    #[error("would send its token to {to} in the clear: it needs https")]
+    BearerInTheClear { to: String },
     #[error("`{path}` holds no PEM {wanted}")]
     NotPem { path: String, wanted: &'static str },
     #[error("`{0}` is not a directory")]

@@ -20,6 +20,37 @@ pub enum Warning {
         /// The issuer.
         issuer: String,
     },
+    /// `allow_http: true`, and plain http to another machine.
+    #[error(
+        "{key} is true: {url} is fetched over plain http, and whoever is on the way can choose \
+         what it says, keys included"
+    )]
+    PlainHttp {
+        /// The key.
+        key: String,
+        /// What is fetched.
+        url: String,
+    },
+    /// An entry of `additional_issuers` that looks like a URL and cannot be discovered.
+    #[error(
+        "{key}: {issuer} is not discovered, not being an https URL that could be: the primary \
+         issuer's keys serve for it"
+    )]
+    NotDiscovered {
+        /// The key.
+        key: String,
+        /// The issuer.
+        issuer: String,
+    },
+    /// What is kept in `keys.key_cache_dir` could be anybody's.
+    #[error(
+        "keys.key_cache_dir: {directory} belongs to another user, or others may write to it: no \
+         key in it is believed; name a directory below it, which Doorward then makes its own"
+    )]
+    OpenCacheDirectory {
+        /// The directory.
+        directory: String,
+    },
     /// Several issuers without `subject_prefix` of their own.
     #[error(
         "{} share one name space of principals: `alice` of one is `alice` of the other; give \

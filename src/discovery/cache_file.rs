@@ -1,8 +1,8 @@
 //! One issuer's last good document on disk, so that a restart does not need the issuer.
 
-use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::http::MAX_DOCUMENT_BYTES;
+use super::regular_file::{self, Links, is_ours_alone};
 use crate::clock::UnixTime;
 
 /// Largest cache file that is read: a document may grow by its escapes.
-const MAX_FILE_BYTES: u64 = 4 * MAX_DOCUMENT_BYTES as u64;
+const MAX_FILE_BYTES: usize = 4 * MAX_DOCUMENT_BYTES;
 
 /// How long the disk may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where one document of one issuer is kept.
 ///
-/// Whoever can write the file can choose the keys, so the directory should be
-/// Doorward's own. A file that belongs to another user, or that anybody may write, is
-/// not read.
+/// Whoever can write the file can choose the keys. So a directory or a file that belongs to
+/// another user, or that others may write to, is not believed, and neither is what a
+/// symbolic link in its place leads to.
 #[derive(Clone, Debug)]
 pub(super) struct CacheFile {
     directory: PathBuf,
@@ -87,29 +88,25 @@ impl CacheFile {
     }
 
     fn load_blocking(&self) -> Result<Option<Kept>, CacheError> {
-        let file = match File::open(&self.path) {
+        let file = match regular_file::open(&self.path, Links::Refused) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(self.io(cause)),
         };
-        let entry = self.read(file).map_err(|cause| self.io(cause))??;
+        let directory = fs::metadata(&self.directory).map_err(|cause| self.io(cause))?;
+        let about = file.metadata().map_err(|cause| self.io(cause))?;
+        for (path, about) in [(&self.directory, directory), (&self.path, about)] {
+            if !is_ours_alone(&about) {
+                return Err(CacheError::NotOurs(path.clone()));
+            }
+        }
+        let content = regular_file::read(file, MAX_FILE_BYTES).map_err(|cause| self.io(cause))?;
+        let entry: Entry = serde_json::from_slice(&content)
+            .map_err(|cause| CacheError::Broken { path: self.path.clone(), cause })?;
         if entry.subject != self.subject {
             return Err(CacheError::OtherSubject(self.path.clone()));
         }
         Ok(Some(Kept { document: entry.document, obtained_at: UnixTime(entry.obtained_at) }))
-    }
-
-    fn read(&self, file: File) -> io::Result<Result<Entry, CacheError>> {
-        let about = file.metadata()?;
-        // A file of our own making says who we are.
-        let own = tempfile::tempfile_in(&self.directory)?.metadata()?.uid();
-        if about.uid() != own || about.mode() & 0o002 != 0 {
-            return Ok(Err(CacheError::NotOurs(self.path.clone())));
-        }
-        let mut content = Vec::new();
-        file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
-        Ok(serde_json::from_slice(&content)
-            .map_err(|cause| CacheError::Broken { path: self.path.clone(), cause }))
     }
 
     fn store_blocking(&self, entry: &Entry) -> Result<(), CacheError> {
@@ -149,7 +146,7 @@ pub(super) enum CacheError {
     Io { path: PathBuf, cause: io::Error },
     #[error("{}: not a cache file: {cause}", path.display())]
     Broken { path: PathBuf, cause: serde_json::Error },
-    #[error("{}: belongs to another user, or anybody may write it", .0.display())]
+    #[error("{}: it belongs to another user, or others may write to it", .0.display())]
     NotOurs(PathBuf),
     #[error("{}: is about another issuer or location", .0.display())]
     OtherSubject(PathBuf),
@@ -194,10 +191,48 @@ mod tests {
         ours.store(b"{}", UnixTime(7)).await.unwrap();
         fs::copy(&ours.path, &other.path).unwrap();
         assert!(matches!(other.load().await, Err(CacheError::OtherSubject(_))));
-        fs::set_permissions(&ours.path, Permissions::from_mode(0o666)).unwrap();
-        assert!(matches!(ours.load().await, Err(CacheError::NotOurs(_))));
-        fs::set_permissions(&ours.path, Permissions::from_mode(0o600)).unwrap();
+        let not_ours = async |path: &Path, mode| {
+            let before = fs::metadata(path).unwrap().permissions();
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            let loaded = ours.load().await;
+            fs::set_permissions(path, before).unwrap();
+            matches!(loaded, Err(CacheError::NotOurs(named)) if named == path)
+        };
+        for open in [0o666, 0o660, 0o620, 0o602] {
+            assert!(not_ours(&ours.path, open).await, "{open:o}");
+        }
+        // Who may write to the directory may put another file in the place of this one.
+        for open in [0o777, 0o770, 0o1777] {
+            assert!(not_ours(directory.path(), open).await, "{open:o}");
+        }
+        assert!(ours.load().await.unwrap().is_some());
         fs::write(&ours.path, b"{\"issuer\":").unwrap();
         assert!(matches!(ours.load().await, Err(CacheError::Broken { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_neither_waited_for_nor_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let ours = cache(directory.path(), "https://idp");
+        ours.store(b"{}", UnixTime(7)).await.unwrap();
+        let good = elsewhere.path().join("good");
+        fs::rename(&ours.path, &good).unwrap();
+        let in_its_place: [&dyn Fn(&Path); 3] = [
+            &|path| {
+                let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+                rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+            },
+            &|path| std::os::unix::fs::symlink(&good, path).unwrap(),
+            &|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        ];
+        for put in in_its_place {
+            put(&ours.path);
+            assert!(matches!(ours.load().await, Err(CacheError::Io { .. })));
+            // What is kept next takes its place.
+            ours.store(b"{}", UnixTime(8)).await.unwrap();
+            assert_eq!(ours.load().await.unwrap().unwrap().obtained_at, UnixTime(8));
+            fs::remove_file(&ours.path).unwrap();
+        }
     }
 }

@@ -96,13 +96,16 @@ impl IssuerKeys {
     #[must_use]
     pub fn status(&self) -> IssuerStatus {
         let own = self.own.load();
+        let borrowing = own.is_none() && self.lender.is_some();
+        // One that will never have keys of its own is as well as its lender.
+        let shown = if self.spec.location == KeyLocation::Borrowed { self.snapshot() } else { own };
         let next_attempt_at = self.next_attempt_at.load(Ordering::Relaxed);
         IssuerStatus {
             issuer: self.spec.issuer.clone(),
-            borrowing: own.is_none() && self.lender.is_some(),
-            keys: own.as_ref().map_or(0, |snapshot| snapshot.set().keys().len()),
-            obtained_at: own.as_ref().map(|snapshot| snapshot.obtained_at()),
-            usable_until: own.as_ref().map(|snapshot| snapshot.usable_until()),
+            borrowing,
+            keys: shown.as_ref().map_or(0, |snapshot| snapshot.set().keys().len()),
+            obtained_at: shown.as_ref().map(|snapshot| snapshot.obtained_at()),
+            usable_until: shown.as_ref().map(|snapshot| snapshot.usable_until()),
             fetches: FetchCounts {
                 ok: self.counts.ok.load(Ordering::Relaxed),
                 unchanged: self.counts.unchanged.load(Ordering::Relaxed),
@@ -261,9 +264,9 @@ pub(super) enum Change {
 pub struct IssuerStatus {
     /// The issuer, as configured.
     pub issuer: String,
-    /// It has no keys of its own yet and uses those of another.
+    /// It has no keys of its own, or not yet, and uses those of another.
     pub borrowing: bool,
-    /// How many usable keys of its own it has.
+    /// How many usable keys of its own it has; of its lender's when it is to have none.
     pub keys: usize,
     /// When the issuer last confirmed them.
     pub obtained_at: Option<UnixTime>,

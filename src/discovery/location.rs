@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::bearer::KeyBearer;
+
 /// Where the key set of one issuer is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyLocation {
@@ -16,6 +18,8 @@ pub enum KeyLocation {
     File(PathBuf),
     /// In the configuration itself: a JWKS document.
     Inline(String),
+    /// Nowhere: this is another name of the issuer that lends its keys.
+    Borrowed,
 }
 
 /// How to reach an issuer that is not simply on the network.
@@ -23,8 +27,10 @@ pub enum KeyLocation {
 pub struct Access {
     /// An HTTP proxy for this issuer alone.
     pub proxy: Option<Url>,
-    /// A PEM file of certificate authorities to trust besides the system's.
+    /// A PEM file of certificates to trust besides the system's authorities.
     pub ca_file: Option<PathBuf>,
+    /// A token to show when fetching keys, and to whom.
+    pub key_bearer: Option<KeyBearer>,
 }
 
 /// When keys are fetched and how long they are believed.

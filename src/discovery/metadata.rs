@@ -117,7 +117,7 @@ fn jwks_uri(document: &Map<String, Value>, url: &Url) -> Result<Url, MetadataErr
     let text = required(document, "jwks_uri")?;
     let uri = Url::parse(text)
         .map_err(|cause| MetadataError::BadKeySetUrl { url: text.to_owned(), cause })?;
-    match hop::mention(url, &uri) {
+    match hop::may_lead(url, &uri) {
         Ok(()) => Ok(uri),
         Err(reason) => Err(MetadataError::Astray { url: text.to_owned(), reason }),
     }
@@ -127,7 +127,7 @@ fn jwks_uri(document: &Map<String, Value>, url: &Url) -> Result<Url, MetadataErr
 /// trustworthy as the key set's URL; but what is wrong with one is not worth the keys.
 fn endpoint(document: &Map<String, Value>, name: &str, url: &Url) -> Option<Url> {
     let endpoint = Url::parse(document.get(name)?.as_str()?).ok()?;
-    hop::mention(url, &endpoint).is_ok().then_some(endpoint)
+    hop::may_lead(url, &endpoint).is_ok().then_some(endpoint)
 }
 
 fn words(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {

@@ -13,11 +13,15 @@
 //! | `schedule`, `freshness` | when it fetches by itself |
 //! | `origin` | one attempt: location → document → key set |
 //! | `http`, `hop` | the HTTP client, and which URL may lead to which |
+//! | `trust`, `bearer` | whom it trusts over TLS, and the token that some want to see |
 //! | `post` | the same client, sending a form: what logging in needs |
 //! | `metadata`, `issuer_metadata` | the discovery document, and the last good one at hand |
 //! | `cache_file` | the last good document on disk |
+//! | `regular_file` | how files are read that may be anything |
 
+mod bearer;
 mod cache_file;
+mod fetch_error;
 mod freshness;
 mod gate;
 mod hop;
@@ -29,17 +33,23 @@ mod metadata;
 mod origin;
 mod post;
 mod refresher;
+mod regular_file;
 mod schedule;
+mod trust;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::bearer::{BearerError, KeyBearer};
+pub use self::fetch_error::{FetchError, FetchErrorKind};
 pub use self::freshness::Freshness;
-pub use self::hop::{Astray, is_loopback};
-pub use self::http::{Document, FetchError, FetchErrorKind, HttpFetcher, SetupError};
+pub use self::hop::{Astray, may_lead};
+pub use self::http::{Document, HttpFetcher, MAX_DOCUMENT_BYTES};
 pub use self::issuer_keys::{FetchCounts, IssuerKeys, IssuerStatus, KeysSpec};
 pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec, Published};
 pub use self::location::{Access, FetchPolicy, KeyLocation};
 pub use self::metadata::{Metadata, MetadataError, well_known_url};
 pub use self::origin::{ObtainError, discover};
 pub use self::post::Reply;
+pub use self::regular_file::{is_ours_alone, read_file};
+pub use self::trust::{BadCertificate, CaFile, SetupError};

@@ -1,17 +1,19 @@
 //! One attempt to obtain an issuer's keys, from wherever they are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
 use url::Url;
 
+use super::fetch_error::FetchError;
 use super::freshness::Freshness;
-use super::http::{FetchError, HttpFetcher, MAX_DOCUMENT_BYTES, SetupError};
+use super::http::{HttpFetcher, MAX_DOCUMENT_BYTES};
 use super::issuer_keys::KeysSpec;
 use super::location::KeyLocation;
 use super::metadata::{Metadata, MetadataError};
+use super::regular_file::read_file_apart;
+use super::trust::SetupError;
 use crate::keys::{KeySet, KeySetError, UnusableKey};
 
 /// Obtains the key set of one issuer, time after time.
@@ -47,9 +49,9 @@ impl Origin {
         let (document, freshness) = match &self.spec.location {
             KeyLocation::Inline(document) => (Bytes::from(document.clone()), Freshness::Unstated),
             KeyLocation::File(path) => {
-                (file(path, self.spec.policy.timeout).await?, Freshness::Unstated)
+                (file(path.clone(), self.spec.policy.timeout).await?, Freshness::Unstated)
             }
-            KeyLocation::JwksUri(_) | KeyLocation::Discovery(_) => {
+            KeyLocation::JwksUri(_) | KeyLocation::Discovery(_) | KeyLocation::Borrowed => {
                 match self.published().await {
                     Ok(published) => published,
                     Err(error) => {
@@ -87,7 +89,9 @@ impl Origin {
                 }
             }
             KeyLocation::JwksUri(url) => url.clone(),
-            KeyLocation::File(_) | KeyLocation::Inline(_) => return Err(ObtainError::NotByHttp),
+            KeyLocation::File(_) | KeyLocation::Inline(_) | KeyLocation::Borrowed => {
+                return Err(ObtainError::NotByHttp);
+            }
         };
         let answer = http.get(&jwks_uri).await?;
         Ok((answer.body, Freshness::of(&answer.header)))
@@ -124,20 +128,11 @@ pub(super) fn key_set(document: &[u8]) -> Result<KeySet, ObtainError> {
 }
 
 /// Reads a key file, in bounds of size and time: it might be a pipe or on a dead mount.
-async fn file(path: &Path, timeout: Duration) -> Result<Bytes, ObtainError> {
-    let read = async {
-        let mut document = Vec::new();
-        let file = tokio::fs::File::open(path).await?;
-        file.take(MAX_DOCUMENT_BYTES as u64 + 1).read_to_end(&mut document).await?;
-        Ok::<_, std::io::Error>(document)
-    };
-    let path = || path.to_owned();
+async fn file(path: PathBuf, timeout: Duration) -> Result<Bytes, ObtainError> {
+    let read = read_file_apart(path.clone(), MAX_DOCUMENT_BYTES);
     match tokio::time::timeout(timeout, read).await {
-        Err(_) => Err(ObtainError::FileTimedOut { path: path(), within: timeout }),
-        Ok(Err(cause)) => Err(ObtainError::File { path: path(), cause }),
-        Ok(Ok(document)) if document.len() > MAX_DOCUMENT_BYTES => {
-            Err(ObtainError::FileTooLarge(path()))
-        }
+        Err(_) => Err(ObtainError::FileTimedOut { path, within: timeout }),
+        Ok(Err(cause)) => Err(ObtainError::File { path, cause }),
         Ok(Ok(document)) => Ok(document.into()),
     }
 }
@@ -182,9 +177,6 @@ pub enum ObtainError {
         /// The time it had.
         within: Duration,
     },
-    /// The key file is over 1 MiB.
-    #[error("key file {}: larger than 1 MiB", .0.display())]
-    FileTooLarge(PathBuf),
     /// The location is not reached by HTTP.
     #[error("this key set is not published by HTTP")]
     NotByHttp,

@@ -5,7 +5,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::http::{FetchError, FetchErrorKind, HttpFetcher, read, shown};
+use super::fetch_error::{FetchError, FetchErrorKind};
+use super::http::{HttpFetcher, read, shown};
 
 /// An answer of any status.
 #[derive(Clone, Debug)]

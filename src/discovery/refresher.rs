@@ -38,7 +38,7 @@ impl Refresher {
         let policy = &spec.policy;
         let pause = FILE_POLL.min(policy.refresh_min);
         let (bounds, location) = match &spec.location {
-            KeyLocation::File(_) | KeyLocation::Inline(_) => {
+            KeyLocation::File(_) | KeyLocation::Inline(_) | KeyLocation::Borrowed => {
                 (Bounds { min: pause, max: pause, default: pause }, None)
             }
             KeyLocation::Discovery(url) => (published(policy), Some(("discovery", url))),
@@ -60,7 +60,7 @@ impl Refresher {
 
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
-        if matches!(self.keys.spec().location, KeyLocation::Inline(_)) {
+        if matches!(self.keys.spec().location, KeyLocation::Inline(_) | KeyLocation::Borrowed) {
             self.say_inline();
             self.keys.gate().close();
             return std::future::pending().await;

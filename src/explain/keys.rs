@@ -19,6 +19,9 @@ impl Story<'_> {
             KeyLocation::JwksUri(url) => format!("from {url}"),
             KeyLocation::File(path) => format!("from the file {}", path.display()),
             KeyLocation::Inline(_) => "from the configuration".to_owned(),
+            KeyLocation::Borrowed => {
+                "of the first issuer, of which this is another name".to_owned()
+            }
         };
         let trouble = match &status.last_error {
             Some(error) => format!("; the last attempt failed: {error}"),
@@ -34,7 +37,7 @@ impl Story<'_> {
                 let age = span(self.asked.now.since(at));
                 format!("{count} key{plural} {place}, obtained {age} ago{trouble}")
             }
-            (_, None) if status.borrowing => {
+            (_, None) if status.borrowing && keys.location != KeyLocation::Borrowed => {
                 format!("borrowed from the first issuer until its own are there, {place}{trouble}")
             }
             // The error names the URL or file.

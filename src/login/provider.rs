@@ -8,7 +8,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::LoginError;
-use crate::discovery::{HttpFetcher, Metadata, discover, is_loopback, well_known_url};
+use crate::discovery::{HttpFetcher, Metadata, discover, may_lead, well_known_url};
+use crate::loopback::is_loopback;
 use crate::product::Product;
 
 /// Where a platform says how to log in: NeMo's document, and Doorward's.
@@ -97,7 +98,13 @@ impl Provider {
         let device = endpoint("device_authorization_endpoint")?;
         // The platform's document has no revocation endpoint; the issuer's may. Only when
         // the endpoints to log in at are missing is it an error not to reach it.
-        let published = published(http, issuer).await;
+        let published = match parse_url(issuer, issuer) {
+            // Its document is asked for only where this one may send anybody.
+            Ok(named) if may_lead(&url, &named).is_err() => {
+                Err(LoginError::Insecure { name: "issuer", url: named })
+            }
+            Ok(_) | Err(_) => published(http, issuer).await,
+        };
         let published = match (published, &token_endpoint) {
             (Ok(published), _) => Some(published),
             (Err(_), Some(_)) => None,
@@ -188,11 +195,11 @@ async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginE
     })
 }
 
-/// Passwords and tokens are sent by https only (RFC 6749 §3.2), or within this machine
-/// when the document that says so came from this machine too.
+/// The document may name it, and passwords and tokens are sent by https only (RFC 6749
+/// §3.2), or within this machine.
 fn trusted(name: &'static str, url: Url, document: &Url) -> Result<Url, LoginError> {
-    let local = url.scheme() == "http" && is_loopback(&url) && is_loopback(document);
-    if url.scheme() == "https" || (local && document.scheme() == "http") {
+    let is_private = url.scheme() == "https" || is_loopback(&url);
+    if is_private && may_lead(document, &url).is_ok() {
         Ok(url)
     } else {
         Err(LoginError::Insecure { name, url })
@@ -227,6 +234,7 @@ mod tests {
         assert!(verdict("https://idp/t", "http://nmp/d"));
         assert!(verdict("http://127.0.0.1:1/t", "http://localhost/d"));
         assert!(!verdict("http://idp/t", "http://nmp/d"));
+        assert!(!verdict("http://nmp/t", "http://nmp/d"));
         assert!(!verdict("http://127.0.0.1:1/t", "https://nmp/d"));
         assert!(!verdict("http://127.0.0.1:1/t", "http://nmp/d"));
         assert!(!verdict("file:///t", "http://localhost/d"));

@@ -126,6 +126,6 @@ async fn refreshed(
 
 /// The HTTP client for a login's provider.
 pub(crate) async fn http_for(login: &Login) -> Result<HttpFetcher, LoginError> {
-    let access = Access { proxy: None, ca_file: login.provider.ca_file.clone() };
+    let access = Access { ca_file: login.provider.ca_file.clone(), ..Access::default() };
     Ok(HttpFetcher::new(&access, TIMEOUT).await?)
 }

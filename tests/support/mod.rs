@@ -17,6 +17,7 @@ pub mod oidc_provider;
 pub mod process;
 pub mod raw;
 pub mod signer;
+pub mod tls;
 pub mod tools;
 
 use std::time::Duration;

@@ -10,11 +10,12 @@ use super::progress::Progress;
 use super::{Failure, words};
 use crate::cli::Exit;
 use crate::clock::{Clock, SystemClock};
-use crate::discovery::{Access, HttpFetcher, is_loopback};
+use crate::discovery::{Access, HttpFetcher};
 use crate::login::{
     ClientOptions, Contexts, Exchange, Login, LoginError, Logins, Place, Provider, TIMEOUT, Tokens,
     not_granted, requested,
 };
+use crate::loopback::is_loopback;
 
 /// Log in by device flow, or with a password.
 #[derive(Debug, Args)]
@@ -103,7 +104,7 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
     let password = username.map(|name| password::obtain(name, &source)).transpose()?;
 
     let options = options(args, &target);
-    let access = Access { proxy: None, ca_file: options.ca_file.clone() };
+    let access = Access { ca_file: options.ca_file.clone(), ..Access::default() };
     let http = HttpFetcher::new(&access, TIMEOUT).await.map_err(LoginError::from)?;
     let provider = match &target {
         Target::Issuer(issuer) => Provider::of_issuer(&http, issuer, options).await?,

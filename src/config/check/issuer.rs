@@ -8,8 +8,8 @@ use super::super::fault::KeyPath;
 use super::super::raw;
 use super::super::settings::{IssuerSettings, PlatformSettings};
 use super::super::warning::Warning;
-use super::{Checker, identity, is_tenant_id, key_location, overlap, values};
-use crate::discovery::{Access, KeyLocation};
+use super::{Checker, access, identity, is_tenant_id, key_location, overlap, values};
+use crate::discovery::KeyLocation;
 use crate::keys::{Algorithm, AlgorithmSet};
 use crate::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 
@@ -62,12 +62,8 @@ pub(super) fn platform(c: &mut Checker, oidc: &raw::Oidc) -> Option<PlatformSett
     );
     // Whether this URL is any good is said where keys are looked for; a name that is no
     // URL simply has no document.
-    let discovery_url = oidc.issuer.as_deref().filter(|_| oidc.enabled).and_then(|issuer| {
-        match &oidc.discovery_url {
-            Some(url) => values::url(url).ok(),
-            None => key_location::derived_discovery(issuer).ok(),
-        }
-    });
+    let discovery_url = Some(raw::Issuer::from(oidc)).filter(|_| oidc.enabled);
+    let discovery_url = discovery_url.and_then(|issuer| key_location::document(&issuer));
     Some(PlatformSettings {
         client_id: oidc.client_id.clone(),
         default_scopes: oidc.default_scopes.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -106,7 +102,7 @@ impl Issuers {
             && !matches!(keys, Some(KeyLocation::Discovery(_)))
             && let Some(url) = &raw.discovery_url
         {
-            c.keep(&section.join("discovery_url"), values::url(url));
+            c.keep(&section.join("discovery_url"), values::issuer_url(url, raw.allow_http));
         }
         let algorithms = algorithms(c, &section.join("algorithms"), raw.algorithms.as_deref());
         let audience = audience(c, section, raw, name);
@@ -120,11 +116,8 @@ impl Issuers {
         let max_lifetime = raw.max_lifetime.as_ref();
         let max_lifetime =
             c.keep_given(&key, max_lifetime.map(|span| values::span_within(span, min, max)));
-        let key = section.join("proxy");
-        let proxy = c.keep_given(&key, raw.proxy.as_deref().map(values::proxy));
-        let key = section.join("ca_file");
-        let ca_file = raw.ca_file.as_deref().map(|path| values::pem(path, "CERTIFICATE"));
-        let ca_file = c.keep_given(&key, ca_file);
+        let document = Some(raw).filter(|_| primary).and_then(key_location::document);
+        let access = access::check(c, section, raw, keys.as_ref(), document.as_ref());
         Some(IssuerSettings {
             token: TokenRules {
                 issuer: issuer?,
@@ -142,13 +135,14 @@ impl Issuers {
             },
             identity: identity?,
             keys: keys?,
-            access: Access { proxy: proxy?, ca_file: ca_file? },
+            access: access?,
             borrows_from_primary: false,
         })
     }
 
-    /// Another name of the primary issuer: its rules, but a discovery document of its
-    /// own.
+    /// Another name of the primary issuer: its rules, but a discovery document of its own
+    /// when the name is a URL. Elsewhere these are no more than names, so what one looks like
+    /// is no reason to refuse it.
     fn additional(
         &mut self,
         c: &mut Checker,
@@ -158,13 +152,26 @@ impl Issuers {
         primary: Option<&IssuerSettings>,
     ) -> Option<IssuerSettings> {
         let issuer = self.name(c, key, name);
-        let discovery = c.keep(key, key_location::derived_discovery(name));
+        let keys = match key_location::derived_discovery(name, raw.allow_http) {
+            Ok(url) => {
+                access::warn_of_plain_http(c, &KeyPath::dotted("auth.oidc"), &url);
+                Some(KeyLocation::Discovery(url))
+            }
+            Err(template @ BadValue::NoDiscoveryForTemplate) => c.keep(key, Err(template)),
+            Err(_) => {
+                if name.contains("://") {
+                    let (key, issuer) = (key.to_string(), name.to_owned());
+                    c.warnings.push(Warning::NotDiscovered { key, issuer });
+                }
+                Some(KeyLocation::Borrowed)
+            }
+        };
         if name.contains(TENANT_PLACEHOLDER) && raw.allowed_tenants.is_empty() {
             c.bad(key, BadValue::NoTenants);
         }
         let mut settings = primary?.clone();
         settings.token.issuer = issuer?;
-        settings.keys = KeyLocation::Discovery(discovery?);
+        settings.keys = keys?;
         settings.borrows_from_primary = true;
         Some(settings)
     }

@@ -36,7 +36,8 @@ pub(super) fn check(
         return None;
     }
     if let Some(text) = &issuer.jwks_uri {
-        return c.keep(&section.join("jwks_uri"), values::url(text)).map(KeyLocation::JwksUri);
+        let url = values::issuer_url(text, issuer.allow_http);
+        return c.keep(&section.join("jwks_uri"), url).map(KeyLocation::JwksUri);
     }
     if let Some(path) = &issuer.jwks_file {
         return file(c, &section.join("jwks_file"), path);
@@ -51,14 +52,25 @@ pub(super) fn check(
 /// derives from the issuer.
 pub(super) fn discovery(c: &mut Checker, section: &KeyPath, issuer: &raw::Issuer) -> Option<Url> {
     if let Some(text) = &issuer.discovery_url {
-        return c.keep(&section.join("discovery_url"), values::url(text));
+        let url = values::issuer_url(text, issuer.allow_http);
+        return c.keep(&section.join("discovery_url"), url);
     }
-    c.keep(&section.join("issuer"), derived_discovery(issuer.issuer.as_deref()?))
+    let derived = derived_discovery(issuer.issuer.as_deref()?, issuer.allow_http);
+    c.keep(&section.join("issuer"), derived)
+}
+
+/// The document in which the primary issuer's endpoints are looked up, wherever its keys
+/// come from. A name that is no URL has none, and what is wrong with another is said above.
+pub(super) fn document(issuer: &raw::Issuer) -> Option<Url> {
+    match &issuer.discovery_url {
+        Some(url) => values::issuer_url(url, issuer.allow_http).ok(),
+        None => derived_discovery(issuer.issuer.as_deref()?, issuer.allow_http).ok(),
+    }
 }
 
 /// The discovery document at its place below `issuer`.
-pub(super) fn derived_discovery(issuer: &str) -> Result<Url, BadValue> {
-    let host = values::url(issuer)?;
+pub(super) fn derived_discovery(issuer: &str, allow_http: bool) -> Result<Url, BadValue> {
+    let host = values::issuer_url(issuer, allow_http)?;
     if host.query().is_some() {
         return Err(BadValue::QueryOrFragment(issuer.to_owned()));
     }
@@ -68,7 +80,7 @@ pub(super) fn derived_discovery(issuer: &str) -> Result<Url, BadValue> {
         issuer.to_owned()
     };
     let base = issuer.strip_suffix('/').unwrap_or(&issuer);
-    values::url(&format!("{base}/.well-known/openid-configuration"))
+    values::issuer_url(&format!("{base}/.well-known/openid-configuration"), allow_http)
 }
 
 /// A template has no address; Microsoft publishes the document of all work accounts
@@ -151,10 +163,12 @@ mod tests {
                 "https://login.microsoftonline.us/organizations/v2.0/.well-known/openid-configuration",
             ),
         ] {
-            assert_eq!(derived_discovery(issuer).unwrap().as_str(), expected);
+            assert_eq!(derived_discovery(issuer, false).unwrap().as_str(), expected);
         }
-        assert!(derived_discovery("https://idp.example/{tenantid}").is_err());
-        assert!(derived_discovery("https://idp.example/?a=b").is_err());
-        assert!(derived_discovery("an-issuer").is_err());
+        assert!(derived_discovery("https://idp.example/{tenantid}", false).is_err());
+        assert!(derived_discovery("https://idp.example/?a=b", false).is_err());
+        assert!(derived_discovery("an-issuer", true).is_err());
+        assert!(derived_discovery("http://idp.example", false).is_err());
+        assert!(derived_discovery("http://idp.example", true).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 //! One file a part of the configuration. A part returns `None` when it has put a fault
 //! down, and goes on as far as it can before it does.
 
+mod access;
 mod headers;
 mod identity;
 mod issuer;
@@ -19,7 +20,7 @@ use super::settings::{
     CacheSettings, DecisionLog, LogFormat, LogSettings, ProtectedResource, Settings,
 };
 use super::warning::Warning;
-use crate::discovery::FetchPolicy;
+use crate::discovery::{FetchPolicy, is_ours_alone};
 
 pub(super) use self::values::is_tenant_id;
 
@@ -134,6 +135,12 @@ impl Checker {
         self.ordered("keys.refresh_max", refresh_max, "keys.max_stale", max_stale);
         let key = KeyPath::dotted("keys.key_cache_dir");
         let cache_dir = self.keep_given(&key, keys.key_cache_dir.as_deref().map(values::directory));
+        if let Some(Some(directory)) = &cache_dir
+            && directory.metadata().is_ok_and(|about| !is_ours_alone(&about))
+        {
+            let directory = directory.display().to_string();
+            self.warnings.push(Warning::OpenCacheDirectory { directory });
+        }
         Some(FetchPolicy {
             refresh_min: refresh_min?,
             refresh_max: refresh_max?,

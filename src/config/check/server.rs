@@ -79,7 +79,8 @@ fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings
     };
     let cert = file(c, "cert", tls.cert.as_deref(), "CERTIFICATE");
     let key = file(c, "key", tls.key.as_deref(), "PRIVATE KEY");
-    let client_ca = file(c, "client_ca", tls.client_ca.as_deref(), "CERTIFICATE");
+    let client_ca = tls.client_ca.as_deref().map(values::ca_file);
+    let client_ca = c.keep_given(&section.join("client_ca"), client_ca);
     let given = [("cert", &tls.cert), ("key", &tls.key), ("client_ca", &tls.client_ca)];
     for missing in ["cert", "key"] {
         let absent = given.iter().any(|(name, path)| *name == missing && path.is_none());

@@ -1,6 +1,5 @@
 //! Single values: texts, URLs, spans, numbers, files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,8 @@ use super::super::fault::KeyPath;
 use super::super::raw::Span;
 use super::super::redact::redact_text;
 use super::Checker;
+use crate::discovery::{CaFile, SetupError, read_file};
+use crate::loopback::is_loopback;
 
 pub(super) const ZERO: Duration = Duration::ZERO;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
@@ -24,6 +25,8 @@ pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
 pub(super) const LIFETIME: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(10 * 366 * 24 * 3600));
 pub(super) const STALE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A file that a setting names is not larger.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// Envoy's own limit on all headers is at most 8 MiB, by default 60 KiB.
 pub(super) const TOKEN_BYTES: (u64, u64) = (1024, 1024 * 1024);
 
@@ -132,14 +135,29 @@ pub(super) fn quotable(text: &str) -> Result<String, BadValue> {
 /// An https URL without fragment and credentials. Plain http is for loopback: whoever
 /// sits on the way of anything else could hand out keys of his own.
 pub(super) fn url(text: &str) -> Result<Url, BadValue> {
+    http_url(text, is_loopback, |found| BadValue::NotHttps { found })
+}
+
+/// A URL that an issuer's documents are fetched from. With `allow_http` the operator takes
+/// plain http from anywhere.
+pub(super) fn issuer_url(text: &str, allow_http: bool) -> Result<Url, BadValue> {
+    let plain = |url: &Url| allow_http || is_loopback(url);
+    http_url(text, plain, |found| BadValue::NotHttpsOfIssuer { found })
+}
+
+fn http_url(
+    text: &str,
+    may_be_plain: impl Fn(&Url) -> bool,
+    refused: impl Fn(String) -> BadValue,
+) -> Result<Url, BadValue> {
     let text = word(text)?;
     let shown = redact_text(&text);
     let url =
         Url::parse(&text).map_err(|error| BadValue::NotAUrl { found: shown.clone(), error })?;
     match url.scheme() {
         "https" if url.has_host() => {}
-        "http" if is_loopback(&url) => {}
-        _ => return Err(BadValue::NotHttps { found: shown }),
+        "http" if may_be_plain(&url) => {}
+        _ => return Err(refused(shown)),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BadValue::Credentials(shown));
@@ -148,15 +166,6 @@ pub(super) fn url(text: &str) -> Result<Url, BadValue> {
         return Err(BadValue::QueryOrFragment(shown));
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
 }
 
 /// An HTTP proxy; credentials are welcome here.
@@ -183,8 +192,13 @@ pub(super) fn directory(path: &Path) -> Result<PathBuf, BadValue> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadValue> {
-    fs::read(path)
+    read_file(path, MAX_FILE_BYTES)
         .map_err(|error| BadValue::UnreadableFile { path: path.display().to_string(), error })
+}
+
+/// A readable file of certificates, each of which can be used.
+pub(super) fn ca_file(path: &Path) -> Result<PathBuf, SetupError> {
+    CaFile::read(path).map(|_| path.to_owned())
 }
 
 /// A readable file with a PEM section whose label ends in `wanted`.

@@ -32,9 +32,9 @@ pub struct Oidc {
     pub enabled: bool,
     /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
     pub issuer: Option<String>,
-    /// Other names under which the same provider signs, such as Azure's v1 issuer. Each
-    /// is discovered on its own; until that has worked once it borrows the primary
-    /// issuer's keys.
+    /// Other names under which the same provider signs, such as Azure's v1 issuer. One that
+    /// is a URL is discovered on its own; until that has worked once, and where it is none,
+    /// the primary issuer's keys serve.
     pub additional_issuers: Vec<String>,
     /// The client that people log in with.
     pub client_id: Option<String>,
@@ -98,9 +98,16 @@ pub struct Oidc {
     pub discovery_cache_ttl: Span,
     /// HTTP proxy to reach this issuer.
     pub proxy: Option<String>,
-    /// PEM file of certificate authorities to trust for this issuer, besides the
-    /// system's.
+    /// PEM file of certificates to trust for this issuer, besides the system's authorities:
+    /// of authorities, or the very one that the issuer shows.
     pub ca_file: Option<PathBuf>,
+    /// File with a bearer token to show when fetching the discovery document and the keys, as
+    /// Kubernetes' API server wants it. Read at each fetch; sent to the host that
+    /// `discovery_url`, `jwks_uri` or `issuer` names, and to no other.
+    pub key_bearer_file: Option<PathBuf>,
+    /// Fetch keys over plain http from another machine, too, such as inside a cluster:
+    /// whoever is on the way can then choose them.
+    pub allow_http: bool,
 }
 
 /// A further issuer.
@@ -158,9 +165,16 @@ pub struct Issuer {
     pub email_domains: Vec<String>,
     /// HTTP proxy to reach this issuer.
     pub proxy: Option<String>,
-    /// PEM file of certificate authorities to trust for this issuer, besides the
-    /// system's.
+    /// PEM file of certificates to trust for this issuer, besides the system's authorities:
+    /// of authorities, or the very one that the issuer shows.
     pub ca_file: Option<PathBuf>,
+    /// File with a bearer token to show when fetching the discovery document and the keys, as
+    /// Kubernetes' API server wants it. Read at each fetch; sent to the host that
+    /// `discovery_url`, `jwks_uri` or `issuer` names, and to no other.
+    pub key_bearer_file: Option<PathBuf>,
+    /// Fetch keys over plain http from another machine, too, such as inside a cluster:
+    /// whoever is on the way can then choose them.
+    pub allow_http: bool,
 }
 
 /// What becomes of tokens that are bound to a key of their client.
@@ -224,6 +238,8 @@ impl From<&Oidc> for Issuer {
             email_domains: oidc.email_domains,
             proxy: oidc.proxy,
             ca_file: oidc.ca_file,
+            key_bearer_file: oidc.key_bearer_file,
+            allow_http: oidc.allow_http,
         }
     }
 }

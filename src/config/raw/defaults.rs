@@ -55,6 +55,8 @@ impl Default for Oidc {
             discovery_cache_ttl: Span::Seconds(300),
             proxy: None,
             ca_file: None,
+            key_bearer_file: None,
+            allow_http: false,
         }
     }
 }
@@ -86,6 +88,8 @@ impl Default for Issuer {
             email_domains: Vec::new(),
             proxy: None,
             ca_file: None,
+            key_bearer_file: None,
+            allow_http: false,
         }
     }
 }

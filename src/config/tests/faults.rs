@@ -65,7 +65,7 @@ fn faults_of_every_layer_and_kind_come_together() {
             "--set: `nokey` is not KEY=VALUE, as in `--set auth.enabled=false`",
             "--set: token.leeway: 1h is out of range: from 0s to 10m",
             "test.yaml:3: auth.oidc.issuer: `http://idp.example` must be an https URL (plain http \
-             is for loopback addresses alone)",
+             is for loopback addresses, and for an issuer with allow_http: true)",
         ]
     );
 }
@@ -117,8 +117,8 @@ fn each_bad_value_is_named() {
             "list the tenants",
         ),
         (
-            "auth: {oidc: {additional_issuers: [nmp]}}",
-            "auth.oidc.additional_issuers.0: `nmp` is not a URL",
+            "auth: {oidc: {additional_issuers: [a, a]}}",
+            "auth.oidc.additional_issuers.1: `a` is already the issuer of",
         ),
         (
             "auth: {issuers: [{issuer: 'https://idp.example', audience: a}]}",
@@ -156,6 +156,23 @@ fn each_bad_value_is_named() {
             "`socks5://***@p` is not an http or https URL",
         ),
         ("auth: {oidc: {ca_file: no/ca.pem}}", "auth.oidc.ca_file: `no/ca.pem` cannot be read"),
+        (
+            "auth: {oidc: {ca_file: Cargo.toml}}",
+            "auth.oidc.ca_file: `Cargo.toml` holds no PEM CERTIFICATE",
+        ),
+        (
+            "auth: {issuers: [{issuer: 'https://b', audience: a, key_bearer_file: no/token}]}",
+            "auth.issuers.0.key_bearer_file: `no/token` cannot be read: No such file",
+        ),
+        (
+            "auth: {oidc: {key_bearer_file: Cargo.toml}}",
+            "auth.oidc.key_bearer_file: `Cargo.toml` does not hold a bearer token",
+        ),
+        ("auth: {oidc: {jwks_file: /dev/null}}", "cannot be read: it is not a regular file"),
+        (
+            "auth: {oidc: {allow_http: true, token_endpoint: 'http://b/token'}}",
+            "auth.oidc.token_endpoint: `http://b/token` must be an https URL",
+        ),
         ("auth: {oidc: {discovery_cache_ttl: soon}}", "`soon` is not a time span"),
         (
             "server: {grpc: {listen: 'example.com:1'}}",
@@ -170,6 +187,10 @@ fn each_bad_value_is_named() {
         (
             "server: {grpc: {tls: {key: Cargo.toml}}}",
             "server.grpc.tls.key: `Cargo.toml` holds no PEM PRIVATE KEY",
+        ),
+        (
+            "server: {grpc: {tls: {client_ca: Cargo.toml}}}",
+            "server.grpc.tls.client_ca: `Cargo.toml` holds no PEM CERTIFICATE",
         ),
         (
             "server: {grpc: {tls: {key: Cargo.toml}}}",

@@ -1,5 +1,6 @@
 //! The whole way: sources in, settings or faults out.
 
+mod access;
 mod faults;
 
 use std::path::PathBuf;

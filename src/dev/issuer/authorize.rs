@@ -15,8 +15,8 @@ use url::Url;
 use super::device::Answer;
 use super::fault::OAuthFault;
 use super::session::{Scope, Session, secret};
-use super::visitors::is_loopback;
 use super::{Issuer, lock, pages};
+use crate::loopback::is_loopback;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new().route("/authorize", get(ask).post(answer))
@@ -198,6 +198,6 @@ impl Issuer {
 /// port (RFC 8252 §7.3).
 fn is_safe_target(target: &Url) -> bool {
     matches!(target.scheme(), "http" | "https")
-        && target.host_str().is_some_and(is_loopback)
+        && is_loopback(target)
         && target.fragment().is_none()
 }

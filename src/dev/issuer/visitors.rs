@@ -4,13 +4,13 @@
 //! name of its own that resolves to 127.0.0.1 (DNS rebinding), or as a form posted
 //! across sites, which could approve a login. Both show in `Host` and `Origin`.
 
-use std::net::IpAddr;
-
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use crate::loopback::is_loopback_host;
 
 pub(super) async fn from_this_machine(request: Request, next: Next) -> Response {
     if is_local(request.headers()) {
@@ -23,15 +23,9 @@ pub(super) async fn from_this_machine(request: Request, next: Next) -> Response 
 fn is_local(headers: &HeaderMap) -> bool {
     let local = |value: &HeaderValue| {
         let uri: Option<Uri> = value.to_str().ok().and_then(|text| text.parse().ok());
-        uri.as_ref().and_then(Uri::host).is_some_and(is_loopback)
+        uri.as_ref().and_then(Uri::host).is_some_and(is_loopback_host)
     };
     headers.get(HOST).is_some_and(local) && headers.get(ORIGIN).is_none_or(local)
-}
-
-/// Whether a host, as written in a URL, can only be this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

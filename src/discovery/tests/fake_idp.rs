@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{Response, Uri};
+use axum::http::{HeaderMap, Response, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ struct Faults {
     metadata: Mutex<Answer>,
     key_requests: AtomicUsize,
     metadata_requests: AtomicUsize,
+    credentials: Mutex<Vec<Option<String>>>,
 }
 
 impl FakeIdp {
@@ -63,6 +64,7 @@ impl FakeIdp {
             metadata: Mutex::new(Answer::Document(metadata.to_string())),
             key_requests: AtomicUsize::new(0),
             metadata_requests: AtomicUsize::new(0),
+            credentials: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
         let mut server = JoinSet::new();
@@ -98,13 +100,20 @@ impl FakeIdp {
         self.state.metadata_requests.load(Ordering::SeqCst)
     }
 
+    /// The header `Authorization` of each request since this was last asked.
+    pub(super) fn credentials(&self) -> Vec<Option<String>> {
+        std::mem::take(&mut *self.state.credentials.lock().unwrap())
+    }
+
     /// No longer there: connections are refused.
     pub(super) async fn stop(&mut self) {
         self.server.shutdown().await;
     }
 }
 
-async fn answer(State(state): State<Arc<Faults>>, uri: Uri) -> Response<Body> {
+async fn answer(State(state): State<Arc<Faults>>, uri: Uri, header: HeaderMap) -> Response<Body> {
+    let credentials = header.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    state.credentials.lock().unwrap().push(credentials);
     let answer = match uri.path() {
         "/keys" => {
             state.key_requests.fetch_add(1, Ordering::SeqCst);

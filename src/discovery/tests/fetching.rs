@@ -81,7 +81,7 @@ async fn the_innermost_cause_is_told_and_no_password() {
 async fn a_proxy_is_used_but_never_for_loopback() {
     let idp = FakeIdp::start(&[]).await;
     let proxy = FakeIdp::start(&[]).await;
-    let access = Access { proxy: Some(proxy.url("/")), ca_file: None };
+    let access = Access { proxy: Some(proxy.url("/")), ..Access::default() };
     let http = HttpFetcher::new(&access, PATIENCE).await.unwrap();
     http.get(&idp.url("/keys")).await.unwrap();
     assert_eq!((idp.key_requests(), proxy.key_requests()), (1, 0));
@@ -94,9 +94,9 @@ async fn a_proxy_is_used_but_never_for_loopback() {
 async fn a_ca_file_has_to_hold_a_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = directory.path().join("ca.pem");
-    let access = Access { proxy: None, ca_file: Some(ca_file.clone()) };
+    let access = Access { ca_file: Some(ca_file.clone()), ..Access::default() };
     let missing = HttpFetcher::new(&access, PATIENCE).await.unwrap_err();
-    assert!(matches!(missing, SetupError::CaFile { .. }), "{missing}");
+    assert!(matches!(missing, SetupError::Unreadable { .. }), "{missing}");
     std::fs::write(&ca_file, "no certificate").unwrap();
     let empty = HttpFetcher::new(&access, PATIENCE).await.unwrap_err();
     assert!(matches!(empty, SetupError::NoCertificate(_)), "{empty}");

@@ -1,5 +1,7 @@
 //! The room through its public door, against an identity provider with faults.
 
+mod astray;
+mod bearer;
 mod fake_idp;
 mod fetching;
 mod persistence;

@@ -3,6 +3,7 @@
 use super::judge::at;
 use super::place::Place;
 use crate::doctor::report::Finding;
+use crate::loopback::is_loopback_host;
 
 /// Whether the cluster that the filter asks speaks HTTP/2 and cannot be listened to.
 pub(super) fn findings(filter: &Place<'_>, roots: &[Place<'_>]) -> Vec<Finding> {
@@ -71,8 +72,7 @@ fn transport(cluster: &Place<'_>) -> Finding {
     let has_address = |place: &Place<'_>| place.get("socket_address").is_some();
     let far = cluster.find(&has_address).into_iter().find(|place| {
         let address = place.text("socket_address.address").unwrap_or_default();
-        let local = address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        !(local || address == "localhost")
+        !is_loopback_host(address)
     });
     match far {
         Some(address) => Finding::warn(

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::report::Section;
+use crate::discovery::SetupError;
 
 /// What to probe, and what is known of it.
 pub struct GatewayProbe {
@@ -79,16 +80,8 @@ pub enum GatewayError {
     #[error("the echo path begins with `/`: a path whose upstream answers with the headers it got")]
     NoPath,
     /// A file of authorities cannot be used.
-    #[error("certificate authorities in {}: {cause}", path.display())]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// No system authorities were found, and none were given.
-    #[error("no certificate authorities were found on this machine: name a PEM file of them")]
-    NoAuthorities,
+    #[error(transparent)]
+    Authorities(#[from] SetupError),
     /// The TLS library refuses to be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] tokio_rustls::rustls::Error),

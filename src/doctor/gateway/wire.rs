@@ -9,26 +9,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use super::GatewayError;
+use crate::discovery::CaFile;
 
 /// One request, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// More of an answer is not read, in bytes.
 const MOST_READ: usize = 256 * 1024;
-/// Where systems keep the authorities they trust: Debian, Fedora, SUSE, Alpine and macOS.
-const SYSTEM_AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// Whom to talk to.
 pub(super) struct Peer {
     host: String,
@@ -103,30 +93,8 @@ impl Peer {
 }
 
 fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, GatewayError> {
-    let mut roots = RootCertStore::empty();
-    let system = SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.is_file());
-    for path in system.into_iter().chain(ca_file) {
-        let failed = |cause: String| GatewayError::Authorities { path: path.to_owned(), cause };
-        let certificates =
-            CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-        let before = roots.len();
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            // Old systems keep authorities that nobody can read any more.
-            let _ = roots.add(certificate);
-        }
-        if roots.len() == before {
-            return Err(failed("no certificate that can be used".to_owned()));
-        }
-    }
-    if roots.is_empty() {
-        return Err(GatewayError::NoAuthorities);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    let ca_file = ca_file.map(CaFile::read).transpose()?.unwrap_or_default();
+    Ok(TlsConnector::from(Arc::new(ca_file.client_config()?)))
 }
 
 /// A request, written out.

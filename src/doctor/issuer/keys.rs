@@ -5,10 +5,11 @@ use std::path::Path;
 use url::Url;
 
 use super::super::key_set;
+use super::super::remedies::fetching;
 use super::super::remedies::keys as remedies;
 use super::super::report::Finding;
 use super::Patient;
-use crate::discovery::{HttpFetcher, KeyLocation, Metadata};
+use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata, read_file};
 use crate::keys::KeySet;
 use crate::product::Product;
 
@@ -22,9 +23,14 @@ pub(super) async fn examine(
     let document = match &patient.settings.keys {
         KeyLocation::Inline(document) => document.clone().into_bytes(),
         KeyLocation::File(path) => read(path, findings)?,
-        KeyLocation::JwksUri(url) => fetch(url, http, findings).await?,
+        KeyLocation::JwksUri(url) => fetch(patient, url, http, findings).await?,
         // Without it, what is wrong with discovery has been said.
-        KeyLocation::Discovery(_) => fetch(&metadata?.jwks_uri, http, findings).await?,
+        KeyLocation::Discovery(_) => fetch(patient, &metadata?.jwks_uri, http, findings).await?,
+        KeyLocation::Borrowed => {
+            let found = "that of the first issuer: this is another name of it";
+            findings.push(Finding::pass("key_set", found));
+            return None;
+        }
     };
     let set = match KeySet::parse(&document) {
         Ok(set) => set,
@@ -40,15 +46,22 @@ pub(super) async fn examine(
     Some(set)
 }
 
-async fn fetch(url: &Url, http: &HttpFetcher, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
+async fn fetch(
+    patient: &Patient,
+    url: &Url,
+    http: &HttpFetcher,
+    findings: &mut Vec<Finding>,
+) -> Option<Vec<u8>> {
     match http.get(url).await {
         Ok(answer) => {
             findings.push(Finding::pass("jwks_endpoint", answer.url.to_string()));
             Some(answer.body.to_vec())
         }
         Err(error) => {
-            let remedy = "open this URL in a browser: it should show a JSON object with keys; a \
-                          provider behind a proxy has to know its public URL";
+            let otherwise = "open this URL in a browser: it should show a JSON object with keys; \
+                             a provider behind a proxy has to know its public URL";
+            let access = &patient.settings.access;
+            let remedy = fetching::not_fetched(&error.kind, access, otherwise.into());
             findings.push(Finding::fail("jwks_endpoint", error.to_string(), remedy));
             None
         }
@@ -56,7 +69,7 @@ async fn fetch(url: &Url, http: &HttpFetcher, findings: &mut Vec<Finding>) -> Op
 }
 
 fn read(path: &Path, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
-    match std::fs::read(path) {
+    match read_file(path, MAX_DOCUMENT_BYTES) {
         Ok(document) => Some(document),
         Err(error) => {
             let found = format!("key file {}: {error}", path.display());

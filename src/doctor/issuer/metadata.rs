@@ -5,14 +5,15 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::remedies::discovery as remedies;
+use super::super::remedies::fetching;
 use super::super::report::Finding;
 use super::Patient;
 use super::clock::Sample;
 use crate::clock::Clock;
 use crate::discovery::{
     Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
-    is_loopback,
 };
+use crate::loopback::is_loopback;
 use crate::product::Product;
 
 /// A discovery document that came.
@@ -44,7 +45,7 @@ pub(super) async fn examine(
     let Some(url) = &patient.discovery_url else {
         findings.push(Finding::pass(
             "discovery",
-            "not asked for: the issuer is no URL, and its keys are configured",
+            "not asked for: the issuer is no URL to ask, and its keys are elsewhere",
         ));
         return None;
     };
@@ -103,7 +104,7 @@ fn tls(answer: &Document) -> Finding {
     } else {
         Finding::warn(
             "tls",
-            format!("{} is fetched over plain http", answer.url),
+            format!("{} is fetched over plain http (allow_http)", answer.url),
             "use https: whoever is on the wire can choose the keys that tokens are verified with",
         )
     }
@@ -121,69 +122,16 @@ fn in_need(patient: &Patient, check: &'static str, found: String, remedy: String
 }
 
 fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
-    // Not of the whole text: it begins with the URL.
-    let cause = error.kind.to_string();
     let provider = Product::recognise(patient.issuer(), None);
-    let check = if is_of_tls(&error.kind, &cause) { "tls" } else { "discovery" };
-    let remedy = match &error.kind {
-        FetchErrorKind::Client(_) => {
-            "install the system's certificate authorities (ca-certificates), and check proxy".into()
-        }
-        FetchErrorKind::Exchange(_) if check == "tls" => tls_remedy(&cause).into(),
-        FetchErrorKind::Exchange(_) => network_remedy(&cause).into(),
-        FetchErrorKind::TimedOut(_) => {
-            "nothing came in time: look for a firewall in between, for a proxy that should be used \
-             (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
-                .into()
-        }
-        FetchErrorKind::Status { status: 407, .. } => {
-            "the proxy wants a name and a password: proxy: http://user:password@host".into()
-        }
-        FetchErrorKind::Status { status: 500.., .. } => {
-            "the provider, or a proxy before it, is in trouble: look at its log".into()
-        }
-        FetchErrorKind::Status { .. } => remedies::not_found(provider),
-        FetchErrorKind::TooLarge
-        | FetchErrorKind::Encoded
-        | FetchErrorKind::TooManyRedirects
-        | FetchErrorKind::BadRedirect
-        | FetchErrorKind::Astray { .. } => {
-            format!("no discovery document comes like this: {}", remedies::not_found(provider))
-        }
+    let not_found = remedies::not_found(provider);
+    let otherwise = if let FetchErrorKind::Status { .. } = &error.kind {
+        not_found
+    } else {
+        format!("no discovery document comes like this: {not_found}")
     };
+    let remedy = fetching::not_fetched(&error.kind, &patient.settings.access, otherwise);
+    let check = if fetching::is_of_tls(&error.kind) { "tls" } else { "discovery" };
     in_need(patient, check, error.to_string(), remedy)
-}
-
-fn is_of_tls(kind: &FetchErrorKind, cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase();
-    let named = ["certificate", "handshake", "invalidcontenttype", "tls"];
-    matches!(kind, FetchErrorKind::Exchange(_)) && named.iter().any(|word| cause.contains(word))
-}
-
-/// What rustls says, by the words that stay the same from version to version.
-fn tls_remedy(found: &str) -> &'static str {
-    let found = found.to_ascii_lowercase().replace(' ', "");
-    if found.contains("unknownissuer") || found.contains("causedasendentity") {
-        "the certificate is of an authority that is not trusted here: name the authority's PEM file \
-         in this issuer's ca_file"
-    } else if found.contains("expired") || found.contains("notvalidyet") {
-        "renew the certificate at the provider, or set this machine's clock right"
-    } else if found.contains("notvalidforname") {
-        "the certificate is of another host: use the name that is in it"
-    } else {
-        "check that this port speaks TLS, and which certificate it shows: openssl s_client -connect \
-         host:port"
-    }
-}
-
-fn network_remedy(found: &str) -> &'static str {
-    if found.contains("dns error") || found.contains("lookup") {
-        "the host's name is not known here: check its spelling, and this machine's DNS"
-    } else if found.contains("refused") {
-        "nothing listens there: check host and port, and that the provider runs"
-    } else {
-        "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
-    }
 }
 
 fn not_json(patient: &Patient, answer: &Document) -> Finding {
@@ -206,7 +154,8 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
 fn incomplete(patient: &Patient, provider: Product, error: &MetadataError) -> Finding {
     let remedy = match error {
         MetadataError::Astray { .. } => {
-            "have the provider name its key set over https (its public URL, behind a proxy)"
+            "have the provider name its key set over https (its public URL, behind a proxy), or \
+             name it yourself with jwks_uri"
                 .to_owned()
         }
         MetadataError::NotJson(_)
@@ -237,7 +186,8 @@ fn another_issuer(patient: &Patient, provider: Product, published: &str) -> Find
     Finding::fail("issuer_match", found, remedies::other_issuer(provider, published))
 }
 
-/// A document that came over https must not send anybody to plain http.
+/// A document that came over https must not send anybody to plain http, and one that did not
+/// must not send anybody elsewhere by it.
 fn endpoints(document: &Value, metadata: &Metadata) -> Finding {
     let believed = |name: &str| -> Option<&Url> {
         match name {
@@ -256,7 +206,7 @@ fn endpoints(document: &Value, metadata: &Metadata) -> Finding {
     }
     Finding::fail(
         "endpoints",
-        format!("not followed, being no https URL in a document that is: {}", dropped.join(", ")),
+        format!("not followed, being no https URL or plain http elsewhere: {}", dropped.join(", ")),
         "tell the provider its public https URL; behind a proxy it has to believe \
          X-Forwarded-Proto",
     )

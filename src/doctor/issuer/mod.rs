@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{HttpFetcher, KeyLocation, well_known_url};
 use crate::keys::KeySet;
+use crate::loopback::is_loopback;
 use crate::product::Product;
 
 /// An issuer to be examined, and what is expected of it.
@@ -23,7 +24,7 @@ use crate::product::Product;
 pub struct Patient {
     /// Its settings.
     pub settings: IssuerSettings,
-    /// Where its discovery document should be; `None` when its name is no URL.
+    /// Where its discovery document should be; `None` when its name is no URL to be asked.
     pub discovery_url: Option<Url>,
     /// How people log in, when they do so here.
     pub login: Option<Login>,
@@ -72,7 +73,10 @@ impl Patient {
             let primary = primary.filter(|_| index == 0);
             let discovery_url = match (&issuer.keys, primary) {
                 (KeyLocation::Discovery(url), _) | (_, Some(url)) => Some(url.clone()),
-                (_, None) => well_known_url(&issuer.token.issuer).ok(),
+                (KeyLocation::Borrowed, None) => None,
+                (_, None) => well_known_url(&issuer.token.issuer)
+                    .ok()
+                    .filter(|url| url.scheme() == "https" || is_loopback(url)),
             };
             Self {
                 settings: issuer.clone(),
@@ -104,7 +108,8 @@ impl Patient {
         let http = match HttpFetcher::new(&self.settings.access, self.timeout).await {
             Ok(http) => http,
             Err(error) => {
-                let remedy = "put the PEM certificates of the authority there, or take ca_file out";
+                let remedy = "put the PEM certificates of the authority there, or that of the \
+                              issuer itself, or take ca_file out";
                 let finding = Finding::fail("discovery", error.to_string(), remedy);
                 return self.examined(Product::recognise(self.issuer(), None), vec![finding], None);
             }

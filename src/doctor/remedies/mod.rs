@@ -5,6 +5,7 @@
 
 pub(super) mod claims;
 pub(super) mod discovery;
+pub(super) mod fetching;
 pub(super) mod keys;
 pub(super) mod login;
 pub(super) mod token;
