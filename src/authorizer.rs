@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
 use crate::identity::{HeaderRules, Identity, IdentityHeaders, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
-use crate::keys::{KeySetId, Refetch};
+use crate::keys::{KeySetId, Refetch, RefetchCause};
 use crate::request::RequestView;
 use crate::rules::{Credentials, Rules};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
@@ -61,6 +61,7 @@ impl Verdict<'_> {
 /// The token may be signed with a key that its issuer has published since.
 pub struct MissingKey<'a> {
     issuer: &'a Issuer,
+    cause: RefetchCause,
     /// The keys that were tried.
     tried: Option<KeySetId>,
     /// The decision when asking brings nothing new.
@@ -73,17 +74,16 @@ impl MissingKey<'_> {
     /// # Errors
     /// The decision, if it brings nothing new. Otherwise decide again.
     pub async fn obtain(self, wait: Duration) -> Result<(), Denial> {
-        let Self { issuer, tried, otherwise } = self;
-        let refetch = issuer.keys().refetch(wait).await;
-        if refetch == Refetch::StillUnderWay {
-            let fault = Fault::Keys(KeysFault::StillUnderWay);
-            return Err(Denial { fault, ..otherwise });
+        let Self { issuer, cause, tried, otherwise } = self;
+        match issuer.keys().refetch(cause, wait).await {
+            Refetch::Answered => Ok(()),
+            Refetch::StillUnderWay => Err(KeysFault::StillUnderWay),
+            Refetch::Crowded => Err(KeysFault::Crowded),
+            // A fetch that others asked for may have ended while this one was refused.
+            Refetch::NotDue | Refetch::Failed if issuer.key_set_id() != tried => Ok(()),
+            Refetch::NotDue | Refetch::Failed => return Err(otherwise),
         }
-        // A fetch that others asked for may have ended while this one was refused.
-        if refetch != Refetch::Answered && issuer.key_set_id() == tried {
-            return Err(otherwise);
-        }
-        Ok(())
+        .map_err(|fault| Denial { fault: Fault::Keys(fault), ..otherwise })
     }
 }
 
@@ -167,11 +167,14 @@ impl Authorizer {
         let tried = issuer.key_set_id();
         let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
-            let keys_may_change = || issuer.keys().may_refetch() || issuer.key_set_id() != tried;
-            if asking_again_may_help(fault) && keys_may_change() {
-                Refusal::NeedsKey(MissingKey { issuer, tried, otherwise: denial })
-            } else {
-                Refusal::Denied(denial)
+            let keys_may_change = |cause: &RefetchCause| {
+                issuer.keys().may_refetch(*cause) || issuer.key_set_id() != tried
+            };
+            match refetch_cause(fault).filter(keys_may_change) {
+                Some(cause) => {
+                    Refusal::NeedsKey(MissingKey { issuer, cause, tried, otherwise: denial })
+                }
+                None => Refusal::Denied(denial),
             }
         })?;
         if let Some(hash) = hash {
@@ -214,9 +217,15 @@ impl Authorizer {
     }
 }
 
-/// Whether newer keys could make the difference.
-fn asking_again_may_help(fault: Fault) -> bool {
-    matches!(fault, Fault::Token(TokenFault::NoSuchKey) | Fault::Keys(_))
+/// Why newer keys could make the difference, if they could.
+fn refetch_cause(fault: Fault) -> Option<RefetchCause> {
+    if matches!(fault, Fault::Token(TokenFault::NoSuchKey) | Fault::Keys(_)) {
+        Some(RefetchCause::UnknownKey)
+    } else if fault == Fault::Token(TokenFault::BadSignature) {
+        Some(RefetchCause::BadSignature)
+    } else {
+        None
+    }
 }
 
 /// Why [`Authorizer::admit`] does not admit.

@@ -86,9 +86,12 @@ pub enum KeysFault {
     /// The issuer has not answered for longer than `keys.max_stale`.
     #[error("the issuer's keys are older than `keys.max_stale`")]
     TooOld,
-    /// The fetch that the token's `kid` made necessary takes longer than a request waits.
-    #[error("the issuer's keys are being fetched, which takes longer than `keys.wait`")]
+    /// The fetch that the token made necessary takes longer than a request waits.
+    #[error("the issuer's keys are being fetched, which takes longer than a request waits")]
     StillUnderWay,
+    /// As many requests wait for that fetch as may.
+    #[error("the issuer's keys are being fetched, and too many requests wait for them")]
+    Crowded,
 }
 
 /// All trusted issuers.

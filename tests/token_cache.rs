@@ -12,7 +12,7 @@ use doorward::config::Settings;
 use doorward::decision::{Decision, Grant};
 use doorward::identity::ProtectedHeaders;
 use doorward::issuers::Issuers;
-use doorward::keys::{KeySet, KeySource, Refetch, Snapshot};
+use doorward::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 use doorward::request::{HeaderView, RequestView, RouteView};
 use doorward::rules::Rules;
 use doorward::token::UnsignedTokens;
@@ -39,11 +39,15 @@ impl KeySource for Handed {
         self.0.load()
     }
 
-    fn may_refetch(&self) -> bool {
+    fn may_refetch(&self, _: RefetchCause) -> bool {
         false
     }
 
-    fn refetch(&self, _: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
+    fn refetch(
+        &self,
+        _: RefetchCause,
+        _: Duration,
+    ) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
         Box::pin(std::future::ready(Refetch::NotDue))
     }
 }

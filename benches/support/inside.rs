@@ -13,7 +13,7 @@ use doorward::clock::{Clock as _, SystemClock, UnixTime};
 use doorward::config::{DecisionLog, Settings};
 use doorward::identity::ProtectedHeaders;
 use doorward::issuers::Issuers;
-use doorward::keys::{KeySet, KeySource, Refetch, Snapshot};
+use doorward::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 use doorward::rules::Rules;
 use doorward::telemetry::{DecisionLines, Metrics};
 use doorward::token::UnsignedTokens;
@@ -31,11 +31,15 @@ impl KeySource for StaticKeys {
         self.0.load()
     }
 
-    fn may_refetch(&self) -> bool {
+    fn may_refetch(&self, _: RefetchCause) -> bool {
         false
     }
 
-    fn refetch(&self, _: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
+    fn refetch(
+        &self,
+        _: RefetchCause,
+        _: Duration,
+    ) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
         Box::pin(std::future::ready(Refetch::NotDue))
     }
 }

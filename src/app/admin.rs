@@ -70,10 +70,16 @@ impl AdminView for Overview {
             .iter()
             .map(|keys| {
                 let IssuerStatus { issuer, keys, obtained_at, fetches, .. } = keys.status();
-                let FetchCounts { ok, unchanged, error } = fetches;
+                let FetchCounts { ok, unchanged, withdrawn, empty, error } = fetches;
                 KeySetFacts {
                     issuer,
-                    fetches: vec![("ok", ok), ("unchanged", unchanged), ("error", error)],
+                    fetches: vec![
+                        ("ok", ok),
+                        ("unchanged", unchanged),
+                        ("withdrawn", withdrawn),
+                        ("empty", empty),
+                        ("error", error),
+                    ],
                     keys,
                     age: obtained_at.map(|moment| now.since(moment)),
                 }
@@ -87,6 +93,7 @@ impl AdminView for Overview {
 fn line(status: &IssuerStatus) -> String {
     let IssuerStatus { issuer, keys, borrowing, last_error, .. } = status;
     let state = match (keys, borrowing) {
+        _ if status.withdrawn() => "the issuer has withdrawn all its keys".to_owned(),
         (0, true) => "no keys of its own yet, borrowing the primary issuer's".to_owned(),
         (0, false) => "no keys yet".to_owned(),
         (count, _) => format!("{count} keys"),

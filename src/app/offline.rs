@@ -12,7 +12,7 @@ use crate::authorizer::{Authorizer, Verdict};
 use crate::clock::{Clock, UnixTime};
 use crate::config::Settings;
 use crate::decision::Decision;
-use crate::discovery::IssuerKeys;
+use crate::discovery::{EmptySet, IssuerKeys};
 use crate::explain::{Asked, Explanation, KeyFacts, explain};
 use crate::issuers::IssuerId;
 use crate::request::RequestView;
@@ -43,6 +43,10 @@ pub fn explain_request(
 ) -> Result<Explanation, StartError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     settings.fetch.cache_dir = None;
+    // A server takes a minute to believe that all keys are withdrawn; told is what it comes to.
+    if let EmptySet::Withdraw { reads, over } = &mut settings.fetch.empty_set {
+        (*reads, *over) = (1, Duration::ZERO);
+    }
     let patience = settings.fetch.timeout;
     let pages = DenialPages::new(&settings.realm, None);
     runtime.block_on(async {

@@ -1,5 +1,5 @@
 //! Who may make an issuer be asked, and when: one fetch at a time however many want one,
-//! and no more than one a cool-down on demand.
+//! on demand no more than each cause allows, and so many who wait.
 //!
 //! Pure bookkeeping: no HTTP, and time is handed in. The lock is held for a few
 //! instructions and never across an await; waiting is done on runtime-agnostic
@@ -8,24 +8,37 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+
+use super::limiter::RefetchLimiter;
+use crate::keys::RefetchCause;
+
+/// How many requests wait for one issuer at most: a quarter of the calls that one connection
+/// of Envoy's can have under way, so that made-up kids leave room for everybody else.
+pub(super) const MAX_WAITING: usize = 256;
+
+/// Anybody can write a bad signature, and an IdP is hardly ever set up anew: asked because of
+/// one at most once in a minute, and while nothing changes ever more rarely.
+const BAD_SIGNATURES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(960));
 
 /// Between those who want an issuer to be asked and the one task that asks.
 #[derive(Debug)]
 pub(super) struct Gate {
-    cool_down: Duration,
     state: Mutex<State>,
     asked: Notify,
     done: watch::Sender<Done>,
+    places: Semaphore,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// The latest round, under way or over. Rounds count from 1.
     round: u64,
     under_way: bool,
-    /// When the last round that somebody asked for began.
-    asked_at: Option<Instant>,
+    /// Why the round under way was asked for; `None`: it was due.
+    cause: Option<RefetchCause>,
+    unknown_keys: RefetchLimiter,
+    bad_signatures: RefetchLimiter,
     closed: bool,
 }
 
@@ -34,6 +47,17 @@ struct State {
 struct Done {
     round: u64,
     answered: bool,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoundEnd {
+    /// The issuer has other keys than before.
+    Changed,
+    /// The issuer has the keys that were there.
+    Unchanged,
+    /// The issuer did not answer, or not with a key set to believe.
+    Failed,
 }
 
 /// What somebody who wants a fetch is told.
@@ -46,37 +70,51 @@ pub(super) enum Admission {
 }
 
 impl Gate {
+    /// A gate that lets an unknown key cause one fetch a `cool_down`.
     pub(super) fn new(cool_down: Duration) -> Self {
+        let (shortest, longest) = BAD_SIGNATURES;
         Self {
-            cool_down,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                round: 0,
+                under_way: false,
+                cause: None,
+                unknown_keys: RefetchLimiter::steady(cool_down),
+                bad_signatures: RefetchLimiter::backing_off(shortest, longest),
+                closed: false,
+            }),
             asked: Notify::new(),
             done: watch::Sender::default(),
+            places: Semaphore::new(MAX_WAITING),
         }
     }
 
     /// Asks for a fetch: joins the one under way, else starts one if the last that was
-    /// asked for started a cool-down ago. Background fetches do not count: keys that
-    /// rotate right after one would cost everybody with a new token a cool-down, and the
-    /// issuer is asked no more than once a cool-down all the same.
-    pub(super) fn ask(&self, now: Instant) -> Admission {
+    /// asked for because of this cause is long enough ago. Background fetches do not count:
+    /// keys that rotate right after one would cost everybody with a new token a cool-down,
+    /// and the issuer is asked no more than once a cool-down all the same.
+    pub(super) fn ask(&self, cause: RefetchCause, now: Instant) -> Admission {
         let mut state = self.state();
-        if !state.open(now, self.cool_down) {
+        if !state.open(cause, now) {
             return Admission::NotDue;
         }
         if state.under_way {
             return Admission::Round(state.round);
         }
-        state.asked_at = Some(now);
-        let round = state.start();
+        state.limiter(cause).take(now);
+        let round = state.start(Some(cause));
         drop(state);
         self.asked.notify_one();
         Admission::Round(round)
     }
 
     /// Whether to [`ask`](Self::ask) would come to a round, begun or joined.
-    pub(super) fn open(&self, now: Instant) -> bool {
-        self.state().open(now, self.cool_down)
+    pub(super) fn open(&self, cause: RefetchCause, now: Instant) -> bool {
+        self.state().open(cause, now)
+    }
+
+    /// A place to wait at, free again when it is dropped; `None` when all are taken.
+    pub(super) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
     }
 
     /// Waits until `round` is over; whether the issuer answered in it, or in a later one.
@@ -101,17 +139,22 @@ impl Gate {
     pub(super) fn begin(&self) {
         let mut state = self.state();
         if !state.under_way {
-            state.start();
+            state.start(None);
         }
     }
 
     /// For the fetching task: the round is over.
-    pub(super) fn finish(&self, answered: bool) {
+    pub(super) fn finish(&self, end: RoundEnd) {
         let mut state = self.state();
         state.under_way = false;
+        match (end, state.cause.take()) {
+            (RoundEnd::Changed, _) => state.bad_signatures.news(),
+            (_, Some(RefetchCause::BadSignature)) => state.bad_signatures.in_vain(),
+            (RoundEnd::Unchanged | RoundEnd::Failed, _) => {}
+        }
         let round = state.round;
         drop(state);
-        self.done.send_replace(Done { round, answered });
+        self.done.send_replace(Done { round, answered: end != RoundEnd::Failed });
     }
 
     /// Nothing will be fetched any more: whoever waits or will ask is told so at once.
@@ -128,14 +171,21 @@ impl Gate {
 }
 
 impl State {
-    fn open(&self, now: Instant, cool_down: Duration) -> bool {
-        let cool = |at| now.saturating_duration_since(at) >= cool_down;
-        !self.closed && (self.under_way || self.asked_at.is_none_or(cool))
+    fn open(&mut self, cause: RefetchCause, now: Instant) -> bool {
+        !self.closed && (self.under_way || self.limiter(cause).open(now))
     }
 
-    fn start(&mut self) -> u64 {
+    fn limiter(&mut self, cause: RefetchCause) -> &mut RefetchLimiter {
+        match cause {
+            RefetchCause::UnknownKey => &mut self.unknown_keys,
+            RefetchCause::BadSignature => &mut self.bad_signatures,
+        }
+    }
+
+    fn start(&mut self, cause: Option<RefetchCause>) -> u64 {
         self.round += 1;
         self.under_way = true;
+        self.cause = cause;
         self.round
     }
 }
@@ -143,6 +193,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use RefetchCause::{BadSignature, UnknownKey};
 
     const COOL_DOWN: Duration = Duration::from_secs(10);
 
@@ -150,42 +201,42 @@ mod tests {
     fn all_who_ask_join_one_round_and_the_next_waits_for_the_cool_down() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
         for _ in 0..100 {
-            assert_eq!(gate.ask(start), Admission::Round(1));
+            assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
         }
         gate.begin();
-        gate.finish(true);
+        gate.finish(RoundEnd::Unchanged);
         let too_soon = start + COOL_DOWN - Duration::from_millis(1);
-        assert!(!gate.open(too_soon) && gate.open(start + COOL_DOWN));
-        assert_eq!(gate.ask(too_soon), Admission::NotDue);
-        assert_eq!(gate.ask(start + COOL_DOWN), Admission::Round(2));
-        assert!(gate.open(start + COOL_DOWN), "that one can be joined");
+        assert!(!gate.open(UnknownKey, too_soon) && gate.open(UnknownKey, start + COOL_DOWN));
+        assert_eq!(gate.ask(UnknownKey, too_soon), Admission::NotDue);
+        assert_eq!(gate.ask(UnknownKey, start + COOL_DOWN), Admission::Round(2));
+        assert!(gate.open(UnknownKey, start + COOL_DOWN), "that one can be joined");
     }
 
     #[test]
     fn a_background_round_is_joined_and_starts_no_cool_down() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
         gate.begin();
-        assert_eq!(gate.ask(start), Admission::Round(1));
+        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
         // Even one that has hung for longer than the cool-down.
-        assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::Round(1));
-        gate.finish(false);
-        assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::Round(2));
+        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::Round(1));
+        gate.finish(RoundEnd::Failed);
+        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::Round(2));
         gate.begin();
-        gate.finish(true);
+        gate.finish(RoundEnd::Unchanged);
         // Another one in between leaves the cool-down as it is.
         gate.begin();
-        gate.finish(true);
-        assert_eq!(gate.ask(start + 2 * COOL_DOWN), Admission::NotDue);
-        assert_eq!(gate.ask(start + 3 * COOL_DOWN), Admission::Round(4));
+        gate.finish(RoundEnd::Unchanged);
+        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::NotDue);
+        assert_eq!(gate.ask(UnknownKey, start + 3 * COOL_DOWN), Admission::Round(4));
     }
 
     #[tokio::test]
     async fn those_who_wait_learn_the_outcome_even_when_late() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(start), Admission::Round(1));
+        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
         gate.asked().await;
         gate.begin();
-        gate.finish(true);
+        gate.finish(RoundEnd::Unchanged);
         assert!(gate.over(1).await);
         assert!(gate.over(1).await);
     }
@@ -193,22 +244,62 @@ mod tests {
     #[tokio::test]
     async fn when_the_task_is_gone_nobody_waits() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(start), Admission::Round(1));
+        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
         gate.close();
-        assert!(!gate.over(1).await && !gate.open(start + COOL_DOWN));
-        assert_eq!(gate.ask(start + COOL_DOWN), Admission::NotDue);
+        assert!(!gate.over(1).await && !gate.open(UnknownKey, start + COOL_DOWN));
+        assert_eq!(gate.ask(UnknownKey, start + COOL_DOWN), Admission::NotDue);
     }
 
     #[tokio::test]
     async fn a_round_served_before_its_wake_up_is_not_served_twice() {
         let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(start), Admission::Round(1));
+        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
         gate.begin();
-        gate.finish(true);
+        gate.finish(RoundEnd::Unchanged);
         tokio::select! {
             biased;
             () = gate.asked() => panic!("nobody asked for a second round"),
             () = tokio::task::yield_now() => {}
         }
+    }
+
+    #[test]
+    fn bad_signatures_and_unknown_keys_do_not_use_up_each_others_fetches() {
+        let (gate, mut now) = (Gate::new(COOL_DOWN), Instant::now());
+        let minute = Duration::from_secs(60);
+        let mut round = 0;
+        let mut fetch = |cause, now, end| {
+            round += 1;
+            assert_eq!(gate.ask(cause, now), Admission::Round(round));
+            gate.begin();
+            gate.finish(end);
+        };
+        fetch(BadSignature, now, RoundEnd::Unchanged);
+        fetch(UnknownKey, now, RoundEnd::Unchanged);
+        // In vain: the next one because of a bad signature is two minutes off, and four then.
+        for minutes in [2, 4] {
+            for tenth in 0..minutes * 6 {
+                let now = now + tenth * COOL_DOWN;
+                assert_eq!(gate.ask(BadSignature, now), Admission::NotDue);
+                assert!(tenth == 0 || gate.open(UnknownKey, now), "{tenth}");
+            }
+            now += minutes * minute;
+            fetch(BadSignature, now, RoundEnd::Failed);
+            fetch(UnknownKey, now, RoundEnd::Unchanged);
+        }
+        // Whoever finds that the keys have changed, it starts anew.
+        fetch(UnknownKey, now + minute, RoundEnd::Changed);
+        fetch(BadSignature, now + minute, RoundEnd::Changed);
+        assert!(!gate.open(BadSignature, now + minute + minute / 2));
+        assert!(gate.open(BadSignature, now + 2 * minute));
+    }
+
+    #[test]
+    fn so_many_may_wait_and_one_who_leaves_makes_room() {
+        let gate = Gate::new(COOL_DOWN);
+        let mut places: Vec<_> = std::iter::from_fn(|| gate.place()).collect();
+        assert_eq!(places.len(), MAX_WAITING);
+        places.pop();
+        assert!(gate.place().is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
@@ -48,7 +48,7 @@ pub struct Document {
     pub url: Url,
     /// The header of the answer.
     pub header: HeaderMap,
-    /// At most 1 MiB.
+    /// At most 1 MiB, without a byte order mark.
     pub body: Bytes,
 }
 
@@ -192,6 +192,10 @@ pub(super) async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind
             return Err(FetchErrorKind::TooLarge);
         }
         body.extend_from_slice(&chunk);
+    }
+    // RFC 8259 §8.1: whoever reads JSON may ignore a byte order mark.
+    if body.starts_with("\u{feff}".as_bytes()) {
+        body.advance(3);
     }
     Ok(body.freeze())
 }

@@ -12,7 +12,7 @@ use super::location::{Access, FetchPolicy, KeyLocation};
 use super::origin::{self, ObtainError};
 use super::refresher::Refresher;
 use crate::clock::{Clock, UnixTime};
-use crate::keys::{KeySet, KeySource, Refetch, Snapshot};
+use crate::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 
 /// All that decides how the keys of one issuer are obtained. Two equal ones obtain the
 /// same keys: on a reload, those in force can be kept.
@@ -44,6 +44,8 @@ pub struct IssuerKeys {
 struct Counts {
     ok: AtomicU64,
     unchanged: AtomicU64,
+    withdrawn: AtomicU64,
+    empty: AtomicU64,
     error: AtomicU64,
 }
 
@@ -109,6 +111,8 @@ impl IssuerKeys {
             fetches: FetchCounts {
                 ok: self.counts.ok.load(Ordering::Relaxed),
                 unchanged: self.counts.unchanged.load(Ordering::Relaxed),
+                withdrawn: self.counts.withdrawn.load(Ordering::Relaxed),
+                empty: self.counts.empty.load(Ordering::Relaxed),
                 error: self.counts.error.load(Ordering::Relaxed),
             },
             last_error: self.last_error.load_full(),
@@ -118,6 +122,11 @@ impl IssuerKeys {
 
     pub(super) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Whether the keys of another are used instead.
+    pub(super) fn borrows(&self) -> bool {
+        self.lender.is_some() && self.own.load().is_none()
     }
 
     /// The issuer's own keys, without those it borrows.
@@ -140,9 +149,11 @@ impl IssuerKeys {
 
     /// Notes how an attempt ended.
     pub(super) fn note(&self, outcome: Result<Change, Arc<ObtainError>>) {
-        let count = match outcome {
+        let count = match &outcome {
             Ok(Change::New) => &self.counts.ok,
             Ok(Change::Unchanged) => &self.counts.unchanged,
+            Ok(Change::Withdrawn) => &self.counts.withdrawn,
+            Err(error) if error.is_of_empty_set() => &self.counts.empty,
             Err(_) => &self.counts.error,
         };
         count.fetch_add(1, Ordering::Relaxed);
@@ -155,7 +166,7 @@ impl IssuerKeys {
     }
 
     fn settle_inline(&self, document: &str, now: UnixTime) {
-        match origin::key_set(document.as_bytes()) {
+        match origin::usable_key_set(document.as_bytes()) {
             Ok(set) => {
                 // The configuration is as fresh as it gets, however long it runs.
                 let usable_until = UnixTime(u64::MAX);
@@ -177,16 +188,17 @@ impl IssuerKeys {
         Some(Arc::new(Snapshot::new(Arc::clone(snapshot.set()), obtained_at, usable_until)))
     }
 
-    async fn refetch_own(&self, wait: Duration) -> Refetch {
-        match self.gate.ask(Instant::now()) {
-            Admission::NotDue => Refetch::NotDue,
-            Admission::Round(round) => {
-                match tokio::time::timeout(wait, self.gate.over(round)).await {
-                    Ok(true) => Refetch::Answered,
-                    Ok(false) => Refetch::Failed,
-                    Err(_) => Refetch::StillUnderWay,
-                }
-            }
+    async fn refetch_own(&self, cause: RefetchCause, wait: Duration) -> Refetch {
+        let Admission::Round(round) = self.gate.ask(cause, Instant::now()) else {
+            return Refetch::NotDue;
+        };
+        let Some(_place) = self.gate.place() else {
+            return Refetch::Crowded;
+        };
+        match tokio::time::timeout(wait, self.gate.over(round)).await {
+            Ok(true) => Refetch::Answered,
+            Ok(false) => Refetch::Failed,
+            Err(_) => Refetch::StillUnderWay,
         }
     }
 }
@@ -200,20 +212,25 @@ impl KeySource for IssuerKeys {
         }
     }
 
-    fn may_refetch(&self) -> bool {
-        let lender = self.lender.as_ref().filter(|_| self.own.load().is_none());
-        self.gate.open(Instant::now()) || lender.is_some_and(|lender| lender.may_refetch())
+    fn may_refetch(&self, cause: RefetchCause) -> bool {
+        let lender = self.lender.as_ref().filter(|_| self.borrows());
+        self.gate.open(cause, Instant::now())
+            || lender.is_some_and(|lender| lender.may_refetch(cause))
     }
 
-    fn refetch(&self, wait: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
+    fn refetch(
+        &self,
+        cause: RefetchCause,
+        wait: Duration,
+    ) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
         Box::pin(async move {
             match &self.lender {
                 // The key may be in either set, and a hanging issuer must not hold back
                 // what its lender answers.
-                Some(lender) if self.own.load().is_none() => {
-                    first_answer(self.refetch_own(wait), lender.refetch(wait)).await
+                Some(lender) if self.borrows() => {
+                    first_answer(self.refetch_own(cause, wait), lender.refetch(cause, wait)).await
                 }
-                Some(_) | None => self.refetch_own(wait).await,
+                Some(_) | None => self.refetch_own(cause, wait).await,
             }
         })
     }
@@ -244,7 +261,7 @@ async fn first_answer(
             (first, one.await)
         }
     };
-    [Refetch::Answered, Refetch::StillUnderWay, Refetch::Failed]
+    [Refetch::Answered, Refetch::StillUnderWay, Refetch::Crowded, Refetch::Failed]
         .into_iter()
         .find(|outcome| first == *outcome || second == *outcome)
         .unwrap_or(Refetch::NotDue)
@@ -257,6 +274,8 @@ pub(super) enum Change {
     New,
     /// The keys that were there.
     Unchanged,
+    /// None at all, and that is believed.
+    Withdrawn,
 }
 
 /// What there is to know about the keys of one issuer.
@@ -276,8 +295,16 @@ pub struct IssuerStatus {
     pub fetches: FetchCounts,
     /// Why the last attempt failed; `None` when it did not.
     pub last_error: Option<Arc<ObtainError>>,
-    /// When the next attempt is planned.
+    /// When the next scheduled attempt is made.
     pub next_attempt_at: Option<UnixTime>,
+}
+
+impl IssuerStatus {
+    /// Whether the issuer has withdrawn all its keys.
+    #[must_use]
+    pub fn withdrawn(&self) -> bool {
+        self.keys == 0 && self.obtained_at.is_some()
+    }
 }
 
 /// Attempts to obtain keys, by outcome.
@@ -287,6 +314,10 @@ pub struct FetchCounts {
     pub ok: u64,
     /// Confirmed the keys that were there.
     pub unchanged: u64,
+    /// Took all keys out of force.
+    pub withdrawn: u64,
+    /// Brought a key set without usable keys, which was not believed (yet).
+    pub empty: u64,
     /// Failed.
     pub error: u64,
 }

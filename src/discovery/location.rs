@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::bearer::KeyBearer;
+use super::emptied::EmptySet;
 
 /// Where the key set of one issuer is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +45,14 @@ pub struct FetchPolicy {
     pub refresh_default: Duration,
     /// Shortest time between two fetches made because of an unknown `kid`.
     pub cool_down: Duration,
-    /// How long a request waits for such a fetch.
+    /// How long a request waits at most for a fetch that it asked for.
     pub wait: Duration,
     /// How long one HTTP request may take.
     pub timeout: Duration,
     /// How long the last good key set serves on when the issuer cannot be reached.
     pub max_stale: Duration,
+    /// Whether an issuer can withdraw all its keys.
+    pub empty_set: EmptySet,
     /// A directory where key sets survive a restart.
     pub cache_dir: Option<PathBuf>,
 }

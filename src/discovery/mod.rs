@@ -9,7 +9,8 @@
 //! | `location` | where keys are, how to get there, how often: values of the configuration |
 //! | `issuer_keys` | [`IssuerKeys`], what requests see of one issuer |
 //! | `refresher` | the task behind it |
-//! | `gate` | who may make that task fetch, and when |
+//! | `gate`, `limiter` | who may make that task fetch, and when |
+//! | `emptied` | whether a key set without usable keys is believed |
 //! | `schedule`, `freshness` | when it fetches by itself |
 //! | `origin` | one attempt: location → document → key set |
 //! | `http`, `hop` | the HTTP client, and which URL may lead to which |
@@ -21,6 +22,7 @@
 
 mod bearer;
 mod cache_file;
+mod emptied;
 mod fetch_error;
 mod freshness;
 mod gate;
@@ -28,6 +30,7 @@ mod hop;
 mod http;
 mod issuer_keys;
 mod issuer_metadata;
+mod limiter;
 mod location;
 mod metadata;
 mod origin;
@@ -41,6 +44,7 @@ mod trust;
 mod tests;
 
 pub use self::bearer::{BearerError, KeyBearer};
+pub use self::emptied::EmptySet;
 pub use self::fetch_error::{FetchError, FetchErrorKind};
 pub use self::freshness::Freshness;
 pub use self::hop::{Astray, may_lead};

@@ -24,7 +24,16 @@ pub(super) struct Origin {
     discovered: Option<Discovered>,
 }
 
-/// What discovery said, so that an unknown `kid` costs one request and not two.
+/// Why the issuer is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// It was due.
+    Scheduled,
+    /// A request asked for it, and may be waiting.
+    AskedFor,
+}
+
+/// What discovery said, so that what a request asks for costs one request and not two.
 #[derive(Debug)]
 struct Discovered {
     jwks_uri: Url,
@@ -44,15 +53,15 @@ impl Origin {
         Self { spec, http: None, discovered: None }
     }
 
-    /// Goes and gets them.
-    pub(super) async fn obtain(&mut self) -> Result<Obtained, ObtainError> {
+    /// Goes and gets them. There may be no usable one among them.
+    pub(super) async fn obtain(&mut self, read: Read) -> Result<Obtained, ObtainError> {
         let (document, freshness) = match &self.spec.location {
             KeyLocation::Inline(document) => (Bytes::from(document.clone()), Freshness::Unstated),
             KeyLocation::File(path) => {
                 (file(path.clone(), self.spec.policy.timeout).await?, Freshness::Unstated)
             }
             KeyLocation::JwksUri(_) | KeyLocation::Discovery(_) | KeyLocation::Borrowed => {
-                match self.published().await {
+                match self.published(read).await {
                     Ok(published) => published,
                     Err(error) => {
                         // Whatever was remembered may be the reason: the CA file may
@@ -64,10 +73,10 @@ impl Origin {
                 }
             }
         };
-        Ok(Obtained { set: key_set(&document)?, document, freshness })
+        Ok(Obtained { set: KeySet::parse(&document)?, document, freshness })
     }
 
-    async fn published(&mut self) -> Result<(Bytes, Freshness), ObtainError> {
+    async fn published(&mut self, read: Read) -> Result<(Bytes, Freshness), ObtainError> {
         let http = match self.http.take() {
             Some(http) => http,
             None => HttpFetcher::new(&self.spec.access, self.spec.policy.timeout).await?,
@@ -75,11 +84,13 @@ impl Origin {
         let http = self.http.insert(http);
         let jwks_uri = match &self.spec.location {
             KeyLocation::Discovery(url) => {
-                // Long enough for a burst of unknown kids, too short to outlive a move by
-                // more than one background refresh.
-                let still_good = self.spec.policy.refresh_min;
+                // Requests wait for no more than the key set. A move is noticed at the next
+                // scheduled refresh, or when nothing is found at the old place.
+                let still_good = |known: &Discovered| {
+                    read == Read::AskedFor || known.at.elapsed() < self.spec.policy.refresh_min
+                };
                 match &self.discovered {
-                    Some(known) if known.at.elapsed() < still_good => known.jwks_uri.clone(),
+                    Some(known) if still_good(known) => known.jwks_uri.clone(),
                     Some(_) | None => {
                         let metadata = discover(http, url, &self.spec.issuer).await?;
                         let jwks_uri = metadata.jwks_uri.clone();
@@ -113,18 +124,9 @@ pub async fn discover(
 }
 
 /// A key set with at least one usable key.
-///
-/// One without is a failed attempt and the last good set serves on. An issuer that
-/// withdraws a key publishes its successor; one that publishes nothing usable is broken,
-/// and believing it would lock everybody out. To stop trusting an issuer altogether,
-/// take it out of the configuration; the keys run out by themselves after `max_stale`.
-pub(super) fn key_set(document: &[u8]) -> Result<KeySet, ObtainError> {
+pub(super) fn usable_key_set(document: &[u8]) -> Result<KeySet, ObtainError> {
     let set = KeySet::parse(document)?;
-    if set.keys().is_empty() {
-        let reason = set.left_out().first().map(|left_out| left_out.reason.clone());
-        return Err(ObtainError::NoUsableKey { left_out: set.left_out().len(), reason });
-    }
-    Ok(set)
+    if set.keys().is_empty() { Err(ObtainError::no_usable_key(&set)) } else { Ok(set) }
 }
 
 /// Reads a key file, in bounds of size and time: it might be a pipe or on a dead mount.
@@ -183,6 +185,17 @@ pub enum ObtainError {
 }
 
 impl ObtainError {
+    pub(super) fn no_usable_key(set: &KeySet) -> Self {
+        let reason = set.left_out().first().map(|left_out| left_out.reason.clone());
+        Self::NoUsableKey { left_out: set.left_out().len(), reason }
+    }
+
+    /// Whether the issuer answered with a well-formed key set that has nothing to verify with.
+    #[must_use]
+    pub fn is_of_empty_set(&self) -> bool {
+        matches!(self, Self::NoUsableKey { .. })
+    }
+
     /// How long the issuer asks to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

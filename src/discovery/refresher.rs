@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
 
 use super::cache_file::CacheFile;
+use super::emptied::{EmptyReads, EmptySet};
+use super::gate::RoundEnd;
 use super::http::shown;
 use super::issuer_keys::{Change, IssuerKeys};
 use super::location::KeyLocation;
-use super::origin::{self, ObtainError, Obtained, Origin};
+use super::origin::{ObtainError, Obtained, Origin, Read};
 use super::schedule::{Bounds, Schedule};
 use crate::clock::{Clock, UnixTime};
 use crate::keys::{KeySet, Snapshot};
@@ -26,7 +29,10 @@ pub(super) struct Refresher {
     clock: Arc<dyn Clock>,
     origin: Origin,
     schedule: Schedule,
+    /// When the next scheduled read is made.
+    due: Instant,
     cache: Option<CacheFile>,
+    empty_reads: EmptyReads,
     warned: Warned,
     /// What the last attempt failed with, to say it once.
     failing_with: Option<String>,
@@ -50,7 +56,9 @@ impl Refresher {
         Self {
             origin: Origin::new(spec.clone()),
             schedule: Schedule::new(bounds),
+            due: Instant::now(),
             cache,
+            empty_reads: EmptyReads::default(),
             warned: Warned::default(),
             failing_with: None,
             clock,
@@ -67,52 +75,81 @@ impl Refresher {
         }
         self.recall().await;
         loop {
+            let read = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.due) => Read::Scheduled,
+                () = self.keys.gate().asked() => Read::AskedFor,
+            };
             self.keys.gate().begin();
-            let pause = self.attempt().await;
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.keys.gate().asked() => {}
+            match self.origin.obtain(read).await {
+                Ok(Obtained { set, .. }) if set.keys().is_empty() && !self.believes_empty(read) => {
+                    self.fail(read, ObtainError::no_usable_key(&set));
+                }
+                Ok(obtained) => self.succeed(read, obtained).await,
+                Err(error) => self.fail(read, error),
             }
         }
     }
 
-    async fn attempt(&mut self) -> Duration {
-        match self.origin.obtain().await {
-            Ok(obtained) => self.succeed(obtained).await,
-            Err(error) => self.fail(error),
+    /// Sets the time of the next scheduled read, and says how far off it is. A read that a
+    /// request asked for comes in between and moves nothing: else whoever asks often enough
+    /// could keep an issuer from taking its keys back.
+    fn plan(&mut self, read: Read, pause: impl FnOnce(&mut Schedule) -> Duration) -> Duration {
+        let now = Instant::now();
+        if read == Read::Scheduled {
+            let pause = pause(&mut self.schedule);
+            self.due = now + pause;
+            self.keys.plan(self.clock.now().plus(pause));
         }
+        self.due.saturating_duration_since(now)
     }
 
-    async fn succeed(&mut self, obtained: Obtained) -> Duration {
+    /// Whether a key set without usable keys, as just read, is what the issuer wants.
+    fn believes_empty(&mut self, read: Read) -> bool {
+        if self.keys.own().is_some_and(|own| own.set().keys().is_empty()) {
+            return true;
+        }
+        let policy = self.keys.spec().policy.empty_set;
+        let believed =
+            read == Read::Scheduled && self.empty_reads.another(policy, Instant::now().into_std());
+        // Until its own discovery has worked, an issuer borrows.
+        believed && !self.keys.borrows()
+    }
+
+    async fn succeed(&mut self, read: Read, obtained: Obtained) {
         let now = self.clock.now();
-        let pause = self.schedule.after_success(obtained.freshness);
+        let next = self.plan(read, |schedule| schedule.after_success(obtained.freshness));
         self.warn_of_left_out(&obtained.set);
         let before = self.keys.own();
         let after = self.keys.accept(obtained.set, now);
         let change = match &before {
             Some(before) if before.id() == after.id() => Change::Unchanged,
+            Some(_) | None if after.set().keys().is_empty() => Change::Withdrawn,
             Some(_) | None => Change::New,
         };
+        if !after.set().keys().is_empty() {
+            self.empty_reads.forget();
+        }
         self.keys.note(Ok(change));
-        self.keys.plan(now.plus(pause));
-        self.say_obtained(before.as_deref(), &after, change, pause);
+        self.say_obtained(before.as_deref(), &after, change, next);
         // Requests wait for this; the disk can take its time.
-        self.keys.gate().finish(true);
+        self.keys.gate().finish(match change {
+            Change::Unchanged => RoundEnd::Unchanged,
+            Change::New | Change::Withdrawn => RoundEnd::Changed,
+        });
+        // A set without keys as well: else a restart would bring back what was withdrawn.
         if let Some(cache) = &self.cache
             && let Err(error) = cache.store(&obtained.document, now).await
         {
             warn!(issuer = self.issuer(), %error, "the key set was not kept on disk");
         }
-        pause
     }
 
-    fn fail(&mut self, error: ObtainError) -> Duration {
-        let pause = self.schedule.after_failure(error.retry_after());
-        self.keys.plan(self.clock.now().plus(pause));
-        self.say_failed(&error, pause);
+    fn fail(&mut self, read: Read, error: ObtainError) {
+        let next = self.plan(read, |schedule| schedule.after_failure(error.retry_after()));
+        self.say_failed(&error, next);
         self.keys.note(Err(Arc::new(error)));
-        self.keys.gate().finish(false);
-        pause
+        self.keys.gate().finish(RoundEnd::Failed);
     }
 
     /// Takes the keys kept on disk until the issuer answers.
@@ -133,7 +170,9 @@ impl Refresher {
             info!(issuer = self.issuer(), "the key set kept on disk is too old");
             return;
         }
-        match origin::key_set(kept.document.as_bytes()) {
+        let keeps = self.keys.spec().policy.empty_set == EmptySet::Keep;
+        match KeySet::parse(kept.document.as_bytes()) {
+            Ok(set) if keeps && set.keys().is_empty() => {}
             Ok(set) => {
                 self.warn_of_left_out(&set);
                 let snapshot = self.keys.accept(set, kept.obtained_at);
@@ -156,18 +195,25 @@ impl Refresher {
         before: Option<&Snapshot>,
         after: &Snapshot,
         change: Change,
-        pause: Duration,
+        next: Duration,
     ) {
         let (issuer, keys) = (self.issuer(), after.set().keys().len());
         match (before, change) {
-            (None, _) => info!(issuer, keys, next = ?pause, "keys obtained"),
+            (_, Change::Withdrawn) => error!(
+                issuer,
+                ?next,
+                "the issuer has withdrawn all its keys: every scheduled read found a key set \
+                 without usable keys. Its tokens are refused (unknown_key) until it publishes \
+                 one again; keys.empty_set: keep would believe the last ones"
+            ),
+            (None, _) => info!(issuer, keys, ?next, "keys obtained"),
             (Some(before), Change::New) => {
                 let added = kids_only_in(after.set(), before.set());
                 let removed = kids_only_in(before.set(), after.set());
-                info!(issuer, keys, ?added, ?removed, next = ?pause, "keys changed");
+                info!(issuer, keys, ?added, ?removed, ?next, "keys changed");
             }
             (Some(_), Change::Unchanged) => {
-                debug!(issuer, keys, next = ?pause, "keys confirmed");
+                debug!(issuer, keys, ?next, "keys confirmed");
             }
         }
         if self.failing_with.take().is_some() && before.is_some() {
@@ -177,14 +223,14 @@ impl Refresher {
 
     /// A failure is said aloud when it is new; the same again, every few seconds or
     /// minutes for as long as an outage lasts, is for `debug` and the metrics.
-    fn say_failed(&mut self, error: &ObtainError, pause: Duration) {
+    fn say_failed(&mut self, error: &ObtainError, next: Duration) {
         let text = error.to_string();
         let issuer = self.issuer();
         let serving = self.keys.own().map_or(0, |snapshot| snapshot.set().keys().len());
         if self.failing_with.as_deref() == Some(text.as_str()) {
-            debug!(issuer, error = text, serving, next = ?pause, "keys still not obtained");
+            debug!(issuer, error = text, serving, ?next, "keys still not obtained");
         } else {
-            warn!(issuer, error = text, serving, next = ?pause, "keys not obtained");
+            warn!(issuer, error = text, serving, ?next, "keys not obtained");
             self.failing_with = Some(text);
         }
     }

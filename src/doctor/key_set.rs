@@ -2,31 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-
 use super::remedies::keys as remedies;
 use super::report::Finding;
-use crate::keys::{AlgorithmSet, KeySet, LeftOut, UnusableKey};
+use crate::discovery::EmptySet;
+use crate::keys::{AlgorithmSet, KeySet, LeftOut, MAX_TRIED_KEYS, UnusableKey, VerificationKey};
 use crate::product::Product;
 
 /// Examines a key set. `announced` is what discovery says ID tokens are signed with.
 pub(super) fn examine(
     set: &KeySet,
-    document: &[u8],
     accepted: AlgorithmSet,
     announced: Option<&[String]>,
     provider: Product,
+    empty_set: EmptySet,
 ) -> Vec<Finding> {
     let symmetric_only = announced
         .is_some_and(|names| !names.is_empty() && names.iter().all(|name| is_symmetric(name)));
     let mut findings = Vec::new();
     if set.keys().is_empty() {
-        findings.push(nothing_usable(set, symmetric_only, provider));
+        findings.push(nothing_usable(set, symmetric_only, provider, empty_set));
         return findings;
     }
-    findings.push(usable(set, document));
+    findings.push(usable(set));
     findings.push(key_ids(set));
     findings.extend(set.left_out().iter().filter_map(left_out));
     findings.push(algorithms(set, accepted, symmetric_only, provider));
@@ -37,7 +34,12 @@ fn is_symmetric(algorithm: &str) -> bool {
     algorithm.starts_with("HS")
 }
 
-fn nothing_usable(set: &KeySet, symmetric_only: bool, provider: Product) -> Finding {
+fn nothing_usable(
+    set: &KeySet,
+    symmetric_only: bool,
+    provider: Product,
+    empty_set: EmptySet,
+) -> Finding {
     let why = match (set.left_out(), symmetric_only) {
         (_, true) => "; it announces HS256 and the like only, a secret shared with each client",
         ([], false) => "; it is empty",
@@ -47,19 +49,20 @@ fn nothing_usable(set: &KeySet, symmetric_only: bool, provider: Product) -> Find
     for left_out in set.left_out() {
         found.push_str(&format!("; {}: {}", name(left_out), left_out.reason));
     }
+    found.push_str(match empty_set {
+        EmptySet::Withdraw { .. } => {
+            "; a server that reads this for a minute takes all the issuer's keys for withdrawn and \
+             refuses its tokens (unknown_key)"
+        }
+        EmptySet::Keep => {
+            "; servers believe the last keys they saw for keys.max_stale (keys.empty_set: keep)"
+        }
+    });
     Finding::fail("key_set", found, remedies::no_public_key(provider))
 }
 
-fn usable(set: &KeySet, document: &[u8]) -> Finding {
-    let document: Value = serde_json::from_slice(document).unwrap_or_default();
-    let members = document.get("keys").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let is_left_out = |position| set.left_out().iter().any(|it| it.position == position);
-    let kinds: Vec<_> = members
-        .iter()
-        .enumerate()
-        .filter(|(position, _)| !is_left_out(*position))
-        .map(|(_, jwk)| kind(jwk))
-        .collect();
+fn usable(set: &KeySet) -> Finding {
+    let kinds: Vec<_> = set.keys().iter().map(kind).collect();
     let aside = set.left_out().iter().filter(|it| is_of_no_concern(&it.reason)).count();
     let aside = match aside {
         0 => String::new(),
@@ -71,20 +74,12 @@ fn usable(set: &KeySet, document: &[u8]) -> Finding {
     Finding::pass("key_set", format!("{count} {plural}: {}{aside}", kinds.join(", ")))
 }
 
-/// `RSA 2048 bits, RS256`; a key without `alg` serves its family.
-fn kind(jwk: &Value) -> String {
-    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    let kind = match text("n").and_then(|n| URL_SAFE_NO_PAD.decode(n).ok()) {
-        Some(modulus) => {
-            let significant: Vec<u8> = modulus.into_iter().skip_while(|byte| *byte == 0).collect();
-            let zeros = significant.first().map_or(0, |first| first.leading_zeros() as usize);
-            format!("RSA of {} bits", significant.len() * 8 - zeros)
-        }
-        None => text("crv").unwrap_or_default().to_owned(),
-    };
-    match text("alg") {
-        Some(algorithm) => format!("{kind} ({algorithm})"),
-        None => kind,
+/// `RSA of 2048 bits (RS256)`; a key without `alg` serves its family.
+fn kind(key: &VerificationKey) -> String {
+    let served: Vec<_> = key.algorithms().iter().collect();
+    match served.as_slice() {
+        [one] => format!("{} ({one})", key.kind()),
+        _ => key.kind().to_string(),
     }
 }
 
@@ -95,8 +90,10 @@ fn key_ids(set: &KeySet) -> Finding {
         return Finding::warn(
             "key_ids",
             format!("{unnamed} of {} keys have no kid", set.keys().len()),
-            "have the provider name its keys: a token that names its key cannot be verified with \
-             one that has no name, and rotation is noticed by a new name only",
+            format!(
+                "have the provider name its keys: of those without a name {MAX_TRIED_KEYS} at most \
+                 are tried, and a new name is what tells at once that keys have rotated"
+            ),
         );
     }
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
@@ -139,7 +136,19 @@ fn left_out(left_out: &LeftOut) -> Option<Finding> {
             "replace it at the provider by a key of 2048 bits or more (RFC 7518 §3.3): tokens \
              signed with it are refused",
         ),
+        UnusableKey::WeakPoint => Finding::fail(
+            "unusable_key",
+            found,
+            "replace it at the provider: a signature by it proves nothing",
+        ),
+        UnusableKey::RsaExponent => Finding::warn(
+            "unusable_key",
+            found,
+            "replace it at the provider by a key with the exponent 65537: tokens signed with it \
+             are refused",
+        ),
         UnusableKey::NotAnObject
+        | UnusableKey::Unreadable
         | UnusableKey::Missing(_)
         | UnusableKey::Malformed(_)
         | UnusableKey::UnknownType

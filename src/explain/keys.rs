@@ -33,6 +33,9 @@ impl Story<'_> {
             (Some(Fault::Keys(KeysFault::StillUnderWay)), _) => {
                 format!("still being fetched, {place}{trouble}")
             }
+            (_, Some(_)) if status.withdrawn() => {
+                format!("no usable key {place}: the issuer has withdrawn them all")
+            }
             (_, Some(at)) => {
                 let age = span(self.asked.now.since(at));
                 format!("{count} key{plural} {place}, obtained {age} ago{trouble}")
@@ -74,6 +77,7 @@ impl Story<'_> {
         let set = snapshot.as_ref().and_then(|snapshot| snapshot.as_deref()).map(|keys| keys.set());
         let Some(set) = set else { return Facts::new(expected, "no keys") };
         let kid = kid.and_then(Value::as_str);
+        let kid = kid.filter(|kid| !kid.is_empty());
         let fitting = alg
             .parse::<Algorithm>()
             .ok()
@@ -114,6 +118,9 @@ fn describe(key: &VerificationKey) -> String {
 /// Why no key will do: the one of that name serves something else, must not be used, or
 /// is not there.
 fn unfit(set: &KeySet, kid: Option<&str>) -> String {
+    if set.keys().is_empty() {
+        return "the issuer publishes no usable key".to_owned();
+    }
     let named: Vec<_> = set.keys().iter().filter(|key| kid.is_none() || key.kid() == kid).collect();
     if !named.is_empty() {
         let named: Vec<_> = named.into_iter().map(describe).collect();
@@ -123,6 +130,8 @@ fn unfit(set: &KeySet, kid: Option<&str>) -> String {
     if let Some(left_out) = left_out {
         return format!("the key of that kid must not be used: {}", left_out.reason);
     }
+    let unnamed = set.keys().iter().any(|key| key.kid().is_none());
+    let tried = if unnamed { "; the keys without kid did not make the signature" } else { "" };
     let kids: Vec<_> = set.keys().iter().map(|key| key.kid().unwrap_or("(no kid)")).collect();
-    format!("the published kids are: {}", list(kids))
+    format!("the published kids are: {}{tried}", list(kids))
 }

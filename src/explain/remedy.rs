@@ -41,7 +41,9 @@ impl Story<'_> {
             Fault::Keys(KeysFault::TooOld) => {
                 "find out why the issuer does not answer, or raise `keys.max_stale`"
             }
-            Fault::Keys(KeysFault::StillUnderWay) => "try again; if it stays, the issuer is slow",
+            Fault::Keys(KeysFault::StillUnderWay | KeysFault::Crowded) => {
+                "try again; if it stays, the issuer is slow"
+            }
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing => {
                     "have the provider put the claim into access tokens, or name another one in \

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 /// An asymmetric JWS signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
+/// `EdDSA` is Ed25519 here, and `Ed25519` (RFC 9864 §2.2) is another name of it: the keys and
+/// the signatures are the same, whichever name a token, a key or a configuration uses.
+///
 /// There is no variant for `HS*`: a key both sides share cannot prove who signed, and
 /// with no variant an RSA public key can never be taken for an HMAC secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +41,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// The registered name, as in a JOSE header's `alg`.
+    /// The registered name, as in a JOSE header's `alg`; of two, the older one.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -62,7 +65,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// The name is not one of [`Algorithm::ALL`]. Names are case-sensitive (RFC 7515 §4.1.1).
+/// The name is not one of an [`Algorithm`]. Names are case-sensitive (RFC 7515 §4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an asymmetric signature algorithm")]
 pub struct UnknownAlgorithm;
@@ -71,6 +74,9 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDSA);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(UnknownAlgorithm)
     }
 }
@@ -131,7 +137,10 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
         }
-        for name in ["HS256", "none", "None", "rs256", "RS256 ", "", "ES256K", "dir"] {
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDSA));
+        for name in
+            ["HS256", "none", "None", "rs256", "RS256 ", "", "ES256K", "Ed448", "ed25519", "dir"]
+        {
             assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name}");
         }
     }

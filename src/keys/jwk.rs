@@ -22,8 +22,30 @@ const MAX_RSA_BITS: usize = 8192;
 pub struct VerificationKey {
     kid: Option<Box<str>>,
     issuer: Option<Box<str>>,
+    kind: KeyKind,
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
+
+/// What kind of key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA, with a modulus of so many bits.
+    Rsa(usize),
+    /// A point on the curve of this name.
+    Curve(&'static str),
+}
+
+impl std::fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rsa(bits) => write!(f, "RSA of {bits} bits"),
+            Self::Curve(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A key parsed once for each algorithm that it serves.
+type Verifiers = Vec<(Algorithm, ParsedPublicKey)>;
 
 impl VerificationKey {
     /// Reads one member of a JWKS `keys` array.
@@ -34,7 +56,7 @@ impl VerificationKey {
         let jwk = jwk.as_object().ok_or(UnusableKey::NotAnObject)?;
         check_purpose(jwk)?;
         let bound = bound_algorithm(jwk)?;
-        let verifiers = match text(jwk, "kty")?.ok_or(UnusableKey::Missing("kty"))? {
+        let (kind, verifiers) = match text(jwk, "kty")?.ok_or(UnusableKey::Missing("kty"))? {
             "RSA" => rsa(jwk, bound)?,
             "EC" => elliptic(jwk, bound)?,
             "OKP" => edwards(jwk, bound)?,
@@ -42,8 +64,9 @@ impl VerificationKey {
             _ => return Err(UnusableKey::UnknownType),
         };
         Ok(Self {
-            kid: text(jwk, "kid")?.map(Box::from),
+            kid: said(jwk, "kid")?.map(Box::from),
             issuer: text(jwk, "issuer")?.map(Box::from),
+            kind,
             verifiers,
         })
     }
@@ -59,6 +82,12 @@ impl VerificationKey {
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// What kind of key it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.kind
     }
 
     /// The algorithms the key serves.
@@ -101,6 +130,9 @@ pub enum UnusableKey {
     /// The member of `keys` is not a JSON object.
     #[error("it is not a JSON object")]
     NotAnObject,
+    /// The member's JSON cannot be read: nested too deep, half a surrogate pair.
+    #[error("its JSON is nested too deep, or a text in it is no Unicode")]
+    Unreadable,
     /// A parameter that the key type needs is absent.
     #[error("`{0}` is missing")]
     Missing(&'static str),
@@ -125,21 +157,29 @@ pub enum UnusableKey {
     /// `alg` does not go with `kty` and `crv`.
     #[error("its `alg` does not go with its type")]
     WrongType,
+    /// An RSA exponent that is even, below 3 or above what the crypto library verifies.
+    #[error("its RSA exponent is not an odd number from 3 to 2^33")]
+    RsaExponent,
+    /// A point of Ed25519 with which anybody could sign, or a coordinate beyond the field.
+    #[error("its point is of small order or not canonical: anybody could sign for it")]
+    WeakPoint,
     /// RSA modulus outside 2048 to 8192 bits.
     #[error("its RSA modulus has {0} bits, not 2048 to 8192")]
     RsaSize(usize),
-    /// The crypto library refuses the numbers: a point off the curve, an even exponent.
+    /// The numbers are no key: a point off the curve, an even modulus.
     #[error("its numbers are no valid public key")]
     InvalidNumbers,
 }
 
 /// RFC 7517 §4.2, §4.3: a key published for encryption must not verify signatures.
 fn check_purpose(jwk: &Map<String, Value>) -> Result<(), UnusableKey> {
-    if text(jwk, "use")?.is_some_and(|usage| usage != "sig") {
+    // SPIFFE has a `use` of its own for keys that sign tokens (JWT-SVID, SPIFFE bundles §4.2.2).
+    if said(jwk, "use")?.is_some_and(|usage| !matches!(usage, "sig" | "jwt-svid")) {
         return Err(UnusableKey::NotForSignatures);
     }
     match jwk.get("key_ops") {
         None | Some(Value::Null) => Ok(()),
+        Some(Value::Array(operations)) if operations.is_empty() => Ok(()),
         Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => Ok(()),
         Some(Value::Array(_)) => Err(UnusableKey::NotForSignatures),
         Some(_) => Err(UnusableKey::Malformed("key_ops")),
@@ -149,18 +189,14 @@ fn check_purpose(jwk: &Map<String, Value>) -> Result<(), UnusableKey> {
 /// The one algorithm that `alg` binds the key to (RFC 7517 §4.4), or `None` when any of
 /// its family will do.
 fn bound_algorithm(jwk: &Map<String, Value>) -> Result<Option<Algorithm>, UnusableKey> {
-    match text(jwk, "alg")? {
-        None => Ok(None),
-        // RFC 9864 names EdDSA's curve; the signature is the same.
-        Some("Ed25519") => Ok(Some(Algorithm::EdDSA)),
-        Some(name) => name.parse().map(Some).map_err(|_| UnusableKey::UnknownAlgorithm),
-    }
+    let named = said(jwk, "alg")?.map(str::parse).transpose();
+    named.map_err(|_| UnusableKey::UnknownAlgorithm)
 }
 
 fn rsa(
     jwk: &Map<String, Value>,
     bound: Option<Algorithm>,
-) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
+) -> Result<(KeyKind, Verifiers), UnusableKey> {
     // Some IdPs send the sign byte of a DER integer; the crypto library would take the
     // key and then find every signature bad.
     let n = number(jwk, "n")?;
@@ -169,9 +205,27 @@ fn rsa(
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
         return Err(UnusableKey::RsaSize(bits));
     }
-    serving(&RSA_FAMILY, bound, |parameters| {
+    if n.last().is_none_or(|last| last % 2 == 0) {
+        return Err(UnusableKey::InvalidNumbers);
+    }
+    check_exponent(&e)?;
+    let verifiers = serving(&RSA_FAMILY, bound, |parameters| {
         PublicKeyComponents { n: &n, e: &e }.to_parsed_public_key(parameters).ok()
-    })
+    })?;
+    Ok((KeyKind::Rsa(bits), verifiers))
+}
+
+/// With an exponent of 1 every text is its own signature, an even one is no permutation, and
+/// of more than 33 bits the crypto library takes none (each costs as much to verify as it has
+/// bits).
+fn check_exponent(e: &[u8]) -> Result<(), UnusableKey> {
+    let number = e.iter().try_fold(0_u64, |number, byte| {
+        number.checked_mul(256).and_then(|number| number.checked_add(u64::from(*byte)))
+    });
+    match number {
+        Some(number) if number % 2 == 1 && (3..1 << 33).contains(&number) => Ok(()),
+        Some(_) | None => Err(UnusableKey::RsaExponent),
+    }
 }
 
 const RSA_FAMILY: [(Algorithm, &RsaParameters); 6] = [
@@ -183,17 +237,21 @@ const RSA_FAMILY: [(Algorithm, &RsaParameters); 6] = [
     (Algorithm::PS512, &signature::RSA_PSS_2048_8192_SHA512),
 ];
 
+/// Curve, its algorithm, the bytes of a coordinate.
+const CURVES: [(&str, Algorithm, &EcdsaVerificationAlgorithm, usize); 3] = [
+    ("P-256", Algorithm::ES256, &signature::ECDSA_P256_SHA256_FIXED, 32),
+    ("P-384", Algorithm::ES384, &signature::ECDSA_P384_SHA384_FIXED, 48),
+    ("P-521", Algorithm::ES512, &signature::ECDSA_P521_SHA512_FIXED, 66),
+];
+
 fn elliptic(
     jwk: &Map<String, Value>,
     bound: Option<Algorithm>,
-) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
-    let (algorithm, parameters, coordinate_bytes): (_, &EcdsaVerificationAlgorithm, usize) =
-        match text(jwk, "crv")?.ok_or(UnusableKey::Missing("crv"))? {
-            "P-256" => (Algorithm::ES256, &signature::ECDSA_P256_SHA256_FIXED, 32),
-            "P-384" => (Algorithm::ES384, &signature::ECDSA_P384_SHA384_FIXED, 48),
-            "P-521" => (Algorithm::ES512, &signature::ECDSA_P521_SHA512_FIXED, 66),
-            _ => return Err(UnusableKey::UnknownCurve),
-        };
+) -> Result<(KeyKind, Verifiers), UnusableKey> {
+    let named = text(jwk, "crv")?.ok_or(UnusableKey::Missing("crv"))?;
+    let curve = CURVES.into_iter().find(|(curve, ..)| *curve == named);
+    let (curve, algorithm, parameters, coordinate_bytes) =
+        curve.ok_or(UnusableKey::UnknownCurve)?;
     // SEC 1 §2.3.3: 0x04, x and y, each padded to the length of the field.
     let mut point = vec![4];
     for coordinate in ["x", "y"] {
@@ -205,20 +263,60 @@ fn elliptic(
         point.extend_from_slice(&significant);
     }
     let family: [(_, &'static dyn VerificationAlgorithm); 1] = [(algorithm, parameters)];
-    serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, &point).ok())
+    let verifiers =
+        serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, &point).ok())?;
+    Ok((KeyKind::Curve(curve), verifiers))
 }
 
 fn edwards(
     jwk: &Map<String, Value>,
     bound: Option<Algorithm>,
-) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
+) -> Result<(KeyKind, Verifiers), UnusableKey> {
     if text(jwk, "crv")?.ok_or(UnusableKey::Missing("crv"))? != "Ed25519" {
         return Err(UnusableKey::UnknownCurve);
     }
-    let x = bytes(jwk, "x")?;
+    let x = <[u8; 32]>::try_from(bytes(jwk, "x")?).map_err(|_| UnusableKey::Malformed("x"))?;
+    if is_weak_point(x) {
+        return Err(UnusableKey::WeakPoint);
+    }
     let family: [(_, &'static dyn VerificationAlgorithm); 1] =
         [(Algorithm::EdDSA, &signature::ED25519)];
-    serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, &x).ok())
+    let verifiers =
+        serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, &x).ok())?;
+    Ok((KeyKind::Curve("Ed25519"), verifiers))
+}
+
+/// Whether the order of an encoded Ed25519 point divides 8, so that one signature in eight,
+/// made by anybody, verifies, which the crypto library does not look at; or its y is not below
+/// the prime of the field (RFC 8032 §5.1.3).
+fn is_weak_point(mut y: [u8; 32]) -> bool {
+    /// p − 1 (order 2); whatever is larger is no y at all.
+    const LARGEST: [u8; 32] = {
+        let mut bytes = [0xff; 32];
+        bytes[0] = 0x7f;
+        bytes[31] = 0xec;
+        bytes
+    };
+    /// The two y of order 8. Their sum is p.
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x05, 0xfc, 0x53, 0x6d, 0x88, 0x02, 0x38, 0xb1, 0x39, 0x33, 0xc6, 0xd3, 0x05, 0xac,
+            0xdf, 0xd5, 0xf0, 0x98, 0xef, 0xf2, 0x89, 0xf4, 0xc3, 0x45, 0xb0, 0x27, 0xb2, 0xc2,
+            0x8f, 0x95, 0xe8, 0x26,
+        ],
+        [
+            0x7a, 0x03, 0xac, 0x92, 0x77, 0xfd, 0xc7, 0x4e, 0xc6, 0xcc, 0x39, 0x2c, 0xfa, 0x53,
+            0x20, 0x2a, 0x0f, 0x67, 0x10, 0x0d, 0x76, 0x0b, 0x3c, 0xba, 0x4f, 0xd8, 0x4d, 0x3d,
+            0x70, 0x6a, 0x17, 0xc7,
+        ],
+    ];
+    // Little-endian, the sign of x in the last bit.
+    y.reverse();
+    let [first, rest @ .., last] = &mut y;
+    *first &= 0x7f;
+    // 0 (order 4) and 1 (order 1).
+    let at_most_one = *first == 0 && *last <= 1 && rest.iter().all(|byte| *byte == 0);
+    at_most_one || y >= LARGEST || ORDER_8.contains(&y)
 }
 
 /// Parses the key once for each algorithm of its family that it may serve.
@@ -226,7 +324,7 @@ fn serving<P: Copy>(
     family: &[(Algorithm, P)],
     bound: Option<Algorithm>,
     parse: impl Fn(P) -> Option<ParsedPublicKey>,
-) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
+) -> Result<Verifiers, UnusableKey> {
     let served = family.iter().filter(|(algorithm, _)| bound.is_none_or(|one| one == *algorithm));
     let keys = served
         .map(|(algorithm, parameters)| Some((*algorithm, parse(*parameters)?)))
@@ -244,6 +342,14 @@ fn text<'a>(
         Some(Value::String(value)) => Ok(Some(value)),
         Some(_) => Err(UnusableKey::Malformed(name)),
     }
+}
+
+/// The same where an empty text says nothing either.
+fn said<'a>(
+    jwk: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a str>, UnusableKey> {
+    Ok(text(jwk, name)?.filter(|value| !value.is_empty()))
 }
 
 fn bytes(jwk: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, UnusableKey> {

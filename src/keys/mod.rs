@@ -7,14 +7,17 @@ mod algorithm;
 mod jwk;
 mod set;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::algorithm::{Algorithm, AlgorithmSet, UnknownAlgorithm};
-pub use self::jwk::{UnusableKey, VerificationKey};
-pub use self::set::{KeySet, KeySetError, KeySetId, LeftOut};
+pub use self::jwk::{KeyKind, UnusableKey, VerificationKey};
+pub use self::set::{KeySet, KeySetError, KeySetId, LeftOut, MAX_TRIED_KEYS};
 use crate::clock::UnixTime;
 
 /// A key set as an issuer published it at some moment.
@@ -69,12 +72,27 @@ pub trait KeySource: Send + Sync {
 
     /// Whether [`refetch`](Self::refetch) would come to anything but
     /// [`Refetch::NotDue`] now. No I/O, no waiting.
-    fn may_refetch(&self) -> bool;
+    fn may_refetch(&self, cause: RefetchCause) -> bool;
 
-    /// Asks for the keys once more, because a token names one that is not in the
+    /// Asks for the keys once more, because a token cannot be verified with those in the
     /// snapshot, and waits at most `wait`. However many ask at once, one fetch is made;
     /// dropping the future leaves that fetch running for the others.
-    fn refetch(&self, wait: Duration) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>>;
+    fn refetch(
+        &self,
+        cause: RefetchCause,
+        wait: Duration,
+    ) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>>;
+}
+
+/// Why newer keys may be what a token needs. Each cause has a limit of its own to how often
+/// an issuer is asked because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefetchCause {
+    /// No usable key has the token's `kid`, or there are no keys at all.
+    UnknownKey,
+    /// The key of that `kid` did not make the signature. An issuer that was set up anew may
+    /// have given an old name to a new key.
+    BadSignature,
 }
 
 /// How [`KeySource::refetch`] ended.
@@ -82,11 +100,13 @@ pub trait KeySource: Send + Sync {
 pub enum Refetch {
     /// The issuer answered: the snapshot is as new as can be.
     Answered,
-    /// Nothing was fetched: the issuer was asked less than a cool-down ago, or its keys
-    /// never change (inline).
+    /// Nothing was fetched: the issuer was asked too short a time ago, or its keys never
+    /// change (inline).
     NotDue,
     /// The issuer did not answer, or not with a key set.
     Failed,
     /// The fetch goes on, but longer than the request can wait.
     StillUnderWay,
+    /// The fetch goes on, and as many requests wait for it as may.
+    Crowded,
 }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::algorithm::Algorithm;
 use super::jwk::{UnusableKey, VerificationKey};
 
-/// How many keys are tried for a token that names none. More would let such a token buy
-/// one signature check per key.
-const MAX_TRIED_WITHOUT_KID: usize = 8;
+/// How many keys may be tried for one token. More would let a token buy one signature check
+/// a key.
+pub const MAX_TRIED_KEYS: usize = 8;
 
 /// The usable keys of one JWKS document.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ pub struct KeySet {
     id: KeySetId,
     keys: Vec<VerificationKey>,
     by_kid: HashMap<Box<str>, Vec<usize>>,
+    without_kid: Vec<usize>,
     left_out: Vec<LeftOut>,
+    holds_private_keys: bool,
 }
 
 /// Tells one parsed key set from every other of this process: what a cached
@@ -39,40 +42,55 @@ pub struct LeftOut {
 
 impl KeySet {
     /// Reads a JWKS document. Keys are judged one by one: those that must not be used
-    /// are listed in [`left_out`](Self::left_out) and spoil nothing.
+    /// are listed in [`left_out`](Self::left_out) and spoil nothing, even when their JSON
+    /// cannot be read.
     ///
     /// # Errors
     /// The document is not a JSON object with an array `keys`.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
-        let document: Value = serde_json::from_slice(document).map_err(KeySetError::NotJson)?;
-        let members = document
-            .get("keys")
-            .ok_or(KeySetError::NoKeys)?
-            .as_array()
-            .ok_or(KeySetError::KeysNotAnArray)?;
-        let mut keys = Vec::with_capacity(members.len());
-        let mut left_out = Vec::new();
-        for (position, jwk) in members.iter().enumerate() {
-            match VerificationKey::from_jwk(jwk) {
-                Ok(key) => keys.push(key),
+        // What is no UTF-8 is so in the members that hold it: their values are no base64url.
+        let document = String::from_utf8_lossy(document);
+        // RFC 8259 §8.1: whoever reads JSON may ignore a byte order mark.
+        let document = document.strip_prefix('\u{feff}').unwrap_or(&document);
+        let document: &RawValue = serde_json::from_str(document).map_err(KeySetError::NotJson)?;
+        let keys = member(document, "keys").ok_or(KeySetError::NoKeys)?;
+        let members: Vec<&RawValue> =
+            serde_json::from_str(keys.get()).map_err(|_| KeySetError::KeysNotAnArray)?;
+        let mut set = Self::empty();
+        for (position, jwk) in members.into_iter().enumerate() {
+            // `d` is the private part of every asymmetric JWK (RFC 7518 §6, RFC 8037 §2).
+            set.holds_private_keys |= member(jwk, "d").is_some();
+            match read(jwk) {
+                Ok(key) => set.add(key),
                 Err(reason) => {
-                    let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
-                    left_out.push(LeftOut { position, kid, reason });
+                    let kid =
+                        member(jwk, "kid").and_then(|kid| serde_json::from_str(kid.get()).ok());
+                    set.left_out.push(LeftOut { position, kid, reason });
                 }
             }
         }
-        Ok(Self::new(keys, left_out))
+        Ok(set)
     }
 
-    fn new(keys: Vec<VerificationKey>, left_out: Vec<LeftOut>) -> Self {
+    fn empty() -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let mut by_kid: HashMap<Box<str>, Vec<usize>> = HashMap::new();
-        for (index, key) in keys.iter().enumerate() {
-            if let Some(kid) = key.kid() {
-                by_kid.entry(kid.into()).or_default().push(index);
-            }
+        Self {
+            id: KeySetId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            keys: Vec::new(),
+            by_kid: HashMap::new(),
+            without_kid: Vec::new(),
+            left_out: Vec::new(),
+            holds_private_keys: false,
         }
-        Self { id: KeySetId(NEXT_ID.fetch_add(1, Ordering::Relaxed)), keys, by_kid, left_out }
+    }
+
+    fn add(&mut self, key: VerificationKey) {
+        let index = self.keys.len();
+        match key.kid() {
+            Some(kid) => self.by_kid.entry(kid.into()).or_default().push(index),
+            None => self.without_kid.push(index),
+        }
+        self.keys.push(key);
     }
 
     /// Which key set this is.
@@ -93,22 +111,35 @@ impl KeySet {
         &self.left_out
     }
 
-    /// The keys that a token with this `kid` and `algorithm` may be signed by: those of
-    /// that name (two may share one), or, for a token that names none, the first few
-    /// that serve the algorithm. Costs the same however many keys there are.
+    /// Whether private keys were published too.
+    #[must_use]
+    pub fn holds_private_keys(&self) -> bool {
+        self.holds_private_keys
+    }
+
+    /// Whether a usable key has this `kid`.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.by_kid.contains_key(kid)
+    }
+
+    /// The keys that a token with this `kid` and `algorithm` may be signed by: those of that
+    /// name (two may share one); where no key has it, those without a name (`kid` is optional,
+    /// RFC 7517 §4.5, and some issuers name their keys in tokens alone); for a token that
+    /// names none, all. No more than [`MAX_TRIED_KEYS`] should be tried.
     pub fn candidates<'s>(
         &'s self,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &'s VerificationKey> {
-        let named = kid.and_then(|kid| self.by_kid.get(kid)).map_or(&[][..], Vec::as_slice);
-        let unnamed = if kid.is_none() { self.keys.as_slice() } else { &[] };
-        named
-            .iter()
+        let (all, some) = match kid {
+            None => (self.keys.as_slice(), &[][..]),
+            Some(kid) => (&[][..], self.by_kid.get(kid).unwrap_or(&self.without_kid).as_slice()),
+        };
+        some.iter()
             .filter_map(|index| self.keys.get(*index))
-            .chain(unnamed)
+            .chain(all)
             .filter(move |key| key.algorithms().contains(algorithm))
-            .take(MAX_TRIED_WITHOUT_KID)
     }
 
     /// Whether `other` holds the very same keys, in whatever order.
@@ -121,6 +152,18 @@ impl KeySet {
         }
         sorted(self) == sorted(other)
     }
+}
+
+/// A member of a JSON object; `None` for anything else. The rest of the object is passed over,
+/// however deep and odd it is.
+fn member<'j>(object: &'j RawValue, name: &str) -> Option<&'j RawValue> {
+    let mut members: HashMap<String, &RawValue> = serde_json::from_str(object.get()).ok()?;
+    members.remove(name)
+}
+
+fn read(jwk: &RawValue) -> Result<VerificationKey, UnusableKey> {
+    let jwk: Value = serde_json::from_str(jwk.get()).map_err(|_| UnusableKey::Unreadable)?;
+    VerificationKey::from_jwk(&jwk)
 }
 
 /// Why a document is no key set at all.

@@ -6,7 +6,7 @@
 //! | `doorward_check_duration_seconds` | | time to decide, waiting for keys included |
 //! | `doorward_dropped_groups_total`, `doorward_dropped_scopes_total` | `issuer` | left out of newly verified tokens |
 //! | `doorward_group_overage_total` | `issuer` | newly verified tokens with more groups than fit |
-//! | `doorward_key_set_fetches_total` | `issuer`, `outcome` | fetches of key sets |
+//! | `doorward_key_set_fetches_total` | `issuer`, `outcome` | fetches of key sets: `ok` (new keys), `unchanged`, `empty` (no usable key, the last ones serve on), `withdrawn` (none, and that is believed), `error` |
 //! | `doorward_key_set_keys` | `issuer` | usable keys in force |
 //! | `doorward_key_set_age_seconds` | `issuer` | since the issuer last confirmed its keys |
 //! | `doorward_token_cache_{hits,misses,evictions}_total` | | the verified-token cache |

@@ -63,6 +63,8 @@ impl<'j> UnverifiedToken<'j> {
         if !typ.as_deref().is_none_or(is_accepted_type) {
             return Err(TokenFault::WrongType);
         }
+        // An empty name names nothing.
+        let kid = kid.filter(|kid| !kid.is_empty());
         Ok(Self { jws, signing, kid, typ, claims })
     }
 

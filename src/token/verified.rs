@@ -15,7 +15,7 @@ use super::rules::{
 };
 use super::unverified::{Signing, UnverifiedToken};
 use crate::clock::UnixTime;
-use crate::keys::{Algorithm, KeySet, VerificationKey};
+use crate::keys::{Algorithm, KeySet, MAX_TRIED_KEYS, VerificationKey};
 
 /// A token signed by its issuer, current, and made for us.
 pub struct VerifiedToken<'j> {
@@ -141,14 +141,18 @@ fn check_signature(
     let mut candidates = keys
         .candidates(token.kid(), algorithm)
         .filter(|key| may_sign_for(key, &issuer, tenant))
+        .take(MAX_TRIED_KEYS)
         .peekable();
     if candidates.peek().is_none() {
         return Err(TokenFault::NoSuchKey);
     }
     if candidates.any(|key| signed_by(key, algorithm, token)) {
-        Ok(())
-    } else {
-        Err(TokenFault::BadSignature)
+        return Ok(());
+    }
+    // Keys without a name were tried for one that no key has: that key may still come.
+    match token.kid() {
+        Some(kid) if !keys.knows(kid) => Err(TokenFault::NoSuchKey),
+        Some(_) | None => Err(TokenFault::BadSignature),
     }
 }
 

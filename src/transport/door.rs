@@ -69,17 +69,23 @@ impl Door {
         Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
     }
 
-    /// Decides a request and takes note of it.
-    pub(super) async fn decide(&self, request: &RequestView<'_>) -> Decision {
+    /// Decides a request and takes note of it. `patience` is the time that the caller has.
+    pub(super) async fn decide(
+        &self,
+        request: &RequestView<'_>,
+        patience: Option<Duration>,
+    ) -> Decision {
         let started = Instant::now();
-        let decision = self.authorizer.authorize(request, self.now(), self.wait).await;
+        let wait = self.wait(patience);
+        let decision = self.authorizer.authorize(request, self.now(), wait).await;
         self.take_note(request, &decision, started);
         decision
     }
 
-    /// How long a request may wait for keys whose caller has this much time.
+    /// How long a request may wait for keys whose caller has this much time: three quarters
+    /// of it, since an answer that comes too late is an error to Envoy.
     pub(super) fn wait(&self, patience: Option<Duration>) -> Duration {
-        patience.map_or(self.wait, |patience| patience.min(self.wait))
+        patience.map_or(self.wait, |patience| (patience.saturating_mul(3) / 4).min(self.wait))
     }
 
     /// Counts a decision, and tells of it where that is asked for.

@@ -139,8 +139,8 @@ fn note_end(sent: Result<(), h2::Error>) {
 impl Door {
     /// The reply to one `CheckRequest`: a `CheckResponse`, the five bytes that gRPC puts
     /// in front of a message included. A message that cannot be read is an empty one, and
-    /// so denied as a malformed request. Waits for keys no longer than `patience`, the
-    /// time that the caller has.
+    /// so denied as a malformed request. `patience` is the time that the caller has: keys are
+    /// waited for no longer than three quarters of it.
     pub async fn check_message(&self, message: Bytes, patience: Option<Duration>) -> Bytes {
         let started = Instant::now();
         match self.try_to_reply(&message, started) {
@@ -251,13 +251,12 @@ impl Body for Received {
     }
 }
 
-/// Three quarters of the caller's own deadline (`grpc-timeout`): an answer that comes
-/// too late is an error to Envoy.
+/// The time that the caller has (`grpc-timeout`).
 fn patience(headers: &HeaderMap) -> Option<Duration> {
     let timeout = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
     let amount: u64 = digits.parse().ok()?;
-    let timeout = match unit {
+    Some(match unit {
         "n" => Duration::from_nanos(amount),
         "u" => Duration::from_micros(amount),
         "m" => Duration::from_millis(amount),
@@ -265,6 +264,5 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         "M" => Duration::from_secs(amount.saturating_mul(60)),
         "H" => Duration::from_secs(amount.saturating_mul(3600)),
         _ => return None,
-    };
-    Some(timeout.saturating_mul(3) / 4)
+    })
 }

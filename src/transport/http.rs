@@ -1,8 +1,9 @@
 //! The HTTP front: the same decision for Envoy's HTTP ext_authz, and the documents.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use arc_swap::ArcSwap;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -24,6 +25,8 @@ const EXT_AUTHZ: &str = "/apis/auth/ext-authz";
 const AUTHENTICATE: &str = "/apis/auth/authenticate";
 const DISCOVERY: &str = "/apis/auth/discovery";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+/// How long Envoy waits for our answer, in milliseconds.
+const EXPECTED_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
 /// Envoy removes the request headers that an allowing answer lists here.
 const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
 
@@ -90,7 +93,7 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
         headers: &headers,
         route: RouteView::default(),
     };
-    let denial = match door.decide(&view).await {
+    let denial = match door.decide(&view, patience(request.headers())).await {
         Decision::Allow(grant) => match allow(door, &grant, &headers) {
             Some(answer) => return answer,
             None => Denial::from(Fault::Internal),
@@ -134,7 +137,7 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },
     };
-    match door.decide(&view).await {
+    match door.decide(&view, patience(request.headers())).await {
         Decision::Allow(grant) => {
             let identity = grant.admitted().map(|admitted| &admitted.identity);
             json_answer(
@@ -155,6 +158,12 @@ async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
 
 fn listed<'i>(items: Option<impl Iterator<Item = &'i str>>) -> Vec<&'i str> {
     items.into_iter().flatten().collect()
+}
+
+/// The time that the caller has. Whatever a client sends under that name, Envoy sends its own.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers.get(EXPECTED_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(milliseconds))
 }
 
 fn views(request: &Request<Incoming>) -> Headers<'_> {

@@ -1,6 +1,7 @@
 //! A gRPC client of `Check`, with Envoy's full messages.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use doorward::request::{HeaderView, RequestView, RouteView};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
@@ -164,6 +165,14 @@ impl Checker {
 
     pub async fn ask(&mut self, ask: Ask) -> Outcome {
         self.send(ask.message()).await
+    }
+
+    /// The same with a deadline, as Envoy sends it.
+    pub async fn ask_within(&mut self, timeout: Duration, ask: Ask) -> Outcome {
+        let mut request = tonic::Request::new(ask.message());
+        request.set_timeout(timeout);
+        let reply = self.0.check(request).await.expect("Check answers in time, never fails");
+        Outcome::of(reply.get_ref())
     }
 
     /// `None`: there is nobody to ask any more.

@@ -27,7 +27,11 @@ impl Doorward {
 
     /// The same; `watcher` is told of every decision.
     pub async fn start_watched(config: &str, watcher: Option<Watcher>) -> Self {
-        let mut settings = settings(config);
+        Self::start_with(settings(config), watcher).await
+    }
+
+    /// The same with settings that no configuration can give.
+    pub async fn start_with(mut settings: Settings, watcher: Option<Watcher>) -> Self {
         let server = &mut settings.server;
         for listener in [&mut server.grpc, &mut server.http, &mut server.admin] {
             if let ListenAddress::Tcp(address) = &mut listener.listen {
@@ -151,7 +155,7 @@ fn assert_agree(explanation: &Explanation, outcome: &Outcome, ask: &Ask) {
     assert_eq!(removed, expected, "{ask:?}");
 }
 
-fn settings(config: &str) -> Settings {
+pub fn settings(config: &str) -> Settings {
     Settings::from_yaml("test", config).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -23,9 +24,13 @@ pub enum Answer {
     Text(String),
     /// This status and no body.
     Status(u16),
+    /// After so long, 200 with this document.
+    Late(Duration, Value),
     /// Never.
     Hang,
 }
+
+const METADATA: &str = "/.well-known/openid-configuration";
 
 pub struct Idp {
     address: SocketAddr,
@@ -52,19 +57,27 @@ impl Idp {
         let state =
             Arc::new(Faults { documents: Mutex::default(), key_requests: AtomicUsize::new(0) });
         let idp = Self { address, state, server: JoinSet::new() };
-        let issuer = idp.issuer();
-        idp.answer(
-            "/.well-known/openid-configuration",
-            Answer::Document(json!({
-                "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
-                "authorization_endpoint": format!("{issuer}/authorize"),
-                "token_endpoint": format!("{issuer}/token"),
-                "device_authorization_endpoint": format!("{issuer}/device"),
-                "userinfo_endpoint": format!("{issuer}/userinfo"),
-            })),
-        );
+        idp.answer(METADATA, Answer::Document(idp.metadata()));
         idp.publish(signers);
         idp
+    }
+
+    /// The discovery document.
+    pub fn metadata(&self) -> Value {
+        let issuer = self.issuer();
+        json!({
+            "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "device_authorization_endpoint": format!("{issuer}/device"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
+        })
+    }
+
+    /// Takes so long to answer from now on, and publishes these keys.
+    pub fn slow<'s>(&self, delay: Duration, signers: impl IntoIterator<Item = &'s Signer>) {
+        self.answer(METADATA, Answer::Late(delay, self.metadata()));
+        self.answer_keys(Answer::Late(delay, jwks(signers)));
     }
 
     pub async fn up(&mut self) {
@@ -123,6 +136,10 @@ async fn answer(State(state): State<Arc<Faults>>, method: Method, uri: Uri) -> R
         Answer::Document(document) => response.body(Body::from(document.to_string())),
         Answer::Text(text) => response.body(Body::from(text)),
         Answer::Status(status) => response.status(status).body(Body::empty()),
+        Answer::Late(delay, document) => {
+            tokio::time::sleep(delay).await;
+            response.body(Body::from(document.to_string()))
+        }
         Answer::Hang => std::future::pending().await,
     }
     .unwrap()

@@ -125,17 +125,10 @@ fn key_set(c: &mut Checker, key: &KeyPath, document: &[u8]) -> Option<()> {
             reason: left_out.reason.to_string(),
         });
     }
-    if holds_private_keys(document) {
+    if set.holds_private_keys() {
         c.warnings.push(Warning::PrivateKeys { key: key.to_string() });
     }
     Some(())
-}
-
-/// `d` is the private part of every asymmetric JWK (RFC 7518 §6, RFC 8037 §2).
-fn holds_private_keys(document: &[u8]) -> bool {
-    let document: Value = serde_json::from_slice(document).unwrap_or_default();
-    let keys = document.get("keys").and_then(Value::as_array);
-    keys.is_some_and(|keys| keys.iter().any(|key| key.get("d").is_some()))
 }
 
 #[cfg(test)]

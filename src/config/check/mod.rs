@@ -20,7 +20,7 @@ use super::settings::{
     CacheSettings, DecisionLog, LogFormat, LogSettings, ProtectedResource, Settings,
 };
 use super::warning::Warning;
-use crate::discovery::{FetchPolicy, is_ours_alone};
+use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
 pub(super) use self::values::is_tenant_id;
 
@@ -149,6 +149,10 @@ impl Checker {
             wait: wait?,
             timeout: timeout?,
             max_stale: max_stale?,
+            empty_set: match keys.empty_set {
+                raw::EmptySet::Withdraw => EmptySet::WITHDRAW,
+                raw::EmptySet::Keep => EmptySet::Keep,
+            },
             cache_dir: cache_dir?,
         })
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Auth, BoundTokens, Cache, Decisions, Denial, Headers, Issuer, Keys, Listener, Log, LogFormat,
-    Oidc, Preset, Profile, Server, Span, Token,
+    Auth, BoundTokens, Cache, Decisions, Denial, EmptySet, Headers, Issuer, Keys, Listener, Log,
+    LogFormat, Oidc, Preset, Profile, Server, Span, Token,
 };
 
 impl Default for Auth {
@@ -135,7 +135,8 @@ impl Default for Keys {
             max_stale: "24h".into(),
             key_cache_dir: None,
             cool_down: "10s".into(),
-            wait: "150ms".into(),
+            empty_set: EmptySet::Withdraw,
+            wait: "1s".into(),
             timeout: "5s".into(),
             refresh_min: "1m".into(),
             refresh_max: "1h".into(),

@@ -177,9 +177,14 @@ pub struct Keys {
     pub max_stale: Span,
     /// A directory where key sets survive a restart.
     pub key_cache_dir: Option<PathBuf>,
+    /// What becomes of the last good keys when an issuer publishes a key set without any:
+    /// `withdraw` refuses its tokens after three scheduled reads over at least a minute,
+    /// `keep` lets them serve on for `max_stale`. Broken answers never count.
+    pub empty_set: EmptySet,
     /// Shortest time between two fetches made because of an unknown `kid`.
     pub cool_down: Span,
-    /// How long a request waits for such a fetch.
+    /// How long a request waits at most for a fetch of keys; never longer than three quarters
+    /// of the time that its gateway gives it.
     pub wait: Span,
     /// How long one request to an issuer may take.
     pub timeout: Span,
@@ -189,6 +194,17 @@ pub struct Keys {
     pub refresh_max: Span,
     /// Time between two background refreshes when there is no `Cache-Control`.
     pub refresh_default: Span,
+}
+
+/// What becomes of keys that their issuer no longer publishes, when it publishes no others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EmptySet {
+    /// They are withdrawn, once the issuer has said so for long enough.
+    #[default]
+    Withdraw,
+    /// They serve on.
+    Keep,
 }
 
 /// The verified-token cache.

@@ -2,6 +2,7 @@
 
 mod astray;
 mod bearer;
+mod emptied;
 mod fake_idp;
 mod fetching;
 mod persistence;
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Access, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec};
+use super::{Access, EmptySet, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec};
 use crate::clock::{Clock, SystemClock};
-use crate::keys::{KeySetId, KeySource, Refetch};
+use crate::keys::{KeySetId, KeySource, Refetch, RefetchCause};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// As long as a test waits for what must not come late.
@@ -32,6 +33,7 @@ fn on_demand() -> FetchPolicy {
         wait: PATIENCE,
         timeout: PATIENCE,
         max_stale: 24 * AN_HOUR,
+        empty_set: EmptySet::WITHDRAW,
         cache_dir: None,
     }
 }
@@ -89,7 +91,7 @@ impl Running {
     }
 
     async fn refetch(&self) -> Refetch {
-        self.keys.refetch(PATIENCE).await
+        self.keys.refetch(RefetchCause::UnknownKey, PATIENCE).await
     }
 }
 

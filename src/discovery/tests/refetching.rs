@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::super::gate::MAX_WAITING;
 use super::fake_idp::{Answer, FakeIdp, jwks};
 use super::{PATIENCE, Running, eventually, on_demand, spec};
 use crate::discovery::{FetchPolicy, KeyLocation};
+use crate::keys::RefetchCause::{BadSignature, UnknownKey};
 use crate::keys::{KeySource as _, Refetch};
 
 #[tokio::test]
@@ -20,7 +22,7 @@ async fn a_hundred_unknown_kids_at_once_cost_one_fetch() {
     for _ in 0..100 {
         let keys = Arc::clone(&issuer.keys);
         askers.spawn(async move {
-            let outcome = keys.refetch(PATIENCE).await;
+            let outcome = keys.refetch(UnknownKey, PATIENCE).await;
             (outcome, super::kids(&*keys))
         });
     }
@@ -89,12 +91,15 @@ async fn a_hanging_issuer_holds_nobody_up() {
     let other = Running::tried(spec(&lively.issuer, lively.jwks_uri(), on_demand())).await;
     hanging.keys(Answer::Hang);
     let start = Instant::now();
-    assert_eq!(one.keys.refetch(Duration::from_millis(20)).await, Refetch::StillUnderWay);
+    assert_eq!(
+        one.keys.refetch(UnknownKey, Duration::from_millis(20)).await,
+        Refetch::StillUnderWay
+    );
     assert!(start.elapsed() < PATIENCE / 2);
     assert_eq!(other.refetch().await, Refetch::Answered);
     // Nor does it hold up what it published before; and the one fetch is joined.
     assert_eq!(one.kids(), ["h"]);
-    assert_eq!(one.keys.refetch(Duration::ZERO).await, Refetch::StillUnderWay);
+    assert_eq!(one.keys.refetch(UnknownKey, Duration::ZERO).await, Refetch::StillUnderWay);
     eventually("the hanging request arrives", || hanging.key_requests() == 2).await;
 }
 
@@ -116,7 +121,7 @@ async fn requests_wait_on_runtimes_of_their_own() {
     let keys = Arc::clone(&issuer.keys);
     let request = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(keys.refetch(PATIENCE))
+        runtime.block_on(keys.refetch(UnknownKey, PATIENCE))
     });
     eventually("the request thread is done", || request.is_finished()).await;
     assert_eq!(request.join().unwrap(), Refetch::Answered);
@@ -130,11 +135,11 @@ async fn when_the_task_is_gone_requests_are_told_at_once() {
     let issuer = Running::start(spec(&idp.issuer, idp.jwks_uri(), on_demand()));
     let (keys, waiting) = (Arc::clone(&issuer.keys), Arc::clone(&issuer.keys));
     let mut asker = JoinSet::new();
-    asker.spawn(async move { waiting.refetch(PATIENCE).await });
+    asker.spawn(async move { waiting.refetch(UnknownKey, PATIENCE).await });
     eventually("the fetch is under way", || idp.key_requests() == 1).await;
     drop(issuer);
     assert_eq!(asker.join_all().await, [Refetch::Failed]);
-    assert_eq!(keys.refetch(PATIENCE).await, Refetch::NotDue);
+    assert_eq!(keys.refetch(UnknownKey, PATIENCE).await, Refetch::NotDue);
     keys.tried().await;
 }
 
@@ -188,4 +193,65 @@ async fn inline_keys_are_there_at_once_and_never_due() {
     let broken = Running::start(inline("{}".into()));
     assert!(broken.keys.status().last_error.is_some());
     assert!(broken.keys.snapshot().is_none());
+}
+
+#[tokio::test]
+async fn bad_signatures_have_a_fetch_of_their_own() {
+    let idp = FakeIdp::start(&["old"]).await;
+    let policy = FetchPolicy { cool_down: PATIENCE, ..on_demand() };
+    let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), policy)).await;
+    for (cause, outcome, requests) in [
+        (BadSignature, Refetch::Answered, 2),
+        (BadSignature, Refetch::NotDue, 2),
+        (UnknownKey, Refetch::Answered, 3),
+        (UnknownKey, Refetch::NotDue, 3),
+        (BadSignature, Refetch::NotDue, 3),
+    ] {
+        assert_eq!(issuer.keys.may_refetch(cause), outcome == Refetch::Answered);
+        assert_eq!(issuer.keys.refetch(cause, PATIENCE).await, outcome, "{cause:?}");
+        assert_eq!(idp.key_requests(), requests, "{cause:?}");
+    }
+}
+
+#[tokio::test]
+async fn so_many_wait_and_whoever_leaves_makes_room() {
+    let idp = FakeIdp::start(&["old"]).await;
+    let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), on_demand())).await;
+    idp.keys(Answer::Hang);
+    let mut waiting = JoinSet::new();
+    let mut calls = Vec::new();
+    for _ in 0..MAX_WAITING + 20 {
+        let keys = Arc::clone(&issuer.keys);
+        calls.push(waiting.spawn(async move { keys.refetch(UnknownKey, PATIENCE).await }));
+    }
+    for _ in 0..20 {
+        assert_eq!(waiting.join_next().await.unwrap().unwrap(), Refetch::Crowded);
+    }
+    let next = async || issuer.keys.refetch(UnknownKey, Duration::ZERO).await;
+    assert_eq!(next().await, Refetch::Crowded);
+    // Envoy resets a call.
+    calls.iter().find(|call| !call.is_finished()).unwrap().abort();
+    assert!(waiting.join_next().await.unwrap().unwrap_err().is_cancelled());
+    assert_eq!(next().await, Refetch::StillUnderWay);
+    assert_eq!(idp.key_requests(), 2);
+}
+
+/// The document that names the key set's place is not fetched anew while requests wait.
+#[tokio::test]
+async fn what_a_request_asks_for_is_one_fetch_however_old_the_discovery() {
+    let idp = FakeIdp::start(&["old"]).await;
+    let policy = FetchPolicy { refresh_min: Duration::ZERO, ..on_demand() };
+    let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), policy)).await;
+    idp.keys(Answer::Document(jwks(&["new"])));
+    assert_eq!(issuer.refetch().await, Refetch::Answered);
+    assert_eq!((issuer.kids(), idp.metadata_requests()), (vec!["new".to_owned()], 1));
+    // Unless it is no longer there: the next one looks where it has gone.
+    idp.keys(Answer::Status(404, "x", "y".into()));
+    assert_eq!(issuer.refetch().await, Refetch::Failed);
+    let moved =
+        serde_json::json!({"issuer": idp.issuer, "jwks_uri": idp.url("/moved")}).to_string();
+    idp.metadata(Answer::Document(moved));
+    idp.keys(Answer::Document(jwks(&["there"])));
+    assert_eq!(issuer.refetch().await, Refetch::Answered);
+    assert_eq!((issuer.kids(), idp.metadata_requests()), (vec!["there".to_owned()], 2));
 }

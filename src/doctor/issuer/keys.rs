@@ -42,7 +42,13 @@ pub(super) async fn examine(
     };
     let announced = metadata.and_then(|m| m.id_token_signing_alg_values_supported.as_deref());
     let rules = &patient.settings.token;
-    findings.extend(key_set::examine(&set, &document, rules.algorithms, announced, provider));
+    findings.extend(key_set::examine(
+        &set,
+        rules.algorithms,
+        announced,
+        provider,
+        patient.empty_set,
+    ));
     Some(set)
 }
 

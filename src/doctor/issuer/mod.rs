@@ -14,7 +14,7 @@ use url::Url;
 use super::report::{Finding, Section};
 use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
-use crate::discovery::{HttpFetcher, KeyLocation, well_known_url};
+use crate::discovery::{EmptySet, HttpFetcher, KeyLocation, well_known_url};
 use crate::keys::KeySet;
 use crate::loopback::is_loopback;
 use crate::product::Product;
@@ -30,6 +30,8 @@ pub struct Patient {
     pub login: Option<Login>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// What servers make of a key set without keys.
+    pub empty_set: EmptySet,
 }
 
 /// How people get a token from a command line.
@@ -83,6 +85,7 @@ impl Patient {
                 discovery_url,
                 login: primary.map(|_| login.clone()),
                 timeout: settings.fetch.timeout,
+                empty_set: settings.fetch.empty_set,
             }
         });
         patients.collect()
