@@ -9,7 +9,7 @@ use crate::support::check::get;
 use crate::support::doctor::{doctor, examine, oidc, text};
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
-use crate::support::signer::{RSA, claims, from_now, jwks};
+use crate::support::signer::{RSA, claims, encode, from_now, jwks};
 use crate::support::tls::{Asked, TlsServer};
 
 /// What is not a provider at all is said to be what it is, in bounded time.
@@ -60,7 +60,15 @@ async fn an_issuer_that_answers_anything() {
     without["auth"]["oidc"] = json!({"issuer": idp.issuer(), "audience": "nmp"});
     examine(&without, None).await.assert_well();
 
-    // Keys: none, broken ones, one that is a published secret.
+    // Keys: none, broken ones, one that is a published secret, one that proves nothing.
+    let changed = |key: &str, value: Value| {
+        let mut jwk = RSA.jwk();
+        jwk[key] = value;
+        jwk
+    };
+    let without_kid = changed("kid", Value::Null);
+    let exponent_1 = changed("e", json!("AQ"));
+    let nothing = encode(&[0; 32]);
     idp.answer_keys(Answer::Status(500));
     assert_eq!(examine(&without, None).await.faults(), ["fail jwks_endpoint"]);
     for (keys, faults) in [
@@ -76,10 +84,25 @@ async fn an_issuer_that_answers_anything() {
             vec!["warn unusable_key"],
         ),
         (json!({"keys": [RSA.jwk(), RSA.jwk()]}), vec!["warn key_ids"]),
+        (json!({"keys": [RSA.jwk(), without_kid]}), vec!["warn key_ids"]),
+        (
+            json!({"keys": [RSA.jwk(), {"kty": "OKP", "crv": "Ed25519", "kid": "o", "x": nothing}]}),
+            vec!["fail unusable_key"],
+        ),
+        (json!({"keys": [RSA.jwk(), exponent_1]}), vec!["warn unusable_key"]),
         (json!({"keys": [RSA.jwk(), {"kty": "RSA", "use": "enc", "kid": "e"}]}), vec![]),
     ] {
         idp.answer_keys(Answer::Document(keys.clone()));
         assert_eq!(examine(&without, None).await.faults(), faults, "{keys}");
+    }
+    // What a server makes of an emptied set is said, as it is configured.
+    idp.answer_keys(Answer::Document(json!({"keys": []})));
+    for (empty_set, part) in [("withdraw", "refuses its tokens"), ("keep", "keys.max_stale")] {
+        let mut config = without.clone();
+        config["keys"]["empty_set"] = json!(empty_set);
+        let said = examine(&config, None).await;
+        let found = text(&said.finding("key_set")["found"]);
+        assert!(found.contains(part), "{found}");
     }
     // One issuer that hangs takes nothing from the other.
     idp.publish([&*RSA]);

@@ -28,7 +28,7 @@ fn config(idp: &Idp, keys: Value) -> Settings {
 }
 
 fn often() -> Value {
-    json!({"refresh_min": "50ms", "refresh_default": "50ms"})
+    json!({"refresh_min": "50ms", "refresh_default": "50ms", "refresh_max": "100ms"})
 }
 
 async fn started(settings: Settings) -> Doorward {
@@ -161,7 +161,6 @@ async fn reads_that_requests_ask_for_put_nothing_off() {
     .await;
 }
 
-/// One good read in between, whoever asked for it, and it takes three more.
 #[tokio::test]
 async fn a_restart_brings_nothing_back() {
     let signer = Signer::ed("k1");

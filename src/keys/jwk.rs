@@ -281,8 +281,7 @@ fn edwards(
     }
     let family: [(_, &'static dyn VerificationAlgorithm); 1] =
         [(Algorithm::EdDSA, &signature::ED25519)];
-    let verifiers =
-        serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, &x).ok())?;
+    let verifiers = serving(&family, bound, |parameters| ParsedPublicKey::new(parameters, x).ok())?;
     Ok((KeyKind::Curve("Ed25519"), verifiers))
 }
 

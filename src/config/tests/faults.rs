@@ -219,6 +219,7 @@ fn each_bad_value_is_named() {
             "keys.refresh_min: 2h is longer than keys.refresh_default (5m)",
         ),
         ("keys: {max_stale: 10m}", "keys.refresh_max: 1h is longer than keys.max_stale (10m)"),
+        ("keys: {empty_set: ignore}", "keys.empty_set"),
         ("keys: {cool_down: 0}", "keys.cool_down: 0s is out of range"),
         ("keys: {key_cache_dir: Cargo.toml}", "is not a directory"),
         ("denial: {realm: 'a\"b'}", "denial.realm"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
-use crate::discovery::KeyLocation;
+use crate::discovery::{EmptySet, KeyLocation};
 use crate::identity::EmailDomains;
 use crate::token::{AudienceRule, TenantRule};
 
@@ -54,6 +54,11 @@ fn the_minimal_configuration_has_the_defaults_of_the_contract() {
     let settings = loaded.settings;
     assert!(settings.auth_enabled && !settings.allow_unsigned_jwt);
     assert_eq!(settings.max_token_bytes, 16 * 1024);
+    assert_eq!(settings.fetch.wait.as_secs(), 1);
+    let a_minute = std::time::Duration::from_secs(60);
+    assert_eq!(settings.fetch.empty_set, EmptySet::Withdraw { reads: 3, over: a_minute });
+    let keeping = on_minimal("keys: {empty_set: keep}").unwrap().settings;
+    assert_eq!(keeping.fetch.empty_set, EmptySet::Keep);
     assert_eq!(settings.server.grpc.listen.to_string(), "127.0.0.1:9191");
     assert_eq!(settings.headers.trusted_prefix, "x-nmp-");
     let [issuer] = settings.issuers.as_slice() else { panic!("{:?}", settings.issuers) };
