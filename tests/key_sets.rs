@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::check::{Outcome, get};
+use crate::support::check::get;
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{RSA, Signer, claims};
@@ -16,17 +16,6 @@ fn config(idp: &Idp, keys: Value) -> String {
 
 fn token(idp: &Idp, signer: &Signer, id: &str) -> String {
     signer.token("EdDSA", &claims(&idp.issuer(), json!({"jti": id})))
-}
-
-async fn ask(doorward: &Doorward, token: &str) -> Outcome {
-    doorward.ask(get("/v1/models").bearer(token)).await
-}
-
-async fn eventually_is(doorward: &Doorward, token: &str, reason: &str) {
-    eventually(reason, PATIENCE, async || {
-        (ask(doorward, token).await.reason == reason).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -54,10 +43,10 @@ async fn the_first_token_of_a_new_key_passes() {
     let idp = Idp::start([&old]).await;
     let doorward = Doorward::start(&config(&idp, json!({}))).await;
     doorward.ready().await;
-    assert_eq!(ask(&doorward, &token(&idp, &old, "1")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &old, "1")).await.reason, "authenticated");
     idp.publish([&old, &new]);
-    assert_eq!(ask(&doorward, &token(&idp, &new, "1")).await.reason, "authenticated");
-    assert_eq!(ask(&doorward, &token(&idp, &old, "1")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &new, "1")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &old, "1")).await.reason, "authenticated");
 }
 
 #[tokio::test]
@@ -69,21 +58,21 @@ async fn a_key_that_leaves_the_set_stops_counting_in_the_cache_too() {
     doorward.ready().await;
     let (gone, kept) = (token(&idp, &leaving, "1"), token(&idp, &staying, "1"));
     for token in [&gone, &gone, &kept, &kept] {
-        assert_eq!(ask(&doorward, token).await.reason, "authenticated");
+        assert_eq!(doorward.ask_with(token).await.reason, "authenticated");
     }
     let hits = doorward.metric("doorward_token_cache_hits_total").await.unwrap();
     assert!(hits >= 2.0, "both are cached: {hits}");
     idp.publish([&staying]);
     eventually("the key stops counting", PATIENCE, async || {
-        assert_eq!(ask(&doorward, &kept).await.reason, "authenticated");
-        (ask(&doorward, &gone).await.reason == "unknown_key").then_some(())
+        assert_eq!(doorward.ask_with(&kept).await.reason, "authenticated");
+        (doorward.ask_with(&gone).await.reason == "unknown_key").then_some(())
     })
     .await;
     // A key comes back under the same name, but is another one.
     let impostor = Signer::ed("leaving");
     idp.publish([&staying, &impostor]);
-    eventually_is(&doorward, &token(&idp, &impostor, "2"), "authenticated").await;
-    assert_eq!(ask(&doorward, &gone).await.reason, "bad_signature");
+    doorward.eventually_is(&token(&idp, &impostor, "2"), "authenticated").await;
+    assert_eq!(doorward.ask_with(&gone).await.reason, "bad_signature");
 }
 
 #[tokio::test]
@@ -92,15 +81,15 @@ async fn an_issuer_that_is_down_at_the_start_is_found_when_it_comes_up() {
     let mut idp = Idp::down([&signer]).await;
     let doorward = Doorward::start(&config(&idp, json!({"refresh_min": "100ms"}))).await;
     let token = token(&idp, &signer, "1");
-    let outcome = ask(&doorward, &token).await;
+    let outcome = doorward.ask_with(&token).await;
     assert_eq!((outcome.status, outcome.reason.as_str()), (503, "keys_unavailable"));
     assert!(outcome.header("retry-after").is_some());
     idp.answer_keys(Answer::Status(500));
     idp.up().await;
     eventually("it was asked", PATIENCE, async || (idp.key_requests() > 1).then_some(())).await;
-    assert_eq!(ask(&doorward, &token).await.reason, "keys_unavailable");
+    assert_eq!(doorward.ask_with(&token).await.reason, "keys_unavailable");
     idp.publish([&signer]);
-    eventually_is(&doorward, &token, "authenticated").await;
+    doorward.eventually_is(&token, "authenticated").await;
 }
 
 #[tokio::test]
@@ -130,10 +119,10 @@ async fn the_last_good_keys_serve_on_through_every_kind_of_trouble() {
         })
         .await;
         let fresh = token(&idp, &signer, &id.to_string());
-        assert_eq!(ask(&doorward, &fresh).await.reason, "authenticated", "{trouble}");
+        assert_eq!(doorward.ask_with(&fresh).await.reason, "authenticated", "{trouble}");
     }
     idp.stop().await;
-    assert_eq!(ask(&doorward, &token(&idp, &signer, "x")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &signer, "x")).await.reason, "authenticated");
 }
 
 #[tokio::test]
@@ -144,11 +133,11 @@ async fn keys_older_than_max_stale_are_not_believed() {
     let doorward = Doorward::start(&config(&idp, times)).await;
     doorward.ready().await;
     let token = token(&idp, &signer, "1");
-    assert_eq!(ask(&doorward, &token).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token).await.reason, "authenticated");
     idp.stop().await;
-    eventually_is(&doorward, &token, "keys_unavailable").await;
+    doorward.eventually_is(&token, "keys_unavailable").await;
     idp.up().await;
-    eventually_is(&doorward, &token, "authenticated").await;
+    doorward.eventually_is(&token, "authenticated").await;
 }
 
 #[tokio::test]
@@ -171,8 +160,8 @@ async fn a_fetch_that_hangs_delays_nobody_who_does_not_need_it() {
     let doorward = Doorward::start(&config.to_string()).await;
     let of_lively = RSA.token("RS256", &claims(&lively.issuer(), json!({})));
     let of_known = token(&hanging, &known, "1");
-    eventually_is(&doorward, &of_lively, "authenticated").await;
-    eventually_is(&doorward, &of_known, "authenticated").await;
+    doorward.eventually_is(&of_lively, "authenticated").await;
+    doorward.eventually_is(&of_known, "authenticated").await;
     hanging.answer_keys(Answer::Hang);
 
     let mut waiting = tokio::task::JoinSet::new();
@@ -215,8 +204,8 @@ async fn keys_survive_a_restart_without_their_issuer() {
     drop(doorward);
     idp.stop().await;
     let doorward = Doorward::start(&config).await;
-    eventually_is(&doorward, &token(&idp, &signer, "1"), "authenticated").await;
-    assert_eq!(ask(&doorward, &token(&idp, &stranger, "1")).await.reason, "bad_signature");
+    doorward.eventually_is(&token(&idp, &signer, "1"), "authenticated").await;
+    assert_eq!(doorward.ask_with(&token(&idp, &stranger, "1")).await.reason, "bad_signature");
 }
 
 #[tokio::test]
@@ -226,13 +215,13 @@ async fn a_reload_keeps_the_keys_and_forgets_the_verifications() {
     let doorward = Doorward::start(&config(&idp, json!({}))).await;
     doorward.ready().await;
     let token = token(&idp, &signer, "1");
-    assert_eq!(ask(&doorward, &token).await.header("x-nmp-principal-id"), Some("alice"));
+    assert_eq!(doorward.ask_with(&token).await.header("x-nmp-principal-id"), Some("alice"));
     idp.stop().await;
     let mut changed: Value = serde_json::from_str(&config(&idp, json!({}))).unwrap();
     changed["auth"]["oidc"]["subject_prefix"] = json!("idp:");
     doorward.reload(&changed.to_string()).await;
-    assert_eq!(ask(&doorward, &token).await.header("x-nmp-principal-id"), Some("idp:alice"));
+    assert_eq!(doorward.ask_with(&token).await.header("x-nmp-principal-id"), Some("idp:alice"));
     changed["auth"]["oidc"]["audience"] = json!("another");
     doorward.reload(&changed.to_string()).await;
-    assert_eq!(ask(&doorward, &token).await.reason, "bad_audience");
+    assert_eq!(doorward.ask_with(&token).await.reason, "bad_audience");
 }

@@ -8,7 +8,7 @@ use doorward::config::Settings;
 use doorward::discovery::EmptySet;
 use serde_json::{Value, json};
 
-use crate::support::check::{Outcome, get};
+use crate::support::check::get;
 use crate::support::doorward::{Doorward, settings};
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{Signer, claims};
@@ -41,17 +41,6 @@ fn token(idp: &Idp, signer: &Signer, id: &str) -> String {
     signer.token("EdDSA", &claims(&idp.issuer(), json!({"jti": id})))
 }
 
-async fn ask(doorward: &Doorward, token: &str) -> Outcome {
-    doorward.ask(get("/v1/models").bearer(token)).await
-}
-
-async fn eventually_is(doorward: &Doorward, token: &str, reason: &str) {
-    eventually(reason, PATIENCE, async || {
-        (ask(doorward, token).await.reason == reason).then_some(())
-    })
-    .await;
-}
-
 async fn fetches(doorward: &Doorward, idp: &Idp, outcome: &str) -> f64 {
     let name = format!(
         "doorward_key_set_fetches_total{{issuer=\"{}\",outcome=\"{outcome}\"}}",
@@ -74,10 +63,10 @@ async fn an_emptied_key_set_withdraws_every_key() {
         let idp = Idp::start([&signer]).await;
         let doorward = started(config(&idp, often())).await;
         let seen = token(&idp, &signer, "seen");
-        assert_eq!(ask(&doorward, &seen).await.reason, "authenticated");
+        assert_eq!(doorward.ask_with(&seen).await.reason, "authenticated");
         idp.answer_keys(Answer::Document(json!({ "keys": keys })));
-        eventually_is(&doorward, &seen, "unknown_key").await;
-        let outcome = ask(&doorward, &token(&idp, &signer, "new")).await;
+        doorward.eventually_is(&seen, "unknown_key").await;
+        let outcome = doorward.ask_with(&token(&idp, &signer, "new")).await;
         assert_eq!((outcome.status, outcome.reason.as_str()), (401, "unknown_key"), "{keys}");
 
         // It is counted, and told.
@@ -92,7 +81,7 @@ async fn an_emptied_key_set_withdraws_every_key() {
 
         // What it publishes again is believed at once.
         idp.publish([&signer]);
-        eventually_is(&doorward, &seen, "authenticated").await;
+        doorward.eventually_is(&seen, "authenticated").await;
     }
 }
 
@@ -126,7 +115,7 @@ async fn with_keep_the_last_keys_serve_on() {
         (fetches(&doorward, &idp, "empty").await >= 10.0).then_some(())
     })
     .await;
-    assert_eq!(ask(&doorward, &token(&idp, &signer, "1")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &signer, "1")).await.reason, "authenticated");
 }
 
 /// Nor can whoever sends made-up kids and bad signatures.
@@ -138,10 +127,10 @@ async fn reads_that_requests_ask_for_bring_nothing_about() {
     idp.publish([]);
     let start = std::time::Instant::now();
     while fetches(&doorward, &idp, "empty").await < 5.0 || start.elapsed() < 2 * OVER {
-        assert_eq!(ask(&doorward, &token(&idp, &made_up, "x")).await.reason, "unknown_key");
+        assert_eq!(doorward.ask_with(&token(&idp, &made_up, "x")).await.reason, "unknown_key");
         assert!(start.elapsed() < PATIENCE);
     }
-    assert_eq!(ask(&doorward, &token(&idp, &signer, "1")).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token(&idp, &signer, "1")).await.reason, "authenticated");
     assert_eq!(fetches(&doorward, &idp, "withdrawn").await, 0.0);
 }
 
@@ -155,8 +144,8 @@ async fn reads_that_requests_ask_for_put_nothing_off() {
     let stolen = token(&idp, &signer, "stolen");
     idp.publish([]);
     eventually("it is withdrawn all the same", PATIENCE, async || {
-        ask(&doorward, &token(&idp, &made_up, "x")).await;
-        (ask(&doorward, &stolen).await.reason == "unknown_key").then_some(())
+        doorward.ask_with(&token(&idp, &made_up, "x")).await;
+        (doorward.ask_with(&stolen).await.reason == "unknown_key").then_some(())
     })
     .await;
 }
@@ -170,9 +159,9 @@ async fn a_restart_brings_nothing_back() {
     keys["key_cache_dir"] = json!(dir.path());
     let doorward = started(config(&idp, keys.clone())).await;
     let token = token(&idp, &signer, "1");
-    assert_eq!(ask(&doorward, &token).await.reason, "authenticated");
+    assert_eq!(doorward.ask_with(&token).await.reason, "authenticated");
     idp.publish([]);
-    eventually_is(&doorward, &token, "unknown_key").await;
+    doorward.eventually_is(&token, "unknown_key").await;
     eventually("that is on disk", PATIENCE, async || {
         let files = std::fs::read_dir(dir.path()).unwrap();
         let texts: Vec<_> = files
@@ -184,6 +173,6 @@ async fn a_restart_brings_nothing_back() {
     drop(doorward);
     idp.stop().await;
     let doorward = started(config(&idp, keys)).await;
-    let outcome = ask(&doorward, &token).await;
+    let outcome = doorward.ask_with(&token).await;
     assert_eq!((outcome.status, outcome.reason.as_str()), (401, "unknown_key"));
 }

@@ -9,7 +9,7 @@ use doorward::config::{ListenAddress, Settings};
 use doorward::explain::{Answer, Explanation};
 use doorward::transport::Watcher;
 
-use super::check::{Ask, Checker, Outcome};
+use super::check::{Ask, Checker, Outcome, get};
 use super::{PATIENCE, eventually, http};
 
 pub struct Doorward {
@@ -121,6 +121,21 @@ impl Doorward {
             assert_agree(&explanation.await.unwrap(), &outcome, &ask);
         }
         outcome
+    }
+}
+
+impl Doorward {
+    /// What becomes of a request with this token, on a connection of its own.
+    pub async fn ask_with(&self, token: &str) -> Outcome {
+        self.ask(get("/v1/models").bearer(token)).await
+    }
+
+    /// Asks until that comes to `reason`.
+    pub async fn eventually_is(&self, token: &str, reason: &str) {
+        eventually(reason, PATIENCE, async || {
+            (self.ask_with(token).await.reason == reason).then_some(())
+        })
+        .await;
     }
 }
 
