@@ -44,6 +44,14 @@ impl EmptyReads {
         }
     }
 
+    /// How long it is until the issuer may be believed; `None` when that is not a question of
+    /// time.
+    pub(super) fn rest(&self, policy: EmptySet, now: Instant) -> Option<Duration> {
+        let EmptySet::Withdraw { over, .. } = policy else { return None };
+        let rest = over.checked_sub(now.saturating_duration_since(self.first?))?;
+        (!rest.is_zero()).then_some(rest)
+    }
+
     /// The issuer published usable keys.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
@@ -70,8 +78,13 @@ mod tests {
         assert_eq!(verdicts(withdraw, &[0, 3600, 3601]), [false, false, true]);
         assert_eq!(verdicts(EmptySet::Keep, &[0, 3600, 7200]), [false; 3]);
         let mut empty = EmptyReads::default();
+        let rest = |empty: &EmptyReads, seconds| {
+            empty.rest(withdraw, start + Duration::from_secs(seconds)).map(|rest| rest.as_secs())
+        };
+        assert_eq!(rest(&empty, 0), None);
         empty.another(withdraw, start);
         empty.another(withdraw, start);
+        assert_eq!([0, 59, 60, 61].map(|at| rest(&empty, at)), [Some(60), Some(1), None, None]);
         empty.forget();
         assert!(!empty.another(withdraw, start + Duration::from_secs(60)));
     }

@@ -146,7 +146,16 @@ impl Refresher {
     }
 
     fn fail(&mut self, read: Read, error: ObtainError) {
-        let next = self.plan(read, |schedule| schedule.after_failure(error.retry_after()));
+        // An emptied set is looked at again when its time is over, not long after.
+        let rest = match error.is_of_empty_set() {
+            true => {
+                self.empty_reads.rest(self.keys.spec().policy.empty_set, Instant::now().into_std())
+            }
+            false => None,
+        };
+        let next = self.plan(read, |schedule| {
+            schedule.after_failure(error.retry_after()).min(rest.unwrap_or(Duration::MAX))
+        });
         self.say_failed(&error, next);
         self.keys.note(Err(Arc::new(error)));
         self.keys.gate().finish(RoundEnd::Failed);
@@ -216,7 +225,8 @@ impl Refresher {
                 debug!(issuer, keys, ?next, "keys confirmed");
             }
         }
-        if self.failing_with.take().is_some() && before.is_some() {
+        let was_failing = self.failing_with.take().is_some();
+        if was_failing && before.is_some() && change != Change::Withdrawn {
             info!(issuer = self.issuer(), "the issuer answers again");
         }
     }
@@ -230,7 +240,13 @@ impl Refresher {
         if self.failing_with.as_deref() == Some(text.as_str()) {
             debug!(issuer, error = text, serving, ?next, "keys still not obtained");
         } else {
-            warn!(issuer, error = text, serving, ?next, "keys not obtained");
+            let what = match error.is_of_empty_set() {
+                true => {
+                    "no usable key is published; the last ones serve on for now (keys.empty_set)"
+                }
+                false => "keys not obtained",
+            };
+            warn!(issuer, error = text, serving, ?next, "{what}");
             self.failing_with = Some(text);
         }
     }
