@@ -87,7 +87,7 @@ pub struct Headers {
     /// Which values headers may hold.
     pub profile: Profile,
     /// Every header that starts with this is removed unless Doorward sets it, in any
-    /// case and with `_` for `-`.
+    /// case and with any other sign, or several, for `-` (`x_nmp_`, `x.nmp.`, `x--nmp--`).
     pub trusted_prefix: String,
     /// The header with the principal.
     pub principal_id: String,
