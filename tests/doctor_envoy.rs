@@ -105,7 +105,7 @@ fn each_fault_of_an_envoy_is_named_alone() {
                 "x.nmp.anything",
             ),
             (ALL_SPELLINGS, "- { prefix: x-nmp-principal }", "allowed_headers", "x-nmp-anything"),
-            ("nmp.*", "nmp-.*", "allowed_headers", "x-nmp_anything"),
+            ("nmp.*", "nmp-.*", "allowed_headers", "x_nmp_anything"),
             ("[^a-z0-9]+", "[-_.~]", "allowed_headers", "x--nmp--anything"),
             ("[^a-z0-9]+", "[^a-z0-9|]+", "allowed_headers", "x|nmp|anything"),
             ("(?i)x[", "(?<=y)x[", "allowed_headers", "cannot be read"),

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::support::doctor_envoy::ALL_SPELLINGS;
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
 use crate::support::envoy::{Envoy, fill};

@@ -92,7 +92,7 @@ impl Endpoints {
         for read in ways.into_iter().take(if differ { 2 } else { 1 }) {
             let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(read).collect();
             let without_last_slash = match segments.split_last() {
-                Some((last, others)) if last.is_empty() => Some(others),
+                Some((&"", others)) => Some(others),
                 Some(_) | None => None,
             };
             for segments in [segments.as_slice()].into_iter().chain(without_last_slash) {

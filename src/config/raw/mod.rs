@@ -109,7 +109,8 @@ pub struct Headers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// NeMo Platform's limits.
+    /// NeMo Platform's limits. Where nobody looks at the token, bearer credentials that are no
+    /// JWT are removed.
     #[default]
     Nemo,
     /// Any visible ASCII.
@@ -125,7 +126,8 @@ pub struct Rules {
     pub bypass: Vec<String>,
     /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
     /// `scopes`, of which a token needs one, or `deny: true`. `{name}` stands for one segment,
-    /// `/-/{name}` at the end for one or more.
+    /// `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
+    /// tokens: who sends none passes as nobody.
     pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
     /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
     /// `endpoints` has is not looked up in it.
@@ -140,7 +142,7 @@ pub struct Rules {
 pub struct Endpoint {
     /// A token needs one of these. Empty: none.
     pub scopes: Vec<String>,
-    /// Nobody may come here.
+    /// Nobody may come here, with a token or without, bypassed or not.
     pub deny: bool,
     /// For the policy; not looked at here.
     pub permissions: Vec<String>,

@@ -13,8 +13,11 @@ const FORGED: &str = "doorward-probe";
 /// After this, what is left is not tried any more.
 const ALL_TOLD: Duration = Duration::from_secs(80);
 
-/// Spellings of trusted headers, by class: what stands for `-` in the prefix, and the rest.
-const SPOOFS: [(&str, &[(&str, &str)], &str); 2] = [
+/// What stands for `-` in the prefix of a trusted header, and the rest of its name.
+type Spelling = (&'static str, &'static str);
+
+/// Spellings of trusted headers, by class.
+const SPOOFS: [(&str, &[Spelling], &str); 2] = [
     (
         "spoofed_headers",
         &[
