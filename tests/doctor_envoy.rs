@@ -7,7 +7,7 @@ use doorward::config::Settings;
 use doorward::doctor::Outcome;
 use doorward::doctor::envoy::{NotEnvoy, examine};
 
-use crate::support::doctor_envoy::{faults, findings, one_fault};
+use crate::support::doctor_envoy::{ALL_SPELLINGS, faults, findings, one_fault};
 use crate::support::tools;
 
 #[test]
@@ -30,8 +30,6 @@ fn our_own_files_are_sound() {
 }
 
 const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
-
-const ALL_SPELLINGS: &str = "- safe_regex: { regex: \"(?i)x[^a-z0-9]+nmp.*\" }";
 
 /// Other ways to show Doorward every spelling.
 #[test]

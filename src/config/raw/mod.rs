@@ -84,7 +84,8 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Headers {
-    /// Which values headers may hold.
+    /// Which values headers may hold. With `nemo`, bearer credentials that are no JWT are removed
+    /// where nobody looks at the token.
     pub profile: Profile,
     /// Every header that starts with this is removed unless Doorward sets it, in any
     /// case and with any other sign, or several, for `-` (`x_nmp_`, `x.nmp.`, `x--nmp--`).
@@ -109,8 +110,7 @@ pub struct Headers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// NeMo Platform's limits. Where nobody looks at the token, bearer credentials that are no
-    /// JWT are removed.
+    /// NeMo Platform's limits.
     #[default]
     Nemo,
     /// Any visible ASCII.
@@ -125,8 +125,8 @@ pub struct Rules {
     /// (`/public/*`).
     pub bypass: Vec<String>,
     /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
-    /// `scopes`, of which a token needs one, or `deny: true`. `{name}` stands for one segment,
-    /// `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
+    /// `scopes`, of which a token needs one, or `deny: true`, which closes it to everybody.
+    /// `{name}` stands for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
     /// tokens: who sends none passes as nobody.
     pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
     /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
