@@ -146,9 +146,15 @@ async fn a_closed_endpoint_is_closed_to_everybody() {
 #[tokio::test]
 async fn where_a_token_is_optional_scopes_are_asked_of_tokens_alone() {
     for scopes in ["optional", "required"] {
-        let doorward = Doorward::start_explained(&config(scopes)).await;
-        let path = "/apis/models/v2/workspaces/team/models";
-        let optional = || get(path).route("doorward.mode", "optional");
+        let config = json!({
+            "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+            "rules": {
+                "scopes": scopes,
+                "endpoints": {"/models": {"get": {"scopes": ["models:read"]}}},
+            },
+        });
+        let doorward = Doorward::start_explained(&config.to_string()).await;
+        let optional = || get("/models").route("doorward.mode", "optional");
         let on_top = || optional().route("doorward.scopes", "beta:models");
         assert_eq!(doorward.ask(optional()).await.reason, "anonymous");
         let nobody = doorward.ask(on_top()).await;
