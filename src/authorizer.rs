@@ -8,16 +8,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::bearer::BearerToken;
+use smallvec::SmallVec;
+
+use crate::bearer::{BearerToken, holds_opaque_bearer};
 use crate::clock::UnixTime;
 use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
-use crate::identity::{HeaderRules, Identity, IdentityHeaders, ProtectedHeaders};
+use crate::identity::{HeaderRules, Identity, IdentityHeaders, Profile, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
-use crate::request::RequestView;
+use crate::request::{HeaderView, RequestFault, RequestView};
 use crate::rules::{Credentials, Rules};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
 use crate::token_cache::TokenCache;
+
+/// More than this in the headers of an answer is denied, in bytes. Over HTTP, names to remove are a
+/// header of our answer, and Envoy takes 60 KiB of headers in an answer (`max_response_headers_kb`);
+/// a larger one is a failure of ours to it, and with `failure_mode_allow` lets the request pass
+/// with all that was forged. A client that may send more than that to Envoy can bring it about.
+/// The same for gRPC, which has no such limit: both fronts decide the same.
+const MAX_ANSWER_BYTES: usize = 56 * 1024;
+/// So many bytes of names fit whatever else there is to say.
+const FITS_ANYHOW_BYTES: usize = 16 * 1024;
+
+/// Names of headers that a client sent.
+pub type Names<'r> = SmallVec<[&'r [u8]; 8]>;
 
 /// Decides requests under one configuration.
 pub struct Authorizer {
@@ -107,7 +121,11 @@ impl Authorizer {
     /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
     /// Envoy a broken call can mean "let it pass".
     pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Verdict<'_> {
-        let admission = catch_unwind(AssertUnwindSafe(|| self.admit(request, now)));
+        let admission = catch_unwind(AssertUnwindSafe(|| {
+            let grant = self.admit(request, now)?;
+            self.check_answer(&grant, request.headers)?;
+            Ok(grant)
+        }));
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
             Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
@@ -122,6 +140,44 @@ impl Authorizer {
         IdentityHeaders::new(identity, &self.headers)
     }
 
+    /// The names, of those that the client sent, to remove from a request that may pass; on top
+    /// of those that are [always](ProtectedHeaders::always) removed.
+    #[must_use]
+    pub fn to_remove<'r>(&self, grant: &Grant, headers: &'r [HeaderView<'r>]) -> Names<'r> {
+        let set = self.headers_of(grant);
+        let forged = |name: &&[u8]| self.protected.forged(name, set);
+        let mut names: Names<'_> =
+            headers.iter().map(|header| header.name).filter(forged).collect();
+        // NeMo's files API takes `Bearer service:jobs` for an identity. What is no JWT goes where
+        // nobody has looked at it; it may be somebody's password elsewhere.
+        if grant.is_unseen() && self.headers.profile == Profile::Nemo {
+            let opaque = headers.iter().find(|header| {
+                header.name.eq_ignore_ascii_case(b"authorization")
+                    && holds_opaque_bearer(header.value)
+            });
+            names.extend(opaque.map(|header| header.name));
+        }
+        names
+    }
+
+    /// Whether gateways would take the answer, with all that it sets and removes.
+    fn check_answer(&self, grant: &Grant, headers: &[HeaderView<'_>]) -> Result<(), RequestFault> {
+        let sent: usize = headers.iter().map(|header| header.name.len()).sum();
+        if sent <= FITS_ANYHOW_BYTES {
+            return Ok(());
+        }
+        let set = self.headers_of(grant);
+        let set_bytes: usize = set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let always = self.protected.always(set).map(str::as_bytes);
+        let removed = self.to_remove(grant, headers);
+        let list: usize = always.chain(removed.iter().copied()).map(|name| name.len() + 1).sum();
+        if set_bytes + list > MAX_ANSWER_BYTES {
+            Err(RequestFault::TooMuchToRemove)
+        } else {
+            Ok(())
+        }
+    }
+
     fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
         if !self.enabled {
             return Ok(Grant::AuthDisabled);
@@ -129,14 +185,17 @@ impl Authorizer {
         request.check_form()?;
         let rule = self.rules.for_request(request)?;
         let bearer = match rule.credentials {
-            Credentials::Ignored => return Ok(Grant::Bypassed),
+            Credentials::Ignored => None,
             Credentials::Required | Credentials::Optional => BearerToken::from_request(request)?,
         };
         let Some(bearer) = bearer else {
-            return match rule.credentials {
-                Credentials::Optional => Ok(Grant::Anonymous),
-                Credentials::Required | Credentials::Ignored => Err(Fault::NoCredentials.into()),
+            let grant = match rule.credentials {
+                Credentials::Ignored => Grant::Bypassed,
+                Credentials::Optional => Grant::Anonymous,
+                Credentials::Required => return Err(Fault::NoCredentials.into()),
             };
+            rule.permit_without_token()?;
+            return Ok(grant);
         };
         let (admitted, fresh) = self.identify(bearer, now)?;
         let audiences = admitted.audiences.iter().map(AsRef::as_ref);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::request::RequestView;
 
+const BEARER: &[u8] = b"bearer";
+
 /// A bearer token as it came, unread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BearerToken<'a>(&'a [u8]);
@@ -31,7 +33,7 @@ impl<'a> BearerToken<'a> {
             None => (value, &[][..]),
         };
         // RFC 9110 §11.1: the scheme is case-insensitive.
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
+        if !scheme.eq_ignore_ascii_case(BEARER) {
             return Err(BearerFault::NotBearer);
         }
         let token = token.trim_ascii();
@@ -50,6 +52,23 @@ impl<'a> BearerToken<'a> {
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
+}
+
+/// Whether an `Authorization` value holds bearer credentials that are no compact JWS (three parts
+/// of base64url, RFC 7515 §7.1). Envoy joins repeated headers by `,`: any part counts. So does
+/// `Bearer` without a space behind it, which some upstreams take off like the real one.
+#[must_use]
+pub fn holds_opaque_bearer(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|credentials| {
+        let credentials = credentials.trim_ascii();
+        let (scheme, token) = credentials.split_at_checked(BEARER.len()).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(BEARER) && !is_compact_jws(token.trim_ascii())
+    })
+}
+
+fn is_compact_jws(token: &[u8]) -> bool {
+    let base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    token.split(|byte| *byte == b'.').count() == 3 && token.iter().all(base64url)
 }
 
 impl fmt::Debug for BearerToken<'_> {
@@ -109,6 +128,43 @@ mod tests {
         assert_eq!(extract(&["Bearer "]), Err(BearerFault::NoToken));
         assert_eq!(extract(&[""]), Err(BearerFault::NotBearer));
         assert_eq!(extract(&["Bearerabc"]), Err(BearerFault::NotBearer));
+    }
+
+    #[test]
+    fn bearer_credentials_that_are_no_jws() {
+        for value in [
+            "Bearer service:jobs",
+            "bEARER service:jobs",
+            "Bearer\tservice:jobs",
+            "  Bearer   service:jobs  ",
+            "Bearer:service:jobs",
+            "Bearerservice:jobs",
+            "Bearer",
+            "Bearer ",
+            "Bearer a.b",
+            "Bearer a.b.c.d",
+            "Bearer a.b.c.d.e",
+            "Bearer a.b.c service:jobs",
+            "Bearer a.b.c=",
+            "Basic YTpi,Bearer service:jobs",
+            "Bearer service:jobs, Basic YTpi",
+            "Bearer a.b.c,Bearer service:jobs",
+            ",Bearer service:jobs",
+        ] {
+            assert!(holds_opaque_bearer(value.as_bytes()), "{value:?}");
+        }
+        for value in [
+            "",
+            "Basic YTpi",
+            "Bear",
+            "Bearer eyJh.eyJi.c2ln",
+            "bearer eyJh.eyJi.",
+            "Bearer a.b.c,bearer d.e.f",
+            "Digest username=\"a\", realm=\"bearer x\"",
+            "ApiKey service:jobs",
+        ] {
+            assert!(!holds_opaque_bearer(value.as_bytes()), "{value:?}");
+        }
     }
 
     #[test]

@@ -155,6 +155,15 @@ impl Grant {
         }
     }
 
+    /// Whether nobody looked at what credentials there may be.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        match self {
+            Self::Bypassed | Self::AuthDisabled => true,
+            Self::Identified { .. } | Self::Anonymous => false,
+        }
+    }
+
     /// The stable name of the basis, where a denial has its reason code.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -60,6 +60,13 @@ impl<'a> RequestView<'a> {
         self.path.split(|byte| *byte == b'?').next().unwrap_or_default()
     }
 
+    /// The method that a browser asks leave for, when this is a CORS preflight.
+    #[must_use]
+    pub fn preflight_of(&self) -> Option<&'a [u8]> {
+        let is_options = self.method.eq_ignore_ascii_case(b"OPTIONS");
+        is_options.then(|| self.header_values("access-control-request-method").next()).flatten()
+    }
+
     /// The values of the header `name` (lower case), in their order.
     pub fn header_values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         self.headers
@@ -101,4 +108,7 @@ pub enum RequestFault {
     /// The path does not start with `/`.
     #[error("the path does not start with `/`")]
     NotAPath,
+    /// What is to be removed from it would make an answer that gateways do not take.
+    #[error("the client sent more names of trusted headers than an answer can list")]
+    TooMuchToRemove,
 }

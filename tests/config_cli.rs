@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::check::{Checker, get};
 use crate::support::idp::{Answer, Idp};
 use crate::support::process::Process;
-use crate::support::signer::{RSA, Signer, claims, jwks};
+use crate::support::signer::{RSA, Signer, claims, encode, jwks};
 use crate::support::{PATIENCE, eventually, http};
 
 const ISSUER: &str = "https://idp.example";
@@ -233,6 +233,53 @@ async fn sighup_reloads_and_a_bad_file_changes_nothing() {
     assert_eq!(reason("/two").await, "bypassed");
     process.signal("TERM");
     assert_eq!(process.ended().await.code(), Some(0));
+}
+
+/// Sockets stay what they were at the start, and what is safe is judged by them.
+#[tokio::test]
+async fn a_reload_says_what_it_cannot_change_and_refuses_what_is_unsafe_on_what_is_bound() {
+    let open_to_all =
+        FREE_PORTS.replace("grpc: { listen: 127.0.0.1:0 }", "grpc: { listen: 0.0.0.0:0 }");
+    let sound = config("/one").replace(FREE_PORTS, &open_to_all);
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "doorward.yaml", &sound);
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let mut checker = Checker::connect(&at.grpc.replace("0.0.0.0", "127.0.0.1")).await;
+    let encoded = |text: &str| encode(text.as_bytes());
+    let claims = claims(ISSUER, json!({"sub": "root"})).to_string();
+    let unsigned = format!("{}.{}.", encoded(r#"{"alg":"none"}"#), encoded(&claims));
+    let ask = || get("/").bearer(&unsigned);
+    assert_eq!(checker.ask(ask()).await.reason, "unsupported_token");
+
+    // On loopback this would do; but that is not where the socket is.
+    let unsafe_there = config("/two").replace("auth:\n", "auth:\n  allow_unsigned_jwt: true\n");
+    write(dir.path(), "doorward.yaml", &unsafe_there);
+    process.signal("HUP");
+    let said = eventually("the refusal is logged", PATIENCE, async || {
+        process.assert_alive();
+        let said = process.stderr();
+        said.contains("the old configuration serves on").then_some(said)
+    })
+    .await;
+    assert!(said.contains("auth.allow_unsigned_jwt"), "{said}");
+    assert!(said.contains("server.grpc listens on 0.0.0.0:"), "{said}");
+    assert!(!said.contains("configuration reloaded"), "{said}");
+    assert_eq!(checker.ask(ask()).await.reason, "unsupported_token");
+    assert_eq!(checker.ask(get("/two")).await.reason, "missing_token", "all of it or nothing");
+
+    let elsewhere = config("/two").replace("server:\n", "server:\n  workers: 7\n");
+    let elsewhere = format!("{elsewhere}log: {{ level: 'info,doorward=debug' }}\n");
+    write(dir.path(), "doorward.yaml", &elsewhere);
+    process.signal("HUP");
+    reloaded(&process).await;
+    assert_eq!(checker.ask(get("/two")).await.reason, "bypassed", "the rest of it counts");
+    let said = process.stderr();
+    let line = said.lines().find(|line| line.contains("only a restart changes")).unwrap();
+    for key in ["server.grpc.listen", "server.workers", "log.level"] {
+        assert!(line.contains(key), "{key}: {line}");
+    }
+    assert!(!line.contains("server.http.listen"), "{line}");
 }
 
 #[tokio::test]

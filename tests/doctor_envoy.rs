@@ -7,7 +7,7 @@ use doorward::config::Settings;
 use doorward::doctor::Outcome;
 use doorward::doctor::envoy::{NotEnvoy, examine};
 
-use crate::support::doctor_envoy::{faults, findings, one_fault};
+use crate::support::doctor_envoy::{ALL_SPELLINGS, faults, findings, one_fault};
 use crate::support::tools;
 
 #[test]
@@ -30,6 +30,45 @@ fn our_own_files_are_sound() {
 }
 
 const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+
+/// Other ways to show Doorward every spelling.
+#[test]
+fn what_shows_every_spelling_is_sound() {
+    let sound = tools::file("envoy/envoy.yaml");
+    for matcher in [
+        "- { prefix: x }",
+        "- { contains: nmp }",
+        "- { contains: NMP, ignore_case: true }",
+        "- safeRegex: { googleRe2: {}, regex: '.*nmp.*' }",
+        "- safe_regex: { regex: '.+' }",
+    ] {
+        assert_eq!(faults(&sound.replace(ALL_SPELLINGS, matcher)), [], "{matcher}");
+    }
+}
+
+/// Names outside of the trusted prefix are trusted, too.
+#[test]
+fn names_of_claims_have_to_be_seen_in_every_spelling() {
+    let config = "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}
+headers: {claims: {X-Tenant: tid}}";
+    let headers = Settings::from_yaml("test", config).unwrap().headers;
+    let said = |text: &str| {
+        let sections = examine("file", text, &headers).unwrap();
+        let findings = sections.into_iter().flat_map(|section| section.findings);
+        let mut odd = findings.filter(|finding| finding.outcome != Outcome::Pass);
+        (odd.next().map(|finding| (finding.found, finding.remedy.unwrap())), odd.next().is_none())
+    };
+    let sound = tools::file("envoy/envoy.yaml");
+    let (finding, alone) = said(&sound);
+    let (found, remedy) = finding.unwrap();
+    assert!(alone && found.contains("x.tenant"), "{found}");
+    assert!(remedy.contains("(?i)x[^a-z0-9]+tenant"), "{remedy}");
+    let both = format!(
+        "{ALL_SPELLINGS}
+                          - safe_regex: {{ regex: '(?i)x[^a-z0-9]+tenant' }}"
+    );
+    assert_eq!(said(&sound.replace(ALL_SPELLINGS, &both)).0, None);
+}
 
 #[test]
 fn each_fault_of_an_envoy_is_named_alone() {
@@ -54,8 +93,20 @@ fn each_fault_of_an_envoy_is_named_alone() {
             ("timeout: 1s\n", "timeout: 60s\n", "timeout", "1m"),
             ("status_on_error: { code: ServiceUnavailable }", "", "status_on_error", "403"),
             ("- exact: authorization", "", "allowed_headers", "authorization"),
-            ("- { prefix: x_nmp, ignore_case: true }", "", "allowed_headers", "x_nmp"),
-            ("prefix: x-nmp,", "prefix: x-nmp-principal,", "allowed_headers", "x-nmp-anything"),
+            (ALL_SPELLINGS, "", "allowed_headers", "x-nmp-anything"),
+            // What was in these files before, and hides `x.nmp.…`.
+            (
+                ALL_SPELLINGS,
+                "- { prefix: x-nmp, ignore_case: true }
+                          - { prefix: x_nmp, ignore_case: true }",
+                "allowed_headers",
+                "x.nmp.anything",
+            ),
+            (ALL_SPELLINGS, "- { prefix: x-nmp-principal }", "allowed_headers", "x-nmp-anything"),
+            ("nmp.*", "nmp-.*", "allowed_headers", "x_nmp_anything"),
+            ("[^a-z0-9]+", "[-_.~]", "allowed_headers", "x--nmp--anything"),
+            ("[^a-z0-9]+", "[^a-z0-9|]+", "allowed_headers", "x|nmp|anything"),
+            ("(?i)x[", "(?<=y)x[", "allowed_headers", "cannot be read"),
             (
                 "encode_raw_headers: false",
                 "disallowed_headers: { patterns: [{ contains: nmp }] }",

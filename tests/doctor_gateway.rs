@@ -17,6 +17,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::support::doctor_envoy::ALL_SPELLINGS;
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
 use crate::support::envoy::{Envoy, fill};
@@ -218,13 +219,29 @@ async fn a_route_with_the_filter_off_is_found() {
     assert_eq!(failed(&found), ["paths"], "{found:#?}");
 }
 
+/// What was in the files of `envoy/` once does not show `x.nmp.principal.id`.
+#[tokio::test]
+async fn spellings_that_doorward_never_sees_are_found() {
+    let hidden = |sound: String| {
+        sound.replace(
+            ALL_SPELLINGS,
+            "- { prefix: x-nmp, ignore_case: true }
+                          - { prefix: x_nmp, ignore_case: true }",
+        )
+    };
+    let Some(gateway) = gateway("envoy.yaml", hidden).await else { return };
+    let found = findings(&probe(&gateway, "/v1/models")).await;
+    assert_eq!(failed(&found), ["underscores"], "{found:#?}");
+    let finding = found.iter().find(|finding| finding.check == "underscores").unwrap();
+    assert!(
+        finding.found.contains("x.nmp.principal.id") && !finding.found.contains("x_nmp"),
+        "{finding:?}"
+    );
+}
+
 #[tokio::test]
 async fn headers_that_doorward_never_sees_are_found() {
-    let hidden = |sound: String| {
-        sound
-            .replace("- { prefix: x-nmp, ignore_case: true }", "")
-            .replace("- { prefix: x_nmp, ignore_case: true }", "")
-    };
+    let hidden = |sound: String| sound.replace(ALL_SPELLINGS, "");
     let Some(gateway) = gateway("envoy.yaml", hidden).await else { return };
     let found = findings(&probe(&gateway, "/v1/models")).await;
     let failed = failed(&found);

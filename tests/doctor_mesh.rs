@@ -51,11 +51,13 @@ fn each_fault_of_istio_is_named_alone() {
     let complete = over_http.replace(
         "service: doorward",
         "pathPrefix: /apis/auth/ext-authz
-          includeRequestHeadersInCheck: [authorization, 'x-nmp*', 'x_nmp*']
+          includeRequestHeadersInCheck: [authorization, 'x*']
           headersToUpstreamOnAllow: ['x-nmp-*']
           service: doorward",
     );
     assert_eq!(faults(&complete), []);
+    let hides = faults(&complete.replace("'x*'", "'x-nmp*', 'x_nmp*'"));
+    assert!(hides[0].0 == "allowed_headers" && hides[0].2.contains("x.nmp.anything"), "{hides:?}");
 }
 
 #[test]

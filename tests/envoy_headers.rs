@@ -15,7 +15,7 @@ use crate::support::signer::{RSA, claims, jwks};
 const ISSUER: &str = "https://idp.example";
 
 /// What a client may try; every value holds `forged` or names a service.
-const SPOOFS: [(&str, &[(&str, &str)]); 19] = [
+const SPOOFS: [(&str, &[(&str, &str)]); 26] = [
     ("as documented", &[("X-NMP-Principal-Id", "service:jobs")]),
     ("lower case", &[("x-nmp-principal-id", "service:jobs")]),
     ("underscores", &[("x_nmp_principal_id", "service:jobs")]),
@@ -52,6 +52,29 @@ const SPOOFS: [(&str, &[(&str, &str)]); 19] = [
     ("any other name", &[("x-nmp-anything", "forged")]),
     ("any other name, underscores", &[("x_nmp_anything", "forged")]),
     ("any other name, mixed", &[("X-nmp_any-THING_else", "forged")]),
+    // Signs that some upstreams fold into one: CGI and what is made like it.
+    ("dots", &[("x.nmp.principal.id", "service:jobs"), ("X.NMP.Scopes", "forged")]),
+    ("tildes", &[("x~nmp~principal~id", "service:jobs")]),
+    ("two dashes", &[("x--nmp--principal--id", "service:jobs")]),
+    ("signs mixed", &[("X-.Nmp_~Principal-Id", "service:jobs"), ("x_-nmp-_anything", "forged")]),
+    (
+        "every other sign",
+        &[
+            ("x!nmp!principal!id", "service:jobs"),
+            ("x#nmp#principal#id", "service:jobs"),
+            ("x$nmp$principal$id", "service:jobs"),
+            ("x%nmp%principal%id", "service:jobs"),
+            ("x&nmp&principal&id", "service:jobs"),
+            ("x'nmp'principal'id", "service:jobs"),
+            ("x*nmp*principal*id", "service:jobs"),
+            ("x+nmp+principal+id", "service:jobs"),
+            ("x^nmp^principal^id", "service:jobs"),
+            ("x`nmp`principal`id", "service:jobs"),
+            ("x|nmp|principal|id", "service:jobs"),
+        ],
+    ),
+    ("one other sign", &[("x-nmp.principal-id", "service:jobs"), ("x-nmp-principal.id", "forged")]),
+    ("another name, other sign", &[("x.nmp.anything", "forged"), ("x-nmp~internal", "forged")]),
     // RFC 9110 §7.6.1: a hop may drop what `Connection` names. Then the trusted header
     // itself would get lost.
     ("named by Connection", &[("Connection", "X-NMP-Principal-Id"), ("X-NMP-Scopes", "forged")]),

@@ -13,7 +13,7 @@ const ISSUER: &str = "https://idp.example";
 
 /// Without a token none of these may reach the upstream, though `/public/*` and
 /// `/health` are bypassed.
-const NEVER: [&[u8]; 35] = [
+const NEVER: [&[u8]; 52] = [
     b"/",
     b"/admin",
     b"/public",
@@ -50,6 +50,26 @@ const NEVER: [&[u8]; 35] = [
     b"/public/\0/../admin",
     b"/public/%00",
     b"/public/..%00/admin",
+    // No UTF-8: over-long forms of `/` and `.`
+    b"/public/..%c0%af/admin",
+    b"/public/..%c0%afadmin",
+    b"/public/..%e0%80%afadmin",
+    b"/public/%c0%ae%c0%ae/admin",
+    // What becomes `/`, `\\`, `.`, `..`, `;` or `%` when it is normalized (NFKC)
+    b"/public/..%ef%bc%8fadmin",
+    b"/public/..%EF%BC%8Fadmin",
+    b"/public/..%ef%bc%bcadmin",
+    b"/public/%ef%bc%8e%ef%bc%8e/admin",
+    b"/public/%e2%80%a5/admin",
+    b"/public/..%ef%bc%9b/admin",
+    b"/public/%ef%bc%852e%ef%bc%852e/admin",
+    // Dot segments once white space is cut off
+    b"/public/..%20/admin",
+    b"/public/%20../admin",
+    b"/public/..%09/admin",
+    b"/public/..%c2%a0/admin",
+    b"/public/..%e3%80%80/admin",
+    b"/public/.../admin",
     // Absolute form (RFC 9112 section 3.2.2)
     b"http://platform.example/admin",
     b"http://platform.example/public/../admin",

@@ -7,6 +7,7 @@
 mod admin;
 mod assembly;
 mod documents;
+mod fixed;
 mod offline;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
+use self::fixed::Fixed;
 pub use self::offline::explain_request;
 use crate::clock::SystemClock;
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
@@ -98,10 +100,12 @@ impl Running {
 
     /// Decides by other settings from the next request on, and shows the certificates that
     /// are in the files now from the next connection on; keys that are still wanted are
-    /// kept. Addresses and threads stay as they are.
+    /// kept. Addresses, threads and the form of the log stay as they are, and a line in the
+    /// log says so where the new settings have them otherwise.
     ///
     /// # Errors
-    /// The new settings cannot be put to work; the old ones stay in force.
+    /// The new settings cannot be put to work, or are not safe on the sockets that are bound;
+    /// the old ones stay in force.
     pub fn reload(&self, settings: Settings) -> Result<(), StartError> {
         let (answer, answered) = oneshot::channel();
         self.orders
@@ -144,6 +148,17 @@ pub enum StartError {
         #[source]
         source: TlsError,
     },
+    /// Unsigned tokens would be believed, and others than this machine can send them.
+    #[error(
+        "auth.allow_unsigned_jwt is true, and server.{listener} listens on {address}, which is not \
+         loopback"
+    )]
+    UnsignedBeyondLoopback {
+        /// `grpc`, `http` or `admin`.
+        listener: &'static str,
+        /// What is bound, whatever the new settings say.
+        address: ListenAddress,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -166,7 +181,7 @@ struct Server {
     shared: Shared,
     assembly: Assembly,
     drain: Duration,
-    addresses: [ListenAddress; 3],
+    fixed: Fixed,
     tls: [ListenerTls; 3],
     stop: watch::Sender<bool>,
     workers: Vec<(mpsc::UnboundedSender<Job>, JoinHandle<()>)>,
@@ -179,8 +194,10 @@ impl Server {
         let ServerSettings { grpc, http, admin, workers, drain } = settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
         let listeners = (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
-        let addresses =
+        let bound =
             [&listeners.0, &listeners.1, &listeners.2].map(|listener| listener.address().clone());
+        let fixed = Fixed::new(&settings, bound);
+        fixed.check_safe(&settings)?;
         let grpc_port = port::<GrpcFront>("grpc", listeners.0, &grpc)?;
         let http_port = port::<HttpFront>("http", listeners.1, &http)?;
         let admin_port = port::<AdminFront>("admin", listeners.2, &admin)?;
@@ -216,21 +233,11 @@ impl Server {
             }
         });
         background(report_health(health.clone(), Arc::clone(&overview)));
-        Ok(Self {
-            shared,
-            assembly,
-            drain,
-            addresses,
-            tls,
-            stop,
-            workers: threads,
-            health,
-            overview,
-        })
+        Ok(Self { shared, assembly, drain, fixed, tls, stop, workers: threads, health, overview })
     }
 
     fn addresses(&self) -> [ListenAddress; 3] {
-        self.addresses.clone()
+        self.fixed.bound().clone()
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
@@ -242,7 +249,10 @@ impl Server {
 
     /// All of it, or nothing.
     fn reload(&mut self, settings: Settings) -> Result<(), StartError> {
-        let ServerSettings { grpc, http, admin, .. } = &settings.server;
+        self.fixed.check_safe(&settings)?;
+        let ServerSettings { grpc, http, admin, drain, .. } = &settings.server;
+        let drain = *drain;
+        let unchanged = self.fixed.changed(&settings);
         let [grpc_tls, http_tls, admin_tls] = &self.tls;
         let prepared = [
             (grpc_tls, prepare("grpc", grpc_tls, grpc)?),
@@ -254,7 +264,15 @@ impl Server {
             tls.put_to_work(prepared);
         }
         self.assembly = assembly;
+        self.drain = drain;
         self.overview.follow(&self.assembly);
+        if !unchanged.is_empty() {
+            let keys = unchanged.join(", ");
+            tracing::warn!(
+                keys,
+                "only a restart changes these: they stay as they were at the start"
+            );
+        }
         Ok(())
     }
 

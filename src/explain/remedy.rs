@@ -7,6 +7,7 @@ use crate::bearer::BearerFault;
 use crate::decision::Fault;
 use crate::identity::{AddressFault, IdentityFault};
 use crate::issuers::KeysFault;
+use crate::request::RequestFault;
 use crate::rules::RuleFault;
 use crate::token::{TokenFault, TokenKind};
 
@@ -22,9 +23,12 @@ impl Story<'_> {
                 .to_owned();
         }
         let remedy = match fault {
-            Fault::Request(_) => {
-                "send the path as it stands in the request line, beginning with `/`"
-            }
+            Fault::Request(fault) => match fault {
+                RequestFault::NoMethod | RequestFault::NoPath | RequestFault::NotAPath => {
+                    "send the path as it stands in the request line, beginning with `/`"
+                }
+                RequestFault::TooMuchToRemove => "send no headers with the trusted prefix",
+            },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
             Fault::Bearer(BearerFault::NotBearer) => "put `Bearer ` in front of the token",
             Fault::Bearer(BearerFault::NoToken) => {
@@ -88,7 +92,8 @@ impl Story<'_> {
                     "nobody may come here; if somebody should, take `deny` out of `rules.endpoints`"
                 }
                 RuleFault::AmbiguousPath => {
-                    "write the path without `//`, dot segments, `\\` and escapes of `/`, `.` and `%`"
+                    "write the path without `//`, `\\`, dot segments and segments that end in a dot or a \
+                     space, and escape nothing but UTF-8 that stands for itself"
                 }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     "mend `context_extensions` of this route in Envoy's configuration"

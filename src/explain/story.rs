@@ -13,6 +13,7 @@ use crate::discovery::{IssuerStatus, KeyLocation};
 use crate::issuers::Issuer;
 use crate::printable::printable;
 use crate::request::RequestView;
+use crate::rules::Credentials;
 use crate::token::{TenantRule, TokenFault};
 
 /// What was asked, and what the engine said.
@@ -102,6 +103,11 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// Whether it was allowed without a look at any token.
+    pub(super) fn is_without_token(&self) -> bool {
+        matches!(self.asked.decision, Decision::Allow(grant) if grant.admitted().is_none())
+    }
+
     fn steps(&self) -> Vec<Step> {
         let passed = |check| self.step(check, StepOutcome::Pass);
         let alone = match self.asked.decision {
@@ -120,12 +126,14 @@ impl<'a> Story<'a> {
             .map(|check| match failed {
                 Some(failed) if check == failed => self.step(check, StepOutcome::Fail),
                 _ if check <= last => passed(check),
+                // Closed endpoints are closed to those without a token, too.
+                None if check == Check::Endpoint => passed(check),
                 _ => self.step(check, StepOutcome::NotReached),
             })
             .collect()
     }
 
-    /// The check that failed, and the last that was made.
+    /// The check that failed, and the last that was made before it or of the token.
     fn reached(&self) -> (Option<Check>, Check) {
         match self.asked.decision {
             Decision::Allow(Grant::Bypassed | Grant::AuthDisabled) => (None, Check::Route),
@@ -139,8 +147,21 @@ impl<'a> Story<'a> {
                 } else {
                     Check::of(denial.fault)
                 };
-                (Some(failed), failed)
+                let last = match (failed, denial.issuer) {
+                    (Check::Endpoint, None) => self.last_without_token(),
+                    _ => failed,
+                };
+                (Some(failed), last)
             }
+        }
+    }
+
+    /// Nobody looked at the token, or there was none.
+    fn last_without_token(&self) -> Check {
+        let rule = self.asked.authorizer.rules.for_request(self.asked.request);
+        match rule.map(|rule| rule.credentials) {
+            Ok(Credentials::Optional | Credentials::Required) => Check::Credentials,
+            Ok(Credentials::Ignored) | Err(_) => Check::Route,
         }
     }
 
@@ -248,12 +269,11 @@ impl<'a> Story<'a> {
     fn headers(&self) -> Option<HeaderChanges> {
         let Decision::Allow(grant) = self.asked.decision else { return None };
         let set = self.asked.authorizer.headers_of(grant);
-        let protected = &self.asked.authorizer.protected;
-        let mut remove: Vec<String> = protected.always(set).map(str::to_owned).collect();
-        let sent = self.asked.request.headers.iter().map(|header| header.name);
-        for name in sent.filter(|name| protected.forged(name, set)) {
-            remove.push(printable(&String::from_utf8_lossy(name)));
-        }
+        let authorizer = self.asked.authorizer;
+        let always = authorizer.protected.always(set).map(str::to_owned);
+        let sent = authorizer.to_remove(grant, self.asked.request.headers).into_iter();
+        let sent = sent.map(|name| printable(&String::from_utf8_lossy(name)));
+        let remove = always.chain(sent).collect();
         let set = set.iter().map(|(name, value)| (name.to_owned(), printable(value))).collect();
         Some(HeaderChanges { set, remove })
     }

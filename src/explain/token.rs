@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, quoted, value};
+use crate::decision::Fault;
 use crate::issuers::Issuer;
 use crate::keys::Algorithm;
+use crate::request::RequestFault;
 use crate::rules::{Credentials, Match};
 use crate::token::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenKind,
@@ -16,6 +18,9 @@ use crate::token::{
 impl Story<'_> {
     pub(super) fn request(&self) -> Facts {
         let request = self.asked.request;
+        if let Some(fault @ Fault::Request(RequestFault::TooMuchToRemove)) = self.fault {
+            return Facts::new("few enough names of trusted headers", fault.to_string());
+        }
         let method = String::from_utf8_lossy(request.method);
         let path = String::from_utf8_lossy(request.path);
         Facts::new("a method, and a path that starts with `/`", format!("{method} {path}"))
@@ -61,7 +66,7 @@ impl Story<'_> {
         let expected = "exactly one `Authorization: Bearer <token>`";
         let values: Vec<_> = self.asked.request.header_values("authorization").collect();
         let found = match (self.fault, values.as_slice()) {
-            (Some(fault @ crate::decision::Fault::Bearer(_)), [one]) => {
+            (Some(fault @ Fault::Bearer(_)), [one]) => {
                 let scheme = one.split(|byte| *byte == b' ').next().unwrap_or_default();
                 // A scheme is short; anything else may be the token itself.
                 if scheme.len() <= 12 && scheme.len() < one.len() {
@@ -70,7 +75,7 @@ impl Story<'_> {
                     fault.to_string()
                 }
             }
-            (Some(fault @ crate::decision::Fault::Bearer(_)), _) => fault.to_string(),
+            (Some(fault @ Fault::Bearer(_)), _) => fault.to_string(),
             (_, []) => "no `Authorization` header".to_owned(),
             _ => "one bearer token".to_owned(),
         };
@@ -226,7 +231,10 @@ impl Story<'_> {
             return Facts::new("", "");
         };
         let waived = || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.scopes()));
-        match endpoints.table.find(request.method, request.path_without_query()) {
+        let find = |method| endpoints.table.find(method, request.path_without_query());
+        let of_preflight = request.preflight_of().map(find);
+        let closed = |found: &Match<'_>| matches!(found, Match::Rule(rule) if rule.closed);
+        match of_preflight.filter(closed).unwrap_or_else(|| find(request.method)) {
             Match::None => Facts::new("", "`rules.endpoints` has nothing on this method and path"),
             Match::Unreadable => Facts::new(
                 "a path that can be read in one way only, since scopes are asked for by path",
@@ -244,7 +252,9 @@ impl Story<'_> {
                     rule.pattern,
                     list(rule.scopes.split(' '))
                 ),
-                if waived() {
+                if self.is_without_token() {
+                    "no token, so no scope is asked for".to_owned()
+                } else if waived() {
                     "no platform scope (one with a `:`), so none is asked for (`rules.scopes: \
                      optional`)"
                         .to_owned()

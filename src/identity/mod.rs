@@ -20,5 +20,5 @@ pub use self::address::{AddressFault, EmailDomains, says_yes};
 pub use self::claim_path::{ClaimPath, ClaimPathError};
 pub use self::headers::IdentityHeaders;
 pub use self::identity::{Identity, IdentityFault, Losses};
-pub use self::protected::ProtectedHeaders;
+pub use self::protected::{ProtectedHeaders, folded};
 pub use self::rules::{HeaderNames, HeaderRules, IdentityRules, Profile};

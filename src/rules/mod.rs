@@ -1,11 +1,13 @@
 //! What a path and a route ask for. Does not know how an identity was proven.
 
 mod endpoints;
+mod method;
 mod path;
 mod pattern;
 mod route;
 
-pub use self::endpoints::{EndpointRule, Endpoints, Match, Method, UnknownMethod};
+pub use self::endpoints::{EndpointRule, Endpoints, Match};
+pub use self::method::{Method, UnknownMethod};
 pub use self::path::{PathRule, PathRuleError};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::route::{

@@ -1,7 +1,12 @@
 //! Path rules, and the question whether a path can be read two ways.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use memchr::memchr3;
+use percent_encoding::percent_decode_str;
 
 /// Which paths a rule is about: one (`/health`), or all below one (`/public/*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,38 +74,77 @@ pub enum PathRuleError {
     #[error("rules match the path alone: leave `?` and `#` out")]
     Query,
     /// Written in a way that could be read two ways.
-    #[error("the path can be read in two ways (`//`, dot segments, `%`-escapes or `\\`)")]
+    #[error("the path can be read in two ways (`//`, `\\`, dot segments, a last dot, odd escapes)")]
     Ambiguous,
 }
 
-/// Whether upstreams and proxies could disagree on what `path` means: an encoded slash,
-/// backslash, dot or NUL, a dot segment, an empty segment, a backslash, a control
-/// character or a broken escape. Such a path never matches a bypass.
+/// Whether upstreams and proxies could disagree on what `path` means. Such a path never
+/// matches a bypass, and where a rule applies it is denied.
 pub(super) fn ambiguous(path: &str) -> bool {
-    let path_bytes = path.as_bytes();
-    let odd_byte = path_bytes.iter().any(|byte| matches!(byte, b'\\' | b'#' | 0..=b' ' | 0x7f..));
-    let dot_segment = || {
-        path.split('/').any(|segment| {
-            // `;` starts a parameter that some servers cut off: `/..;/admin`.
-            matches!(segment.split(';').next(), Some("." | ".."))
-        })
-    };
-    odd_byte
-        || path.contains("//")
-        || (path.contains("/.") && dot_segment())
-        || path.split('%').skip(1).any(escape_is_odd)
+    readable(path).is_none()
 }
 
-/// What follows a `%`: odd when it is no escape, or one that hides a character with a
-/// meaning in paths. `%25` could become such an escape when decoded twice.
+/// The path with its escapes decoded, in UTF-8; `None` when it is ambiguous:
+///
+/// - as it stands, it holds `//`, `\`, `#`, white space, a control character or anything that
+///   is not ASCII;
+/// - an escape is broken, or hides a character with a meaning in paths: `%2f`, `%25`, `%00`;
+/// - the escapes are not UTF-8. Lenient decoders take `%c0%af`, an over-long form, for `/`;
+/// - a character has such a meaning once it is normalized (NFKC): `%ef%bc%8f`, a full-width
+///   slash, and `%e2%80%a6`, which becomes `...`;
+/// - a segment is a dot segment, or becomes one, or another name, where trailing dots and white
+///   space are cut off: `..%20`, `admin.`;
+/// - a segment in the middle is nothing but parameters (`/a/;v=1/b`): some read `/a//b`.
+pub(super) fn readable(path: &str) -> Option<Cow<'_, str>> {
+    let odd = |byte: &u8| matches!(byte, b'\\' | b'#' | 0..=b' ' | 0x7f..);
+    if path.as_bytes().iter().any(odd) || path.contains("//") {
+        return None;
+    }
+    // All else takes one of these.
+    if memchr3(b'%', b';', b'.', path.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(path));
+    }
+    if path.split('%').skip(1).any(escape_is_odd) {
+        return None;
+    }
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    let mut segments = decoded.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let name = without_parameters(segment);
+        let is_last = segments.peek().is_none();
+        if (name.is_empty() && !is_last) || name.ends_with('.') || name.trim() != name {
+            return None;
+        }
+    }
+    (decoded.is_ascii() || !hides_a_meaning(&decoded)).then_some(decoded)
+}
+
+/// A segment up to its first `;`, from where on some servers see parameters: `/..;v=1/admin`.
+pub(super) fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
+}
+
+/// What follows a `%`: odd when it is no escape, or one of a character with a meaning in paths.
 fn escape_is_odd(after_percent: &str) -> bool {
     let digits = after_percent
         .get(..2)
         .and_then(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(digits));
-    let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
-        return true;
-    };
-    matches!(byte, b'/' | b'\\' | b'.' | b'%' | b';' | b'?' | b'#' | 0..b' ' | 0x7f)
+    let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    byte.is_none_or(|byte| has_meaning(char::from(byte)))
+}
+
+/// `%` too: `%25` could become an escape when it is decoded twice.
+fn has_meaning(char: char) -> bool {
+    matches!(char, '/' | '\\' | '.' | '%' | ';' | '?' | '#' | '\0'..' ' | '\x7f')
+}
+
+/// Whether a character outside of ASCII is a control character, or has a meaning in paths where
+/// text is normalized. That is decomposed here (NFKD); NFKC composes again, but none of these.
+fn hides_a_meaning(decoded: &str) -> bool {
+    let beyond_ascii = || decoded.chars().filter(|char| !char.is_ascii());
+    let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
+    beyond_ascii().any(char::is_control)
+        || normalizer.normalize_iter(beyond_ascii()).any(has_meaning)
 }
 
 #[cfg(test)]
@@ -147,10 +191,67 @@ mod tests {
             "/public/ x",
             "/public/\u{e9}",
             "/public/%3fx",
+            // Not UTF-8: over-long forms of `/` and `.`, a surrogate, half a character, Latin-1
+            "/public/..%c0%af/admin",
+            "/public/%c0%ae%c0%ae/admin",
+            "/public/%e0%80%af",
+            "/public/%f0%80%80%ae",
+            "/public/%ed%a0%80",
+            "/public/%c3",
+            "/public/%e9",
+            // NFKC: full-width / . \ ; % # ?, small, one and two dots, `1.`, `a/c`, a Greek `;`
+            "/public/..%ef%bc%8fadmin",
+            "/public/%ef%bc%8e%EF%BC%8E/admin",
+            "/public/..%ef%bc%bcadmin",
+            "/public/..%ef%bc%9b/admin",
+            "/public/%ef%bc%852e",
+            "/public/%ef%bc%83",
+            "/public/%ef%bc%9f",
+            "/public/%ef%b9%92",
+            "/public/%ef%b9%a8",
+            "/public/%e2%80%a4%e2%80%a4/admin",
+            "/public/%e2%80%a5/admin",
+            "/public/%e2%80%a6",
+            "/public/%e2%92%88",
+            "/public/%e2%84%80",
+            "/public/a%cd%beb",
+            // Trimmed, a dot segment or another name
+            "/public/..%20/admin",
+            "/public/%20../admin",
+            "/public/%20..%20/admin",
+            "/public/.%20/x",
+            "/public/..%09/admin",
+            "/public/..%0b/admin",
+            "/public/..%c2%a0/admin",
+            "/public/..%e3%80%80/admin",
+            "/public/..%c2%85/admin",
+            "/public/..%20;v=1/admin",
+            "/public/.../admin",
+            "/public/.%20./admin",
+            "/admin.",
+            "/admin%20",
+            "/%20admin",
+            "/admin./x",
+            "/admin.;v=1",
+            // Nothing but parameters
+            "/public/;v=1/x",
+            "/;/admin",
         ] {
             assert!(ambiguous(path), "{path:?}");
         }
-        for path in ["/", "/a/b", "/a/.well-known", "/a/b..c", "/a%20b", "/a/;p=1", "/%C3%A9"] {
+        for path in [
+            "/",
+            "/a/b",
+            "/a/.well-known",
+            "/a/b..c",
+            "/a%20b",
+            "/a/;p=1",
+            "/a;p=1./b",
+            "/%C3%A9",
+            "/%ef%bc%a1%ef%bd%82",
+            "/%e7%ac%ac%e4%b8%80%e7%ab%a0%e3%80%82txt",
+            "/%f0%9f%98%80",
+        ] {
             assert!(!ambiguous(path), "{path:?}");
         }
     }

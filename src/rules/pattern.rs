@@ -70,7 +70,7 @@ pub enum PathPatternError {
     #[error("patterns match the path alone: no `?`, `#`, `;` or `*` (`{{name}}` is any segment)")]
     MoreThanAPath,
     /// Written in a way that could be read two ways.
-    #[error("the path can be read in two ways (`//`, dot segments, `%`-escapes or `\\`)")]
+    #[error("the path can be read in two ways (`//`, `\\`, dot segments, a last dot, escapes)")]
     Ambiguous,
     /// Braces that are not around a whole segment.
     #[error("a placeholder is a whole segment with a name in it: `/{{name}}/`")]

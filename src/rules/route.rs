@@ -92,6 +92,7 @@ impl Rules {
             audience: text(audience)?,
             endpoints: self.endpoints.as_ref(),
             method: request.method,
+            preflight_of: request.preflight_of(),
             path: request.path_without_query(),
         })
     }
@@ -118,6 +119,7 @@ pub struct RouteRule<'a> {
     audience: Option<&'a str>,
     endpoints: Option<&'a EndpointRules>,
     method: &'a [u8],
+    preflight_of: Option<&'a [u8]>,
     path: &'a [u8],
 }
 
@@ -142,6 +144,16 @@ pub enum Credentials {
 }
 
 impl<'a> RouteRule<'a> {
+    /// Checks whether a request may pass that shows no token where none is needed. What scopes
+    /// and audiences are asked for is asked of tokens: nobody is asked here.
+    ///
+    /// # Errors
+    /// The endpoint is closed to everybody, or may be a closed one.
+    pub fn permit_without_token(&self) -> Result<Permit, RuleFault> {
+        self.endpoints.map_or(Ok(Match::None), |endpoints| self.open(endpoints))?;
+        Ok(Permit(()))
+    }
+
     /// Checks what a verified token may do here.
     ///
     /// # Errors
@@ -159,30 +171,34 @@ impl<'a> RouteRule<'a> {
             return Err(Refused { fault: RuleFault::InsufficientScope, scopes: self.scopes });
         }
         match self.endpoints {
-            Some(endpoints) => endpoints.permit(self.method, self.path, scopes),
+            Some(endpoints) => endpoints.permit(self.open(endpoints)?, scopes),
             None => Ok(Permit(())),
         }
+    }
+
+    /// What the table has for the request, unless nobody may come there.
+    fn open(&self, endpoints: &'a EndpointRules) -> Result<Match<'a>, RuleFault> {
+        if let Some(method) = self.preflight_of {
+            endpoints.open(method, self.path)?;
+        }
+        endpoints.open(self.method, self.path)
     }
 }
 
 impl EndpointRules {
-    fn permit<'t>(
+    fn permit<'a, 't>(
         &self,
-        method: &[u8],
-        path: &[u8],
+        found: Match<'a>,
         scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
-    ) -> Result<Permit, Refused<'_>> {
-        let asked = self.asks(scopes.clone());
-        match self.table.find(method, path) {
+    ) -> Result<Permit, Refused<'a>> {
+        if !self.asks(scopes.clone()) {
+            return Ok(Permit(()));
+        }
+        match found {
             // It may be any of the table's.
-            Match::Unreadable if asked || self.table.any_closed() => {
-                Err(Refused { fault: RuleFault::AmbiguousPath, scopes: None })
-            }
-            Match::Rule(rule) if rule.closed => {
-                Err(Refused { fault: RuleFault::ClosedEndpoint, scopes: None })
-            }
+            Match::Unreadable => Err(RuleFault::AmbiguousPath.into()),
             Match::Rule(rule)
-                if asked && !rule.scopes.is_empty() && !one_of(Some(&rule.scopes), scopes.held) =>
+                if !rule.scopes.is_empty() && !one_of(Some(&rule.scopes), scopes.held) =>
             {
                 let fault = if scopes.some_lost {
                     RuleFault::EndpointScopeLost
@@ -191,7 +207,15 @@ impl EndpointRules {
                 };
                 Err(Refused { fault, scopes: Some(&*rule.scopes) })
             }
-            Match::Rule(_) | Match::None | Match::Unreadable => Ok(Permit(())),
+            Match::Rule(_) | Match::None => Ok(Permit(())),
+        }
+    }
+
+    fn open(&self, method: &[u8], path: &[u8]) -> Result<Match<'_>, RuleFault> {
+        match self.table.find(method, path) {
+            Match::Rule(rule) if rule.closed => Err(RuleFault::ClosedEndpoint),
+            Match::Unreadable if self.table.any_closed() => Err(RuleFault::AmbiguousPath),
+            found @ (Match::Rule(_) | Match::None | Match::Unreadable) => Ok(found),
         }
     }
 
@@ -227,6 +251,12 @@ pub struct Refused<'a> {
     pub scopes: Option<&'a str>,
 }
 
+impl From<RuleFault> for Refused<'_> {
+    fn from(fault: RuleFault) -> Self {
+        Self { fault, scopes: None }
+    }
+}
+
 /// Why a rule is not satisfied, or cannot be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleFault {
@@ -249,7 +279,7 @@ pub enum RuleFault {
     #[error("`rules.endpoints` has closed this endpoint (`deny: true`)")]
     ClosedEndpoint,
     /// Which endpoint it is depends on who reads the path.
-    #[error("the path can be read in two ways, and `rules.endpoints` asks for scopes by path")]
+    #[error("the path can be read in two ways, and `rules.endpoints` goes by the path")]
     AmbiguousPath,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
@@ -286,6 +316,10 @@ mod tests {
         for path in [
             "/",
             "/healthy",
+            "/public/..%c0%af/admin",
+            "/public/%c0%ae%c0%ae/admin",
+            "/public/..%ef%bc%8fadmin",
+            "/public/..%20/admin",
             "/admin?/health",
             "/admin?x=/public/",
             "/public/../admin",
@@ -321,6 +355,7 @@ mod tests {
             audience: Some("x y"),
             endpoints: None,
             method: b"GET",
+            preflight_of: None,
             path: b"/",
         };
         let permit = |audience: &str, scope: &str| {

@@ -139,7 +139,8 @@ fn could_not_tell(reason: Reason) -> bool {
 fn detail(reason: Reason) -> &'static str {
     match reason {
         Reason::MalformedRequest => {
-            "The request has no method, or its path does not start with / or can be read in two ways."
+            "The request has no method, its path does not start with / or can be read in two ways, or it \
+             has too many headers that clients must not send."
         }
         Reason::MissingToken => "Send an access token: Authorization: Bearer <token>.",
         Reason::MalformedHeader => {

@@ -124,7 +124,12 @@ impl Door {
     /// that gRPC puts in front of a message included.
     #[must_use]
     pub fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
-        self.encoder.encode(decision, headers)
+        match decision {
+            Decision::Allow(grant) => {
+                self.encoder.allow(grant, &self.authorizer.to_remove(grant, headers))
+            }
+            Decision::Deny(denial) => self.encoder.deny(denial),
+        }
     }
 
     pub(super) fn pages(&self) -> &DenialPages {

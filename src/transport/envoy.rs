@@ -1,8 +1,8 @@
-//! A [`Decision`] → the bytes of Envoy's `CheckResponse`.
+//! A decision → the bytes of Envoy's `CheckResponse`.
 //!
 //! What is the same for all requests with one token is encoded once (`Rendering`), what is
 //! the same for all requests once a configuration; a reply joins the two, and adds the
-//! headers to set and the names of forged headers that this client sent. The headers to set
+//! headers to set and the names, of those that this client sent, to remove. The headers to set
 //! are written from the identity itself: that costs little more than to copy them, and kept
 //! encoded they would be a quarter of a cached token.
 
@@ -16,17 +16,15 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
-use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages};
 use super::fields::{
     delimited, header, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
 };
 use super::unary::{PREFIX_BYTES, put_prefix};
-use crate::decision::{Admitted, Decision, Denial, Fault, Grant, Reason, Rendering};
+use crate::decision::{Admitted, Denial, Fault, Grant, Reason, Rendering};
 use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 use crate::issuers::{IssuerId, Issuers};
-use crate::request::HeaderView;
 
 /// `CheckResponse.status`, code 0: what allows.
 const STATUS_OK: &[u8] = &[0x0a, 0x00];
@@ -98,27 +96,17 @@ impl Encoder {
         }
     }
 
-    /// The reply to a request that came with these `headers`: a `CheckResponse`, the
-    /// prefix of gRPC in front.
-    pub(super) fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
-        match decision {
-            Decision::Allow(grant) => self.allow(grant, headers),
-            Decision::Deny(denial) => self.deny(denial),
-        }
-    }
-
     /// The reply when Doorward itself failed: a denial like any other, because a gRPC
     /// error would let the request pass where `failure_mode_allow` is set.
     fn internal_error(&self) -> Bytes {
         self.deny(&Denial::from(Fault::Internal))
     }
 
-    fn allow(&self, grant: &Grant, headers: &[HeaderView<'_>]) -> Bytes {
+    /// The reply to a request that may pass, and loses those of its headers that are in
+    /// `to_remove`: a `CheckResponse`, the prefix of gRPC in front.
+    pub(super) fn allow(&self, grant: &Grant, to_remove: &[&[u8]]) -> Bytes {
         let identity = grant.admitted().map(|admitted| &admitted.identity);
         let set = IdentityHeaders::new(identity, &self.headers);
-        let names = headers.iter().map(|header| header.name);
-        let forged: SmallVec<[&[u8]; 8]> =
-            names.filter(|name| self.protected.forged(name, set)).collect();
         match grant.admitted() {
             Some(admitted) => {
                 let rendering = admitted.rendering.get_or_init(|| self.render(admitted, set));
@@ -127,33 +115,33 @@ impl Encoder {
                     Some(_) => &[],
                     None => self.issuer(Some(admitted.issuer)),
                 };
-                self.assemble(&self.identified, issuer, rendering, set, &forged)
+                self.assemble(&self.identified, issuer, rendering, set, to_remove)
             }
             None => {
                 let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
                 let Some((_, rendering)) = rendering else { return self.internal_error() };
-                self.assemble(&[], &[], rendering, set, &forged)
+                self.assemble(&[], &[], rendering, set, to_remove)
             }
         }
     }
 
     /// Puts a reply together: dynamic metadata in three parts, the headers to set, and the
-    /// names to remove in three more, at last the forged ones of this request.
+    /// names to remove in three more, at last those that this client sent.
     fn assemble(
         &self,
         outcome: &[u8],
         issuer: &[u8],
         rendering: &Rendering,
         set: IdentityHeaders<'_>,
-        forged: &[&[u8]],
+        to_remove: &[&[u8]],
     ) -> Bytes {
         let Some((known, unset)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
         let metadata = outcome.len() + issuer.len() + known.len();
         let headers: usize = set.iter().map(|(name, value)| header(name, value)).sum();
-        let forged_bytes: usize = forged.iter().map(|name| removal(name)).sum();
-        let ok = headers + unset.len() + self.never_ours.len() + forged_bytes;
+        let sent: usize = to_remove.iter().map(|name| removal(name)).sum();
+        let ok = headers + unset.len() + self.never_ours.len() + sent;
         let length =
             STATUS_OK.len() + delimited(DYNAMIC_METADATA, metadata) + delimited(OK_RESPONSE, ok);
         let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
@@ -167,7 +155,7 @@ impl Encoder {
         set.iter().for_each(|(name, value)| put_header(name, value, &mut reply));
         reply.put_slice(unset);
         reply.put_slice(&self.never_ours);
-        forged.iter().for_each(|name| put_removal(name, &mut reply));
+        to_remove.iter().for_each(|name| put_removal(name, &mut reply));
         reply.freeze()
     }
 
@@ -191,7 +179,8 @@ impl Encoder {
         id.and_then(|id| self.issuers.get(id.0)).map_or(&[], Vec::as_slice)
     }
 
-    fn deny(&self, denial: &Denial) -> Bytes {
+    /// The reply to a request that is denied.
+    pub(super) fn deny(&self, denial: &Denial) -> Bytes {
         let reason = denial.reason();
         // Should the table lack a reason or the route ask for scopes, it is made now. It is
         // never left empty: to Envoy an empty reply has status 0, and allows.

@@ -107,12 +107,9 @@ async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> 
 /// cannot be a header, which `identity` has seen to.
 fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
     let set = door.authorizer().headers_of(grant);
-    let protected = &door.authorizer().protected;
-    let mut remove: Vec<&str> = protected.always(set).collect();
-    for HeaderView { name, .. } in headers {
-        if protected.forged(name, set) {
-            remove.push(str::from_utf8(name).ok()?);
-        }
+    let mut remove: Vec<&str> = door.authorizer().protected.always(set).collect();
+    for name in door.authorizer().to_remove(grant, headers) {
+        remove.push(str::from_utf8(name).ok()?);
     }
     let mut answer = Response::new(Full::default());
     let map = answer.headers_mut();

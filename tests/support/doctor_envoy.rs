@@ -6,6 +6,9 @@ use doorward::doctor::{Finding, Outcome};
 
 use super::tools;
 
+/// The line of the files in `envoy/` by which Doorward sees every spelling of a trusted name.
+pub const ALL_SPELLINGS: &str = "- safe_regex: { regex: \"(?i)x[^a-z0-9]+nmp.*\" }";
+
 pub fn findings(text: &str) -> Vec<Finding> {
     let settings =
         Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");

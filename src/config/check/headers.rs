@@ -9,7 +9,7 @@ use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::Checker;
-use crate::identity::{ClaimPath, HeaderNames, HeaderRules, Profile};
+use crate::identity::{ClaimPath, HeaderNames, HeaderRules, Profile, folded};
 
 /// Headers that frame the message, steer Envoy or carry the caller's own credentials.
 const FORBIDDEN: [&str; 19] = [
@@ -82,7 +82,7 @@ pub(super) fn check(c: &mut Checker, headers: &raw::Headers) -> Option<HeaderRul
     })
 }
 
-/// The names given so far, and to which key.
+/// The names given so far, folded, and to which key.
 struct Names {
     taken: BTreeMap<String, KeyPath>,
 }
@@ -129,12 +129,13 @@ impl Names {
 
     fn take(&mut self, c: &mut Checker, key: &KeyPath, text: &str) -> Option<String> {
         let name = c.keep(key, header_name(text))?;
-        if let Some(elsewhere) = self.taken.get(&name) {
+        let folded = folded(&name);
+        if let Some(elsewhere) = self.taken.get(&folded) {
             let elsewhere = elsewhere.to_string();
             c.bad(key, BadValue::DuplicateHeader { name, elsewhere });
             return None;
         }
-        self.taken.insert(name.clone(), key.clone());
+        self.taken.insert(folded, key.clone());
         Some(name)
     }
 }
@@ -146,17 +147,18 @@ fn header_name(text: &str) -> Result<String, BadValue> {
     if name.contains('_') {
         return Err(BadValue::Underscore(text.to_owned()));
     }
-    if FORBIDDEN.contains(&name) || name.starts_with(ENVOY) {
+    // What folds like our name is removed, so this one would be, too.
+    let folded = folded(name);
+    if FORBIDDEN.contains(&folded.as_str()) || folded.starts_with(ENVOY) {
         return Err(BadValue::ForbiddenHeader(text.to_owned()));
     }
     Ok(name.to_owned())
 }
 
 fn trusted_prefix(text: &str) -> Result<String, BadValue> {
-    let prefix = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| BadValue::NotAHeader(text.to_owned()))?
-        .as_str()
-        .replace('_', "-");
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| BadValue::NotAHeader(text.to_owned()))?;
+    let prefix = folded(name.as_str());
     if prefix.len() < SHORTEST_PREFIX || !prefix.ends_with('-') {
         return Err(BadValue::PrefixTooShort(text.to_owned()));
     }
@@ -173,9 +175,19 @@ mod tests {
     #[test]
     fn header_names() {
         assert_eq!(header_name("X-NMP-Principal-Id").unwrap(), "x-nmp-principal-id");
-        for bad in
-            ["", ":path", "x y", "x_y", "Authorization", "Host", "TE", "X-Envoy-Retry-On", "é"]
-        {
+        for bad in [
+            "",
+            ":path",
+            "x y",
+            "x_y",
+            "Authorization",
+            "Host",
+            "TE",
+            "X-Envoy-Retry-On",
+            "é",
+            "content.length",
+            "x.envoy.a",
+        ] {
             assert!(header_name(bad).is_err(), "{bad}");
         }
     }
@@ -184,7 +196,18 @@ mod tests {
     fn prefixes() {
         assert_eq!(trusted_prefix("X-NMP-").unwrap(), "x-nmp-");
         assert_eq!(trusted_prefix("x_nmp_").unwrap(), "x-nmp-");
-        for bad in ["", "x-", "x-nmp", "x-forwarded-", "content-", "X-Envoy-", "a b-"] {
+        assert_eq!(trusted_prefix("x.nmp--").unwrap(), "x-nmp-");
+        for bad in [
+            "",
+            "x-",
+            "x---",
+            "x-nmp",
+            "x-forwarded-",
+            "x.forwarded.",
+            "content-",
+            "X-Envoy-",
+            "a b-",
+        ] {
             assert!(trusted_prefix(bad).is_err(), "{bad}");
         }
     }

@@ -84,10 +84,11 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Headers {
-    /// Which values headers may hold.
+    /// Which values headers may hold. With `nemo`, bearer credentials that are no JWT are removed
+    /// where nobody looks at the token.
     pub profile: Profile,
     /// Every header that starts with this is removed unless Doorward sets it, in any
-    /// case and with `_` for `-`.
+    /// case and with any other sign, or several, for `-` (`x_nmp_`, `x.nmp.`, `x--nmp--`).
     pub trusted_prefix: String,
     /// The header with the principal.
     pub principal_id: String,
@@ -124,8 +125,9 @@ pub struct Rules {
     /// (`/public/*`).
     pub bypass: Vec<String>,
     /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
-    /// `scopes`, of which a token needs one, or `deny: true`. `{name}` stands for one segment,
-    /// `/-/{name}` at the end for one or more.
+    /// `scopes`, of which a token needs one, or `deny: true`, which closes it to everybody.
+    /// `{name}` stands for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
+    /// tokens: who sends none passes as nobody.
     pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
     /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
     /// `endpoints` has is not looked up in it.
@@ -140,7 +142,7 @@ pub struct Rules {
 pub struct Endpoint {
     /// A token needs one of these. Empty: none.
     pub scopes: Vec<String>,
-    /// Nobody may come here.
+    /// Nobody may come here, with a token or without, bypassed or not.
     pub deny: bool,
     /// For the policy; not looked at here.
     pub permissions: Vec<String>,

@@ -85,7 +85,7 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     let Some(list) = list else {
         // Over HTTP the service sees Host, Method, Path, Content-Length and Authorization.
         return if filter.get("http_service").is_some() {
-            not_seen(filter, ours.to_see.first().map_or("", String::as_str), "not set")
+            not_seen(filter, ours.to_see.first().map_or("", String::as_str), "not set", ours)
         } else {
             Finding::pass("allowed_headers", "Doorward sees every header")
         };
@@ -100,21 +100,23 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         );
     }
     if let [first, ..] = missing(&list, &ours.to_see).as_slice() {
-        return not_seen(&list, first, "incomplete");
+        return not_seen(&list, first, "incomplete", ours);
     }
     let unknown = ours.to_see.iter().any(|name| taken(&list, name) == Taken::Unknown);
     if unknown {
         return Finding::warn(
             "allowed_headers",
-            format!("a regular expression decides what Doorward sees{}", at(&list)),
-            "use prefixes, which can be checked: {prefix: x-nmp, ignore_case: true} and \
-             {prefix: x_nmp, ignore_case: true}",
+            format!(
+                "a regular expression that cannot be read decides what Doorward sees{}",
+                at(&list)
+            ),
+            ours.remedy(),
         );
     }
     Finding::pass("allowed_headers", format!("the token and every trusted name{}", at(&list)))
 }
 
-fn not_seen(place: &Place<'_>, name: &str, how: &str) -> Finding {
+fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Finding {
     Finding::fail(
         "allowed_headers",
         format!(
@@ -122,8 +124,7 @@ fn not_seen(place: &Place<'_>, name: &str, how: &str) -> Finding {
              take it for the real one",
             at(place)
         ),
-        "allow the trusted prefix in both spellings: {prefix: x-nmp, ignore_case: true} and \
-         {prefix: x_nmp, ignore_case: true}",
+        ours.remedy(),
     )
 }
 

@@ -63,8 +63,8 @@ fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "Doorward never sees {name}{}, so it cannot have it removed",
                 at(&service.get("includeRequestHeadersInCheck").unwrap_or_else(|| service.clone()))
             ),
-            "set includeRequestHeadersInCheck: [authorization, \"x-nmp*\", \"x_nmp*\"], or use \
-             envoyExtAuthzGrpc, which sends every header",
+            "use envoyExtAuthzGrpc, which sends every header, or set includeRequestHeadersInCheck: \
+             [authorization, \"x*\"]: any sign may stand for `-`",
         ),
     }
 }

@@ -30,7 +30,7 @@ mod routes;
 use self::document::documents;
 use self::place::Place;
 use super::report::{Outcome, Section};
-use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -70,13 +70,19 @@ fn place_last(found: &str, outcome: Outcome) -> String {
     }
 }
 
+/// The signs that may stand in header names (RFC 9110 §5.6.2), and two together.
+const SIGNS: [&str; 16] =
+    ["-", "_", ".", "~", "--", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|"];
+
 /// The header names that matter to the door.
 struct OurHeaders {
     /// Those that we set.
     set: Vec<String>,
     /// Spellings that Doorward must see to have them removed, whatever the list of known
-    /// names: with the trusted prefix in every mix of `-` and `_`.
+    /// names: with any sign for each `-`.
     to_see: Vec<String>,
+    /// What takes all of them: `(?i)x[^a-z0-9]+nmp.*`.
+    patterns: Vec<String>,
 }
 
 impl OurHeaders {
@@ -88,24 +94,39 @@ impl OurHeaders {
                 .chain(rules.claims.keys())
                 .cloned()
                 .collect();
+        let prefix = folded(&rules.trusted_prefix);
+        let elsewhere = set.iter().map(|name| folded(name));
+        let elsewhere: Vec<_> = elsewhere.filter(|name| !name.starts_with(&prefix)).collect();
         // Names that are removed seen or not need not be seen.
         let protected = ProtectedHeaders::new(rules);
         let nobody = IdentityHeaders::new(None, rules);
-        let prefix = &rules.trusted_prefix;
-        let stem = prefix.trim_end_matches(['-', '_']);
-        let mut candidates = vec![
-            format!("{stem}-anything"),
-            format!("{stem}_anything"),
-            format!("{stem}-principal_id"),
-            format!("{stem}_principal-id"),
-        ];
-        if let Some((first, rest)) = stem.split_once('-') {
-            candidates.push(format!("{first}_{rest}-anything"));
-            candidates.push(format!("{first}_{rest}_anything"));
-        }
-        candidates.retain(|name| protected.forged(name.as_bytes(), nobody));
-        Self { set, to_see: candidates }
+        let to_see = [format!("{prefix}anything")]
+            .iter()
+            .chain(&elsewhere)
+            .flat_map(|name| spellings(name))
+            .filter(|name| protected.forged(name.as_bytes(), nobody))
+            .collect();
+        let any_sign = |name: &str| format!("(?i){}", name.replace('-', "[^a-z0-9]+"));
+        let of_prefix = format!("{}.*", any_sign(prefix.trim_end_matches('-')));
+        let patterns = [of_prefix].into_iter().chain(elsewhere.iter().map(|name| any_sign(name)));
+        Self { set, to_see, patterns: patterns.collect() }
     }
+
+    /// What to add to a list of matchers.
+    fn remedy(&self) -> String {
+        let matcher = |pattern| format!("{{safe_regex: {{regex: \"{pattern}\"}}}}");
+        let matchers: Vec<_> = self.patterns.iter().map(matcher).collect();
+        format!("allow every spelling, with any sign for `-`: {}", matchers.join(" and "))
+    }
+}
+
+/// A name with other signs for every `-`, for the first and for the last.
+fn spellings(name: &str) -> impl Iterator<Item = String> {
+    SIGNS.into_iter().flat_map(move |sign| {
+        let first = name.replacen('-', sign, 1);
+        let last = name.rsplit_once('-').map(|(front, end)| format!("{front}{sign}{end}"));
+        [name.replace('-', sign), first].into_iter().chain(last)
+    })
 }
 
 /// Why a text cannot be examined.

@@ -1,12 +1,17 @@
 //! Which header names a list of string matchers lets pass.
 
+use regex::bytes::RegexBuilder;
+
 use super::place::Place;
 
-/// Whether a matcher (`exact`, `prefix`, `suffix`, `contains`, each with `ignore_case`) takes
-/// a name in lower case. A regular expression is not evaluated: `None`.
+/// A larger program is not compiled, in bytes.
+const MAX_REGEX_BYTES: usize = 1024 * 1024;
+
+/// Whether a matcher (`exact`, `prefix`, `suffix`, `contains`, each with `ignore_case`, or
+/// `safe_regex`) takes a name in lower case. `None`: nobody but Envoy knows.
 fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
-    if matcher.get("safe_regex").is_some() || matcher.get("regex").is_some() {
-        return None;
+    if let Some(regex) = matcher.get("safe_regex") {
+        return matches(regex.text("regex")?, name);
     }
     let fold = matcher.flag("ignore_case") == Some(true);
     let one = |kind: &str, test: fn(&str, &str) -> bool| {
@@ -21,12 +26,20 @@ fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
         .or(Some(false))
 }
 
+/// Whether a regular expression takes the whole of a name, as Envoy has it. Envoy's are of RE2,
+/// which has the same syntax but for what is not ASCII.
+fn matches(pattern: &str, name: &str) -> Option<bool> {
+    let mut whole = RegexBuilder::new(&format!("^(?:{pattern})$"));
+    let whole = whole.unicode(false).size_limit(MAX_REGEX_BYTES).build().ok()?;
+    Some(whole.is_match(name.as_bytes()))
+}
+
 /// What a list of matchers does with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     Yes,
     No,
-    /// Only a regular expression knows.
+    /// There is a regular expression that cannot be read here.
     Unknown,
 }
 

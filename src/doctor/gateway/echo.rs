@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::identity;
+
 /// Names (as they were written) and values found in an answer: in JSON as members with a
 /// text or texts, as pairs, or as `{name, value}`; else in lines `Name: value`.
 pub(super) fn headers(body: &str) -> Vec<(String, String)> {
@@ -19,9 +21,9 @@ pub(super) fn headers(body: &str) -> Vec<(String, String)> {
     found
 }
 
-/// A name with `_` read as `-`, in lower case, without what CGI puts in front.
+/// A name with any sign read as `-`, in lower case, without what CGI puts in front.
 pub(super) fn folded(name: &str) -> String {
-    let name = name.to_ascii_lowercase().replace('_', "-");
+    let name = identity::folded(name);
     name.strip_prefix("http-").map(str::to_owned).unwrap_or(name)
 }
 

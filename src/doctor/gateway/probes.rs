@@ -13,25 +13,36 @@ const FORGED: &str = "doorward-probe";
 /// After this, what is left is not tried any more.
 const ALL_TOLD: Duration = Duration::from_secs(80);
 
-/// Spellings of trusted headers without the prefix, by class.
-const SPOOFS: [(&str, &[&str], &str); 2] = [
+/// What stands for `-` in the prefix of a trusted header, and the rest of its name.
+type Spelling = (&'static str, &'static str);
+
+/// Spellings of trusted headers, by class.
+const SPOOFS: [(&str, &[Spelling], &str); 2] = [
     (
         "spoofed_headers",
         &[
-            "Principal-Id",
-            "principal-email",
-            "PRINCIPAL-GROUPS",
-            "Principal-On-Behalf-Of",
-            "Anything",
+            ("-", "Principal-Id"),
+            ("-", "principal-email"),
+            ("-", "PRINCIPAL-GROUPS"),
+            ("-", "Principal-On-Behalf-Of"),
+            ("-", "Anything"),
         ],
         "have Envoy ask Doorward on every route, bypassed ones too, and never turn the filter off \
          in front of an upstream (envoy/envoy.yaml); `doorward doctor --envoy` finds the place",
     ),
     (
         "underscores",
-        &["principal_id", "PRINCIPAL_ID", "principal-id_", "any_thing"],
-        "let Doorward see these names (allowed_headers with both spellings), or set \
-         headers_with_underscores_action: DROP_HEADER",
+        &[
+            ("_", "principal_id"),
+            ("_", "PRINCIPAL_ID"),
+            ("_", "principal-id_"),
+            ("_", "any_thing"),
+            (".", "principal.id"),
+            ("~", "principal~id"),
+            ("--", "principal--id"),
+        ],
+        "let Doorward see these names (allowed_headers with every spelling, as in \
+         envoy/envoy.yaml); headers_with_underscores_action: DROP_HEADER drops those with `_`",
     ),
 ];
 
@@ -69,12 +80,8 @@ impl Run<'_> {
         let prefix = self.probe.trusted_prefix.clone();
         for (check, names, remedy) in SPOOFS {
             let mut through = Vec::new();
-            for name in names {
-                let name = if check == "underscores" {
-                    format!("{}{name}", prefix.replace('-', "_"))
-                } else {
-                    format!("{prefix}{name}")
-                };
+            for (sign, name) in names {
+                let name = format!("{}{name}", prefix.replace('-', sign));
                 for with_token in self.ways(seen) {
                     let request = RawRequest::get(&self.probe.echo).header(&name, FORGED);
                     let Some(reply) = self.send_as(request, with_token).await else { continue };

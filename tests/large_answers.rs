@@ -1,0 +1,63 @@
+//! Names to remove that would make an answer larger than Envoy takes: with
+//! `failure_mode_allow`, that would let the request pass with all that was forged.
+
+use serde_json::json;
+
+use crate::support::echo::Echoed;
+use crate::support::gateway::Gateway;
+use crate::support::raw::{RawRequest, get};
+use crate::support::signer::{RSA, claims, jwks};
+
+const ISSUER: &str = "https://idp.example";
+
+fn config() -> String {
+    json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+        "rules": {"bypass": ["/public/*"]},
+    })
+    .to_string()
+}
+
+/// Adds so many bytes of forged names, in not more headers than Envoy takes.
+fn forging(request: RawRequest, bytes: usize) -> RawRequest {
+    const HEADERS: usize = 80;
+    (0..HEADERS).fold(request, |request, number| {
+        let front = format!("x-nmp-forged-{number}-");
+        let name = format!("{front}{}", "x".repeat(bytes / HEADERS - front.len()));
+        request.header(&name, "f")
+    })
+}
+
+#[tokio::test]
+async fn no_number_of_forged_names_makes_an_answer_that_envoy_does_not_take() {
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    for file in ["envoy.yaml", "envoy-http.yaml"] {
+        let changes = [
+            (
+                "use_remote_address: true",
+                "use_remote_address: true\n                max_request_headers_kb: 96",
+            ),
+            ("failure_mode_allow: false", "failure_mode_allow: true"),
+        ];
+        let Some(gateway) = Gateway::start_changed(file, changes, &config()).await else { return };
+        for kilobytes in [4, 20, 40, 50, 54, 56, 60, 70, 82, 90] {
+            for request in [get("/v1/models").bearer(&token), get("/public/page")] {
+                let reply = gateway.send(&forging(request, kilobytes * 1000)).await;
+                let seen = gateway.echo().take();
+                let case = format!("{file}, {kilobytes} kB: {} {:?}", reply.status, reply.body);
+                if kilobytes <= 54 {
+                    let trusted = Echoed::of(&reply);
+                    let trusted = trusted.trusted();
+                    assert!(!trusted.iter().any(|(name, _)| name.contains("forged")), "{case}");
+                } else if kilobytes >= 60 {
+                    assert_eq!(reply.status, 400, "{case}");
+                    assert_eq!(reply.reason(), "malformed_request", "{case}");
+                    assert!(seen.is_empty(), "{case}");
+                } else {
+                    assert!(matches!(reply.status, 200 | 400), "{case}");
+                    assert!(!format!("{seen:?}").contains("forged"), "{case}");
+                }
+            }
+        }
+    }
+}
