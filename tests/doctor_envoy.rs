@@ -175,12 +175,6 @@ fn each_fault_of_the_http_variant_is_named_alone() {
                 "http_headers",
                 "x-nmp-principal-email",
             ),
-            (
-                "- { exact: www-authenticate, ignore_case: true }",
-                "",
-                "http_headers",
-                "www-authenticate",
-            ),
             ("allowed_headers:\n", "allowed_heads:\n", "allowed_headers", "x-nmp"),
             ("timeout: 1s\n", "\n", "timeout", "200ms"),
             (

@@ -38,6 +38,7 @@ mod keycloak;
 mod listeners;
 mod odd_keys;
 mod oidc_provider;
+mod openings;
 mod reasons;
 mod rooms;
 mod streams;

@@ -10,22 +10,37 @@
 //! | `document` | text → documents |
 //! | `place` | a value and the way to it: `static_resources.listeners[0]` |
 //! | `judge` | findings that all three kinds share |
-//! | `door` | an HTTP connection manager: paths, filters and their order |
-//! | `ext_authz` | the filter itself |
+//! | `manager`, `filters`, `routes`, `clusters` | what Envoy makes of it: filters in their order, ways to upstreams |
+//! | `door` | what is found at an HTTP connection manager |
+//! | `ext_authz`, `enabled`, `mutation_rules` | the filter itself |
 //! | `names` | which header names a list of matchers lets pass |
-//! | `routes`, `clusters` | routes around the filter, and the way to Doorward |
+//! | `order`, `identity` | filters around it, and who else changes what it answered |
+//! | `modes`, `upgrades`, `denials`, `paths` | what routes tell Doorward, and what can undo its answer |
+//! | `entrances`, `bootstrap` | other ways to the upstream, and what holds for all of Envoy |
 //! | `istio`, `gateway_api` | the same in their words |
 
+mod bootstrap;
 mod clusters;
+mod denials;
 mod document;
 mod door;
+mod enabled;
+mod entrances;
 mod ext_authz;
+mod filters;
 mod gateway_api;
+mod identity;
 mod istio;
 mod judge;
+mod manager;
+mod modes;
+mod mutation_rules;
 mod names;
+mod order;
+mod paths;
 mod place;
 mod routes;
+mod upgrades;
 
 use self::document::documents;
 use self::place::Place;
@@ -72,8 +87,11 @@ fn place_last(found: &str, outcome: Outcome) -> String {
 
 /// The header names that matter to the door.
 struct OurHeaders {
+    protected: ProtectedHeaders,
     /// Those that we set.
     set: Vec<String>,
+    /// Those that are removed when nobody is known.
+    removed: Vec<String>,
     /// Spellings that Doorward must see to have them removed, whatever the list of known
     /// names: with the trusted prefix in every mix of `-` and `_`.
     to_see: Vec<String>,
@@ -104,7 +122,19 @@ impl OurHeaders {
             candidates.push(format!("{first}_{rest}_anything"));
         }
         candidates.retain(|name| protected.forged(name.as_bytes(), nobody));
-        Self { set, to_see: candidates }
+        let removed = protected.always(nobody).map(str::to_owned).collect();
+        Self { protected, set, removed, to_see: candidates }
+    }
+
+    /// Whether an upstream may take a header of this name for the identity.
+    fn trusted(&self, name: &str) -> bool {
+        self.protected.covers(name.as_bytes())
+    }
+
+    /// Names that we set or remove, in lower case: not all, but of every kind.
+    fn known(&self) -> impl Iterator<Item = String> {
+        let names = self.set.iter().chain(&self.removed).chain(&self.to_see);
+        names.map(|name| name.to_ascii_lowercase())
     }
 }
 

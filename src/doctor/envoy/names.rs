@@ -1,6 +1,11 @@
 //! Which header names a list of string matchers lets pass.
 
+use regex::RegexBuilder;
+
 use super::place::Place;
+
+/// A compiled expression that needs more is not one for header names.
+const MOST_REGEX_BYTES: usize = 1 << 20;
 
 /// Whether a matcher (`exact`, `prefix`, `suffix`, `contains`, each with `ignore_case`) takes
 /// a name in lower case. A regular expression is not evaluated: `None`.
@@ -19,6 +24,20 @@ fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
         .or_else(|| one("suffix", |name, pattern| name.ends_with(pattern)))
         .or_else(|| one("contains", |name, pattern| name.contains(pattern)))
         .or(Some(false))
+}
+
+/// The same, when a regular expression that cannot be read here might.
+pub(super) fn may_take(matcher: &Place<'_>, name: &str) -> bool {
+    let expression = matcher.get("safe_regex");
+    expression.map_or_else(|| takes(matcher, name), |it| matches(&it, name)) != Some(false)
+}
+
+/// Whether an expression (`{regex: …}`) takes the whole of a name. Envoy's are those of RE2;
+/// `None` for one that is not understood here.
+pub(super) fn matches(expression: &Place<'_>, name: &str) -> Option<bool> {
+    let whole = format!("^(?:{})$", expression.text("regex")?);
+    let regex = RegexBuilder::new(&whole).size_limit(MOST_REGEX_BYTES).build().ok()?;
+    Some(regex.is_match(name))
 }
 
 /// What a list of matchers does with a name.

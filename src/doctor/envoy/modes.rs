@@ -1,0 +1,109 @@
+//! What Envoy's routes tell Doorward: `context_extensions`, and paths that change behind it.
+
+use super::clusters::service;
+use super::filters::Filter;
+use super::judge::at;
+use super::place::Place;
+use super::routes::Way;
+use crate::doctor::report::Finding;
+
+/// Findings about what routes say to this filter, where something is odd.
+pub(super) fn findings(filter: &Filter<'_>, config: &Place<'_>, ways: &[Way<'_>]) -> Vec<Finding> {
+    let asked: Vec<_> = ways.iter().filter(|way| way.off(filter).is_none()).collect();
+    let checks: [&dyn Fn(&Way<'_>) -> Option<Finding>; 4] = [
+        &|way| unheard(way, filter, config),
+        &|way| elsewhere(way, filter, config),
+        &|way| wide_open(way, filter),
+        &|way| rewritten(way, filter),
+    ];
+    checks.iter().filter_map(|check| asked.iter().find_map(|way| check(way))).collect()
+}
+
+/// The mode of a way, and where it stands.
+fn mode<'v>(way: &Way<'v>, filter: &Filter<'v>) -> Option<(&'v str, Place<'v>)> {
+    let mut settings = way.check_settings(filter).into_iter();
+    settings.find_map(|settings| {
+        let extensions = settings.get("context_extensions")?;
+        let mode = extensions.get("doorward.mode")?;
+        Some((mode.value.as_str()?, mode))
+    })
+}
+
+/// What Doorward does not understand, or, over HTTP, is never told.
+fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Finding> {
+    let settings = way.check_settings(filter);
+    let said = settings.iter().flat_map(|settings| {
+        settings.get("context_extensions").map(|it| it.children()).unwrap_or_default()
+    });
+    let ours: Vec<_> = said
+        .filter_map(|entry| {
+            let key = entry.key().strip_prefix("doorward.")?.to_owned();
+            Some((key, entry))
+        })
+        .collect();
+    let over_http = settings.iter().any(|settings| settings.get("http_service").is_some())
+        || config.get("http_service").is_some();
+    if over_http && let Some((_, entry)) = ours.first() {
+        return Some(Finding::fail(
+            "modes",
+            format!("context_extensions are not sent over HTTP{}: nobody heeds them", at(entry)),
+            "ask over gRPC, or say it in rules of Doorward's configuration",
+        ));
+    }
+    let unknown = |(key, entry): &(String, Place<'_>)| match (key.as_str(), entry.value.as_str()) {
+        ("mode", Some("required" | "optional" | "bypass")) => false,
+        ("scopes" | "audience", Some(value)) => value.trim().is_empty(),
+        _ => true,
+    };
+    let (_, entry) = ours.iter().find(|it| unknown(it))?;
+    Some(Finding::fail(
+        "modes",
+        format!("Doorward does not know this setting{}, and refuses every request there", at(entry)),
+        "doorward.mode is required, optional or bypass; doorward.scopes and doorward.audience are \
+         not empty; there are no others",
+    ))
+}
+
+/// A route that asks somebody else.
+fn elsewhere(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Finding> {
+    let settings = way.check_settings(filter);
+    let other = settings.iter().find(|settings| {
+        service(settings).is_some_and(|name| service(config) != Some(name))
+            || settings.at("grpc_service.google_grpc").is_some()
+    })?;
+    Some(Finding::fail(
+        "asked_elsewhere",
+        format!("another service than Doorward decides{}", at(other)),
+        "remove grpc_service or http_service from check_settings",
+    ))
+}
+
+/// A catch-all that asks for no token is hardly meant.
+fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
+    let (mode, place) = mode(way, filter)?;
+    (mode != "required" && way.takes_everything()).then(|| {
+        Finding::warn(
+            "modes",
+            format!("doorward.mode is {mode} for every path{}: no request needs a token", at(&place)),
+            "name the paths that need none, and leave the mode of all others out",
+        )
+    })
+}
+
+/// A path that is open here, and another behind.
+fn rewritten(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
+    let (mode, _) = mode(way, filter)?;
+    let rewrites = ["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"];
+    let rewrite = rewrites.iter().find_map(|field| way.action.get(field))?;
+    (mode != "required").then(|| {
+        Finding::warn(
+            "rewrites",
+            format!(
+                "paths that need no token ({mode}) become others behind{}: make sure that those \
+                 need none either",
+                at(&rewrite)
+            ),
+            "guard the route, or do not rewrite its paths",
+        )
+    })
+}
