@@ -105,7 +105,7 @@ fn each_fault_of_an_envoy_is_named_alone() {
             (
                 "- name: envoy.filters.http.ext_authz",
                 "- disabled: true\n                    name: envoy.filters.http.ext_authz",
-                "ext_authz",
+                "routes_off",
                 filter,
             ),
         ],

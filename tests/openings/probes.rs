@@ -5,27 +5,35 @@ use std::net::SocketAddr;
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
 use crate::support::raw::{RawRequest, Reply, get, request, upgrade};
+use serde::Deserialize;
+
+use crate::support::{PATIENCE, eventually};
 
 /// What is sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// Three requests with forged headers: nobody's, Alice's, and nobody's to a path that needs
     /// no token.
     Requests,
     /// The first of them, while Doorward is out of reach.
-    DoorwardAway,
+    Away,
     /// The three, with a header more.
-    With(&'static str, &'static str),
+    With(String, String),
     /// The three, with a body.
     Json,
-    /// The three, at another listener.
-    At(&'static str),
+    /// The three, which ask to go on in another protocol.
+    Upgrade(String),
+    /// The three, at another listener, and with the wish to go to the upstream.
+    At(String),
+    /// Alice's, which arrives twice.
+    Mirrored,
     /// Alice's to this path, when hers may not reach `/admin/` in any spelling.
-    Path(&'static str),
+    Path(String),
     /// Nobody's, after Alice has asked for the same.
     AfterAlice,
-    /// Alice's `CONNECT`, or upgrade, and a forged request inside of the tunnel.
-    Tunnel(&'static str),
+    /// Alice's, by this method, and a forged request inside of what it may have opened.
+    Tunnel(String),
 }
 
 /// What came of it.
@@ -60,8 +68,6 @@ const FORGED: [(&str, &str); 6] = [
     ("X-Path", "/admin/forged"),
 ];
 
-const JSON: (&str, &str) = ("Content-Type", "application/json");
-
 /// An Envoy with what stands around it.
 pub struct Scene<'a> {
     pub envoy: &'a Envoy,
@@ -79,39 +85,50 @@ impl Scene<'_> {
     /// The verdict, and what it rests on.
     pub async fn verdict(&self, probe: &Probe) -> (Verdict, String) {
         self.echo.take();
-        match *probe {
-            Probe::Requests => self.requests(self.envoy.door(), None).await,
-            Probe::With(name, value) => self.requests(self.envoy.door(), Some((name, value))).await,
-            Probe::Json => self.requests(self.envoy.door(), Some(JSON)).await,
+        let door = self.envoy.door();
+        match probe {
+            Probe::Requests => self.requests(door, get).await,
+            Probe::With(name, value) => {
+                self.requests(door, |path| get(path).header(name, value)).await
+            }
+            Probe::Json => {
+                let json = |path| get(path).header("Content-Type", "application/json").body("{}");
+                self.requests(door, json).await
+            }
+            Probe::Upgrade(protocol) => self.requests(door, |path| upgrade(path, protocol)).await,
             Probe::At(listener) => {
-                self.requests(self.envoy.listener(listener), None).await
+                let upstream = format!("127.0.0.1:{}", self.echo.port());
+                let wish = |path| get(path).header("X-Envoy-Original-Dst-Host", &upstream);
+                self.requests(self.envoy.listener(listener), wish).await
             }
-            Probe::DoorwardAway => {
-                let seen = self.send(self.envoy.door(), get("/"), None).await;
-                let verdict = if seen.arrived.is_empty() { Verdict::Holds } else { Verdict::Opens };
-                (verdict, seen.shown())
+            Probe::Away => {
+                let seen = self.send(door, get("/")).await;
+                (opens(!seen.arrived.is_empty()), seen.shown())
             }
+            Probe::Mirrored => self.mirrored().await,
             Probe::Path(path) => {
-                let request = get(path).bearer(self.token);
-                let seen = self.send(self.envoy.door(), request, None).await;
-                let reached = seen.arrived.iter().any(|it| resolved(&it.path).starts_with("/admin/"));
-                (if reached { Verdict::Opens } else { Verdict::Holds }, seen.shown())
+                let seen = self.send(door, get(path).bearer(self.token)).await;
+                let admin = |it: &Echoed| resolved(&it.path).starts_with("/admin/");
+                (opens(seen.arrived.iter().any(admin)), seen.shown())
             }
             Probe::AfterAlice => {
-                let alice = get("/cached").bearer(self.token);
-                let first = self.send(self.envoy.door(), alice, None).await;
-                let second = self.send(self.envoy.door(), get("/cached"), None).await;
-                let verdict = if second.reply.status == 200 { Verdict::Opens } else { Verdict::Holds };
-                (verdict, format!("{}{}", first.shown(), second.shown()))
+                let alice = self.send(door, get("/hostname").bearer(self.token)).await;
+                let nobody = self.send(door, get("/hostname")).await;
+                let shown = format!("{}{}", alice.shown(), nobody.shown());
+                (opens(nobody.reply.status == 200), shown)
             }
-            Probe::Tunnel(protocol) => self.tunnel(protocol).await,
+            Probe::Tunnel(method) => self.tunnel(method).await,
         }
     }
 
-    async fn requests(&self, address: SocketAddr, more: Option<(&str, &str)>) -> (Verdict, String) {
-        let nobody = self.send(address, get("/nobody"), more).await;
-        let alice = self.send(address, get("/alice").bearer(self.token), more).await;
-        let public = self.send(address, get("/public/x"), more).await;
+    async fn requests(
+        &self,
+        address: SocketAddr,
+        request: impl Fn(&'static str) -> RawRequest,
+    ) -> (Verdict, String) {
+        let nobody = self.send(address, request("/nobody")).await;
+        let alice = self.send(address, request("/alice").bearer(self.token)).await;
+        let public = self.send(address, request("/public/x")).await;
         let shown = format!("{}{}{}", nobody.shown(), alice.shown(), public.shown());
         let forged = !nobody.arrived.is_empty()
             || alice.identities().any(|it| it.iter().any(|(_, value)| value.contains("forged")))
@@ -132,34 +149,43 @@ impl Scene<'_> {
         (verdict, shown)
     }
 
-    async fn tunnel(&self, protocol: &str) -> (Verdict, String) {
-        let open = match protocol {
-            "CONNECT" => request("CONNECT", "platform.example:80"),
-            protocol => upgrade("/alice", protocol),
-        };
-        let inside = FORGED.iter().fold(get("/tunnelled"), |it, (name, value)| it.header(name, value));
-        let (opened, answer) = open.bearer(self.token).tunnel(&inside, self.envoy.door()).await;
-        let arrived = self.echo.take();
-        let reached = arrived.iter().any(|it| it.path == "/tunnelled");
-        let verdict = if reached { Verdict::Opens } else { Verdict::Holds };
-        (verdict, format!("{opened}\n{answer}\n{arrived:?}"))
+    async fn mirrored(&self) -> (Verdict, String) {
+        let first = self.send(self.envoy.door(), get("/alice").bearer(self.token)).await;
+        let mut arrived = first.arrived;
+        eventually("the mirror's request", PATIENCE, async || {
+            arrived.extend(self.echo.take());
+            (arrived.len() == 2).then_some(())
+        })
+        .await;
+        let forged = arrived.iter().any(|it| it.trusted() != ALICE);
+        (opens(forged), format!("\n{arrived:?}"))
     }
 
-    async fn send(
-        &self,
-        address: SocketAddr,
-        request: RawRequest,
-        more: Option<(&str, &str)>,
-    ) -> Seen {
-        let headers = FORGED.iter().copied().chain(more);
-        let request = headers.fold(request, |it, (name, value)| it.header(name, value));
-        let request = if more == Some(JSON) { request.body("{}") } else { request };
-        let reply = request.send(address).await;
+    async fn tunnel(&self, method: &str) -> (Verdict, String) {
+        let inside = forged(get("/tunnelled"));
+        let target = if method == "CONNECT" { "platform.example:80" } else { "/alice" };
+        let open = request(method, target).bearer(self.token);
+        let (opened, answer) = open.tunnel(&inside, self.envoy.door()).await;
+        let arrived = self.echo.take();
+        let reached = arrived.iter().any(|it| it.path == "/tunnelled");
+        (opens(reached), format!("\n{opened}\n{answer}\n{arrived:?}"))
+    }
+
+    async fn send(&self, address: SocketAddr, request: RawRequest) -> Seen {
+        let reply = forged(request).send(address).await;
         let mut arrived = self.echo.take();
         // What Envoy sends by itself, such as health checks, is none of the client's.
         arrived.retain(|it| it.header("x-user").is_some());
         Seen { reply, arrived }
     }
+}
+
+fn forged(request: RawRequest) -> RawRequest {
+    FORGED.iter().fold(request, |request, (name, value)| request.header(name, value))
+}
+
+fn opens(reached: bool) -> Verdict {
+    if reached { Verdict::Opens } else { Verdict::Holds }
 }
 
 impl Seen {
@@ -183,7 +209,11 @@ fn resolved(path: &str) -> String {
     let decoded = path.replace("%2f", "/").replace("%2F", "/");
     let mut parts: Vec<&str> = Vec::new();
     for part in decoded.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        if part == ".." { parts.pop(); } else { parts.push(part); }
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
     }
     format!("/{}", parts.join("/"))
 }

@@ -1,5 +1,4 @@
-//! The upstream: answers with what it was sent, and remembers every request. Asked to go on
-//! in cleartext HTTP/2, it goes on, in HTTP/1: what matters is that nobody looks any more.
+//! The upstream: answers with what it was sent, and remembers every request.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,11 +6,6 @@ use std::sync::{Arc, Mutex};
 use axum::Json;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{CONNECTION, UPGRADE};
-use axum::response::{IntoResponse as _, Response};
-use hyper::server::conn::http1;
-use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -81,12 +75,7 @@ impl Echoed {
     }
 }
 
-async fn echo(State(seen): State<Seen>, mut request: Request) -> Response {
-    if request.headers().get(UPGRADE).is_some_and(|protocol| protocol == "h2c") {
-        serve_upgraded(seen, &mut request);
-        let switch = [(UPGRADE, "h2c"), (CONNECTION, "Upgrade")];
-        return (StatusCode::SWITCHING_PROTOCOLS, switch).into_response();
-    }
+async fn echo(State(seen): State<Seen>, request: Request) -> Json<Echoed> {
     let headers = request.headers().iter().map(|(name, value)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
@@ -96,16 +85,5 @@ async fn echo(State(seen): State<Seen>, mut request: Request) -> Response {
         headers: headers.collect(),
     };
     seen.lock().unwrap().push(echoed.clone());
-    Json(echoed).into_response()
-}
-
-/// Not part of [`echo`], whose type would hold itself.
-fn serve_upgraded(seen: Seen, request: &mut Request) {
-    let upgraded = hyper::upgrade::on(request);
-    let service = TowerToHyperService::new(Router::new().fallback(echo).with_state(seen));
-    tokio::spawn(async move {
-        let stream = upgraded.await.unwrap();
-        // The client may leave at any time.
-        let _ = http1::Builder::new().serve_connection(stream, service).await;
-    });
+    Json(echoed)
 }

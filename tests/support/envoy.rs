@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use super::process::Process;
 use super::{eventually, http, tools};
@@ -70,6 +71,10 @@ impl Envoy {
             let listeners: Value = client.get(url).send().await.ok()?.json().await.ok()?;
             let listeners = listeners["listener_statuses"].as_array()?;
             let listeners: Vec<_> = listeners.iter().filter_map(listener).collect();
+            for (_, address) in &listeners {
+                // Bound is not yet listening.
+                TcpStream::connect(address).await.ok()?;
+            }
             (!listeners.is_empty()).then_some(Ok(listeners))
         })
         .await?;

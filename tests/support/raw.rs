@@ -59,30 +59,35 @@ impl RawRequest {
     pub async fn send(&self, address: SocketAddr) -> Reply {
         let answer = tokio::time::timeout(PATIENCE, async {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(&self.head).await.unwrap();
-            stream.write_all(b"\r\n").await.unwrap();
-            stream.write_all(&self.body).await.unwrap();
             let mut answer = Vec::new();
-            // A server that refuses a request may reset the connection after its answer.
+            // A server that refuses a request may reset the connection, after its answer too.
+            let _ = stream.write_all(&[&self.head[..], b"\r\n", &self.body].concat()).await;
             let _ = stream.read_to_end(&mut answer).await;
             answer
         });
         Reply::parse(&answer.await.expect("an answer in time"))
     }
 
-    /// Sends it, and `inside` on the same connection once it was answered. Both answers.
+    /// Sends it, and `inside` as what follows: in a chunk of its body, or, when it has none, as
+    /// it is. The first answer, and what comes after.
     pub async fn tunnel(&self, inside: &Self, address: SocketAddr) -> (String, String) {
+        let inside = [&inside.head[..], b"\r\n"].concat();
+        let (head, inside) = if self.head.starts_with(b"POST") {
+            let chunk = format!("{:x}\r\n", inside.len());
+            let head = [&self.head[..], b"Transfer-Encoding: chunked\r\n\r\n"].concat();
+            (head, [chunk.as_bytes(), &inside, b"\r\n"].concat())
+        } else {
+            ([&self.head[..], b"\r\n"].concat(), inside)
+        };
         let answers = tokio::time::timeout(PATIENCE, async {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(&self.head).await.unwrap();
-            stream.write_all(b"\r\n").await.unwrap();
+            stream.write_all(&head).await.unwrap();
             let mut opened = vec![0; 4096];
             let length = stream.read(&mut opened).await.unwrap_or_default();
             opened.truncate(length);
             let mut answer = Vec::new();
             // A connection that did not become a tunnel may be gone.
-            let _ = stream.write_all(&inside.head).await;
-            let _ = stream.write_all(b"\r\n").await;
+            let _ = stream.write_all(&inside).await;
             let _ = stream.read_to_end(&mut answer).await;
             [opened, answer].map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         });

@@ -8,8 +8,11 @@ use crate::doctor::report::{Finding, Section};
 /// A section for each bootstrap with something odd in it.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let odd = |root: &Place<'_>| {
-        let findings: Vec<_> =
-            header_prefix(root, roots, ours).into_iter().chain(admin(root)).collect();
+        let findings: Vec<_> = header_prefix(root, roots, ours)
+            .into_iter()
+            .chain(admin(root))
+            .chain(elsewhere(root))
+            .collect();
         (!findings.is_empty()).then(|| Section { title: "bootstrap".to_owned(), findings })
     };
     roots.iter().filter_map(odd).collect()
@@ -30,8 +33,9 @@ pub(super) fn spelling(roots: &[Place<'_>]) -> Option<Section> {
 fn header_prefix(root: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Option<Finding> {
     let place = root.get("header_prefix")?;
     let prefix = place.value.as_str()?.to_ascii_lowercase();
-    let asks_over_http =
-        |place: &Place<'_>| place.is_a(".ext_authz.v3.ExtAuthz") && place.get("http_service").is_some();
+    let asks_over_http = |place: &Place<'_>| {
+        place.is_a(".ext_authz.v3.ExtAuthz") && place.get("http_service").is_some()
+    };
     let over_http = roots.iter().any(|root| !root.find(&asks_over_http).is_empty());
     let what = if ours.known().any(|name| name.starts_with(&prefix)) {
         "identity headers are Envoy's own then, which Doorward may not change"
@@ -60,4 +64,16 @@ fn admin(root: &Place<'_>) -> Option<Finding> {
             "listen on 127.0.0.1: who reaches it changes runtime keys, and can end Envoy",
         )
     })
+}
+
+/// Of listeners that a control plane sends nothing is known here.
+fn elsewhere(root: &Place<'_>) -> Option<Finding> {
+    let dynamic = root.get("dynamic_resources")?;
+    let listeners = ["lds_config", "lds_resources_locator"];
+    let listeners = listeners.iter().find_map(|field| dynamic.get(field))?;
+    Some(Finding::warn(
+        "entrances",
+        format!("listeners also come from elsewhere{}", at(&listeners)),
+        "examine those too (`curl …/config_dump` of Envoy's admin has all of them)",
+    ))
 }

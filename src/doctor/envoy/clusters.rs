@@ -1,6 +1,6 @@
 //! Clusters: where they lead, and whether the one that is asked is Doorward's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::at;
 use super::place::Place;
@@ -9,7 +9,7 @@ use crate::loopback::is_loopback_host;
 
 /// The clusters of a file.
 pub(super) struct Clusters<'v> {
-    all: Vec<Place<'v>>,
+    by_name: BTreeMap<&'v str, Place<'v>>,
     /// There are no others.
     complete: bool,
 }
@@ -22,7 +22,8 @@ impl<'v> Clusters<'v> {
                     .iter()
                     .any(|field| place.get(field).is_some())
         };
-        let all = roots.iter().flat_map(|root| root.find(&is_cluster)).collect();
+        let all = roots.iter().flat_map(|root| root.find(&is_cluster));
+        let by_name = all.filter_map(|cluster| Some((cluster.text("name")?, cluster))).collect();
         let complete = |root: &Place<'_>| {
             let elsewhere = ["cds_config", "cds_resources_locator"];
             let elsewhere = elsewhere.iter().any(|field| {
@@ -31,11 +32,11 @@ impl<'v> Clusters<'v> {
             root.get("static_resources").is_some() && !elsewhere
                 || root.items("configs").iter().any(|dump| dump.is_a("ClustersConfigDump"))
         };
-        Self { all, complete: roots.iter().any(complete) }
+        Self { by_name, complete: roots.iter().any(complete) }
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Place<'v>> {
-        self.all.iter().find(|cluster| cluster.text("name") == Some(name))
+        self.by_name.get(name)
     }
 
     /// Where a cluster leads: itself, its addresses, and the same of clusters that it is made
@@ -78,16 +79,15 @@ impl<'v> Clusters<'v> {
 
     /// Whether the cluster that the filter asks is there, speaks the protocol, cannot be
     /// listened to, and is not the upstream itself (`upstreams`: where routes lead).
-    pub(super) fn asked(
-        &self,
-        filter: &Place<'_>,
-        upstreams: &BTreeSet<String>,
-    ) -> Vec<Finding> {
+    pub(super) fn asked(&self, filter: &Place<'_>, upstreams: &BTreeSet<String>) -> Vec<Finding> {
         let Some(name) = service(filter) else {
             return vec![match filter.at("grpc_service.google_grpc") {
                 Some(google) => Finding::warn(
                     "transport",
-                    format!("google_grpc{}: a second gRPC stack, slower than Envoy's own", at(&google)),
+                    format!(
+                        "google_grpc{}: a second gRPC stack, slower than Envoy's own",
+                        at(&google)
+                    ),
                     "use envoy_grpc with a cluster",
                 ),
                 None => Finding::fail(
@@ -139,7 +139,7 @@ pub(super) fn service<'v>(filter: &Place<'v>) -> Option<&'v str> {
 /// An address as a text: a socket's, a pipe's, an internal listener's.
 pub(super) fn address(place: &Place<'_>) -> Option<String> {
     if let Some(socket) = place.get("socket_address") {
-        let port = socket.get("port_value").map(|port| port.value.to_string());
+        let port = socket.number("port_value").map(|port| port.to_string());
         let port = port.as_deref().or_else(|| socket.text("named_port")).unwrap_or_default();
         return Some(format!("{}:{port}", socket.text("address").unwrap_or_default()));
     }

@@ -19,19 +19,9 @@ pub(super) fn finding(manager: &Manager<'_>) -> Option<Finding> {
 
 fn changed<'v>(manager: &Manager<'v>) -> Option<(Place<'v>, &'static str)> {
     let cut = manager.chain.asking().find_map(|(_, config)| {
-        config.get("max_denied_response_body_bytes").filter(|most| most.value != 0)
+        let limit = "max_denied_response_body_bytes";
+        config.get(limit).filter(|_| config.number(limit) != Some(0))
     });
-    let challenge = || {
-        let removed = manager.tables.iter();
-        let mut removed = removed.flat_map(|table| table.everywhere("response_headers_to_remove"));
-        removed.find(|list| {
-            let mut names = list.children().into_iter();
-            names.any(|name| {
-                let name = name.value.as_str().unwrap_or_default();
-                name.eq_ignore_ascii_case("www-authenticate")
-            })
-        })
-    };
     let replaced = || {
         let config = manager.place.get("local_reply_config")?;
         let mut mappers = config.items("mappers").into_iter();
@@ -42,11 +32,11 @@ fn changed<'v>(manager: &Manager<'v>) -> Option<(Place<'v>, &'static str)> {
         mapper.or_else(|| config.get("body_format"))
     };
     let answered = || {
-        let filter = manager.chain.filters.iter().find(|filter| filter.power() == Power::Answers)?;
+        let filter =
+            manager.chain.filters.iter().find(|filter| filter.power() == Power::Rewords)?;
         Some(filter.place.clone())
     };
     cut.map(|place| (place, "bodies of denials are cut short"))
-        .or_else(|| Some((challenge()?, "denials lose WWW-Authenticate, which says what to send")))
         .or_else(|| Some((replaced()?, "Envoy puts another answer in the place of denials")))
         .or_else(|| Some((answered()?, "a filter may put another answer in the place of denials")))
 }
@@ -55,7 +45,7 @@ fn changed<'v>(manager: &Manager<'v>) -> Option<(Place<'v>, &'static str)> {
 fn meets_denials(mapper: &Place<'_>) -> bool {
     let comparison = mapper.at("filter.status_code_filter.comparison");
     let Some(comparison) = comparison else { return true };
-    let status = comparison.at("value.default_value").and_then(|status| status.value.as_u64());
+    let status = comparison.number("value.default_value");
     let equal = comparison.choice("op", &["EQ", "GE", "LE", "NE"]).unwrap_or("EQ") == "EQ";
     !equal || matches!(status, None | Some(400 | 401 | 403 | 503))
 }

@@ -34,7 +34,8 @@ fn typed(value: Value) -> Value {
         Value::Object(mut members) => {
             let kind = members.get("@type").and_then(Value::as_str);
             if kind.is_some_and(|kind| kind.ends_with(".TypedStruct"))
-                && let Some(inside) = ["type_url", "typeUrl"].iter().find_map(|it| members.remove(*it))
+                && let Some(inside) =
+                    ["type_url", "typeUrl"].iter().find_map(|it| members.remove(*it))
             {
                 let mut inner = match members.remove("value") {
                     Some(Value::Object(inner)) => inner,

@@ -7,7 +7,9 @@ use super::filters::Filter;
 use super::judge::at;
 use super::manager::{Chain, Manager};
 use super::place::Place;
-use super::{bootstrap, denials, ext_authz, filters, identity, modes, order, paths, upgrades};
+use super::{
+    bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
+};
 use crate::doctor::report::{Finding, Outcome, Section};
 
 /// The type of a connection manager.
@@ -31,7 +33,8 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let wanted = |place: &Place<'_>| is_manager(place) || place.is_a(EXT_AUTHZ);
     let found = roots.iter().flat_map(|root| root.find(&wanted));
     let (managers, alone): (Vec<_>, Vec<_>) = found.partition(is_manager);
-    let managers: Vec<_> = managers.iter().map(|it| Manager::read(it, roots)).collect();
+    let tables: Vec<_> = roots.iter().flat_map(|root| root.find(&routes::is_table)).collect();
+    let managers: Vec<_> = managers.iter().map(|it| Manager::read(it, &tables)).collect();
     let clusters = Clusters::of(roots);
     let guarded = Guarded::of(&managers, roots, &clusters);
     let scope = Scope { roots, clusters, guarded, ours };
@@ -213,7 +216,8 @@ fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
     }
     let off: Vec<_> = manager.unguarded();
     if let Some((way, place)) = off.first() {
-        let more = if off.len() > 1 { format!(" (and {} more)", off.len() - 1) } else { String::new() };
+        let more =
+            if off.len() > 1 { format!(" (and {} more)", off.len() - 1) } else { String::new() };
         return Some(Finding::fail(
             "routes_off",
             format!(
@@ -225,14 +229,15 @@ fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
              {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration",
         ));
     }
-    let elsewhere = ["route_specifiers", "vhds"].into_iter();
-    let mut elsewhere = elsewhere
-        .flat_map(|field| manager.tables.iter().flat_map(|table| table.everywhere(field)));
-    Some(match elsewhere.next() {
+    // Modules choose routes, VHDS brings more of them, a route may bring filters of its own.
+    let unseen = ["route_specifiers", "vhds", "filter_chain"].into_iter();
+    let mut unseen =
+        unseen.flat_map(|field| manager.tables.iter().flat_map(|table| table.everywhere(field)));
+    Some(match unseen.next() {
         Some(place) => Finding::warn(
             "routes_off",
-            format!("routes also come from elsewhere{}", at(&place)),
-            "make sure that none of them turns the filter off",
+            format!("what is in force on a route is also decided elsewhere{}", at(&place)),
+            "make sure that the filter is never turned off there",
         ),
         None => Finding::pass("routes_off", "no route reaches an upstream unasked"),
     })

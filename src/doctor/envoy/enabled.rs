@@ -65,7 +65,8 @@ fn share(partly: &Place<'_>, roots: &[Place<'_>]) -> Share {
         return Share::Some;
     }
     let Some(key) = partly.text("runtime_key") else { return Share::All };
-    let layers: Vec<_> = roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect();
+    let layers: Vec<_> =
+        roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect();
     let set = layers.iter().filter_map(|layer| layer.get("static_layer")?.nested(key));
     let lowered = set.into_iter().any(|set| match set.value.as_u64() {
         Some(percent) => percent < 100,
@@ -83,8 +84,9 @@ fn share(partly: &Place<'_>, roots: &[Place<'_>]) -> Share {
 
 /// A `FractionalPercent` of one.
 fn is_all(fraction: &Place<'_>) -> bool {
-    let numerator = fraction.get("numerator").and_then(|n| n.value.as_u64()).unwrap_or(0);
-    let denominator = match fraction.choice("denominator", &["HUNDRED", "TEN_THOUSAND", "MILLION"]) {
+    let numerator = fraction.number("numerator").unwrap_or(0);
+    let denominator = match fraction.choice("denominator", &["HUNDRED", "TEN_THOUSAND", "MILLION"])
+    {
         Some("TEN_THOUSAND") => 10_000,
         Some("MILLION") => 1_000_000,
         Some(_) | None => 100,

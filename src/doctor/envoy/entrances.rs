@@ -15,7 +15,11 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn of(managers: &[Manager<'_>], roots: &[Place<'_>], clusters: &Clusters<'_>) -> Self {
+    pub(super) fn of(
+        managers: &[Manager<'_>],
+        roots: &[Place<'_>],
+        clusters: &Clusters<'_>,
+    ) -> Self {
         let guarding = |manager: &&Manager<'_>| manager.chain.asking().next().is_some();
         let guarding: Vec<_> = managers.iter().filter(guarding).collect();
         let upstreams = guarding.iter().flat_map(|manager| manager.upstreams(clusters)).collect();
@@ -44,7 +48,10 @@ impl Guarded {
         let ends: Option<Vec<_>> = ways.iter().map(|way| ends(way.cluster())).collect();
         let ends = ends.unwrap_or_default();
         if !ends.is_empty() && ends.iter().all(|ends| !ends.is_disjoint(&self.doors)) {
-            return Finding::pass("ext_authz", "not asked here, but at the door that this one leads to");
+            return Finding::pass(
+                "ext_authz",
+                "not asked here, but at the door that this one leads to",
+            );
         }
         let apart = |ends: &BTreeSet<String>| ends.is_disjoint(&self.upstreams);
         if !self.upstreams.is_empty() && !ends.is_empty() && ends.iter().all(apart) {
@@ -60,7 +67,10 @@ impl Guarded {
         }
         Finding::fail(
             "ext_authz",
-            format!("no filter asks Doorward{}: every request passes as it came", at(&manager.place)),
+            format!(
+                "no filter asks Doorward{}: every request passes as it came",
+                at(&manager.place)
+            ),
             "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
         )
     }

@@ -23,10 +23,10 @@ pub(super) enum Power {
     Fixed,
     /// It runs code or asks a service, or nobody has looked at it here: any header may change.
     Any,
-    /// It answers requests from memory.
-    Remembers,
-    /// It changes answers to clients, ours too.
+    /// It answers requests itself: from memory, from files, from clusters of its own.
     Answers,
+    /// It changes answers to clients, ours too.
+    Rewords,
 }
 
 /// The filters of this list, in their order.
@@ -41,7 +41,8 @@ fn unwrapped<'v>(place: &Place<'v>, entry: &Place<'v>, picked: bool) -> Vec<Filt
             let inside = config.items("default_filter_chain.filters");
             return inside.iter().flat_map(|one| unwrapped(one, entry, picked)).collect();
         }
-        if config.is_a(".matching.v3.ExtensionWithMatcher") || config.is_a(".composite.v3.Composite")
+        if config.is_a(".matching.v3.ExtensionWithMatcher")
+            || config.is_a(".composite.v3.Composite")
         {
             let is_filter = |place: &Place<'v>| {
                 place.get("typed_config").is_some_and(|config| {
@@ -84,20 +85,58 @@ impl<'v> Filter<'v> {
     /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code.
     pub(super) fn power(&self) -> Power {
         match self.kind() {
-            "adaptive_concurrency" | "admission_control" | "alternate_protocols_cache"
-            | "api_key_auth" | "aws_request_signing" | "bandwidth_limit" | "bandwidth_share"
-            | "basic_auth" | "body_size_limit" | "buffer" | "cdn_loop" | "compressor"
-            | "connect_grpc_bridge" | "cors" | "credential_injector" | "csrf" | "decompressor"
-            | "dynamic_forward_proxy" | "fault" | "file_system_buffer" | "gcp_authn" | "geoip"
-            | "grpc_field_extraction" | "grpc_http1_bridge" | "grpc_http1_reverse_bridge"
-            | "grpc_stats" | "grpc_web" | "header_mutation" | "header_to_metadata"
-            | "health_check" | "ip_tagging" | "json_to_metadata" | "jwt_authn"
-            | "local_ratelimit" | "oauth2" | "original_src" | "proto_api_scrubber"
-            | "proto_message_extraction" | "rate_limit_quota" | "ratelimit" | "rbac" | "router"
-            | "set_filter_state" | "set_metadata" | "sse_to_metadata" | "stateful_session"
-            | "tap" | "thrift_to_metadata" | "transform" | "upstream_codec" => Power::Fixed,
-            "cache" | "cache_v2" => Power::Remembers,
-            "custom_response" => Power::Answers,
+            "adaptive_concurrency"
+            | "admission_control"
+            | "alternate_protocols_cache"
+            | "api_key_auth"
+            | "aws_request_signing"
+            | "bandwidth_limit"
+            | "bandwidth_share"
+            | "basic_auth"
+            | "body_size_limit"
+            | "buffer"
+            | "cdn_loop"
+            | "compressor"
+            | "connect_grpc_bridge"
+            | "cors"
+            | "credential_injector"
+            | "csrf"
+            | "decompressor"
+            | "dynamic_forward_proxy"
+            | "fault"
+            | "file_system_buffer"
+            | "gcp_authn"
+            | "geoip"
+            | "grpc_field_extraction"
+            | "grpc_http1_bridge"
+            | "grpc_http1_reverse_bridge"
+            | "grpc_stats"
+            | "grpc_web"
+            | "header_mutation"
+            | "header_to_metadata"
+            | "health_check"
+            | "ip_tagging"
+            | "json_to_metadata"
+            | "jwt_authn"
+            | "local_ratelimit"
+            | "oauth2"
+            | "original_src"
+            | "proto_api_scrubber"
+            | "proto_message_extraction"
+            | "rate_limit_quota"
+            | "ratelimit"
+            | "rbac"
+            | "router"
+            | "set_filter_state"
+            | "set_metadata"
+            | "sse_to_metadata"
+            | "stateful_session"
+            | "tap"
+            | "thrift_to_metadata"
+            | "transform"
+            | "upstream_codec" => Power::Fixed,
+            "cache" | "cache_v2" | "file_server" | "mcp_router" => Power::Answers,
+            "custom_response" => Power::Rewords,
             _ => Power::Any,
         }
     }

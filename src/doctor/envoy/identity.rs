@@ -21,9 +21,8 @@ const SETS: [&str; 7] = [
 /// `namespaces` are those of Doorward's own metadata.
 pub(super) fn behind(places: &[Place<'_>], namespaces: &[&str], ours: &OurHeaders) -> Finding {
     let changes = places.iter().flat_map(changes);
-    let wrong: Vec<_> = changes
-        .filter_map(|change| Some((change.hit(namespaces, ours)?, change)))
-        .collect();
+    let wrong: Vec<_> =
+        changes.filter_map(|change| Some((change.hit(namespaces, ours)?, change))).collect();
     let Some((name, change)) = wrong.first() else {
         return Finding::pass("identity", "nobody but Doorward sets or removes it");
     };
@@ -121,7 +120,11 @@ fn changes<'v>(place: &Place<'v>) -> Vec<Change<'v>> {
     let removed = removed.chain(place.texts("request_headers_to_remove"));
     found.extend(removed.map(|name| change(name, None, place)));
     if let Some(matcher) = place.at("remove_on_match.key_matcher") {
-        found.push(Change { place: matcher.clone(), header: Header::Matched(matcher), value: None });
+        found.push(Change {
+            place: matcher.clone(),
+            header: Header::Matched(matcher),
+            value: None,
+        });
     }
     found.extend(named_by_filters(place).iter().filter_map(|set| {
         let name = set.value.as_str()?;
@@ -139,7 +142,8 @@ fn named_by_filters<'v>(place: &Place<'v>) -> Vec<Place<'v>> {
     names.extend(place.items("geo_headers_to_add"));
     names.extend(place.items("geo_field_keys"));
     // `header_to_metadata` may take the header away, `credential_injector` puts one in.
-    if place.flag("remove") == Some(true) || place.is_a(".injected_credentials.generic.v3.Generic") {
+    if place.flag("remove") == Some(true) || place.is_a(".injected_credentials.generic.v3.Generic")
+    {
         names.extend(place.get("header"));
     }
     names

@@ -23,8 +23,9 @@ pub(super) struct Chain<'v> {
 }
 
 impl<'v> Manager<'v> {
-    pub(super) fn read(place: &Place<'v>, roots: &[Place<'v>]) -> Self {
-        let tables = tables(place, roots);
+    /// `of_file` are the route tables of the file, for a manager that is sent its own.
+    pub(super) fn read(place: &Place<'v>, of_file: &[Place<'v>]) -> Self {
+        let tables = tables(place, of_file);
         let ways = tables.iter().flat_map(ways).collect();
         let chain = Chain::read(&place.items("http_filters"));
         Self { place: place.clone(), chain, tables, ways }
@@ -70,7 +71,8 @@ impl<'v> Manager<'v> {
     /// What the tables say of a filter, anywhere.
     pub(super) fn settings_of(&self, filter: &Filter<'v>) -> Vec<Place<'v>> {
         let Some(name) = filter.entry.text("name") else { return Vec::new() };
-        let settings = self.tables.iter().flat_map(|table| table.everywhere("typed_per_filter_config"));
+        let settings =
+            self.tables.iter().flat_map(|table| table.everywhere("typed_per_filter_config"));
         settings.filter_map(|settings| settings.get(name)).collect()
     }
 }
@@ -78,9 +80,12 @@ impl<'v> Manager<'v> {
 impl<'v> Chain<'v> {
     pub(super) fn read(list: &[Place<'v>]) -> Self {
         let filters = in_order(list);
-        let all = || filters.iter().enumerate().filter_map(|(index, filter)| {
-            Some((index, filter.ext_authz()?))
-        });
+        let all = || {
+            filters
+                .iter()
+                .enumerate()
+                .filter_map(|(index, filter)| Some((index, filter.ext_authz()?)))
+        };
         // Where others are asked too, ours is called by its name.
         let called = |filter: &Place<'_>| {
             let name = service(filter).unwrap_or_default();

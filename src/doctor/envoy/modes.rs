@@ -29,6 +29,11 @@ fn mode<'v>(way: &Way<'v>, filter: &Filter<'v>) -> Option<(&'v str, Place<'v>)> 
     })
 }
 
+/// Whether a mode lets somebody in who has no token.
+fn lets_in(mode: &str) -> bool {
+    matches!(mode, "optional" | "bypass")
+}
+
 /// What Doorward does not understand, or, over HTTP, is never told.
 fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Finding> {
     let settings = way.check_settings(filter);
@@ -58,7 +63,10 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     let (_, entry) = ours.iter().find(|it| unknown(it))?;
     Some(Finding::fail(
         "modes",
-        format!("Doorward does not know this setting{}, and refuses every request there", at(entry)),
+        format!(
+            "Doorward does not know this setting{}, and refuses every request there",
+            at(entry)
+        ),
         "doorward.mode is required, optional or bypass; doorward.scopes and doorward.audience are \
          not empty; there are no others",
     ))
@@ -81,10 +89,13 @@ fn elsewhere(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<F
 /// A catch-all that asks for no token is hardly meant.
 fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
     let (mode, place) = mode(way, filter)?;
-    (mode != "required" && way.takes_everything()).then(|| {
+    (lets_in(mode) && way.takes_everything()).then(|| {
         Finding::warn(
             "modes",
-            format!("doorward.mode is {mode} for every path{}: no request needs a token", at(&place)),
+            format!(
+                "doorward.mode is {mode} for every path{}: no request needs a token",
+                at(&place)
+            ),
             "name the paths that need none, and leave the mode of all others out",
         )
     })
@@ -95,7 +106,7 @@ fn rewritten(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
     let (mode, _) = mode(way, filter)?;
     let rewrites = ["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"];
     let rewrite = rewrites.iter().find_map(|field| way.action.get(field))?;
-    (mode != "required").then(|| {
+    lets_in(mode).then(|| {
         Finding::warn(
             "rewrites",
             format!(

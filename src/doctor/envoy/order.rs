@@ -20,7 +20,8 @@ pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHead
         return Finding::pass("filter_order", "ext_authz, then nothing that changes the identity");
     };
     let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
-    let others = if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
+    let others =
+        if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
     Finding::warn(
         "filter_order",
         format!(
@@ -40,13 +41,10 @@ fn too_early(filter: &Filter<'_>, ours: &OurHeaders) -> Option<(&'static str, &'
             "comes before ext_authz, which is then never reached",
             "put ext_authz before the router",
         ))
-    } else if filter.power() == Power::Remembers {
-        Some(("comes before ext_authz, and answers from memory without asking", REMEDY))
+    } else if filter.power() == Power::Answers {
+        Some(("comes before ext_authz, and answers requests that nobody was asked about", REMEDY))
     } else if believes(filter, ours) {
-        Some((
-            "looks at the identity before Doorward has replaced what the client sent",
-            REMEDY,
-        ))
+        Some(("looks at the identity before Doorward has replaced what the client sent", REMEDY))
     } else {
         None
     }
@@ -58,7 +56,5 @@ fn believes(filter: &Filter<'_>, ours: &OurHeaders) -> bool {
     filter.power() == Power::Fixed
         && !filter.is("header_mutation")
         && !filter.is("transform")
-        && config.has_text(&|text| {
-            text == "envoy.filters.http.ext_authz" || ours.trusted(text)
-        })
+        && config.has_text(&|text| text == "envoy.filters.http.ext_authz" || ours.trusted(text))
 }

@@ -95,6 +95,13 @@ impl<'v> Place<'v> {
         self.items(way).iter().filter_map(|item| item.value.as_str()).collect()
     }
 
+    /// A number that is a member; Envoy takes one as a text, too.
+    pub(super) fn number(&self, way: &str) -> Option<u64> {
+        let place = self.at(way)?;
+        let place = place.get("value").unwrap_or(place);
+        place.value.as_u64().or_else(|| place.value.as_str()?.parse().ok())
+    }
+
     /// A span: `0.25s` as Envoy writes it, `500ms` and `1m` as Kubernetes does.
     pub(super) fn span(&self, way: &str) -> Option<Duration> {
         let text = self.text(way)?;
@@ -159,10 +166,9 @@ impl<'v> Place<'v> {
     /// A choice that is a member: by its name, or by its number in `names`.
     pub(super) fn choice(&self, way: &str, names: &[&'static str]) -> Option<&'v str> {
         let place = self.at(way)?;
-        let number = place.value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let number = self.number(way).and_then(|number| usize::try_from(number).ok());
         place.value.as_str().or_else(|| names.get(number?).copied())
     }
-
 }
 
 /// Envoy reads YAML 1.1, where `yes` and `on` are booleans; to the parser here they are texts.

@@ -20,18 +20,21 @@ pub(super) struct Way<'v> {
 
 /// The route tables of a connection manager. Of one that is sent its routes, the table of that
 /// name, or else all that there are.
-pub(super) fn tables<'v>(manager: &Place<'v>, roots: &[Place<'v>]) -> Vec<Place<'v>> {
-    let is_table = |place: &Place<'_>| place.get("virtual_hosts").is_some();
+pub(super) fn tables<'v>(manager: &Place<'v>, all: &[Place<'v>]) -> Vec<Place<'v>> {
     let inline = manager.get("route_config").or_else(|| manager.get("scoped_routes"));
-    let inline = inline.map(|inline| inline.find(&is_table)).unwrap_or_default();
-    if !inline.is_empty() || manager.get("route_config").is_some() {
-        return inline;
+    let inside = inline.as_ref().map(|inline| inline.find(&is_table)).unwrap_or_default();
+    if !inside.is_empty() || manager.get("route_config").is_some() {
+        return inside;
     }
-    let all: Vec<_> = roots.iter().flat_map(|root| root.find(&is_table)).collect();
     let name = manager.text("rds.route_config_name");
-    let called: Vec<_> =
-        all.iter().filter(|table| name.is_some() && table.text("name") == name).cloned().collect();
-    if called.is_empty() { all } else { called }
+    let called = all.iter().filter(|table| name.is_some() && table.text("name") == name);
+    let called: Vec<_> = called.cloned().collect();
+    if called.is_empty() { all.to_vec() } else { called }
+}
+
+/// Whether this is a route table.
+pub(super) fn is_table(place: &Place<'_>) -> bool {
+    place.get("virtual_hosts").is_some()
 }
 
 /// Every way through a table: routes stand in lists, in trees of matchers, in templates.
@@ -108,10 +111,6 @@ impl<'v> Way<'v> {
 fn turned_off<'v>(said: &Place<'v>) -> Option<Place<'v>> {
     if said.flag("disabled") == Some(true) {
         return Some(said.clone());
-    }
-    if let Some(chain) = said.get("filter_chain") {
-        let asks = super::filters::in_order(&chain.items("filters"));
-        return asks.iter().all(|filter| filter.ext_authz().is_none()).then(|| said.clone());
     }
     said.get("config").and_then(|config| turned_off(&config))
 }

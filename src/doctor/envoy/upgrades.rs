@@ -26,30 +26,26 @@ pub(super) fn finding(manager: &Manager<'_>) -> Option<Finding> {
             "remove filters there, or put ext_authz into them",
         ));
     }
-    // Whether an upgrade is possible is said for all routes, and then by each.
-    let everywhere = manager.place.items("upgrade_configs");
-    let of_ways = manager.ways.iter().flat_map(|way| way.action.items("upgrade_configs"));
-    let (upgrade, how) = everywhere
-        .into_iter()
-        .filter(|upgrade| kind(upgrade) == "h2c")
-        .chain(of_ways)
-        .filter(|upgrade| upgrade.flag("enabled") != Some(false))
-        .find_map(|upgrade| Some((upgrade.clone(), opens(&upgrade)?)))?;
+    // A plain CONNECT has no path, and Doorward lets none pass.
+    let opens = |upgrade: &Place<'_>| {
+        upgrade.get("connect_config").is_some()
+            && upgrade.flag("enabled") != Some(false)
+            && (kind(upgrade) != "connect"
+                || upgrade.flag("connect_config.allow_post") == Some(true))
+    };
+    let upgrades = manager.ways.iter().flat_map(|way| way.action.items("upgrade_configs"));
+    let upgrade = upgrades.into_iter().find(opens)?;
     Some(Finding::fail(
         "upgrades",
-        format!("{how}{}: whoever is let in once sends requests that nobody sees", at(&upgrade)),
-        "remove it: only protocols that are not HTTP may pass unseen, such as websocket",
+        format!(
+            "a request becomes a connection to the upstream{}: whoever is let in once sends what \
+             nobody sees",
+            at(&upgrade)
+        ),
+        "remove connect_config",
     ))
 }
 
 fn kind(upgrade: &Place<'_>) -> String {
     upgrade.text("upgrade_type").unwrap_or_default().to_ascii_lowercase()
-}
-
-fn opens(upgrade: &Place<'_>) -> Option<&'static str> {
-    match kind(upgrade).as_str() {
-        "h2c" => Some("h2c turns a request into HTTP/2 with the upstream"),
-        _ if upgrade.get("connect_config").is_some() => Some("CONNECT opens a connection to the upstream"),
-        _ => None,
-    }
 }
