@@ -32,7 +32,7 @@ pub fn get(target: impl AsRef<[u8]>) -> RawRequest {
 /// A request that asks to go on in another protocol.
 pub fn upgrade(target: &str, protocol: &str) -> RawRequest {
     let head = format!(
-        "GET {target} HTTP/1.1\r\nHost: platform.example\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: platform.example\r\nConnection: Upgrade, close\r\n\
          Upgrade: {protocol}\r\n"
     );
     RawRequest { head: head.into_bytes(), body: Vec::new() }

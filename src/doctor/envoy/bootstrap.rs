@@ -34,7 +34,7 @@ fn header_prefix(root: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Op
     let place = root.get("header_prefix")?;
     let prefix = place.value.as_str()?.to_ascii_lowercase();
     let asks_over_http = |place: &Place<'_>| {
-        place.is_a(".ext_authz.v3.ExtAuthz") && place.get("http_service").is_some()
+        place.is_a(".http.ext_authz.v3.ExtAuthz") && place.get("http_service").is_some()
     };
     let over_http = roots.iter().any(|root| !root.find(&asks_over_http).is_empty());
     let what = if ours.known().any(|name| name.starts_with(&prefix)) {

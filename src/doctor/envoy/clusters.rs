@@ -70,11 +70,11 @@ impl<'v> Clusters<'v> {
         })
     }
 
-    /// The HTTP filters on the way to a cluster.
-    pub(super) fn http_filters(&self, name: &str) -> Vec<Place<'v>> {
+    /// This list of the protocol options of a cluster.
+    pub(super) fn options(&self, name: &str, list: &str) -> Vec<Place<'v>> {
         let options = self.named(name).and_then(|it| it.get("typed_extension_protocol_options"));
         let options = options.iter().flat_map(Place::children);
-        options.flat_map(|options| options.items("http_filters")).collect()
+        options.flat_map(|options| options.items(list)).collect()
     }
 
     /// Whether the cluster that the filter asks is there, speaks the protocol, cannot be

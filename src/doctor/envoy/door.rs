@@ -1,5 +1,7 @@
 //! What is found at an HTTP connection manager.
 
+use std::collections::BTreeSet;
+
 use super::OurHeaders;
 use super::clusters::{Clusters, service};
 use super::entrances::Guarded;
@@ -24,11 +26,12 @@ struct Scope<'s, 'v> {
     clusters: Clusters<'v>,
     guarded: Guarded,
     ours: &'s OurHeaders,
+    by_path: bool,
 }
 
 /// One section a connection manager, one for each filter outside of any, and those about
-/// other ways in.
-pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
+/// other ways in. `by_path`: Doorward has rules for paths.
+pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders, by_path: bool) -> Vec<Section> {
     let is_manager = |place: &Place<'_>| place.is_a(MANAGER) && place.get("http_filters").is_some();
     let wanted = |place: &Place<'_>| is_manager(place) || place.is_a(EXT_AUTHZ);
     let found = roots.iter().flat_map(|root| root.find(&wanted));
@@ -37,11 +40,11 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let managers: Vec<_> = managers.iter().map(|it| Manager::read(it, &tables)).collect();
     let clusters = Clusters::of(roots);
     let guarded = Guarded::of(&managers, roots, &clusters);
-    let scope = Scope { roots, clusters, guarded, ours };
+    let scope = Scope { roots, clusters, guarded, ours, by_path };
     let mut sections: Vec<_> = managers.iter().map(|manager| scope.section(manager)).collect();
     sections.extend(alone.iter().map(|filter| Section {
         title: format!("ext_authz filter at {}", filter.path),
-        findings: ext_authz::findings(filter, &[], roots, ours),
+        findings: ext_authz::findings(filter, &[], &[], roots, ours),
     }));
     if !managers.is_empty() {
         sections.extend(scope.guarded.sections(roots, &scope.clusters));
@@ -88,7 +91,7 @@ impl<'v> Scope<'_, 'v> {
         if asked.is_some() {
             findings.extend(ways_off(manager));
             for (filter, config) in manager.chain.asking() {
-                findings.extend(modes::findings(filter, config, &manager.ways));
+                findings.extend(modes::findings(filter, config, &manager.ways, self.by_path));
             }
             findings.extend(upgrades::finding(manager));
             findings.extend(denials::finding(manager));
@@ -109,13 +112,16 @@ impl<'v> Scope<'_, 'v> {
         }
         let mut findings: Vec<_> = asking
             .iter()
-            .flat_map(|(_, it)| ext_authz::findings(it, &manager.ways, self.roots, self.ours))
+            .flat_map(|(_, it)| {
+                ext_authz::findings(it, chain.front(), &manager.ways, self.roots, self.ours)
+            })
             .collect();
         let upstream = self.upstream_filters(manager, chain);
         findings.push(order::finding(chain, &upstream, self.ours));
         let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
         let mut behind = said_of(manager, &late);
         behind.extend(manager.tables.iter().cloned());
+        behind.extend(self.upstream_options(manager, "request_mirror_policies"));
         let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.place.text("name")).collect();
         findings.push(identity::behind(&behind, &names, self.ours));
         let early: Vec<_> = chain.front().iter().collect();
@@ -123,7 +129,8 @@ impl<'v> Scope<'_, 'v> {
         front.extend(manager.place.get("early_header_mutation_extensions"));
         for (_, config) in &asking {
             front.extend(config.at("http_service.authorization_request"));
-            let to_doorward = service(config).map(|name| self.clusters.http_filters(name));
+            let to_doorward =
+                service(config).map(|name| self.clusters.options(name, "http_filters"));
             front.extend(to_doorward.unwrap_or_default());
         }
         findings.extend(identity::in_front(&front));
@@ -135,11 +142,14 @@ impl<'v> Scope<'_, 'v> {
         let configs = chain.filters.iter().filter_map(|filter| filter.config.as_ref());
         let mut list: Vec<_> =
             configs.flat_map(|config| config.items("upstream_http_filters")).collect();
-        let mut names: Vec<_> = manager.ways.iter().filter_map(|way| way.cluster()).collect();
-        names.sort_unstable();
-        names.dedup();
-        list.extend(names.into_iter().flat_map(|name| self.clusters.http_filters(name)));
+        list.extend(self.upstream_options(manager, "http_filters"));
         filters::in_order(&list)
+    }
+
+    /// This list of the protocol options of every cluster that ways lead to.
+    fn upstream_options(&self, manager: &Manager<'v>, list: &str) -> Vec<Place<'v>> {
+        let names: BTreeSet<_> = manager.ways.iter().filter_map(|way| way.cluster()).collect();
+        names.iter().flat_map(|name| self.clusters.options(name, list)).collect()
     }
 }
 

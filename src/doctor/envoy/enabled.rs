@@ -1,11 +1,17 @@
 //! Whether the filter asks about every request, and heeds the answer.
 
+use super::filters::Filter;
 use super::judge::at;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
-/// Findings where it does not, and one when a share was written out and is all.
-pub(super) fn findings(filter: &Place<'_>, roots: &[Place<'_>]) -> Vec<Finding> {
+/// Findings where it does not, and one when a share was written out and is all. `front` are
+/// the filters that a request meets before.
+pub(super) fn findings(
+    filter: &Place<'_>,
+    front: &[Filter<'_>],
+    roots: &[Place<'_>],
+) -> Vec<Finding> {
     let shadow = filter.flag("shadow_mode") == Some(true);
     let shadow = shadow.then(|| {
         Finding::fail(
@@ -17,9 +23,10 @@ pub(super) fn findings(filter: &Place<'_>, roots: &[Place<'_>]) -> Vec<Finding> 
             "remove shadow_mode: true",
         )
     });
-    let partly = ["filter_enabled_metadata", "filter_enabled"].into_iter();
-    let partly = partly.filter_map(|field| filter.get(field));
-    let shares: Vec<_> = partly.map(|partly| (share(&partly, roots), partly)).collect();
+    let marked = filter.get("filter_enabled_metadata");
+    let marked = marked.map(|marked| (share_marked(&marked, front), marked));
+    let part = filter.get("filter_enabled").map(|part| (share(&part, roots), part));
+    let shares: Vec<_> = marked.into_iter().chain(part).collect();
     let worst = shares.iter().max_by_key(|(share, _)| *share);
     shadow.into_iter().chain(worst.map(|(share, place)| said(*share, place, filter))).collect()
 }
@@ -57,6 +64,28 @@ fn said(share: Share, place: &Place<'_>, filter: &Place<'_>) -> Finding {
             REMEDY,
         ),
     }
+}
+
+/// As Istio does it: rules in front mark the requests that are to be asked about. All, when a
+/// rule takes everything.
+fn share_marked(marked: &Place<'_>, front: &[Filter<'_>]) -> Share {
+    let by = marked.text("filter").unwrap_or_default();
+    let rules = front.iter().filter(|filter| filter.is("rbac") && filter.name() == by);
+    let rules = rules.filter_map(|filter| filter.config.as_ref()?.at("shadow_rules.policies"));
+    let takes_all = |policy: &Place<'_>| {
+        ["permissions", "principals"].iter().all(|list| policy.items(list).iter().any(everything))
+    };
+    let all = rules.flat_map(|policies| policies.children()).any(|policy| takes_all(&policy));
+    if all { Share::All } else { Share::Some }
+}
+
+/// A permission or principal that is everybody's.
+fn everything(rule: &Place<'_>) -> bool {
+    let list = |ways: [&str; 2]| ways.iter().flat_map(|way| rule.items(way)).collect::<Vec<_>>();
+    let all = list(["and_rules.rules", "and_ids.ids"]);
+    rule.flag("any") == Some(true)
+        || (!all.is_empty() && all.iter().all(everything))
+        || list(["or_rules.rules", "or_ids.ids"]).iter().any(everything)
 }
 
 fn share(partly: &Place<'_>, roots: &[Place<'_>]) -> Share {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::OurHeaders;
+use super::filters::Filter;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
 use super::names::{Taken, missing, taken};
 use super::place::Place;
@@ -15,15 +16,16 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Where Doorward's HTTP front decides.
 const PATH_PREFIX: &str = "/apis/auth/ext-authz";
 
-/// Findings about the filter's configuration, on these ways.
+/// Findings about the filter's configuration, behind these filters and on these ways.
 pub(super) fn findings(
     filter: &Place<'_>,
+    front: &[Filter<'_>],
     ways: &[Way<'_>],
     roots: &[Place<'_>],
     ours: &OurHeaders,
 ) -> Vec<Finding> {
     let mut findings = vec![failure_mode(filter, "failure_mode_allow")];
-    findings.extend(enabled::findings(filter, roots));
+    findings.extend(enabled::findings(filter, front, roots));
     let status = filter.at("status_on_error.code");
     let status = status.map(|code| code.value.to_string().trim_matches('"').to_owned());
     let timeout_at = if filter.get("http_service").is_some() {

@@ -51,15 +51,21 @@ use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Examines a configuration, YAML (several documents too) or JSON. `name` is what it is
-/// called in titles; `headers` are the identity headers that Doorward sets.
+/// called in titles; `headers` are the identity headers that Doorward sets; `by_path`: it has
+/// rules for paths.
 ///
 /// # Errors
 /// It cannot be read, or has nothing of Envoy, Istio or Envoy Gateway in it.
-pub fn examine(name: &str, text: &str, headers: &HeaderRules) -> Result<Vec<Section>, NotEnvoy> {
+pub fn examine(
+    name: &str,
+    text: &str,
+    headers: &HeaderRules,
+    by_path: bool,
+) -> Result<Vec<Section>, NotEnvoy> {
     let documents = documents(text)?;
     let places = Place::roots(&documents);
     let headers = OurHeaders::new(headers);
-    let mut sections = door::sections(&places, &headers);
+    let mut sections = door::sections(&places, &headers, by_path);
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
     if sections.is_empty() {

@@ -7,16 +7,24 @@ use super::place::Place;
 use super::routes::Way;
 use crate::doctor::report::Finding;
 
-/// Findings about what routes say to this filter, where something is odd.
-pub(super) fn findings(filter: &Filter<'_>, config: &Place<'_>, ways: &[Way<'_>]) -> Vec<Finding> {
+/// Findings about what routes say to this filter, where something is odd. `by_path`: Doorward
+/// has rules for paths.
+pub(super) fn findings(
+    filter: &Filter<'_>,
+    config: &Place<'_>,
+    ways: &[Way<'_>],
+    by_path: bool,
+) -> Vec<Finding> {
     let asked: Vec<_> = ways.iter().filter(|way| way.off(filter).is_none()).collect();
-    let checks: [&dyn Fn(&Way<'_>) -> Option<Finding>; 4] = [
-        &|way| unheard(way, filter, config),
-        &|way| elsewhere(way, filter, config),
-        &|way| wide_open(way, filter),
-        &|way| rewritten(way, filter),
+    let first =
+        |check: &dyn Fn(&Way<'_>) -> Option<Finding>| asked.iter().find_map(|way| check(way));
+    let findings = [
+        first(&|way| unheard(way, filter, config)),
+        first(&|way| elsewhere(way, filter, config)),
+        first(&|way| wide_open(way, filter)),
+        first(&|way| rewritten(way, filter, by_path)),
     ];
-    checks.iter().filter_map(|check| asked.iter().find_map(|way| check(way))).collect()
+    findings.into_iter().flatten().collect()
 }
 
 /// The mode of a way, and where it stands.
@@ -57,6 +65,8 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     }
     let unknown = |(key, entry): &(String, Place<'_>)| match (key.as_str(), entry.value.as_str()) {
         ("mode", Some("required" | "optional" | "bypass")) => false,
+        // What a dump shows of every such value.
+        ("mode" | "scopes" | "audience", Some("[redacted]")) => false,
         ("scopes" | "audience", Some(value)) => value.trim().is_empty(),
         _ => true,
     };
@@ -101,20 +111,23 @@ fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
     })
 }
 
-/// A path that is open here, and another behind.
-fn rewritten(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
-    let (mode, _) = mode(way, filter)?;
+/// A path that is decided about here, and another behind.
+fn rewritten(way: &Way<'_>, filter: &Filter<'_>, by_path: bool) -> Option<Finding> {
+    let open = mode(way, filter).is_some_and(|(mode, _)| lets_in(mode));
     let rewrites = ["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"];
     let rewrite = rewrites.iter().find_map(|field| way.action.get(field))?;
-    lets_in(mode).then(|| {
-        Finding::warn(
-            "rewrites",
-            format!(
-                "paths that need no token ({mode}) become others behind{}: make sure that those \
-                 need none either",
-                at(&rewrite)
-            ),
-            "guard the route, or do not rewrite its paths",
+    let (found, remedy) = if open {
+        (
+            "paths that need no token become others behind",
+            "make sure that those need none either, or do not rewrite them",
         )
-    })
+    } else if by_path {
+        (
+            "the upstream gets other paths than those in rules of Doorward's configuration",
+            "make sure that the rules are written for the paths before they are rewritten",
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::warn("rewrites", format!("{found}{}", at(&rewrite)), remedy))
 }
