@@ -7,7 +7,7 @@ use doorward::config::Settings;
 use doorward::doctor::Outcome;
 use doorward::doctor::envoy::{NotEnvoy, examine};
 
-use crate::support::doctor_envoy::{ALL_SPELLINGS, faults, findings, one_fault};
+use crate::support::doctor_envoy::{ALL_SPELLINGS, faults, faults_with, findings, one_fault};
 use crate::support::tools;
 
 #[test]
@@ -156,7 +156,7 @@ fn each_fault_of_an_envoy_is_named_alone() {
             (
                 "- name: envoy.filters.http.ext_authz",
                 "- disabled: true\n                    name: envoy.filters.http.ext_authz",
-                "ext_authz",
+                "routes_off",
                 filter,
             ),
         ],
@@ -226,12 +226,6 @@ fn each_fault_of_the_http_variant_is_named_alone() {
                 "http_headers",
                 "x-nmp-principal-email",
             ),
-            (
-                "- { exact: www-authenticate, ignore_case: true }",
-                "",
-                "http_headers",
-                "www-authenticate",
-            ),
             ("allowed_headers:\n", "allowed_heads:\n", "allowed_headers", "x-nmp"),
             ("timeout: 1s\n", "\n", "timeout", "200ms"),
             (
@@ -257,12 +251,53 @@ fn each_fault_of_the_http_variant_is_named_alone() {
     );
 }
 
+/// Envoy takes one or the other, by chance.
+#[test]
+fn one_field_in_two_spellings() {
+    let sound = tools::file("envoy/envoy.yaml");
+    let line = "failure_mode_allow: false";
+    let twice = format!("{line}\n                      failureModeAllow: true");
+    let found = faults(&sound.replace(line, &twice));
+    assert_eq!((found.len(), found[0].0, found[0].1), (1, "spelling", Outcome::Fail), "{found:?}");
+    assert!(found[0].2.contains("failure_mode_allow"), "{found:?}");
+}
+
+/// Which names are trusted, and whether paths matter, the configuration of Doorward says.
+#[test]
+fn by_the_configuration_of_doorward() {
+    let sound = tools::file("envoy/envoy.yaml");
+    let host = "domains: [\"*\"]";
+    let changed =
+        |with: &str| sound.replace(host, &format!("{host}\n                      {with}"));
+    let users = changed(
+        "request_headers_to_add: [{ header: { key: X_Forwarded_User, value: \"%REQ(x-user)%\" } }]",
+    );
+    let rewritten = sound.replace(
+        "- match: { prefix: / }\n                          route: { cluster: upstream }",
+        "- match: { prefix: / }\n                          route: { cluster: upstream, prefix_rewrite: /v1/ }",
+    );
+    assert_ne!(rewritten, sound);
+    for (config, text, expected) in [
+        ("server: {}", &users, None),
+        ("headers: {principal_id: X-Forwarded-User}", &users, Some(("identity", Outcome::Fail))),
+        ("server: {}", &rewritten, None),
+        ("rules: {bypass: [/healthz]}", &rewritten, Some(("rewrites", Outcome::Warn))),
+    ] {
+        let config = format!("{{auth: {{enabled: false}}, {config}}}");
+        let found: Vec<_> = faults_with(&config, text)
+            .into_iter()
+            .map(|(check, outcome, _)| (check, outcome))
+            .collect();
+        assert_eq!(found, Vec::from_iter(expected), "{config}");
+    }
+}
+
 #[test]
 fn what_is_no_configuration_of_envoys() {
     let settings =
         Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
     let headers = settings.unwrap().headers;
-    let refused = |text: &str| examine("x", text, &headers).unwrap_err();
+    let refused = |text: &str| examine("x", text, &headers, false).unwrap_err();
     assert!(matches!(refused(""), NotEnvoy::NothingKnown));
     assert!(matches!(refused("auth: { enabled: true }"), NotEnvoy::NothingKnown));
     assert!(matches!(refused("[1, 2]"), NotEnvoy::NothingKnown));

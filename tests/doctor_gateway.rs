@@ -146,7 +146,8 @@ async fn a_dump_of_a_running_envoy_can_be_examined() {
         };
         let Some(gateway) = gateway("envoy.yaml", changed).await else { return };
         let dump = http().get(gateway.envoy().admin("/config_dump")).send().await.unwrap();
-        let sections = envoy::examine("dump", &dump.text().await.unwrap(), &headers).unwrap();
+        let sections =
+            envoy::examine("dump", &dump.text().await.unwrap(), &headers, false).unwrap();
         let [door] = sections.as_slice() else { panic!("one door: {sections:?}") };
         assert_eq!(failed(&door.findings), expected);
         let warned = door.findings.iter().find(|finding| finding.outcome == Outcome::Warn);

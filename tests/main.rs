@@ -41,6 +41,7 @@ mod listeners;
 mod odd_keys;
 mod oidc_provider;
 mod opaque_bearer;
+mod openings;
 mod reasons;
 mod rooms;
 mod streams;

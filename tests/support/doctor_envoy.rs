@@ -10,16 +10,29 @@ use super::tools;
 pub const ALL_SPELLINGS: &str = "- safe_regex: { regex: \"(?i)x[^a-z0-9]+nmp.*\" }";
 
 pub fn findings(text: &str) -> Vec<Finding> {
-    let settings =
-        Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
-    let headers = settings.unwrap().headers;
-    let sections = examine("file", text, &headers).unwrap_or_else(|error| panic!("{error}"));
+    findings_with("auth: {oidc: {issuer: https://idp.example, client_id: nmp}}", text)
+}
+
+fn findings_with(config: &str, text: &str) -> Vec<Finding> {
+    let settings = Settings::from_yaml("test", config).unwrap();
+    let by_path = !settings.bypass.is_empty() || settings.endpoints.is_some();
+    let sections = examine("file", text, &settings.headers, by_path);
+    let sections = sections.unwrap_or_else(|error| panic!("{error}"));
     sections.into_iter().flat_map(|section| section.findings).collect()
 }
 
 /// What is not as it should be.
 pub fn faults(text: &str) -> Vec<(&'static str, Outcome, String)> {
-    let odd = findings(text).into_iter().filter(|finding| finding.outcome != Outcome::Pass);
+    odd(findings(text))
+}
+
+/// The same, where Doorward has this configuration.
+pub fn faults_with(config: &str, text: &str) -> Vec<(&'static str, Outcome, String)> {
+    odd(findings_with(config, text))
+}
+
+fn odd(findings: Vec<Finding>) -> Vec<(&'static str, Outcome, String)> {
+    let odd = findings.into_iter().filter(|finding| finding.outcome != Outcome::Pass);
     odd.map(|finding| {
         assert!(finding.remedy.is_some(), "{finding:?}");
         (finding.check, finding.outcome, finding.found)

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use super::process::Process;
 use super::{eventually, http, tools};
@@ -19,7 +20,8 @@ pub struct Behind {
 }
 
 pub struct Envoy {
-    door: SocketAddr,
+    /// Names and addresses, in the order of the configuration.
+    listeners: Vec<(String, SocketAddr)>,
     admin: String,
     _process: Process,
     _dir: tempfile::TempDir,
@@ -38,6 +40,11 @@ impl Envoy {
     /// shares ports with whoever has them, so a number picked beforehand could be that
     /// of an Envoy of somebody else's.
     pub async fn run(binary: &Path, name: &str, config: &str) -> Self {
+        Self::try_run(binary, name, config).await.unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// The same, unless Envoy refuses the configuration: then what it said.
+    pub async fn try_run(binary: &Path, name: &str, config: &str) -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
         let (file, admin_file) = (dir.path().join(name), dir.path().join("admin"));
         std::fs::write(&file, config).unwrap();
@@ -50,8 +57,10 @@ impl Envoy {
                 .arg(&file),
         );
         let client = http();
-        let door = eventually("Envoy is ready", Duration::from_secs(30), async || {
-            process.assert_alive();
+        let listeners = eventually("Envoy is ready", Duration::from_secs(30), async || {
+            if process.has_ended() {
+                return Some(Err(process.stderr()));
+            }
             let admin = std::fs::read_to_string(&admin_file).ok()?;
             let admin = admin.trim();
             let ready = client.get(format!("http://{admin}/ready")).send().await.ok()?;
@@ -60,16 +69,17 @@ impl Envoy {
             }
             let url = format!("http://{admin}/listeners?format=json");
             let listeners: Value = client.get(url).send().await.ok()?.json().await.ok()?;
-            let address =
-                listeners.pointer("/listener_statuses/0/local_address/socket_address")?.clone();
-            Some(SocketAddr::new(
-                address["address"].as_str()?.parse().ok()?,
-                u16::try_from(address["port_value"].as_u64()?).ok()?,
-            ))
+            let listeners = listeners["listener_statuses"].as_array()?;
+            let listeners: Vec<_> = listeners.iter().filter_map(listener).collect();
+            for (_, address) in &listeners {
+                // Bound is not yet listening.
+                TcpStream::connect(address).await.ok()?;
+            }
+            (!listeners.is_empty()).then_some(Ok(listeners))
         })
-        .await;
+        .await?;
         let admin = std::fs::read_to_string(&admin_file).unwrap().trim().to_owned();
-        Self { door, admin, _process: process, _dir: dir }
+        Ok(Self { listeners, admin, _process: process, _dir: dir })
     }
 
     /// A page of the admin listener.
@@ -79,8 +89,22 @@ impl Envoy {
 
     /// Where clients come in.
     pub fn door(&self) -> SocketAddr {
-        self.door
+        self.listeners[0].1
     }
+
+    /// The address of a listener by its name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(have, _)| have == name);
+        found.unwrap_or_else(|| panic!("no listener {name}")).1
+    }
+}
+
+/// Name and address, as the admin listener shows them.
+fn listener(status: &Value) -> Option<(String, SocketAddr)> {
+    let address = status.pointer("/local_address/socket_address")?;
+    let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
+    let address = SocketAddr::new(address["address"].as_str()?.parse().ok()?, port);
+    Some((status["name"].as_str()?.to_owned(), address))
 }
 
 /// Puts ports into a file of `envoy/`, where each stands as `port_value: N`.

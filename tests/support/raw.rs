@@ -13,6 +13,7 @@ use super::PATIENCE;
 #[derive(Clone, Debug)]
 pub struct RawRequest {
     head: Vec<u8>,
+    body: Vec<u8>,
 }
 
 /// A request with this method and target, and the headers that no request can do
@@ -21,11 +22,20 @@ pub fn request(method: &str, target: impl AsRef<[u8]>) -> RawRequest {
     let mut head = format!("{method} ").into_bytes();
     head.extend_from_slice(target.as_ref());
     head.extend_from_slice(b" HTTP/1.1\r\nHost: platform.example\r\nConnection: close\r\n");
-    RawRequest { head }
+    RawRequest { head, body: Vec::new() }
 }
 
 pub fn get(target: impl AsRef<[u8]>) -> RawRequest {
     request("GET", target)
+}
+
+/// A request that asks to go on in another protocol.
+pub fn upgrade(target: &str, protocol: &str) -> RawRequest {
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nHost: platform.example\r\nConnection: Upgrade, close\r\n\
+         Upgrade: {protocol}\r\n"
+    );
+    RawRequest { head: head.into_bytes(), body: Vec::new() }
 }
 
 impl RawRequest {
@@ -33,6 +43,12 @@ impl RawRequest {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         self
+    }
+
+    /// With a body of known length.
+    pub fn body(self, body: &str) -> Self {
+        let length = body.len().to_string();
+        Self { body: body.into(), ..self }.header("Content-Length", &length)
     }
 
     pub fn bearer(self, token: &str) -> Self {
@@ -43,14 +59,39 @@ impl RawRequest {
     pub async fn send(&self, address: SocketAddr) -> Reply {
         let answer = tokio::time::timeout(PATIENCE, async {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(&self.head).await.unwrap();
-            stream.write_all(b"\r\n").await.unwrap();
             let mut answer = Vec::new();
-            // A server that refuses a request may reset the connection after its answer.
+            // A server that refuses a request may reset the connection, after its answer too.
+            let _ = stream.write_all(&[&self.head[..], b"\r\n", &self.body].concat()).await;
             let _ = stream.read_to_end(&mut answer).await;
             answer
         });
         Reply::parse(&answer.await.expect("an answer in time"))
+    }
+
+    /// Sends it, and `inside` as what follows: in a chunk of its body, or, when it has none, as
+    /// it is. The first answer, and what comes after.
+    pub async fn tunnel(&self, inside: &Self, address: SocketAddr) -> (String, String) {
+        let inside = [&inside.head[..], b"\r\n"].concat();
+        let (head, inside) = if self.head.starts_with(b"POST") {
+            let chunk = format!("{:x}\r\n", inside.len());
+            let head = [&self.head[..], b"Transfer-Encoding: chunked\r\n\r\n"].concat();
+            (head, [chunk.as_bytes(), &inside, b"\r\n"].concat())
+        } else {
+            ([&self.head[..], b"\r\n"].concat(), inside)
+        };
+        let answers = tokio::time::timeout(PATIENCE, async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&head).await.unwrap();
+            let mut opened = vec![0; 4096];
+            let length = stream.read(&mut opened).await.unwrap_or_default();
+            opened.truncate(length);
+            let mut answer = Vec::new();
+            // A connection that did not become a tunnel may be gone.
+            let _ = stream.write_all(&inside).await;
+            let _ = stream.read_to_end(&mut answer).await;
+            [opened, answer].map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        });
+        answers.await.expect("an answer in time").into()
     }
 }
 

@@ -1,47 +1,151 @@
-//! The way from Envoy to Doorward.
+//! Clusters: where they lead, and whether the one that is asked is Doorward's.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::at;
 use super::place::Place;
 use crate::doctor::report::Finding;
 use crate::loopback::is_loopback_host;
 
-/// Whether the cluster that the filter asks speaks HTTP/2 and cannot be listened to.
-pub(super) fn findings(filter: &Place<'_>, roots: &[Place<'_>]) -> Vec<Finding> {
-    let grpc = filter.text("grpc_service.envoy_grpc.cluster_name");
-    let http = filter.text("http_service.server_uri.cluster");
-    let Some(name) = grpc.or(http) else {
-        return match filter.at("grpc_service.google_grpc") {
-            Some(google) => vec![Finding::warn(
-                "transport",
-                format!("google_grpc{}: a second gRPC stack, slower than Envoy's own", at(&google)),
-                "use envoy_grpc with a cluster",
-            )],
-            None => vec![Finding::fail(
-                "transport",
-                format!("the filter names no service to ask{}", at(filter)),
-                "set grpc_service: {envoy_grpc: {cluster_name: doorward}, timeout: 1s}",
-            )],
+/// The clusters of a file.
+pub(super) struct Clusters<'v> {
+    by_name: BTreeMap<&'v str, Place<'v>>,
+    /// There are no others.
+    complete: bool,
+}
+
+impl<'v> Clusters<'v> {
+    pub(super) fn of(roots: &[Place<'v>]) -> Self {
+        let is_cluster = |place: &Place<'_>| {
+            place.get("name").is_some()
+                && ["load_assignment", "connect_timeout", "eds_cluster_config", "cluster_type"]
+                    .iter()
+                    .any(|field| place.get(field).is_some())
         };
-    };
-    let wanted = |place: &Place<'_>| {
-        place.text("name") == Some(name)
-            && ["load_assignment", "connect_timeout", "eds_cluster_config", "cluster_type"]
-                .iter()
-                .any(|field| place.get(field).is_some())
-    };
-    let Some(cluster) = roots.iter().find_map(|root| root.find(&wanted).into_iter().next()) else {
-        return vec![Finding::warn(
-            "transport",
-            format!("the cluster {name} is not in this file{}", at(filter)),
-            "examine the file that has it: gRPC needs http2_protocol_options there",
-        )];
-    };
-    let mut findings = Vec::new();
-    if grpc.is_some() {
-        findings.push(http2(&cluster));
+        let all = roots.iter().flat_map(|root| root.find(&is_cluster));
+        let by_name = all.filter_map(|cluster| Some((cluster.text("name")?, cluster))).collect();
+        let complete = |root: &Place<'_>| {
+            let elsewhere = ["cds_config", "cds_resources_locator"];
+            let elsewhere = elsewhere.iter().any(|field| {
+                root.at("dynamic_resources").is_some_and(|dynamic| dynamic.get(field).is_some())
+            });
+            root.get("static_resources").is_some() && !elsewhere
+                || root.items("configs").iter().any(|dump| dump.is_a("ClustersConfigDump"))
+        };
+        Self { by_name, complete: roots.iter().any(complete) }
     }
-    findings.push(transport(&cluster));
-    findings
+
+    pub(super) fn named(&self, name: &str) -> Option<&Place<'v>> {
+        self.by_name.get(name)
+    }
+
+    /// Where a cluster leads: itself, its addresses, and the same of clusters that it is made
+    /// of. Two that share one of these lead to the same upstream.
+    pub(super) fn ends(&self, name: &str) -> BTreeSet<String> {
+        let (mut ends, mut names) = (BTreeSet::new(), vec![name]);
+        while let Some(name) = names.pop() {
+            if !ends.insert(format!("cluster {name}")) {
+                continue;
+            }
+            let Some(cluster) = self.named(name) else { continue };
+            let has_address = |place: &Place<'_>| address(place).is_some();
+            let assignment = cluster.get("load_assignment");
+            let addresses = assignment.into_iter().flat_map(|it| it.find(&has_address));
+            ends.extend(addresses.filter_map(|place| address(&place)));
+            if let Some(eds) = cluster.get("eds_cluster_config") {
+                ends.insert(format!("service {}", eds.text("service_name").unwrap_or(name)));
+            }
+            names.extend(cluster.texts("cluster_type.typed_config.clusters"));
+        }
+        ends
+    }
+
+    /// Whether a cluster goes wherever a request says.
+    pub(super) fn anywhere(&self, name: &str) -> bool {
+        let Some(cluster) = self.named(name) else { return false };
+        let kind = cluster.text("cluster_type.name").or_else(|| cluster.text("type"));
+        kind.is_some_and(|kind| {
+            let kind = kind.to_ascii_lowercase();
+            kind.contains("original_dst") || kind.contains("dynamic_forward_proxy")
+        })
+    }
+
+    /// This list of the protocol options of a cluster.
+    pub(super) fn options(&self, name: &str, list: &str) -> Vec<Place<'v>> {
+        let options = self.named(name).and_then(|it| it.get("typed_extension_protocol_options"));
+        let options = options.iter().flat_map(Place::children);
+        options.flat_map(|options| options.items(list)).collect()
+    }
+
+    /// Whether the cluster that the filter asks is there, speaks the protocol, cannot be
+    /// listened to, and is not the upstream itself (`upstreams`: where routes lead).
+    pub(super) fn asked(&self, filter: &Place<'_>, upstreams: &BTreeSet<String>) -> Vec<Finding> {
+        let Some(name) = service(filter) else {
+            return vec![match filter.at("grpc_service.google_grpc") {
+                Some(google) => Finding::warn(
+                    "transport",
+                    format!(
+                        "google_grpc{}: a second gRPC stack, slower than Envoy's own",
+                        at(&google)
+                    ),
+                    "use envoy_grpc with a cluster",
+                ),
+                None => Finding::fail(
+                    "transport",
+                    format!("the filter names no service to ask{}", at(filter)),
+                    "set grpc_service: {envoy_grpc: {cluster_name: doorward}, timeout: 1s}",
+                ),
+            }];
+        };
+        if let Some(shared) = self.ends(name).intersection(upstreams).next() {
+            return vec![Finding::fail(
+                "transport",
+                format!(
+                    "the filter asks the upstream itself ({shared}){}: whatever it answers with 200 \
+                     passes",
+                    at(filter)
+                ),
+                "name the cluster of Doorward",
+            )];
+        }
+        let Some(cluster) = self.named(name) else { return vec![self.missing(filter, name)] };
+        let http2 = filter.get("grpc_service").map(|_| http2(cluster));
+        http2.into_iter().chain([transport(cluster)]).collect()
+    }
+
+    fn missing(&self, filter: &Place<'_>, name: &str) -> Finding {
+        if self.complete {
+            Finding::fail(
+                "transport",
+                format!("there is no cluster {name}{}: nobody can be asked", at(filter)),
+                "name the cluster of Doorward, as in envoy/envoy.yaml",
+            )
+        } else {
+            Finding::warn(
+                "transport",
+                format!("the cluster {name} is not in this file{}", at(filter)),
+                "examine the file that has it: gRPC needs http2_protocol_options there",
+            )
+        }
+    }
+}
+
+/// The cluster that an ext_authz filter, or `check_settings`, asks.
+pub(super) fn service<'v>(filter: &Place<'v>) -> Option<&'v str> {
+    let grpc = filter.text("grpc_service.envoy_grpc.cluster_name");
+    grpc.or_else(|| filter.text("http_service.server_uri.cluster"))
+}
+
+/// An address as a text: a socket's, a pipe's, an internal listener's.
+pub(super) fn address(place: &Place<'_>) -> Option<String> {
+    if let Some(socket) = place.get("socket_address") {
+        let port = socket.number("port_value").map(|port| port.to_string());
+        let port = port.as_deref().or_else(|| socket.text("named_port")).unwrap_or_default();
+        return Some(format!("{}:{port}", socket.text("address").unwrap_or_default()));
+    }
+    let pipe = place.text("pipe.path");
+    let pipe = pipe.or_else(|| place.text("envoy_internal_address.server_listener_name"));
+    pipe.map(str::to_owned)
 }
 
 fn http2(cluster: &Place<'_>) -> Finding {

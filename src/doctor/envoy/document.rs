@@ -16,7 +16,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
         && let Ok(mut document) = serde_json::from_str(text)
     {
         unpack(&mut document);
-        return Ok(vec![document]);
+        return Ok(vec![typed(document)]);
     }
     let mut documents = yaml(text).map_err(|error| {
         let (line, fault) = yaml_fault(&error);
@@ -25,7 +25,30 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, NotEnvoy> {
     })?;
     documents.retain(|document| !document.is_null());
     documents.iter_mut().for_each(unpack);
-    Ok(documents)
+    Ok(documents.into_iter().map(typed).collect())
+}
+
+/// Envoy takes a configuration in a `TypedStruct` for one of the type that it names.
+fn typed(value: Value) -> Value {
+    match value {
+        Value::Object(mut members) => {
+            let kind = members.get("@type").and_then(Value::as_str);
+            if kind.is_some_and(|kind| kind.ends_with(".TypedStruct"))
+                && let Some(inside) =
+                    ["type_url", "typeUrl"].iter().find_map(|it| members.remove(*it))
+            {
+                let mut inner = match members.remove("value") {
+                    Some(Value::Object(inner)) => inner,
+                    Some(_) | None => serde_json::Map::new(),
+                };
+                inner.insert("@type".to_owned(), inside);
+                members = inner;
+            }
+            members.into_iter().map(|(name, value)| (name, typed(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(typed).collect(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
+    }
 }
 
 fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {

@@ -1,197 +1,254 @@
-//! An HTTP connection manager: how it reads paths, which filters it has and in what order.
+//! What is found at an HTTP connection manager.
 
-use super::clusters;
-use super::ext_authz;
+use std::collections::BTreeSet;
+
+use super::OurHeaders;
+use super::clusters::{Clusters, service};
+use super::entrances::Guarded;
+use super::filters::Filter;
 use super::judge::at;
+use super::manager::{Chain, Manager};
 use super::place::Place;
-use super::routes;
-use super::{OurHeaders, judge};
-use crate::doctor::report::{Finding, Section};
+use super::{
+    bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
+};
+use crate::doctor::report::{Finding, Outcome, Section};
 
-const MANAGER: &str = ".http_connection_manager.v3.HttpConnectionManager";
-const EXT_AUTHZ: &str = ".ext_authz.v3.ExtAuthz";
+/// The type of a connection manager.
+pub(super) const MANAGER: &str = ".http_connection_manager.v3.HttpConnectionManager";
+const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
+const CONFIG_DUMP: &str =
+    "examine what it comes from too (`curl …/config_dump` of Envoy's admin has all of it)";
 
-/// One section a connection manager, and one for each filter outside of any.
-pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
+/// What the findings at one place need to know of others.
+struct Scope<'s, 'v> {
+    roots: &'s [Place<'v>],
+    clusters: Clusters<'v>,
+    guarded: Guarded,
+    ours: &'s OurHeaders,
+    by_path: bool,
+}
+
+/// One section a connection manager, one for each filter outside of any, and those about
+/// other ways in. `by_path`: Doorward has rules for paths.
+pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders, by_path: bool) -> Vec<Section> {
     let is_manager = |place: &Place<'_>| place.is_a(MANAGER) && place.get("http_filters").is_some();
     let wanted = |place: &Place<'_>| is_manager(place) || place.is_a(EXT_AUTHZ);
     let found = roots.iter().flat_map(|root| root.find(&wanted));
-    found
-        .map(|place| {
-            if is_manager(&place) {
-                Section {
-                    title: format!("door {}", named(&place)),
-                    findings: manager(&place, roots, ours),
-                }
-            } else {
-                Section {
-                    title: format!("ext_authz filter at {}", place.path),
-                    findings: ext_authz::findings(&place, ours),
-                }
+    let (managers, alone): (Vec<_>, Vec<_>) = found.partition(is_manager);
+    let tables: Vec<_> = roots.iter().flat_map(|root| root.find(&routes::is_table)).collect();
+    let managers: Vec<_> = managers.iter().map(|it| Manager::read(it, &tables)).collect();
+    let clusters = Clusters::of(roots);
+    let guarded = Guarded::of(&managers, roots, &clusters);
+    let scope = Scope { roots, clusters, guarded, ours, by_path };
+    let mut sections: Vec<_> = managers.iter().map(|manager| scope.section(manager)).collect();
+    sections.extend(alone.iter().map(|filter| Section {
+        title: format!("ext_authz filter at {}", filter.path),
+        findings: ext_authz::findings(filter, &[], &[], roots, ours),
+    }));
+    if !managers.is_empty() {
+        sections.extend(scope.guarded.sections(roots, &scope.clusters));
+        sections.extend(bootstrap::sections(roots, ours));
+        sections.extend(bootstrap::spelling(roots));
+    }
+    sections
+}
+
+impl<'v> Scope<'_, 'v> {
+    fn section(&self, manager: &Manager<'v>) -> Section {
+        let place = &manager.place;
+        let title = match place.text("stat_prefix") {
+            Some(name) => format!("door \"{name}\" at {}", place.path),
+            None => format!("door at {}", place.path),
+        };
+        let mut findings = self.manager(manager);
+        // Several filters that ask have most in common.
+        let mut seen = Vec::new();
+        findings.retain(|finding| {
+            let known = finding.outcome == Outcome::Pass && seen.contains(&finding.check);
+            seen.push(finding.check);
+            !known
+        });
+        Section { title, findings }
+    }
+
+    fn manager(&self, manager: &Manager<'v>) -> Vec<Finding> {
+        let asked = manager.chain.asking().next();
+        let mut findings = vec![match asked {
+            Some(_) => asked_finding(manager),
+            None => undiscovered(manager)
+                .unwrap_or_else(|| self.guarded.unasked(manager, &self.clusters)),
+        }];
+        if asked.is_none() && findings.iter().all(|finding| finding.outcome != Outcome::Fail) {
+            return findings;
+        }
+        findings.extend(paths::findings(&manager.place));
+        findings.extend(self.chain(manager, &manager.chain));
+        for (_, chain) in upgrades::chains(manager) {
+            let odd = self.chain(manager, &chain);
+            findings.extend(odd.into_iter().filter(|finding| finding.outcome != Outcome::Pass));
+        }
+        if asked.is_some() {
+            findings.extend(ways_off(manager));
+            for (filter, config) in manager.chain.asking() {
+                findings.extend(modes::findings(filter, config, &manager.ways, self.by_path));
             }
-        })
-        .collect()
-}
+            findings.extend(upgrades::finding(manager));
+            findings.extend(denials::finding(manager));
+            for (_, config) in manager.chain.asking() {
+                findings.extend(self.clusters.asked(config, &self.guarded.upstreams));
+            }
+        }
+        findings.push(paths::underscores(&manager.place));
+        findings.push(paths::remote_address(&manager.place));
+        findings
+    }
 
-/// The configuration of ext_authz in a filter, which may be wrapped.
-fn asks<'v>(filter: &Place<'v>) -> Option<Place<'v>> {
-    filter.find(&|place| place.is_a(EXT_AUTHZ)).into_iter().next()
-}
+    /// The filters that ask, and what is around them.
+    fn chain(&self, manager: &Manager<'v>, chain: &Chain<'v>) -> Vec<Finding> {
+        let asking: Vec<_> = chain.asking().collect();
+        if asking.is_empty() {
+            return Vec::new();
+        }
+        let mut findings: Vec<_> = asking
+            .iter()
+            .flat_map(|(_, it)| {
+                ext_authz::findings(it, chain.front(), &manager.ways, self.roots, self.ours)
+            })
+            .collect();
+        let upstream = self.upstream_filters(manager, chain);
+        findings.push(order::finding(chain, &upstream, self.ours));
+        let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
+        let mut behind = said_of(manager, &late);
+        behind.extend(manager.tables.iter().cloned());
+        behind.extend(self.upstream_options(manager, "request_mirror_policies"));
+        let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.place.text("name")).collect();
+        findings.push(identity::behind(&behind, &names, self.ours));
+        let early: Vec<_> = chain.front().iter().collect();
+        let mut front = said_of(manager, &early);
+        front.extend(manager.place.get("early_header_mutation_extensions"));
+        for (_, config) in &asking {
+            front.extend(config.at("http_service.authorization_request"));
+            let to_doorward =
+                service(config).map(|name| self.clusters.options(name, "http_filters"));
+            front.extend(to_doorward.unwrap_or_default());
+        }
+        findings.extend(identity::in_front(&front));
+        findings
+    }
 
-fn named(manager: &Place<'_>) -> String {
-    match manager.text("stat_prefix") {
-        Some(name) => format!("\"{name}\" at {}", manager.path),
-        None => format!("at {}", manager.path),
+    /// Those that the router and the upstreams' clusters have.
+    fn upstream_filters(&self, manager: &Manager<'v>, chain: &Chain<'v>) -> Vec<Filter<'v>> {
+        let configs = chain.filters.iter().filter_map(|filter| filter.config.as_ref());
+        let mut list: Vec<_> =
+            configs.flat_map(|config| config.items("upstream_http_filters")).collect();
+        list.extend(self.upstream_options(manager, "http_filters"));
+        filters::in_order(&list)
+    }
+
+    /// This list of the protocol options of every cluster that ways lead to.
+    fn upstream_options(&self, manager: &Manager<'v>, list: &str) -> Vec<Place<'v>> {
+        let names: BTreeSet<_> = manager.ways.iter().filter_map(|way| way.cluster()).collect();
+        names.iter().flat_map(|name| self.clusters.options(name, list)).collect()
     }
 }
 
-fn manager(manager: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Finding> {
-    let filters = manager.items("http_filters");
-    let asking =
-        filters.iter().enumerate().find_map(|(index, filter)| Some((index, filter, asks(filter)?)));
-    let mut findings = Vec::new();
-    match &asking {
-        None => findings.push(Finding::fail(
+/// What is written of these filters: by themselves, and by routes.
+fn said_of<'v>(manager: &Manager<'v>, filters: &[&Filter<'v>]) -> Vec<Place<'v>> {
+    let of_routes = filters.iter().flat_map(|filter| manager.settings_of(filter));
+    filters.iter().map(|filter| filter.place.clone()).chain(of_routes).collect()
+}
+
+/// Whether the filters that ask are there for every request.
+fn asked_finding(manager: &Manager<'_>) -> Finding {
+    let mut asking = manager.chain.asking().map(|(filter, _)| filter);
+    let Some(filter) = asking.find(|filter| !filter.picked) else {
+        return Finding::fail(
             "ext_authz",
-            format!("no filter asks Doorward{}: every request passes as it came", at(manager)),
-            "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
-        )),
-        Some((_, filter, _)) if filter.flag("disabled") == Some(true) => {
-            findings.push(Finding::fail(
-                "ext_authz",
-                format!(
-                    "the filter is disabled{}: only routes that turn it on are guarded",
-                    at(filter)
-                ),
-                "remove disabled: true",
-            ));
-        }
-        Some((_, filter, _)) => {
-            findings.push(Finding::pass("ext_authz", format!("Doorward is asked{}", at(filter))))
-        }
-    }
-    findings.extend(paths(manager));
-    if let Some((index, filter, config)) = asking {
-        findings.extend(ext_authz::findings(&config, ours));
-        findings.push(order(&filters, index));
-        let name = filter.text("name").unwrap_or("envoy.filters.http.ext_authz");
-        findings.extend(routes::findings(manager, roots, name));
-        findings.extend(clusters::findings(&config, roots));
-    }
-    findings.push(underscores(manager));
-    findings.push(remote_address(manager));
-    findings
-}
-
-/// One reading of a path for routes, Doorward and the upstream.
-fn paths(manager: &Place<'_>) -> Vec<Finding> {
-    let on = |check: &'static str, so_what: &str| match manager.flag(check) {
-        Some(true) => Finding::pass(check, format!("on{}", judge::at(manager))),
-        Some(false) | None => Finding::fail(
-            check,
-            format!("off{}: {so_what}", judge::at(manager)),
-            format!("set {check}: true"),
-        ),
+            format!("Doorward is asked only where a matcher says so{}", at(&manager.place)),
+            "take ext_authz out of the matcher; what needs no token is doorward.mode or \
+             rules.bypass",
+        );
     };
-    let normalize =
-        on("normalize_path", "/public/../admin is below /public/ here and /admin behind");
-    let merge = on("merge_slashes", "//admin is another path here than behind");
-    let action = manager.text("path_with_escaped_slashes_action");
-    let escaped = match action {
-        Some(done @ ("REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" | "UNESCAPE_AND_FORWARD")) => {
-            Finding::pass("escaped_slashes", done.to_owned())
-        }
-        other => Finding::warn(
-            "escaped_slashes",
-            format!(
-                "path_with_escaped_slashes_action is {}{}: /public/..%2Fadmin is one path here \
-                 and may be another behind",
-                other.unwrap_or("not set"),
-                at(manager)
-            ),
-            "set path_with_escaped_slashes_action: REJECT_REQUEST, unless the upstream needs \
-             encoded slashes",
-        ),
-    };
-    vec![normalize, merge, escaped]
-}
-
-/// Filters that act on headers by rules of their own.
-const MEDDLERS: [&str; 8] = [
-    "lua",
-    "ext_proc",
-    "wasm",
-    "golang",
-    "header_mutation",
-    "dynamic_modules",
-    "jwt_authn",
-    "oauth2",
-];
-
-fn order(filters: &[Place<'_>], index: usize) -> Finding {
-    let kind = |filter: &Place<'_>| {
-        let typed = filter.text("typed_config.@type").unwrap_or_default();
-        format!("{} {typed}", filter.text("name").unwrap_or_default()).to_ascii_lowercase()
-    };
-    let place =
-        |filter: &Place<'_>| format!("{}{}", filter.text("name").unwrap_or("a filter"), at(filter));
-    let (before, after) = filters.split_at_checked(index).unwrap_or((filters, &[]));
-    let after = after.get(1..).unwrap_or_default();
-    if let Some(router) = before.iter().find(|filter| kind(filter).contains("router")) {
+    if manager.never_asks() {
         return Finding::fail(
-            "filter_order",
-            format!("{} comes before ext_authz, which is then never reached", place(router)),
-            "put ext_authz before the router",
+            "ext_authz",
+            format!("the filter is disabled{}, and no route turns it on", at(&filter.place)),
+            "remove disabled: true",
         );
     }
-    let believes = |filter: &&Place<'_>| {
-        filter.mentions("x-nmp-") || filter.mentions("envoy.filters.http.ext_authz")
-    };
-    if let Some(early) = before.iter().find(believes) {
-        return Finding::fail(
-            "filter_order",
+    if filter.discovered() {
+        return Finding::warn(
+            "ext_authz",
             format!(
-                "{} looks at the identity before Doorward has replaced what the client sent",
-                place(early)
+                "the filter's configuration may be replaced by one from elsewhere{}",
+                at(&filter.place)
             ),
-            "put ext_authz before it",
+            CONFIG_DUMP,
         );
     }
-    let meddles = |filter: &&Place<'_>| MEDDLERS.iter().any(|name| kind(filter).contains(name));
-    match after.iter().find(meddles) {
-        Some(late) => Finding::warn(
-            "filter_order",
-            format!("{} comes after ext_authz and may change identity headers", place(late)),
-            "make sure that it does not, or put it before ext_authz",
+    Finding::pass("ext_authz", format!("Doorward is asked{}", at(&filter.place)))
+}
+
+/// A filter that asks once its configuration has come.
+fn undiscovered(manager: &Manager<'_>) -> Option<Finding> {
+    let mut filters = manager.chain.filters.iter().filter(|filter| filter.discovered());
+    let filter = filters.find(|filter| {
+        let types = filter.place.texts("config_discovery.type_urls");
+        types.iter().any(|kind| kind.ends_with(EXT_AUTHZ))
+    })?;
+    let place = at(&filter.place);
+    Some(match filter.config {
+        None => Finding::warn(
+            "ext_authz",
+            format!("the filter's configuration is not in this file{place}"),
+            CONFIG_DUMP,
         ),
-        None => Finding::pass("filter_order", "ext_authz, then nothing that changes the identity"),
+        Some(_) => Finding::fail(
+            "ext_authz",
+            format!("until its configuration comes, the filter asks nobody{place}"),
+            "remove default_config: without it, requests wait or are refused",
+        ),
+    })
+}
+
+/// Whether every way to an upstream is guarded.
+fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
+    if manager.tables.is_empty() {
+        return Some(Finding::warn(
+            "routes_off",
+            format!("the routes are not in this file{}", at(&manager.place)),
+            CONFIG_DUMP,
+        ));
     }
-}
-
-fn underscores(manager: &Place<'_>) -> Finding {
-    let way = "common_http_protocol_options.headers_with_underscores_action";
-    let found = match manager.text(way) {
-        Some("DROP_HEADER") => "headers with _ are dropped",
-        Some("REJECT_REQUEST") => "requests with _ in a header name are refused",
-        Some(_) | None => "allowed; Doorward has x_nmp_… removed",
-    };
-    Finding::pass("underscores", found)
-}
-
-fn remote_address(manager: &Place<'_>) -> Finding {
-    let detected = manager.get("original_ip_detection_extensions").is_some();
-    if manager.flag("use_remote_address") == Some(true) || detected {
-        Finding::pass("remote_address", "the client's address is the peer's, or a trusted proxy's")
-    } else {
-        Finding::warn(
-            "remote_address",
+    if manager.never_asks() {
+        return None;
+    }
+    let off: Vec<_> = manager.unguarded();
+    if let Some((way, place)) = off.first() {
+        let more =
+            if off.len() > 1 { format!(" (and {} more)", off.len() - 1) } else { String::new() };
+        return Some(Finding::fail(
+            "routes_off",
             format!(
-                "use_remote_address is off{}: x-forwarded-for, x-envoy-* and x-request-id from \
-                 clients are believed",
-                at(manager)
+                "nobody is asked about {}{}: forged identity headers reach the upstream there{more}",
+                way.route.path,
+                at(place)
             ),
-            "set use_remote_address: true at the edge (with xff_num_trusted_hops behind a load \
-             balancer)",
-        )
+            "ask all the same and let it pass: check_settings: {context_extensions: \
+             {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration",
+        ));
     }
+    // Modules choose routes, VHDS brings more of them, a route may bring filters of its own.
+    let unseen = ["route_specifiers", "vhds", "filter_chain"].into_iter();
+    let mut unseen =
+        unseen.flat_map(|field| manager.tables.iter().flat_map(|table| table.everywhere(field)));
+    Some(match unseen.next() {
+        Some(place) => Finding::warn(
+            "routes_off",
+            format!("what is in force on a route is also decided elsewhere{}", at(&place)),
+            "make sure that the filter is never turned off there",
+        ),
+        None => Finding::pass("routes_off", "no route reaches an upstream unasked"),
+    })
 }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::OurHeaders;
+use super::filters::Filter;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
 use super::names::{Taken, missing, taken};
 use super::place::Place;
+use super::routes::Way;
+use super::{enabled, mutation_rules};
 use crate::doctor::report::Finding;
 
 /// Envoy's, for either service.
@@ -13,10 +16,16 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Where Doorward's HTTP front decides.
 const PATH_PREFIX: &str = "/apis/auth/ext-authz";
 
-/// Findings about the filter's configuration.
-pub(super) fn findings(filter: &Place<'_>, ours: &OurHeaders) -> Vec<Finding> {
+/// Findings about the filter's configuration, behind these filters and on these ways.
+pub(super) fn findings(
+    filter: &Place<'_>,
+    front: &[Filter<'_>],
+    ways: &[Way<'_>],
+    roots: &[Place<'_>],
+    ours: &OurHeaders,
+) -> Vec<Finding> {
     let mut findings = vec![failure_mode(filter, "failure_mode_allow")];
-    findings.extend(whole(filter));
+    findings.extend(enabled::findings(filter, front, roots));
     let status = filter.at("status_on_error.code");
     let status = status.map(|code| code.value.to_string().trim_matches('"').to_owned());
     let timeout_at = if filter.get("http_service").is_some() {
@@ -34,33 +43,47 @@ pub(super) fn findings(filter: &Place<'_>, ours: &OurHeaders) -> Vec<Finding> {
         allowed_headers(filter, ours),
     ]);
     findings.extend(filter.get("http_service").map(|service| http_headers(&service, ours)));
-    findings.extend([
-        mutations(filter),
-        clear_route_cache(filter, "clear_route_cache"),
-        body(filter, "with_request_body"),
-    ]);
+    findings.push(mutations(filter));
+    findings.extend(mutation_rules::finding(filter, ours));
+    findings.extend(metadata(filter));
+    findings.push(route_cache(filter, ways));
+    findings.push(body(filter, "with_request_body"));
     findings
 }
 
-/// Whether every request is asked about.
-fn whole(filter: &Place<'_>) -> Option<Finding> {
-    let partly = ["filter_enabled", "filter_enabled_metadata"]
-        .into_iter()
-        .find_map(|field| filter.get(field))?;
-    let numerator = partly.at("default_value.numerator").and_then(|n| n.value.as_u64());
-    let denominator = match partly.text("default_value.denominator") {
-        Some("TEN_THOUSAND") => 10_000,
-        Some("MILLION") => 1_000_000,
-        Some(_) | None => 100,
+/// Where routes depend on what Doorward answers, one may be entered with another's decision.
+fn route_cache(filter: &Place<'_>, ways: &[Way<'_>]) -> Finding {
+    let again = filter.get("clear_route_cache");
+    let again = again.filter(|_| filter.flag("clear_route_cache") == Some(true));
+    let depends = |way: &Way<'_>| {
+        ["headers", "dynamic_metadata", "filter_state"].iter().any(|it| way.matches_by(it))
+            || [".matcher.", ".scoped_routes."].iter().any(|it| way.route.path.contains(it))
     };
-    let all = numerator.is_some_and(|numerator| numerator >= denominator);
-    Some(if all {
-        Finding::pass("filter_enabled", format!("for every request{}", at(&partly)))
-    } else {
-        Finding::fail(
-            "filter_enabled",
-            format!("only some requests are asked about{}: the others pass unseen", at(&partly)),
-            "remove it, or set default_value to 100 of HUNDRED",
+    match (again, ways.iter().find(|way| depends(way))) {
+        (Some(again), Some(way)) => Finding::fail(
+            "route_cache",
+            format!(
+                "the route is chosen again after the decision{}, and {} is one that the answer \
+                 leads to: what it asks for is never checked",
+                at(&again),
+                way.route.path
+            ),
+            "remove clear_route_cache: true",
+        ),
+        (Some(_), None) | (None, _) => clear_route_cache(filter, "clear_route_cache"),
+    }
+}
+
+fn metadata(filter: &Place<'_>) -> Option<Finding> {
+    let dropped = filter.flag("enable_dynamic_metadata_ingestion") == Some(false);
+    dropped.then(|| {
+        Finding::warn(
+            "metadata",
+            format!(
+                "the identity is not kept as dynamic metadata{}: access logs and RBAC do not see it",
+                at(filter)
+            ),
+            "remove enable_dynamic_metadata_ingestion: false",
         )
     })
 }
@@ -130,8 +153,15 @@ fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Find
 
 /// Whether the identity arrives: over HTTP, Envoy forwards only what is listed.
 fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
+    if let Some(fixed) = service.get("path_override") {
+        return Finding::fail(
+            "http_headers",
+            format!("Doorward is asked about one and the same path for all{}", at(&fixed)),
+            format!("remove path_override, and set path_prefix: {PATH_PREFIX}"),
+        );
+    }
     let prefix = service.text("path_prefix").unwrap_or_default();
-    if prefix.trim_end_matches('/') != PATH_PREFIX {
+    if prefix != PATH_PREFIX {
         return Finding::fail(
             "http_headers",
             format!(
@@ -173,20 +203,8 @@ fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(finding) = appended {
         return finding;
     }
-    let challenge = service.at("authorization_response.allowed_client_headers");
-    let told = challenge.is_none_or(|list| taken(&list, "www-authenticate") != Taken::No);
-    if told {
-        Finding::pass("http_headers", format!("identity headers reach the upstream{}", at(&list)))
-    } else {
-        Finding::warn(
-            "http_headers",
-            format!(
-                "www-authenticate is not among allowed_client_headers{}: clients do not learn what to send",
-                at(service)
-            ),
-            "add {exact: www-authenticate, ignore_case: true}",
-        )
-    }
+    // Envoy adds WWW-Authenticate to allowed_client_headers by itself.
+    Finding::pass("http_headers", format!("identity headers reach the upstream{}", at(&list)))
 }
 
 fn mutations(filter: &Place<'_>) -> Finding {

@@ -17,9 +17,9 @@ pub(super) fn at(place: &Place<'_>) -> String {
 
 /// What happens when Doorward cannot be asked.
 pub(super) fn failure_mode(place: &Place<'_>, field: &str) -> Finding {
+    let open = place.flag(field) == Some(true);
     let place = place.at(field).unwrap_or_else(|| place.clone());
     let name = field.rsplit('.').next().unwrap_or(field);
-    let open = place.value.as_bool() == Some(true);
     if open {
         Finding::fail(
             "failure_mode",

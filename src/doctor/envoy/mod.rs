@@ -10,22 +10,37 @@
 //! | `document` | text → documents |
 //! | `place` | a value and the way to it: `static_resources.listeners[0]` |
 //! | `judge` | findings that all three kinds share |
-//! | `door` | an HTTP connection manager: paths, filters and their order |
-//! | `ext_authz` | the filter itself |
+//! | `manager`, `filters`, `routes`, `clusters` | what Envoy makes of it: filters in their order, ways to upstreams |
+//! | `door` | what is found at an HTTP connection manager |
+//! | `ext_authz`, `enabled`, `mutation_rules` | the filter itself |
 //! | `names` | which header names a list of matchers lets pass |
-//! | `routes`, `clusters` | routes around the filter, and the way to Doorward |
+//! | `order`, `identity` | filters around it, and who else changes what it answered |
+//! | `modes`, `upgrades`, `denials`, `paths` | what routes tell Doorward, and what can undo its answer |
+//! | `entrances`, `bootstrap` | other ways to the upstream, and what holds for all of Envoy |
 //! | `istio`, `gateway_api` | the same in their words |
 
+mod bootstrap;
 mod clusters;
+mod denials;
 mod document;
 mod door;
+mod enabled;
+mod entrances;
 mod ext_authz;
+mod filters;
 mod gateway_api;
+mod identity;
 mod istio;
 mod judge;
+mod manager;
+mod modes;
+mod mutation_rules;
 mod names;
+mod order;
+mod paths;
 mod place;
 mod routes;
+mod upgrades;
 
 use self::document::documents;
 use self::place::Place;
@@ -36,15 +51,21 @@ use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Examines a configuration, YAML (several documents too) or JSON. `name` is what it is
-/// called in titles; `headers` are the identity headers that Doorward sets.
+/// called in titles; `headers` are the identity headers that Doorward sets; `by_path`: it has
+/// rules for paths.
 ///
 /// # Errors
 /// It cannot be read, or has nothing of Envoy, Istio or Envoy Gateway in it.
-pub fn examine(name: &str, text: &str, headers: &HeaderRules) -> Result<Vec<Section>, NotEnvoy> {
+pub fn examine(
+    name: &str,
+    text: &str,
+    headers: &HeaderRules,
+    by_path: bool,
+) -> Result<Vec<Section>, NotEnvoy> {
     let documents = documents(text)?;
     let places = Place::roots(&documents);
     let headers = OurHeaders::new(headers);
-    let mut sections = door::sections(&places, &headers);
+    let mut sections = door::sections(&places, &headers, by_path);
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
     if sections.is_empty() {
@@ -76,8 +97,11 @@ const SIGNS: [&str; 16] =
 
 /// The header names that matter to the door.
 struct OurHeaders {
+    protected: ProtectedHeaders,
     /// Those that we set.
     set: Vec<String>,
+    /// Those that are removed when nobody is known.
+    removed: Vec<String>,
     /// Spellings that Doorward must see to have them removed, whatever the list of known
     /// names: with any sign for each `-`.
     to_see: Vec<String>,
@@ -109,7 +133,19 @@ impl OurHeaders {
         let any_sign = |name: &str| format!("(?i){}", name.replace('-', "[^a-z0-9]+"));
         let of_prefix = format!("{}.*", any_sign(prefix.trim_end_matches('-')));
         let patterns = [of_prefix].into_iter().chain(elsewhere.iter().map(|name| any_sign(name)));
-        Self { set, to_see, patterns: patterns.collect() }
+        let removed = protected.always(nobody).map(str::to_owned).collect();
+        Self { protected, set, removed, to_see, patterns: patterns.collect() }
+    }
+
+    /// Whether an upstream may take a header of this name for the identity.
+    fn trusted(&self, name: &str) -> bool {
+        self.protected.covers(name.as_bytes())
+    }
+
+    /// Names that we set or remove, in lower case: not all, but of every kind.
+    fn known(&self) -> impl Iterator<Item = String> {
+        let names = self.set.iter().chain(&self.removed).chain(&self.to_see);
+        names.map(|name| name.to_ascii_lowercase())
     }
 
     /// What to add to a list of matchers.

@@ -11,7 +11,7 @@ const MAX_REGEX_BYTES: usize = 1024 * 1024;
 /// `safe_regex`) takes a name in lower case. `None`: nobody but Envoy knows.
 fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
     if let Some(regex) = matcher.get("safe_regex") {
-        return matches(regex.text("regex")?, name);
+        return matches(&regex, name);
     }
     let fold = matcher.flag("ignore_case") == Some(true);
     let one = |kind: &str, test: fn(&str, &str) -> bool| {
@@ -26,10 +26,16 @@ fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
         .or(Some(false))
 }
 
-/// Whether a regular expression takes the whole of a name, as Envoy has it. Envoy's are of RE2,
-/// which has the same syntax but for what is not ASCII.
-fn matches(pattern: &str, name: &str) -> Option<bool> {
-    let mut whole = RegexBuilder::new(&format!("^(?:{pattern})$"));
+/// The same, when a regular expression that cannot be read here might.
+pub(super) fn may_take(matcher: &Place<'_>, name: &str) -> bool {
+    takes(matcher, name) != Some(false)
+}
+
+/// Whether a regular expression (`{regex: …}`) takes the whole of a name, as Envoy has it.
+/// Envoy's are of RE2, which has the same syntax but for what is not ASCII; `None` for one that
+/// is not understood here.
+pub(super) fn matches(expression: &Place<'_>, name: &str) -> Option<bool> {
+    let mut whole = RegexBuilder::new(&format!("^(?:{})$", expression.text("regex")?));
     let whole = whole.unicode(false).size_limit(MAX_REGEX_BYTES).build().ok()?;
     Some(whole.is_match(name.as_bytes()))
 }

@@ -74,10 +74,32 @@ impl<'v> Place<'v> {
         self.at(way)?.value.as_str()
     }
 
+    /// A runtime key: dots in it may be those of names, or of structures.
+    pub(super) fn nested(&self, key: &str) -> Option<Self> {
+        let whole = self.value.get(key).map(|value| Self { value, path: join(&self.path, key) });
+        let split = || {
+            let mut ends = key.match_indices('.').map(|(end, _)| key.split_at(end));
+            ends.find_map(|(first, rest)| self.nested(first)?.nested(rest.get(1..)?))
+        };
+        whole.or_else(split)
+    }
+
     /// A boolean that is a member, also in Envoy's wrapper (`{value: true}`).
     pub(super) fn flag(&self, way: &str) -> Option<bool> {
         let place = self.at(way)?;
-        place.value.as_bool().or_else(|| place.value.get("value")?.as_bool())
+        boolean(place.value).or_else(|| boolean(place.value.get("value")?))
+    }
+
+    /// The texts of a list that is a member.
+    pub(super) fn texts(&self, way: &str) -> Vec<&'v str> {
+        self.items(way).iter().filter_map(|item| item.value.as_str()).collect()
+    }
+
+    /// A number that is a member; Envoy takes one as a text, too.
+    pub(super) fn number(&self, way: &str) -> Option<u64> {
+        let place = self.at(way)?;
+        let place = place.get("value").unwrap_or(place);
+        place.value.as_u64().or_else(|| place.value.as_str()?.parse().ok())
     }
 
     /// A span: `0.25s` as Envoy writes it, `500ms` and `1m` as Kubernetes does.
@@ -96,9 +118,29 @@ impl<'v> Place<'v> {
         type_url.is_some_and(|url| url.ends_with(kind))
     }
 
-    /// Whether a text in it, at any depth, holds `needle` in any case.
-    pub(super) fn mentions(&self, needle: &str) -> bool {
-        self.value.to_string().to_ascii_lowercase().contains(needle)
+    /// Whether a text in it, at any depth, is one that `wanted` wants.
+    pub(super) fn has_text(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.value.as_str().is_some_and(wanted)
+            || self.children().iter().any(|child| child.has_text(wanted))
+    }
+
+    /// The first field that stands there as `a_b` and as `aB`.
+    pub(super) fn twice(&self) -> Option<Self> {
+        let children = self.children();
+        let both = children.iter().find(|child| {
+            let camel = camel_case(child.key());
+            camel != child.key() && self.value.get(&camel).is_some()
+        });
+        both.cloned().or_else(|| children.iter().find_map(Self::twice))
+    }
+
+    /// The name that it has in an object, unquoted.
+    pub(super) fn key(&self) -> &str {
+        let last = match self.path.strip_suffix('"') {
+            Some(quoted) => quoted.rsplit('"').next(),
+            None => self.path.rsplit('.').next(),
+        };
+        last.unwrap_or_default()
     }
 
     /// Everything below it, itself included, that `wanted` wants; what is inside of those
@@ -112,6 +154,32 @@ impl<'v> Place<'v> {
             return Vec::new();
         }
         self.children().iter().flat_map(|child| child.find(wanted)).collect()
+    }
+
+    /// Every member of this name, at any depth.
+    pub(super) fn everywhere(&self, name: &str) -> Vec<Place<'v>> {
+        let below = self.children();
+        let below = below.iter().flat_map(|child| child.everywhere(name));
+        self.get(name).into_iter().chain(below).collect()
+    }
+
+    /// A choice that is a member: by its name, or by its number in `names`.
+    pub(super) fn choice(&self, way: &str, names: &[&'static str]) -> Option<&'v str> {
+        let place = self.at(way)?;
+        let number = self.number(way).and_then(|number| usize::try_from(number).ok());
+        place.value.as_str().or_else(|| names.get(number?).copied())
+    }
+}
+
+/// Envoy reads YAML 1.1, where `yes` and `on` are booleans; to the parser here they are texts.
+fn boolean(value: &Value) -> Option<bool> {
+    if let Some(boolean) = value.as_bool() {
+        return Some(boolean);
+    }
+    match value.as_str()?.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some(true),
+        "false" | "no" | "off" | "n" => Some(false),
+        _ => None,
     }
 }
 

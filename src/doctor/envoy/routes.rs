@@ -1,88 +1,116 @@
-//! Routes around the filter.
+//! The ways through a route table, each with what is said of filters on it.
 
-use super::judge::at;
+use super::filters::Filter;
 use super::place::Place;
-use crate::doctor::report::Finding;
 
 /// What Doorward answers itself, and believes no identity header for.
 pub(super) const DOORWARDS_OWN: [&str; 3] =
     ["/apis/auth/discovery", "/apis/auth/authenticate", "/.well-known/oauth-protected-resource"];
 
-/// Whether every route of the connection manager is guarded.
-pub(super) fn findings(manager: &Place<'_>, roots: &[Place<'_>], filter: &str) -> Vec<Finding> {
-    let tables: Vec<Place<'_>> = match manager.get("route_config") {
-        Some(inline) => vec![inline],
-        None => {
-            let wanted = |place: &Place<'_>| place.get("virtual_hosts").is_some();
-            roots.iter().flat_map(|root| root.find(&wanted)).collect()
-        }
+/// A way to an upstream. Redirects, and what Envoy answers itself, are none.
+#[derive(Clone, Debug)]
+pub(super) struct Way<'v> {
+    pub(super) route: Place<'v>,
+    pub(super) action: Place<'v>,
+    /// The action, or one of its weighted clusters.
+    pub(super) to: Place<'v>,
+    /// What table, host, route and cluster say of filters, in this order.
+    settings: Vec<Place<'v>>,
+}
+
+/// The route tables of a connection manager. Of one that is sent its routes, the table of that
+/// name, or else all that there are.
+pub(super) fn tables<'v>(manager: &Place<'v>, all: &[Place<'v>]) -> Vec<Place<'v>> {
+    let inline = manager.get("route_config").or_else(|| manager.get("scoped_routes"));
+    let inside = inline.as_ref().map(|inline| inline.find(&is_table)).unwrap_or_default();
+    if !inside.is_empty() || manager.get("route_config").is_some() {
+        return inside;
+    }
+    let name = manager.text("rds.route_config_name");
+    let called = all.iter().filter(|table| name.is_some() && table.text("name") == name);
+    let called: Vec<_> = called.cloned().collect();
+    if called.is_empty() { all.to_vec() } else { called }
+}
+
+/// Whether this is a route table.
+pub(super) fn is_table(place: &Place<'_>) -> bool {
+    place.get("virtual_hosts").is_some()
+}
+
+/// Every way through a table: routes stand in lists, in trees of matchers, in templates.
+pub(super) fn ways<'v>(table: &Place<'v>) -> Vec<Way<'v>> {
+    let mut ways = Vec::new();
+    follow(table, &[], &mut ways);
+    ways
+}
+
+fn follow<'v>(place: &Place<'v>, above: &[Place<'v>], ways: &mut Vec<Way<'v>>) {
+    let settings = with_own(above, place);
+    let is_action = |it: &Place<'_>| it.value.is_object() && it.get("match").is_none();
+    // The `route` of a template is a whole route.
+    let Some(action) = place.get("route").filter(is_action) else {
+        return place.children().iter().for_each(|child| follow(child, &settings, ways));
     };
-    if tables.is_empty() {
-        return vec![Finding::warn(
-            "routes_off",
-            format!("the routes are not in this file{}", at(manager)),
-            "examine what they come from too (`curl …/config_dump` of Envoy's admin has all of it)",
-        )];
-    }
-    let off: Vec<_> = tables.iter().flat_map(|table| unguarded(table, filter)).collect();
-    match off.first() {
-        None => vec![Finding::pass("routes_off", "no route reaches an upstream unasked")],
-        Some(first) => vec![Finding::fail(
-            "routes_off",
-            format!(
-                "{first}: forged identity headers reach the upstream there{}",
-                match off.len() {
-                    1 => String::new(),
-                    more => format!(" (and {} more)", more - 1),
-                }
-            ),
-            "ask all the same and let it pass: check_settings: {context_extensions: \
-             {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration",
-        )],
-    }
+    let weighted = action.items("weighted_clusters.clusters");
+    let ends = if weighted.is_empty() { vec![action.clone()] } else { weighted };
+    ways.extend(ends.into_iter().map(|to| Way {
+        route: place.clone(),
+        action: action.clone(),
+        settings: with_own(&settings, &to),
+        to,
+    }));
 }
 
-/// Every place of a route table that turns the filter off in front of an upstream.
-fn unguarded(table: &Place<'_>, filter: &str) -> Vec<String> {
-    let mut off = Vec::new();
-    off.extend(turned_off(table, filter).map(|place| format!("off for all routes{}", at(&place))));
-    for host in table.items("virtual_hosts") {
-        let routes = host.items("routes");
-        let guarded: Vec<_> = routes
-            .iter()
-            .filter(|route| turned_off(route, filter).is_none())
-            .filter_map(|route| route.text("route.cluster"))
-            .collect();
-        if let Some(place) = turned_off(&host, filter)
-            && routes.iter().any(|route| reaches_an_upstream(route, &[]))
-        {
-            off.push(format!("off for a virtual host{}", at(&place)));
+fn with_own<'v>(above: &[Place<'v>], place: &Place<'v>) -> Vec<Place<'v>> {
+    above.iter().cloned().chain(place.get("typed_per_filter_config")).collect()
+}
+
+impl<'v> Way<'v> {
+    /// The cluster it leads to; `None` when that is decided for each request.
+    pub(super) fn cluster(&self) -> Option<&'v str> {
+        // A weighted cluster is called by its name.
+        self.to.text("cluster").or_else(|| self.to.text("name"))
+    }
+
+    /// A document that Doorward serves itself, by its exact path.
+    pub(super) fn to_doorward(&self) -> bool {
+        self.route.text("match.path").is_some_and(|path| DOORWARDS_OWN.contains(&path))
+    }
+
+    /// Whether every path that no other route takes goes this way.
+    pub(super) fn takes_everything(&self) -> bool {
+        let paths = ["path", "safe_regex", "path_separated_prefix", "connect_matcher"];
+        let limited = paths.iter().chain(&["path_match_policy", "headers"]);
+        let narrow = self.route.text("match.prefix").is_some_and(|prefix| prefix.len() > 1);
+        !narrow && !limited.into_iter().any(|field| self.matches_by(field))
+    }
+
+    /// Whether the route is chosen by this field of its match.
+    pub(super) fn matches_by(&self, field: &str) -> bool {
+        self.route.get("match").is_some_and(|matched| matched.get(field).is_some())
+    }
+
+    /// Where the filter is off on this way: the most specific that is said of it decides.
+    pub(super) fn off(&self, filter: &Filter<'v>) -> Option<Place<'v>> {
+        let name = filter.entry.text("name")?;
+        match self.settings.iter().rev().find_map(|settings| settings.get(name)) {
+            Some(said) => turned_off(&said),
+            None => (filter.entry.flag("disabled") == Some(true)).then(|| filter.entry.clone()),
         }
-        for route in routes.iter().filter(|route| reaches_an_upstream(route, &guarded)) {
-            let weighted = route.items("route.weighted_clusters.clusters");
-            let here = weighted.iter().chain([route]).filter_map(|place| turned_off(place, filter));
-            off.extend(here.map(|place| format!("off for a route{}", at(&place))));
-        }
     }
-    off
+
+    /// What is said of a filter on this way by `check_settings`, the most specific first.
+    pub(super) fn check_settings(&self, filter: &Filter<'v>) -> Vec<Place<'v>> {
+        let name = filter.entry.text("name").unwrap_or_default();
+        let said = self.settings.iter().rev().filter_map(|settings| settings.get(name));
+        said.filter_map(|said| said.get("config").unwrap_or(said).get("check_settings")).collect()
+    }
 }
 
-/// Where the filter is disabled here: by its name, or by the type of what is said of it.
-fn turned_off<'v>(place: &Place<'v>, filter: &str) -> Option<Place<'v>> {
-    let table = place.get("typed_per_filter_config")?;
-    let by_type =
-        || table.children().into_iter().find(|entry| entry.is_a(".ext_authz.v3.ExtAuthzPerRoute"));
-    let config = table.get(filter).or_else(by_type)?;
-    (config.flag("disabled") == Some(true)).then_some(config)
-}
-
-/// Doorward's own three documents may be open, at a cluster that serves nothing guarded;
-/// so may answers that Envoy gives itself.
-fn reaches_an_upstream(route: &Place<'_>, guarded: &[&str]) -> bool {
-    if route.get("direct_response").is_some() || route.get("redirect").is_some() {
-        return false;
+/// Whether an entry of `typed_per_filter_config` takes the ext_authz filter out.
+fn turned_off<'v>(said: &Place<'v>) -> Option<Place<'v>> {
+    if said.flag("disabled") == Some(true) {
+        return Some(said.clone());
     }
-    let own = route.text("match.path").is_some_and(|path| DOORWARDS_OWN.contains(&path));
-    let elsewhere = route.text("route.cluster").is_some_and(|cluster| !guarded.contains(&cluster));
-    !(own && elsewhere)
+    said.get("config").and_then(|config| turned_off(&config))
 }

@@ -1,0 +1,126 @@
+//! Other ways to the upstream than through a filter that asks.
+
+use std::collections::BTreeSet;
+
+use super::clusters::{Clusters, address};
+use super::judge::at;
+use super::manager::Manager;
+use super::place::Place;
+use crate::doctor::report::{Finding, Section};
+
+/// Where guarded doors lead, and where they stand themselves.
+pub(super) struct Guarded {
+    pub(super) upstreams: BTreeSet<String>,
+    doors: BTreeSet<String>,
+}
+
+impl Guarded {
+    pub(super) fn of(
+        managers: &[Manager<'_>],
+        roots: &[Place<'_>],
+        clusters: &Clusters<'_>,
+    ) -> Self {
+        let guarding = |manager: &&Manager<'_>| manager.chain.asking().next().is_some();
+        let guarding: Vec<_> = managers.iter().filter(guarding).collect();
+        let upstreams = guarding.iter().flat_map(|manager| manager.upstreams(clusters)).collect();
+        let listeners = listeners(roots);
+        let holding = listeners.iter().filter(|listener| {
+            guarding.iter().any(|manager| manager.place.path.starts_with(&listener.path))
+        });
+        let doors = holding.flat_map(|listener| {
+            let internal = listener.get("internal_listener").and(listener.text("name"));
+            let socket = listener.get("address").and_then(|it| address(&it));
+            internal.map(str::to_owned).into_iter().chain(socket)
+        });
+        Self { upstreams, doors: doors.collect() }
+    }
+
+    /// What a connection manager without the filter means.
+    pub(super) fn unasked(&self, manager: &Manager<'_>, clusters: &Clusters<'_>) -> Finding {
+        let ways: Vec<_> = manager.ways.iter().filter(|way| !way.to_doorward()).collect();
+        if ways.is_empty() && !manager.tables.is_empty() {
+            return Finding::pass("ext_authz", "not asked, and no request reaches an upstream");
+        }
+        let ends = |name: Option<&str>| match name {
+            Some(name) if !clusters.anywhere(name) => Some(clusters.ends(name)),
+            Some(_) | None => None,
+        };
+        let ends: Option<Vec<_>> = ways.iter().map(|way| ends(way.cluster())).collect();
+        let ends = ends.unwrap_or_default();
+        if !ends.is_empty() && ends.iter().all(|ends| !ends.is_disjoint(&self.doors)) {
+            return Finding::pass(
+                "ext_authz",
+                "not asked here, but at the door that this one leads to",
+            );
+        }
+        let apart = |ends: &BTreeSet<String>| ends.is_disjoint(&self.upstreams);
+        if !self.upstreams.is_empty() && !ends.is_empty() && ends.iter().all(apart) {
+            return Finding::warn(
+                "ext_authz",
+                format!(
+                    "no filter asks Doorward{}: right only where nothing behind believes identity \
+                     headers",
+                    at(&manager.place)
+                ),
+                "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
+            );
+        }
+        Finding::fail(
+            "ext_authz",
+            format!(
+                "no filter asks Doorward{}: every request passes as it came",
+                at(&manager.place)
+            ),
+            "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
+        )
+    }
+
+    /// One section for each listener that leads to a guarded upstream without HTTP.
+    pub(super) fn sections(&self, roots: &[Place<'_>], clusters: &Clusters<'_>) -> Vec<Section> {
+        let listeners = listeners(roots);
+        let open = listeners.iter().filter_map(|listener| {
+            let filter = network_filters(listener).into_iter().find(|filter| {
+                filter.has_text(&|text| {
+                    clusters.named(text).is_some()
+                        && !clusters.ends(text).is_disjoint(&self.upstreams)
+                })
+            })?;
+            Some((listener, filter))
+        });
+        open.map(|(listener, filter)| Section {
+            title: format!("listener {}", listener.text("name").unwrap_or(&listener.path)),
+            findings: vec![Finding::fail(
+                "entrances",
+                format!(
+                    "{} leads to a guarded upstream{}, and nobody asks Doorward there",
+                    filter.text("name").unwrap_or("a filter"),
+                    at(&filter)
+                ),
+                "lead it to the door, or remove it",
+            )],
+        })
+        .collect()
+    }
+}
+
+fn listeners<'v>(roots: &[Place<'v>]) -> Vec<Place<'v>> {
+    let is_listener = |place: &Place<'_>| {
+        ["filter_chains", "default_filter_chain", "listener_filters"]
+            .iter()
+            .any(|field| place.get(field).is_some())
+    };
+    roots.iter().flat_map(|root| root.find(&is_listener)).collect()
+}
+
+/// Every filter of a listener that is no HTTP connection manager.
+fn network_filters<'v>(listener: &Place<'v>) -> Vec<Place<'v>> {
+    let chains = listener.items("filter_chains").into_iter();
+    let chains = chains.chain(listener.get("default_filter_chain"));
+    let filters = chains.flat_map(|chain| chain.items("filters"));
+    let filters = filters.chain(listener.items("listener_filters"));
+    filters
+        .filter(|filter| {
+            !filter.get("typed_config").is_some_and(|it| it.is_a(super::door::MANAGER))
+        })
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! The HTTP filters of a connection manager in the order in which requests meet them, and
+//! what each can do to a request.
+
+use super::place::Place;
+
+/// A filter, taken out of what it may be wrapped in.
+#[derive(Clone, Debug)]
+pub(super) struct Filter<'v> {
+    /// Where it stands, with its name.
+    pub(super) place: Place<'v>,
+    /// Its configuration; of one that is discovered, the one until then.
+    pub(super) config: Option<Place<'v>>,
+    /// The entry of the connection manager's list: its name is what routes speak of.
+    pub(super) entry: Place<'v>,
+    /// A matcher decides for which requests it is there.
+    pub(super) picked: bool,
+}
+
+/// What a filter can do to a request that has been decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Power {
+    /// It changes no request header but those that its configuration names, or Envoy does.
+    Fixed,
+    /// It runs code or asks a service, or nobody has looked at it here: any header may change.
+    Any,
+    /// It answers requests itself: from memory, from files, from clusters of its own.
+    Answers,
+    /// It changes answers to clients, ours too.
+    Rewords,
+}
+
+/// The filters of this list, in their order.
+pub(super) fn in_order<'v>(list: &[Place<'v>]) -> Vec<Filter<'v>> {
+    list.iter().flat_map(|entry| unwrapped(entry, entry, false)).collect()
+}
+
+fn unwrapped<'v>(place: &Place<'v>, entry: &Place<'v>, picked: bool) -> Vec<Filter<'v>> {
+    let config = place.get("typed_config").or_else(|| place.at("config_discovery.default_config"));
+    if let Some(config) = &config {
+        if config.is_a(".filter_chain.v3.FilterChainConfig") {
+            let inside = config.items("default_filter_chain.filters");
+            return inside.iter().flat_map(|one| unwrapped(one, entry, picked)).collect();
+        }
+        if config.is_a(".matching.v3.ExtensionWithMatcher")
+            || config.is_a(".composite.v3.Composite")
+        {
+            let is_filter = |place: &Place<'v>| {
+                place.get("typed_config").is_some_and(|config| {
+                    kind(&config).is_some_and(|kind| !kind.is_empty() && kind != "composite")
+                })
+            };
+            let inside = config.find(&is_filter);
+            return inside.iter().flat_map(|one| unwrapped(one, entry, true)).collect();
+        }
+    }
+    vec![Filter { place: place.clone(), config, entry: entry.clone(), picked }]
+}
+
+impl<'v> Filter<'v> {
+    /// The ext_authz filter's configuration, when this is one.
+    pub(super) fn ext_authz(&self) -> Option<&Place<'v>> {
+        self.config.as_ref().filter(|config| config.is_a(".http.ext_authz.v3.ExtAuthz"))
+    }
+
+    /// Its name, for people.
+    pub(super) fn name(&self) -> &'v str {
+        self.place.text("name").unwrap_or("a filter without a name")
+    }
+
+    /// Its configuration comes from elsewhere, at some time.
+    pub(super) fn discovered(&self) -> bool {
+        self.place.get("config_discovery").is_some()
+    }
+
+    pub(super) fn is(&self, what: &str) -> bool {
+        self.kind() == what
+    }
+
+    /// `lua`, `header_mutation`: by its type, or by its name where the type is not known.
+    fn kind(&self) -> &'v str {
+        let by_type = self.config.as_ref().and_then(kind);
+        by_type.unwrap_or_else(|| self.name().rsplit('.').next().unwrap_or_default())
+    }
+
+    /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code.
+    pub(super) fn power(&self) -> Power {
+        match self.kind() {
+            "adaptive_concurrency"
+            | "admission_control"
+            | "alternate_protocols_cache"
+            | "api_key_auth"
+            | "aws_request_signing"
+            | "bandwidth_limit"
+            | "bandwidth_share"
+            | "basic_auth"
+            | "body_size_limit"
+            | "buffer"
+            | "cdn_loop"
+            | "compressor"
+            | "connect_grpc_bridge"
+            | "cors"
+            | "credential_injector"
+            | "csrf"
+            | "decompressor"
+            | "dynamic_forward_proxy"
+            | "fault"
+            | "file_system_buffer"
+            | "gcp_authn"
+            | "geoip"
+            | "grpc_field_extraction"
+            | "grpc_http1_bridge"
+            | "grpc_http1_reverse_bridge"
+            | "grpc_stats"
+            | "grpc_web"
+            | "header_mutation"
+            | "header_to_metadata"
+            | "health_check"
+            | "ip_tagging"
+            | "json_to_metadata"
+            | "jwt_authn"
+            | "local_ratelimit"
+            | "oauth2"
+            | "original_src"
+            | "proto_api_scrubber"
+            | "proto_message_extraction"
+            | "rate_limit_quota"
+            | "ratelimit"
+            | "rbac"
+            | "router"
+            | "set_filter_state"
+            | "set_metadata"
+            | "sse_to_metadata"
+            | "stateful_session"
+            | "tap"
+            | "thrift_to_metadata"
+            | "transform"
+            | "upstream_codec" => Power::Fixed,
+            "cache" | "cache_v2" | "file_server" | "mcp_router" => Power::Answers,
+            "custom_response" => Power::Rewords,
+            _ => Power::Any,
+        }
+    }
+}
+
+/// `lua` of `type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua`.
+fn kind<'v>(config: &Place<'v>) -> Option<&'v str> {
+    let (_, kind) = config.value.get("@type")?.as_str()?.split_once(".extensions.filters.http.")?;
+    kind.split('.').next()
+}

@@ -1,0 +1,60 @@
+//! Where the filter stands among others.
+
+use super::OurHeaders;
+use super::filters::{Filter, Power};
+use super::judge::at;
+use super::manager::Chain;
+use crate::doctor::report::Finding;
+
+/// Whether what comes before decides nothing in its place, and what comes after changes
+/// nothing. `upstream` are the filters on the way to the upstream.
+pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHeaders) -> Finding {
+    let early = chain.front().iter().find_map(|filter| Some((filter, too_early(filter, ours)?)));
+    if let Some((filter, (what, remedy))) = early {
+        let found = format!("{}{} {what}", filter.name(), at(&filter.place));
+        return Finding::fail("filter_order", found, remedy);
+    }
+    let late = chain.behind().iter().chain(upstream);
+    let late: Vec<_> = late.filter(|filter| filter.power() == Power::Any).collect();
+    let Some(first) = late.first() else {
+        return Finding::pass("filter_order", "ext_authz, then nothing that changes the identity");
+    };
+    let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
+    let others =
+        if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
+    Finding::warn(
+        "filter_order",
+        format!(
+            "{}{} comes after ext_authz and may change identity headers{others}",
+            first.name(),
+            at(&first.place)
+        ),
+        "make sure that it does not, or put it before ext_authz",
+    )
+}
+
+/// What a filter in front of ours does that it must not, and the remedy.
+fn too_early(filter: &Filter<'_>, ours: &OurHeaders) -> Option<(&'static str, &'static str)> {
+    const REMEDY: &str = "put ext_authz before it";
+    if filter.is("router") {
+        Some((
+            "comes before ext_authz, which is then never reached",
+            "put ext_authz before the router",
+        ))
+    } else if filter.power() == Power::Answers {
+        Some(("comes before ext_authz, and answers requests that nobody was asked about", REMEDY))
+    } else if believes(filter, ours) {
+        Some(("looks at the identity before Doorward has replaced what the client sent", REMEDY))
+    } else {
+        None
+    }
+}
+
+/// Whether it decides by the identity: what only writes a header is of no matter there.
+fn believes(filter: &Filter<'_>, ours: &OurHeaders) -> bool {
+    let Some(config) = &filter.config else { return false };
+    filter.power() == Power::Fixed
+        && !filter.is("header_mutation")
+        && !filter.is("transform")
+        && config.has_text(&|text| text == "envoy.filters.http.ext_authz" || ours.trusted(text))
+}
