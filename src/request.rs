@@ -101,4 +101,7 @@ pub enum RequestFault {
     /// The path does not start with `/`.
     #[error("the path does not start with `/`")]
     NotAPath,
+    /// What describes it did not come whole, or is too long.
+    #[error("the message that describes the request did not come whole, or is too long")]
+    Unreadable,
 }

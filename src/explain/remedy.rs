@@ -94,6 +94,9 @@ impl Story<'_> {
                     "mend `context_extensions` of this route in Envoy's configuration"
                 }
             },
+            Fault::Overloaded => {
+                "look for a client that leaves calls unfinished (`doorward_unfinished_bytes`)"
+            }
             Fault::Internal => "this is a defect of Doorward: please report it",
         };
         remedy.to_owned()
