@@ -59,13 +59,15 @@ pub enum Reason {
     KeysUnavailable,
     /// The policy engine could not decide.
     PolicyUnavailable,
+    /// There is no room for one more that has to wait.
+    Overloaded,
     /// Doorward itself failed while deciding.
     InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedRequest,
         Self::MissingToken,
         Self::MalformedHeader,
@@ -83,6 +85,7 @@ impl Reason {
         Self::PolicyDenied,
         Self::KeysUnavailable,
         Self::PolicyUnavailable,
+        Self::Overloaded,
         Self::InternalError,
     ];
 
@@ -107,6 +110,7 @@ impl Reason {
             Self::PolicyDenied => "policy_denied",
             Self::KeysUnavailable => "keys_unavailable",
             Self::PolicyUnavailable => "policy_unavailable",
+            Self::Overloaded => "overloaded",
             Self::InternalError => "internal_error",
         }
     }
@@ -261,6 +265,9 @@ pub enum Fault {
     /// Its token is not enough for the route.
     #[error(transparent)]
     Rule(#[from] RuleFault),
+    /// It would have to wait, and there is no room for it.
+    #[error("unfinished calls use up what there is for them")]
+    Overloaded,
     /// Doorward failed.
     #[error("Doorward failed while deciding; the log has the cause")]
     Internal,
@@ -313,6 +320,7 @@ impl Fault {
                     Reason::PolicyUnavailable
                 }
             },
+            Self::Overloaded => Reason::Overloaded,
             Self::Internal => Reason::InternalError,
         }
     }

@@ -111,4 +111,7 @@ pub enum RequestFault {
     /// What is to be removed from it would make an answer that gateways do not take.
     #[error("the client sent more names of trusted headers than an answer can list")]
     TooMuchToRemove,
+    /// What describes it did not come whole, or is too long.
+    #[error("the message that describes the request did not come whole, or is too long")]
+    Unreadable,
 }

@@ -9,46 +9,11 @@ use serde_json::{Value, json};
 use crate::support::check::{Checker, get};
 use crate::support::idp::{Answer, Idp};
 use crate::support::process::Process;
+use crate::support::served::{FREE_PORTS, listening, serve};
 use crate::support::signer::{RSA, Signer, claims, encode, jwks};
 use crate::support::{PATIENCE, eventually, http};
 
 const ISSUER: &str = "https://idp.example";
-const FREE_PORTS: &str = "
-server:
-  grpc: { listen: 127.0.0.1:0 }
-  http: { listen: 127.0.0.1:0 }
-  admin: { listen: 127.0.0.1:0 }
-";
-
-/// `doorward serve`, with nothing of this process's environment.
-fn serve(arguments: &[&Path], environment: &[(&str, &str)]) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-    command.env_clear().arg("serve").envs(environment.iter().copied());
-    for file in arguments {
-        command.arg("--config").arg(file);
-    }
-    Process::start(&mut command)
-}
-
-/// Where a server says that it listens.
-struct Addresses {
-    grpc: String,
-    http: String,
-    admin: String,
-}
-
-async fn listening(process: &mut Process) -> Addresses {
-    eventually("it listens", PATIENCE, async || {
-        process.assert_alive();
-        let said = process.stderr();
-        let line = said.lines().find(|line| line.contains("\"listening\""))?;
-        let line: Value = serde_json::from_str(line).ok()?;
-        let at = |name: &str| line[name].as_str().unwrap().to_owned();
-        Some(Addresses { grpc: at("grpc"), http: at("http"), admin: at("admin") })
-    })
-    .await
-}
-
 /// A server with this configuration, and a client of its checks.
 async fn serving(file: &Path) -> (Process, Checker) {
     let mut process = serve(&[file], &[]);

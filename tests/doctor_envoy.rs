@@ -53,7 +53,7 @@ fn names_of_claims_have_to_be_seen_in_every_spelling() {
 headers: {claims: {X-Tenant: tid}}";
     let headers = Settings::from_yaml("test", config).unwrap().headers;
     let said = |text: &str| {
-        let sections = examine("file", text, &headers).unwrap();
+        let sections = examine("file", text, &headers, false).unwrap();
         let findings = sections.into_iter().flat_map(|section| section.findings);
         let mut odd = findings.filter(|finding| finding.outcome != Outcome::Pass);
         (odd.next().map(|finding| (finding.found, finding.remedy.unwrap())), odd.next().is_none())

@@ -9,20 +9,22 @@ use super::assembly::{Assembly, Shared};
 use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
 use crate::keys::KeySource as _;
 use crate::telemetry::KeySetFacts;
-use crate::transport::{AdminView, Door, Readiness};
+use crate::transport::{AdminView, Door, Readiness, Resources};
 
 /// All there is to tell.
 pub(super) struct Overview {
     shared: Shared,
     door: Arc<ArcSwap<Door>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
+    resources: Resources,
     stopping: AtomicBool,
 }
 
 impl Overview {
-    pub(super) fn new(assembly: &Assembly, shared: Shared) -> Self {
+    pub(super) fn new(assembly: &Assembly, shared: Shared, resources: Resources) -> Self {
         Self {
             shared,
+            resources,
             door: Arc::clone(assembly.door()),
             keys: ArcSwap::from_pointee(assembly.keys()),
             stopping: AtomicBool::new(false),
@@ -85,6 +87,7 @@ impl AdminView for Overview {
                 }
             })
             .collect();
+        self.resources.take_note();
         let entries = self.door.load().authorizer().cache.len();
         self.shared.metrics.render(&self.shared.cache_counters, entries, &facts)
     }

@@ -7,6 +7,7 @@
 mod admin;
 mod assembly;
 mod documents;
+mod files;
 mod fixed;
 mod offline;
 
@@ -28,8 +29,8 @@ use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::Metrics;
 use crate::token_cache::NoRandomness;
 use crate::transport::{
-    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls, Port,
-    PreparedTls, TlsError, Watcher, Workers,
+    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
+    MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, TlsError, Watcher, Workers,
 };
 
 /// How often readiness is looked at for gRPC health, until ready and from then on.
@@ -191,7 +192,8 @@ struct Server {
 
 impl Server {
     async fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Self, StartError> {
-        let ServerSettings { grpc, http, admin, workers, drain } = settings.server.clone();
+        let ServerSettings { grpc, http, admin, workers, max_connections, drain } =
+            settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
         let listeners = (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
         let bound =
@@ -216,17 +218,22 @@ impl Server {
             health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
         let door = Arc::clone(assembly.door());
-        let overview = Arc::new(Overview::new(&assembly, shared.clone()));
+        let most = files::most_connections(max_connections);
+        let resources = Resources::new(most, shared.metrics.connections().clone());
+        let overview = Arc::new(Overview::new(&assembly, shared.clone(), resources.clone()));
 
         let (stop, stopped) = watch::channel(false);
         let (admin_queue, mut admin_jobs) = mpsc::unbounded_channel();
         let threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
         let dealt = Workers::new(threads.iter().map(|(queue, _)| queue.clone()).collect());
+        let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
         let grpc_front = GrpcFront::new(Arc::clone(&door), health_service)?;
-        background(grpc_port.serve(grpc_front, dealt.clone(), stopped.clone()));
-        background(http_port.serve(HttpFront::new(door), dealt, stopped.clone()));
+        let admin_resources = resources.apart(files::ADMIN_CONNECTIONS);
+        background(grpc_port.serve(grpc_front, dealt.clone(), resources.clone(), stopped.clone()));
+        background(http_port.serve(HttpFront::new(door), dealt, resources, stopped.clone()));
         let admin_front = AdminFront::new(Arc::clone(&overview) as _);
-        background(admin_port.serve(admin_front, Workers::new(vec![admin_queue]), stopped));
+        let background_thread = Workers::new(vec![admin_queue]);
+        background(admin_port.serve(admin_front, background_thread, admin_resources, stopped));
         background(async move {
             while let Some(job) = admin_jobs.recv().await {
                 background(job);

@@ -137,6 +137,9 @@ pub struct ServerSettings {
     pub admin: ListenerSettings,
     /// Threads that decide; each runs the gRPC and the HTTP front.
     pub workers: usize,
+    /// How many connections the gRPC and HTTP ports have together. `None`: as many as there
+    /// are files for, within reason.
+    pub max_connections: Option<usize>,
     /// How long in-flight requests get at SIGTERM.
     pub drain: Duration,
 }

@@ -118,7 +118,7 @@ impl Check {
                 | RuleFault::ClosedEndpoint
                 | RuleFault::AmbiguousPath => Self::Endpoint,
             },
-            Fault::Internal => Self::Engine,
+            Fault::Overloaded | Fault::Internal => Self::Engine,
         }
     }
 

@@ -28,6 +28,7 @@ impl Story<'_> {
                     "send the path as it stands in the request line, beginning with `/`"
                 }
                 RequestFault::TooMuchToRemove => "send no headers with the trusted prefix",
+                RequestFault::Unreadable => "send fewer headers, or shorter ones",
             },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
             Fault::Bearer(BearerFault::NotBearer) => "put `Bearer ` in front of the token",
@@ -99,6 +100,9 @@ impl Story<'_> {
                     "mend `context_extensions` of this route in Envoy's configuration"
                 }
             },
+            Fault::Overloaded => {
+                "look for a client that leaves calls unfinished (`doorward_unfinished_bytes`)"
+            }
             Fault::Internal => "this is a defect of Doorward: please report it",
         };
         remedy.to_owned()

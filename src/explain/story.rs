@@ -112,7 +112,9 @@ impl<'a> Story<'a> {
         let passed = |check| self.step(check, StepOutcome::Pass);
         let alone = match self.asked.decision {
             Decision::Allow(Grant::AuthDisabled) => Some(passed(Check::Enabled)),
-            Decision::Deny(denial) if denial.fault == Fault::Internal => {
+            Decision::Deny(denial)
+                if matches!(denial.fault, Fault::Overloaded | Fault::Internal) =>
+            {
                 Some(self.step(Check::Engine, StepOutcome::Fail))
             }
             Decision::Allow(_) | Decision::Deny(_) => None,

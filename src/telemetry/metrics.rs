@@ -11,6 +11,10 @@
 //! | `doorward_key_set_age_seconds` | `issuer` | since the issuer last confirmed its keys |
 //! | `doorward_token_cache_{hits,misses,evictions}_total` | | the verified-token cache |
 //! | `doorward_token_cache_entries` | | tokens in it |
+//! | `doorward_connections` | | connections to the gRPC and HTTP ports |
+//! | `doorward_connections_closed_total` | `reason` | connections closed by Doorward, or not taken |
+//! | `doorward_calls_cut_off_total` | `reason` | calls ended before their decision or answer |
+//! | `doorward_unfinished_bytes` | | what unfinished calls hold of what connections share |
 //! | `doorward_build_info` | `version` | 1 |
 
 use std::sync::{Arc, OnceLock};
@@ -22,6 +26,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::connections::ConnectionMetrics;
 use crate::decision::{Admitted, Decision, Grant, Reason};
 use crate::issuers::IssuerId;
 use crate::token_cache::Counters;
@@ -47,6 +52,7 @@ pub struct Metrics {
     cache_misses: IntCounter,
     cache_evictions: IntCounter,
     cache_entries: IntGauge,
+    connections: ConnectionMetrics,
 }
 
 /// What one issuer's key set looks like at the time of a scrape.
@@ -120,6 +126,7 @@ impl Metrics {
             cache_misses: cache("misses", "Tokens not found in the cache.")?,
             cache_evictions: cache("evictions", "Tokens pushed out of the cache.")?,
             cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
+            connections: ConnectionMetrics::new()?,
         };
         let all: [Box<dyn Collector>; 13] = [
             Box::new(build),
@@ -136,7 +143,7 @@ impl Metrics {
             Box::new(metrics.cache_evictions.clone()),
             Box::new(metrics.cache_entries.clone()),
         ];
-        for collector in all {
+        for collector in all.into_iter().chain(metrics.connections.collectors()) {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
@@ -147,6 +154,12 @@ impl Metrics {
     pub fn recorder(&self, issuers: Vec<String>) -> Recorder {
         let rows = (0..=issuers.len()).map(|_| Row::default()).collect();
         Recorder { metrics: self.clone(), issuers, rows }
+    }
+
+    /// What is counted of connections.
+    #[must_use]
+    pub fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
     }
 
     /// All metrics in Prometheus' text format.

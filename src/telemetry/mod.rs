@@ -1,10 +1,12 @@
 //! What operators see: metrics, decision lines, log set-up. Never a token; label values
 //! come from configuration alone.
 
+mod connections;
 mod decisions;
 mod logging;
 mod metrics;
 
+pub use self::connections::{Closed, ConnectionMetrics, CutOff};
 pub use self::decisions::DecisionLines;
 pub use self::logging::{LoggingError, install};
 pub use self::metrics::{KeySetFacts, Metrics, Recorder};

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
-use super::http_connection::{self, Answer};
+use super::http_connection::{self, Answer, Responder};
 use super::server::{ConnectionError, Front};
+use super::session::Session;
 
 /// Answers operators' probes.
 #[derive(Clone)]
@@ -49,15 +48,26 @@ impl Front for AdminFront {
     async fn serve(
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        stop: watch::Receiver<bool>,
+        session: Session,
     ) -> Result<(), ConnectionError> {
-        http_connection::serve(io, stop, move |request| std::future::ready(self.answer(&request)))
-            .await
+        http_connection::serve(io, session, self).await
+    }
+}
+
+impl Responder for AdminFront {
+    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<> {
+        std::future::ready(self.page(&request))
+    }
+
+    fn overloaded(&self) -> Answer {
+        let mut answer = Response::new(Bytes::new());
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        answer
     }
 }
 
 impl AdminFront {
-    fn answer(&self, request: &Request<Incoming>) -> Answer {
+    fn page(&self, request: &Request<()>) -> Answer {
         let (status, body) = match request.uri().path() {
             "/health/live" => (StatusCode::OK, "live\n".to_owned()),
             "/health/ready" => {
@@ -68,7 +78,7 @@ impl AdminFront {
             "/metrics" => (StatusCode::OK, self.view.metrics()),
             _ => (StatusCode::NOT_FOUND, "try /health/live, /health/ready, /metrics\n".to_owned()),
         };
-        let mut answer = Response::new(Full::from(body));
+        let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = status;
         let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         answer.headers_mut().insert(header::CONTENT_TYPE, text);

@@ -125,9 +125,10 @@ fn status(reason: Reason) -> StatusCode {
         Reason::ReservedIdentity | Reason::InsufficientScope | Reason::PolicyDenied => {
             StatusCode::FORBIDDEN
         }
-        Reason::KeysUnavailable | Reason::PolicyUnavailable | Reason::InternalError => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Reason::KeysUnavailable
+        | Reason::PolicyUnavailable
+        | Reason::Overloaded
+        | Reason::InternalError => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -164,6 +165,7 @@ fn detail(reason: Reason) -> &'static str {
             "The access token cannot be checked now: its issuer's keys are not available."
         }
         Reason::PolicyUnavailable => "The request cannot be judged now.",
+        Reason::Overloaded => "The request cannot be judged now: too many are waiting.",
         Reason::InternalError => "The request cannot be judged now.",
     }
 }

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use arc_swap::ArcSwap;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
 use super::denial::DenialAnswer;
 use super::door::Door;
-use super::http_connection::{self, Answer};
+use super::http_connection::{self, Answer, Responder};
 use super::parts::Headers;
 use super::server::{ConnectionError, Front};
-use crate::decision::{Decision, Denial, Fault, Grant};
+use super::session::Session;
+use crate::decision::{Decision, Denial, Fault, Grant, Reason};
 use crate::identity::Identity;
 use crate::request::{HeaderView, RequestView, RouteView};
 
@@ -50,42 +49,52 @@ impl Front for HttpFront {
     async fn serve(
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        stop: watch::Receiver<bool>,
+        session: Session,
     ) -> Result<(), ConnectionError> {
-        http_connection::serve(io, stop, move |request| self.clone().answer(request)).await
+        http_connection::serve(io, session, self).await
     }
 }
 
-impl HttpFront {
-    async fn answer(self, request: Request<Incoming>) -> Answer {
+impl Responder for HttpFront {
+    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<> {
         let door = self.door.load_full();
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        if let Some(original) = target.strip_prefix(EXT_AUTHZ) {
-            return ext_authz(&door, &request, original).await;
-        }
-        match request.uri().path() {
-            AUTHENTICATE => match *request.method() {
-                Method::GET | Method::POST => authenticate(&door, &request).await,
-                _ => not_allowed("GET, POST"),
-            },
-            DISCOVERY => match *request.method() {
-                Method::GET | Method::HEAD => json_answer((door.documents().discovery)()),
-                _ => not_allowed("GET, HEAD"),
-            },
-            // RFC 9728 §3.1: the path of the resource may follow.
-            path if path.starts_with(PROTECTED_RESOURCE) => {
-                match &door.documents().protected_resource {
-                    Some(document) => json_answer(document()),
-                    None => not_found(),
-                }
+        async move { answer(&door, request).await }
+    }
+
+    /// As over ext_authz: whatever was asked for, no answer here is one that Envoy takes for a
+    /// failure of ours.
+    fn overloaded(&self) -> Answer {
+        page_answer(&self.door.load().pages().answer_over_http(Reason::Overloaded, None))
+    }
+}
+
+async fn answer(door: &Door, request: Request<()>) -> Answer {
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    if let Some(original) = target.strip_prefix(EXT_AUTHZ) {
+        return ext_authz(door, &request, original).await;
+    }
+    match request.uri().path() {
+        AUTHENTICATE => match *request.method() {
+            Method::GET | Method::POST => authenticate(door, &request).await,
+            _ => not_allowed("GET, POST"),
+        },
+        DISCOVERY => match *request.method() {
+            Method::GET | Method::HEAD => json_answer((door.documents().discovery)()),
+            _ => not_allowed("GET, HEAD"),
+        },
+        // RFC 9728 §3.1: the path of the resource may follow.
+        path if path.starts_with(PROTECTED_RESOURCE) => {
+            match &door.documents().protected_resource {
+                Some(document) => json_answer(document()),
+                None => not_found(),
             }
-            _ => not_found(),
         }
+        _ => not_found(),
     }
 }
 
 /// The same decision as `Check`, for the request whose path follows our prefix.
-async fn ext_authz(door: &Door, request: &Request<Incoming>, original: &str) -> Answer {
+async fn ext_authz(door: &Door, request: &Request<()>, original: &str) -> Answer {
     let headers = views(request);
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
@@ -111,7 +120,7 @@ fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answe
     for name in door.authorizer().to_remove(grant, headers) {
         remove.push(str::from_utf8(name).ok()?);
     }
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Bytes::new());
     let map = answer.headers_mut();
     for (name, value) in set.iter() {
         map.insert(
@@ -125,7 +134,7 @@ fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answe
 }
 
 /// Who the bearer of this request's own token is.
-async fn authenticate(door: &Door, request: &Request<Incoming>) -> Answer {
+async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
     let headers = views(request);
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
@@ -163,7 +172,7 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_millis(milliseconds))
 }
 
-fn views(request: &Request<Incoming>) -> Headers<'_> {
+fn views(request: &Request<()>) -> Headers<'_> {
     let view = |(name, value)| {
         let (name, value): (&HeaderName, &HeaderValue) = (name, value);
         HeaderView { name: name.as_str().as_bytes(), value: value.as_bytes() }
@@ -180,7 +189,7 @@ fn denied(door: &Door, denial: &Denial) -> Answer {
 }
 
 fn page_answer(page: &DenialAnswer) -> Answer {
-    let mut answer = Response::new(Full::from(page.body.clone()));
+    let mut answer = Response::new(Bytes::from(page.body.clone()));
     *answer.status_mut() = page.status;
     for (name, value) in &page.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -191,20 +200,20 @@ fn page_answer(page: &DenialAnswer) -> Answer {
 }
 
 fn json_answer(body: String) -> Answer {
-    let mut answer = Response::new(Full::from(body));
+    let mut answer = Response::new(Bytes::from(body));
     let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(header::CONTENT_TYPE, json);
     answer
 }
 
 fn not_found() -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
 }
 
 fn not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     answer

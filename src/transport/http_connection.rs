@@ -1,55 +1,52 @@
 //! One connection of a front that speaks HTTP/1.1 or HTTP/2, as the client begins.
 
-use std::convert::Infallible;
-use std::pin::pin;
+use std::future::Future;
+use std::task::Context;
 
 use ::http::{Request, Response};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
-use super::server::{
-    CONNECTION_WINDOW_BYTES, ConnectionError, MAX_STREAMS, PATIENCE, STREAM_WINDOW_BYTES,
-    told_to_stop,
-};
+use super::call::Call;
+use super::h1_connection;
+use super::h2_connection;
+use super::intake::{Intake, Protocol};
+use super::request_call::RequestCall;
+use super::server::ConnectionError;
+use super::session::Session;
 
 /// What such a front answers with.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Bytes>;
 
 /// Both protocols, as TLS names them.
 pub(super) const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 
-/// Serves a connection, each request by `answer`, as [`Front::serve`] has it.
+/// Answers requests, whose bodies nobody looks at.
+pub(super) trait Responder: Clone + Send + Sync + 'static {
+    /// The answer to a request.
+    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<Self>;
+
+    /// The answer when there is no room to wait for another one.
+    fn overloaded(&self) -> Answer;
+}
+
+/// Serves a connection, as [`Front::serve`] has it.
 ///
 /// [`Front::serve`]: super::server::Front::serve
-pub(super) async fn serve<F: Future<Output = Answer> + Send + 'static>(
+pub(super) async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    mut stop: watch::Receiver<bool>,
-    answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
+    mut session: Session,
+    responder: impl Responder,
 ) -> Result<(), ConnectionError> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let service = service_fn(move |request| {
-        let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told_to_stop(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let io = session.first_words(Intake::detect(io)).await?;
+    match io.protocol() {
+        Protocol::Http1 => h1_connection::serve(io, session, responder).await,
+        Protocol::Http2 => {
+            let begin = |arrived, _: &mut Context<'_>| {
+                let call: Box<dyn Call> = Box::new(RequestCall::new(&responder, arrived));
+                Some(call)
+            };
+            h2_connection::serve(io, session, begin).await
         }
     }
 }

@@ -2,17 +2,27 @@
 //! h2 and hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
 
 mod admin;
+mod budget;
+mod call;
+mod check_call;
 mod denial;
 mod door;
 mod envoy;
 mod fields;
+mod frames;
 mod grpc;
-mod grpc_connection;
+mod h1_connection;
+mod h2_connection;
 mod http;
 mod http_connection;
+mod intake;
 mod listener;
+mod other_call;
 mod parts;
+mod places;
+mod request_call;
 mod server;
+mod session;
 mod tls;
 mod unary;
 
@@ -26,9 +36,10 @@ pub mod lean {
 pub use self::admin::{AdminFront, AdminView, Readiness};
 pub use self::denial::{DenialAnswer, DenialPages};
 pub use self::door::{Documents, Door, DoorParts, Watcher};
-pub use self::grpc::GrpcFront;
+pub use self::grpc::{GrpcFront, MAX_OTHER_MESSAGE_BYTES};
 pub use self::http::HttpFront;
 pub use self::listener::{BindError, Listener};
 pub use self::parts::{Headers, Malformed, Parts};
 pub use self::server::{ConnectionError, Front, Job, Port, Workers};
+pub use self::session::{Resources, Session};
 pub use self::tls::{ListenerTls, PreparedTls, TlsError};

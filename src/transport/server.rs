@@ -5,7 +5,9 @@
 //! worker idle as hashing them (`SO_REUSEPORT`) may.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,22 +15,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::listener::{Accepted, Listener};
+use super::session::{Resources, Session};
 use super::tls::{ListenerTls, TlsError};
-use crate::config::TlsSettings;
-
-/// How many calls may be under way on one HTTP/2 connection; Envoy opens another one
-/// beyond.
-pub(super) const MAX_STREAMS: u32 = 1024;
-/// What a client may send ahead on one stream and on one connection, in bytes: a check is
-/// some 3 KB, so no call ever waits for a window, and a connection's memory is bounded.
-pub(super) const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-pub(super) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// How long a client may take for TLS, for its first words in HTTP/2, and for the head of
-/// an HTTP/1 request.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+use crate::config::{ListenAddress, TlsSettings};
 
 /// Why a connection ended before its time. Only told in the log, at debug level.
 pub type ConnectionError = Box<dyn Error + Send + Sync>;
@@ -38,12 +31,12 @@ pub trait Front: Clone + Send + Sync + 'static {
     /// The protocols it speaks, the preferred one first, as TLS names them (RFC 7301).
     const PROTOCOLS: &'static [&'static [u8]];
 
-    /// Serves one connection to its end. Once `stop` says so, no new requests are taken
-    /// and those under way are answered.
+    /// Serves one connection to its end. Once the session is told to end, no new requests are
+    /// taken and those under way are answered.
     fn serve(
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        stop: watch::Receiver<bool>,
+        session: Session,
     ) -> impl Future<Output = Result<(), ConnectionError>> + Send;
 }
 
@@ -98,29 +91,66 @@ impl Port {
 
     /// Accepts connections and deals them to the workers until `stop` says so. Every
     /// connection holds a clone of `stop`: when none is left, all have ended.
-    pub async fn serve<F: Front>(self, front: F, workers: Workers, stop: watch::Receiver<bool>) {
+    pub async fn serve<F: Front>(
+        self,
+        front: F,
+        workers: Workers,
+        resources: Resources,
+        stop: watch::Receiver<bool>,
+    ) {
         let mut stopped = stop.clone();
+        let mut trouble = Trouble::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = told_to_stop(&mut stopped) => return,
             };
-            match accepted {
-                Ok(accepted) => {
-                    let (tls, front, stop) = (self.tls.acceptor(), front.clone(), stop.clone());
-                    workers.deal(Box::pin(async move {
-                        if let Err(error) = serve_connection(accepted, tls, front, stop).await {
-                            tracing::debug!(error = &*error, "connection ended with an error");
-                        }
-                    }));
-                }
+            let accepted = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, mostly: try again rather than give up.
-                    tracing::warn!(%error, address = %self.listener.address(), "cannot accept");
+                    // Out of files, mostly: whoever says nothing has to give one back.
+                    trouble.tell(self.listener.address(), &error);
+                    resources.make_room();
                     tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
                 }
-            }
+            };
+            let session = match resources.session(stop.clone()).await {
+                Ok(session) => session,
+                Err(reason) => {
+                    resources.metrics().closed(reason);
+                    trouble.tell(self.listener.address(), &reason);
+                    continue;
+                }
+            };
+            let (tls, front) = (self.tls.acceptor(), front.clone());
+            workers.deal(Box::pin(async move {
+                if let Err(error) = serve_connection(accepted, tls, front, session).await {
+                    tracing::debug!(error = &*error, "connection ended with an error");
+                }
+            }));
         }
+    }
+}
+
+/// Connections that are not accepted: a line now and then, however many they are.
+#[derive(Default)]
+struct Trouble {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Trouble {
+    fn tell(&mut self, address: &ListenAddress, error: &dyn fmt::Display) {
+        /// Between two lines.
+        const PAUSE: Duration = Duration::from_secs(10);
+        if self.told.is_some_and(|told| told.elapsed() < PAUSE) {
+            self.untold += 1;
+            return;
+        }
+        let left_out = mem::take(&mut self.untold);
+        tracing::warn!(%error, %address, left_out, "cannot accept");
+        self.told = Some(Instant::now());
     }
 }
 
@@ -128,16 +158,12 @@ async fn serve_connection<F: Front>(
     accepted: Accepted,
     tls: Option<TlsAcceptor>,
     front: F,
-    stop: watch::Receiver<bool>,
+    mut session: Session,
 ) -> Result<(), ConnectionError> {
     let stream = accepted.into_stream()?;
-    match tls {
-        None => front.serve(stream, stop).await,
-        Some(tls) => {
-            let stream = tokio::time::timeout(PATIENCE, tls.accept(stream)).await??;
-            front.serve(stream, stop).await
-        }
-    }
+    let Some(tls) = tls else { return front.serve(stream, session).await };
+    let stream = session.first_words(tls.accept(stream)).await?;
+    front.serve(stream, session).await
 }
 
 /// Waits until `stop` says so.

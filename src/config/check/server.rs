@@ -26,12 +26,19 @@ pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSetti
             .and_then(|workers| usize::try_from(workers).ok()),
         None => Some(available_parallelism().map_or(1, usize::from)),
     };
+    let max_connections = match server.max_connections {
+        Some(most) => c
+            .number("server.max_connections", most as u64, (1, 1_000_000))
+            .map(|most| usize::try_from(most).ok()),
+        None => Some(None),
+    };
     let drain = c.span("server.drain", &server.drain, values::ZERO, values::LONG);
     Some(ServerSettings {
         grpc: grpc?,
         http: http?,
         admin: admin?,
         workers: workers?,
+        max_connections: max_connections?,
         drain: drain?,
     })
 }

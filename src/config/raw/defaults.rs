@@ -102,6 +102,7 @@ impl Default for Server {
             http: listener("127.0.0.1:8181"),
             admin: listener("127.0.0.1:9192"),
             workers: None,
+            max_connections: None,
             drain: "10s".into(),
         }
     }

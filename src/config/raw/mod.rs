@@ -54,6 +54,9 @@ pub struct Server {
     pub admin: Listener,
     /// Threads that decide. Default: one a core.
     pub workers: Option<usize>,
+    /// Connections to the gRPC and HTTP ports together. Default: as many as the limit on open
+    /// files leaves, and 4096 at most. The admin port has places of its own.
+    pub max_connections: Option<usize>,
     /// How long requests in flight get when Doorward is told to stop.
     pub drain: Span,
 }

@@ -1,0 +1,163 @@
+//! One HTTP/1.1 connection, on hyper. Its requests come one after the other, so a client can
+//! keep nobody waiting but itself; here is what bounds the time that it may take for that.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+
+use ::http::Request;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::http_connection::Responder;
+use super::intake::{Intake, Valve};
+use super::server::ConnectionError;
+use super::session::{Lasting, Limits, Session, Why};
+use crate::telemetry::Closed;
+
+/// How much of a request is kept until its head is whole, in bytes: more than the headers that
+/// Envoy takes from its clients, which are 60 KiB unless that is raised.
+const MAX_HEAD_BYTES: usize = 104 * 1024;
+
+/// Serves a connection, as [`Front::serve`] has it.
+///
+/// [`Front::serve`]: super::server::Front::serve
+pub(super) async fn serve(
+    io: Intake<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    session: Session,
+    responder: impl Responder,
+) -> Result<(), ConnectionError> {
+    let Session { place, metrics, limits, mut summons, .. } = session;
+    let valve = io.valve();
+    let requests = Arc::new(Requests::default());
+    let service = service_fn({
+        let (requests, valve) = (Arc::clone(&requests), valve.clone());
+        move |request: Request<Incoming>| {
+            requests.begin();
+            let answer = responder.answer(request.map(drop));
+            let (requests, valve) = (Arc::clone(&requests), valve.clone());
+            async move {
+                let answer = answer.await;
+                requests.end(valve.bytes_received());
+                Ok::<_, Infallible>(answer.map(Full::new))
+            }
+        }
+    });
+    // hyper's own limit for a head would also be the one for the time between two requests.
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+
+    let mut summons = pin!(summons.heard());
+    let mut is_summoned = false;
+    let mut clock = Session::clock();
+    let mut waits = Waits::new(Instant::now());
+    poll_fn(|context| {
+        if !is_summoned && let Poll::Ready(why) = summons.as_mut().poll(context) {
+            is_summoned = true;
+            if why == Why::PlaceNeeded {
+                metrics.closed(Closed::MadeRoom);
+                if !requests.is_under_way() {
+                    return Poll::Ready(Err(Closed::MadeRoom.into()));
+                }
+            }
+            connection.as_mut().graceful_shutdown();
+        }
+        while clock.poll_tick(context).is_ready() {
+            let now = Instant::now();
+            if let Some(reason) = waits.too_long(&requests, &valve, now, limits) {
+                metrics.closed(reason);
+                return Poll::Ready(Err(reason.into()));
+            }
+        }
+        let end = connection.as_mut().poll(context);
+        if requests.has_ended() {
+            place.answered();
+        }
+        end.map_err(Into::into)
+    })
+    .await
+}
+
+/// The requests of a connection. All that touch this are one task.
+#[derive(Default)]
+struct Requests {
+    begun: AtomicUsize,
+    is_under_way: AtomicBool,
+    has_ended: AtomicBool,
+    /// What had been received when the last one was answered, in bytes.
+    received: AtomicUsize,
+}
+
+impl Requests {
+    fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.is_under_way.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self, received: usize) {
+        self.is_under_way.store(false, Ordering::Relaxed);
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.received.store(received, Ordering::Relaxed);
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.is_under_way.load(Ordering::Relaxed)
+    }
+
+    /// Whether one was answered since this was asked last.
+    fn has_ended(&self) -> bool {
+        self.has_ended.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What a client keeps the connection waiting for, by the clock's ticks.
+struct Waits {
+    /// For the rest of a request; the first one from the beginning.
+    head: Lasting,
+    /// For the client to take an answer.
+    writing: Lasting,
+    /// For another request.
+    idle: Lasting,
+    begun: usize,
+}
+
+impl Waits {
+    fn new(now: Instant) -> Self {
+        let mut head = Lasting::default();
+        head.note(true, now);
+        Self { head, writing: Lasting::default(), idle: Lasting::default(), begun: 0 }
+    }
+
+    /// Whether one of them is too long.
+    fn too_long(
+        &mut self,
+        requests: &Requests,
+        valve: &Valve,
+        now: Instant,
+        limits: Limits,
+    ) -> Option<Closed> {
+        let begun = requests.begun.load(Ordering::Relaxed);
+        let is_new = mem::replace(&mut self.begun, begun) != begun;
+        let is_under_way = is_new || requests.is_under_way();
+        let received = valve.bytes_received() != requests.received.load(Ordering::Relaxed);
+        let head = self.head.note(!is_under_way && (begun == 0 || received), now);
+        let writing = self.writing.note(valve.is_stuck(), now);
+        let idle = self.idle.note(!is_under_way, now);
+        match () {
+            () if head >= limits.patience => Some(Closed::Silent),
+            () if writing >= limits.patience => Some(Closed::Stalled),
+            () if idle >= limits.idle => Some(Closed::Idle),
+            () => None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A call that is not `Check`: health and reflection, which tonic answers.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::http::Response;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http_body::{Body, Frame};
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use super::budget::{CALL_BYTES, Held, OverBudget};
+use super::call::{Call, head_bytes};
+use super::grpc::MAX_OTHER_MESSAGE_BYTES;
+use super::h2_connection::Arrived;
+use super::unary::send_what_fits;
+use crate::telemetry::CutOff;
+
+/// A call that tonic answers.
+pub(super) struct OtherCall {
+    head_bytes: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    Answering(
+        Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>,
+        SendResponse<Bytes>,
+    ),
+    Sending {
+        body: tonic::body::Body,
+        sent: SendStream<Bytes>,
+        /// Of `body`, and not yet in `sent`.
+        rest: Bytes,
+    },
+}
+
+impl OtherCall {
+    pub(super) fn new(routes: Routes, (request, respond): Arrived) -> Self {
+        let head_bytes = head_bytes(request.headers());
+        let request = request.map(|body| tonic::body::Body::new(Incoming(body)));
+        let answer = Box::pin(routes.oneshot(request));
+        Self { head_bytes, stage: Stage::Answering(answer, respond) }
+    }
+
+    fn poll_to_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            match &mut self.stage {
+                Stage::Answering(answer, respond) => {
+                    if respond.poll_reset(context).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    let Ok(answer) = ready!(answer.as_mut().poll(context));
+                    let (head, body) = answer.into_parts();
+                    let head = Response::from_parts(head, ());
+                    let sent = respond.send_response(head, body.is_end_stream())?;
+                    self.stage = Stage::Sending { body, sent, rest: Bytes::new() };
+                }
+                Stage::Sending { body, sent, rest } => {
+                    if !ready!(send_what_fits(sent, rest, false, context))? {
+                        return Poll::Ready(Ok(()));
+                    }
+                    // Watching health goes on until the client wants no more of it.
+                    if sent.poll_reset(context).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    match ready!(Pin::new(body).poll_frame(context)) {
+                        None => return Poll::Ready(Ok(())),
+                        Some(Err(_)) => {
+                            sent.send_reset(h2::Reason::INTERNAL_ERROR);
+                            return Poll::Ready(Ok(()));
+                        }
+                        Some(Ok(frame)) => match frame.into_data() {
+                            Ok(data) => *rest = data,
+                            Err(frame) => {
+                                let trailers = frame.into_trailers().unwrap_or_default();
+                                return Poll::Ready(sent.send_trailers(trailers));
+                            }
+                        },
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Call for OtherCall {
+    fn poll(&mut self, context: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), OverBudget>> {
+        let end = self.poll_to_end(context);
+        held.set(CALL_BYTES.saturating_add(self.bytes()))?;
+        if let Err(error) = ready!(end) {
+            tracing::debug!(%error, "a call ended before its answer was sent");
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// tonic keeps a message until it is whole, and what it takes to answer it.
+    fn bytes(&self) -> usize {
+        let rest = match &self.stage {
+            Stage::Answering(..) => 0,
+            Stage::Sending { rest, .. } => rest.len(),
+        };
+        self.head_bytes + 2 * MAX_OTHER_MESSAGE_BYTES + rest
+    }
+
+    fn waits_for_client(&self) -> bool {
+        match &self.stage {
+            Stage::Answering(..) => true,
+            Stage::Sending { rest, .. } => !rest.is_empty(),
+        }
+    }
+
+    /// Dropped, it is reset. No decision hangs on it.
+    fn cut_off(self: Box<Self>, _why: CutOff) {}
+}
+
+/// The body of a call, for tonic.
+struct Incoming(RecvStream);
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let Self(body) = self.get_mut();
+        if let Some(data) = ready!(body.poll_data(context)) {
+            return Poll::Ready(Some(data.and_then(|data| {
+                body.flow_control().release_capacity(data.len())?;
+                Ok(Frame::data(data))
+            })));
+        }
+        let trailers = ready!(body.poll_trailers(context));
+        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
