@@ -6,14 +6,16 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::check::{Checker, Outcome, get};
 use crate::support::eventually;
 use crate::support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RawConnection, Seen, WINDOW_UPDATE,
-    block, check, check_block, check_head, connect_narrow, empty_check, field, frame, reset,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RawConnection, SETTINGS,
+    Seen, WINDOW_UPDATE, block, check, check_block, check_head, connect_narrow, empty_check, field,
+    frame, reset,
 };
 use crate::support::idp::{Answer, Idp};
 use crate::support::served::Served;
@@ -309,5 +311,27 @@ async fn resets_on_the_http_port_cost_nobody_a_request() {
         connection.send([bytes, get(last)].concat()).await;
         let seen = connection.until("it is answered", |seen| seen.ended.contains(&last)).await;
         assert!(seen.data[&last].starts_with(b"{") && !seen.go_away);
+    }
+}
+
+/// A client may send all that it has to say before it hears anything.
+#[tokio::test]
+async fn everything_may_come_at_once() {
+    let served = Served::start(&config()).await;
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block("GET", "/health/live"));
+    for (at, call) in [(&served.at.grpc, empty_check(1)), (&served.at.admin, request)] {
+        let mut connection = TcpStream::connect(at).await.unwrap();
+        let first = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &call].concat();
+        connection.write_all(&first).await.unwrap();
+        let mut came = Vec::new();
+        // SETTINGS, their acknowledgement, WINDOW_UPDATE, and an answer.
+        eventually("there is an answer", LIMIT, async || {
+            let mut part = [0; 1024];
+            let count = connection.read(&mut part).await.unwrap();
+            came.extend_from_slice(&part[..count]);
+            let text = String::from_utf8_lossy(&came);
+            (text.contains("malformed_request") || text.contains("live\n")).then_some(())
+        })
+        .await;
     }
 }

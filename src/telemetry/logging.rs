@@ -8,12 +8,16 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{LogFormat, LogSettings};
 
+/// What these say in warning, a client can have them say as often as it likes: for whoever
+/// asks for it.
+const QUIET: &str = "h2=error,rustls=error";
+
 /// Sends all log lines of this process to stderr.
 ///
 /// # Errors
 /// The level is no filter, or logging is already set up.
 pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
-    let filter: Targets = settings.level.parse()?;
+    let filter: Targets = format!("{QUIET},{}", settings.level).parse()?;
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Json => {

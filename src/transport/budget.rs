@@ -131,10 +131,10 @@ impl Held {
     /// # Errors
     /// There is no room for so many; what was held is held still.
     pub(super) fn set(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        if bytes > self.bytes {
-            self.account.take(bytes - self.bytes)?;
-        } else {
-            self.account.give_back(self.bytes - bytes);
+        match bytes.checked_sub(self.bytes) {
+            Some(0) => return Ok(()),
+            Some(more) => self.account.take(more)?,
+            None => self.account.give_back(self.bytes - bytes),
         }
         self.bytes = bytes;
         Ok(())

@@ -43,10 +43,13 @@ pub(super) async fn serve(
         let (requests, valve) = (Arc::clone(&requests), valve.clone());
         move |request: Request<Incoming>| {
             requests.begin();
-            let answer = responder.answer(request.map(drop));
+            let (head, body) = request.into_parts();
+            let answer = responder.answer(Request::from_parts(head, ()));
             let (requests, valve) = (Arc::clone(&requests), valve.clone());
             async move {
                 let answer = answer.await;
+                // Dropped before it has come, it would end the connection.
+                drop(body);
                 requests.end(valve.bytes_received());
                 Ok::<_, Infallible>(answer.map(Full::new))
             }

@@ -135,7 +135,8 @@ struct Calls<'f, T, B> {
     /// When there was a call, by the clock's last tick.
     called: Instant,
     was_called: bool,
-    leaving: Option<Instant>,
+    /// Since when, and why, it only ends what is under way.
+    leaving: Option<(Instant, Closed)>,
 }
 
 impl<'f, T, B> Calls<'f, T, B>
@@ -226,7 +227,7 @@ where
             if !self.place.was_ever_answered() {
                 return Err(error);
             }
-            self.leaving = Some(Instant::now());
+            self.leaving = Some((Instant::now(), Closed::MadeRoom));
         }
         // No new calls: GOAWAY, and once the client has seen it another one with the number of
         // the last call that counts (RFC 9113 §6.8), so that none is lost on its way. The
@@ -244,12 +245,14 @@ where
             self.called = now;
         }
         if self.leaving.is_none() && now.duration_since(self.called) >= idle {
-            self.leaving = Some(now);
-            let _ = self.close(Closed::Idle);
+            self.leaving = Some((now, Closed::Idle));
+            self.metrics.closed(Closed::Idle);
             self.connection.graceful_shutdown();
         }
-        if self.leaving.is_some_and(|since| now.duration_since(since) >= patience) {
-            return Err(Closed::Idle.into());
+        if let Some((since, why)) = self.leaving
+            && now.duration_since(since) >= patience
+        {
+            return Err(why.into());
         }
         if self.account.budget().is_scarce() {
             patience /= PATIENCE_WHEN_SCARCE;

@@ -74,7 +74,9 @@ impl<T: AsyncRead + Unpin> Intake<T> {
                 break;
             }
         }
-        if !intake.buffer.starts_with(PREFACE) {
+        if intake.buffer.starts_with(PREFACE) {
+            intake.look()?;
+        } else {
             intake.protocol = Protocol::Http1;
         }
         Ok(intake)

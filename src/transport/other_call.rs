@@ -20,9 +20,17 @@ use super::h2_connection::Arrived;
 use super::unary::send_what_fits;
 use crate::telemetry::CutOff;
 
+/// What a call of health takes besides its head, in bytes: tonic keeps a message until it is
+/// whole, and what it takes to answer it.
+const HEALTH_BYTES: usize = 2 * MAX_OTHER_MESSAGE_BYTES;
+/// The same of reflection, which need not read to the end what its client sends: there may be a
+/// whole list of trailers that nobody looks at.
+const REFLECTION_BYTES: usize = 1024 * 1024;
+
 /// A call that tonic answers.
 pub(super) struct OtherCall {
-    head_bytes: usize,
+    /// What it takes, but for what is still to be sent.
+    bytes: usize,
     stage: Stage,
 }
 
@@ -41,10 +49,12 @@ enum Stage {
 
 impl OtherCall {
     pub(super) fn new(routes: Routes, (request, respond): Arrived) -> Self {
-        let head_bytes = head_bytes(request.headers());
+        let is_reflection = request.uri().path().starts_with("/grpc.reflection.");
+        let own = if is_reflection { REFLECTION_BYTES } else { HEALTH_BYTES };
+        let bytes = head_bytes(request.headers()).saturating_add(own);
         let request = request.map(|body| tonic::body::Body::new(Incoming(body)));
         let answer = Box::pin(routes.oneshot(request));
-        Self { head_bytes, stage: Stage::Answering(answer, respond) }
+        Self { bytes, stage: Stage::Answering(answer, respond) }
     }
 
     fn poll_to_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
@@ -98,13 +108,12 @@ impl Call for OtherCall {
         Poll::Ready(Ok(()))
     }
 
-    /// tonic keeps a message until it is whole, and what it takes to answer it.
     fn bytes(&self) -> usize {
         let rest = match &self.stage {
             Stage::Answering(..) => 0,
             Stage::Sending { rest, .. } => rest.len(),
         };
-        self.head_bytes + 2 * MAX_OTHER_MESSAGE_BYTES + rest
+        self.bytes.saturating_add(rest)
     }
 
     fn waits_for_client(&self) -> bool {

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::http::{HeaderValue, Method, Response, header};
+use ::http::{HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
 
 use super::budget::{CALL_BYTES, Held, OverBudget};
@@ -19,6 +20,8 @@ use crate::telemetry::CutOff;
 pub(super) struct RequestCall<'f, R> {
     responder: &'f R,
     respond: SendResponse<Bytes>,
+    /// Nobody looks at it, but what of it is not taken is kept.
+    body: RecvStream,
     head_bytes: usize,
     /// Whose answers have no body.
     is_head: bool,
@@ -34,9 +37,9 @@ impl<'f, R: Responder> RequestCall<'f, R> {
     pub(super) fn new(responder: &'f R, (request, respond): Arrived) -> Self {
         let head_bytes = head_bytes(request.headers());
         let is_head = request.method() == Method::HEAD;
-        // Its body is dropped here, and what comes of it.
-        let answer = Box::pin(responder.answer(request.map(drop)));
-        Self { responder, respond, head_bytes, is_head, stage: Stage::Answering(answer) }
+        let (head, body) = request.into_parts();
+        let answer = Box::pin(responder.answer(Request::from_parts(head, ())));
+        Self { responder, respond, body, head_bytes, is_head, stage: Stage::Answering(answer) }
     }
 
     /// Sends an answer; what the client's window has no room for is still to be sent.
@@ -52,6 +55,8 @@ impl<'f, R: Responder> RequestCall<'f, R> {
 
 impl<R: Responder> Call for RequestCall<'_, R> {
     fn poll(&mut self, context: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), OverBudget>> {
+        while let Poll::Ready(Some(Ok(_))) = self.body.poll_data(context) {}
+        let _ = self.body.poll_trailers(context);
         if let Stage::Answering(answer) = &mut self.stage {
             if self.respond.poll_reset(context).is_ready() {
                 return Poll::Ready(Ok(()));
