@@ -58,9 +58,10 @@ const ALICE: [(&str, &str); 4] = [
     ("x-nmp-scopes", "openid models:read"),
 ];
 
-const FORGED: [(&str, &str); 6] = [
+const FORGED: [(&str, &str); 7] = [
     ("X-NMP-Principal-Id", "service:forged"),
     ("x_nmp_principal_id", "service:forged"),
+    ("x.nmp.principal.id", "service:forged"),
     ("X-NMP-Internal", "forged"),
     ("x-nmp-anything", "forged"),
     // What a configuration may copy from.

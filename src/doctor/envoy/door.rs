@@ -91,7 +91,8 @@ impl<'v> Scope<'_, 'v> {
         if asked.is_some() {
             findings.extend(ways_off(manager));
             for (filter, config) in manager.chain.asking() {
-                findings.extend(modes::findings(filter, config, &manager.ways, self.by_path));
+                let (ways, ours) = (&manager.ways, self.ours);
+                findings.extend(modes::findings(filter, config, ways, self.by_path, ours));
             }
             findings.extend(upgrades::finding(manager));
             findings.extend(denials::finding(manager));

@@ -24,9 +24,9 @@ impl Guarded {
         let guarding: Vec<_> = managers.iter().filter(guarding).collect();
         let upstreams = guarding.iter().flat_map(|manager| manager.upstreams(clusters)).collect();
         let listeners = listeners(roots);
-        let holding = listeners.iter().filter(|listener| {
-            guarding.iter().any(|manager| manager.place.path.starts_with(&listener.path))
-        });
+        let holding = listeners
+            .iter()
+            .filter(|listener| guarding.iter().any(|manager| manager.place.is_below(listener)));
         let doors = holding.flat_map(|listener| {
             let internal = listener.get("internal_listener").and(listener.text("name"));
             let socket = listener.get("address").and_then(|it| address(&it));
@@ -38,7 +38,9 @@ impl Guarded {
     /// What a connection manager without the filter means.
     pub(super) fn unasked(&self, manager: &Manager<'_>, clusters: &Clusters<'_>) -> Finding {
         let ways: Vec<_> = manager.ways.iter().filter(|way| !way.to_doorward()).collect();
-        if ways.is_empty() && !manager.tables.is_empty() {
+        let known = !manager.tables.is_empty()
+            && manager.tables.iter().all(|table| table.everywhere("vhds").is_empty());
+        if ways.is_empty() && known {
             return Finding::pass("ext_authz", "not asked, and no request reaches an upstream");
         }
         let ends = |name: Option<&str>| match name {

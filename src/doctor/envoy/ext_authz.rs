@@ -152,7 +152,7 @@ fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Find
 }
 
 /// Whether the identity arrives: over HTTP, Envoy forwards only what is listed.
-fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
+pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(fixed) = service.get("path_override") {
         return Finding::fail(
             "http_headers",

@@ -1,11 +1,13 @@
 //! What Envoy's routes tell Doorward: `context_extensions`, and paths that change behind it.
 
+use super::OurHeaders;
 use super::clusters::service;
+use super::ext_authz::http_headers;
 use super::filters::Filter;
 use super::judge::at;
 use super::place::Place;
 use super::routes::Way;
-use crate::doctor::report::Finding;
+use crate::doctor::report::{Finding, Outcome};
 
 /// Findings about what routes say to this filter, where something is odd. `by_path`: Doorward
 /// has rules for paths.
@@ -14,13 +16,14 @@ pub(super) fn findings(
     config: &Place<'_>,
     ways: &[Way<'_>],
     by_path: bool,
+    ours: &OurHeaders,
 ) -> Vec<Finding> {
     let asked: Vec<_> = ways.iter().filter(|way| way.off(filter).is_none()).collect();
     let first =
         |check: &dyn Fn(&Way<'_>) -> Option<Finding>| asked.iter().find_map(|way| check(way));
     let findings = [
         first(&|way| unheard(way, filter, config)),
-        first(&|way| elsewhere(way, filter, config)),
+        first(&|way| elsewhere(way, filter, config, ours)),
         first(&|way| wide_open(way, filter)),
         first(&|way| rewritten(way, filter, by_path)),
     ];
@@ -82,18 +85,28 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     ))
 }
 
-/// A route that asks somebody else.
-fn elsewhere(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Finding> {
+/// A route that asks somebody else, or otherwise.
+fn elsewhere(
+    way: &Way<'_>,
+    filter: &Filter<'_>,
+    config: &Place<'_>,
+    ours: &OurHeaders,
+) -> Option<Finding> {
     let settings = way.check_settings(filter);
     let other = settings.iter().find(|settings| {
         service(settings).is_some_and(|name| service(config) != Some(name))
             || settings.at("grpc_service.google_grpc").is_some()
-    })?;
-    Some(Finding::fail(
-        "asked_elsewhere",
-        format!("another service than Doorward decides{}", at(other)),
-        "remove grpc_service or http_service from check_settings",
-    ))
+    });
+    if let Some(other) = other {
+        return Some(Finding::fail(
+            "asked_elsewhere",
+            format!("another service than Doorward decides{}", at(other)),
+            "remove grpc_service or http_service from check_settings",
+        ));
+    }
+    let otherwise = settings.iter().filter_map(|settings| settings.get("http_service"));
+    let mut otherwise = otherwise.map(|service| http_headers(&service, ours));
+    otherwise.find(|finding| finding.outcome != Outcome::Pass)
 }
 
 /// A catch-all that asks for no token is hardly meant.

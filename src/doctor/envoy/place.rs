@@ -134,6 +134,12 @@ impl<'v> Place<'v> {
         both.cloned().or_else(|| children.iter().find_map(Self::twice))
     }
 
+    /// Whether it stands somewhere in `above`.
+    pub(super) fn is_below(&self, above: &Self) -> bool {
+        let rest = self.path.strip_prefix(&above.path);
+        rest.is_some_and(|rest| above.path.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// The name that it has in an object, unquoted.
     pub(super) fn key(&self) -> &str {
         let last = match self.path.strip_suffix('"') {
