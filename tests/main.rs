@@ -32,7 +32,6 @@ mod envoy_trouble;
 mod explain;
 mod fronts;
 mod hostile_calls;
-mod hostile_crowd;
 mod hostile_gateway;
 mod hostile_silence;
 mod identity;

@@ -85,6 +85,7 @@ impl Served {
     }
 
     /// The most memory it ever had, in bytes.
+    #[allow(dead_code, reason = "for hostile_crowd, a binary of its own")]
     pub fn peak(&self) -> u64 {
         self.memory("VmHWM:")
     }
