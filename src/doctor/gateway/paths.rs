@@ -35,8 +35,6 @@ pub(super) fn spellings(echo: &str, authority: &str, open: &[String]) -> Vec<Str
         spellings.push(format!("{prefix}/..;/{rest}"));
         spellings.push(format!("{prefix}/%2e%2e/{rest}"));
         spellings.push(format!("{prefix}/..%2f{rest}"));
-        spellings.push(format!("{prefix}/..%c0%af{rest}"));
-        spellings.push(format!("{prefix}/..%20/{rest}"));
     }
     spellings.dedup();
     spellings
