@@ -279,6 +279,7 @@ async fn who_takes_no_answers_is_asked_for_no_more_calls() {
                 if write.write_all(&bytes).await.is_err() {
                     break;
                 }
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
     }

@@ -22,13 +22,13 @@ use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{Signer, claims};
 
 const CONNECTIONS: usize = 10;
-const STREAMS: usize = 1000;
+const STREAMS: usize = 200;
 
 /// How many wait for the keys of one issuer at most (`discovery::gate`).
 const WAITING: usize = 256;
 
 #[tokio::test]
-async fn of_ten_thousand_checks_at_once_few_wait_and_the_next_one_does_not() {
+async fn of_two_thousand_checks_at_once_few_wait_and_the_next_one_does_not() {
     let (known, new) = (Signer::ed("known"), Signer::ed("new"));
     let idp = Idp::start([&known]).await;
     let wait = Duration::from_secs(8);
@@ -55,7 +55,8 @@ async fn of_ten_thousand_checks_at_once_few_wait_and_the_next_one_does_not() {
     for _ in 0..CONNECTIONS * STREAMS - WAITING {
         assert_eq!(calls.join_next().await.unwrap().unwrap(), "keys_unavailable");
     }
-    assert!(calls.try_join_next().is_none(), "the others wait");
+    let early = calls.try_join_next();
+    assert!(early.is_none(), "the others wait: {early:?} after {:?}", started.elapsed());
     assert!(started.elapsed() < wait, "{:?}", started.elapsed());
 
     let asked = Instant::now();

@@ -119,6 +119,12 @@ impl RawConnection {
         let mut reader = JoinSet::new();
         reader.spawn(read_all(read, Arc::clone(&seen)));
         write.write_all(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
+        // More than the 64 KiB that every connection begins with.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !seen.lock().unwrap().window_updates.contains(&0) {
+            assert!(tokio::time::Instant::now() < deadline, "no window");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         Self { write, seen, _reader: reader }
     }
 
