@@ -134,6 +134,7 @@ fn each_fault_of_an_envoy_is_named_alone() {
                 "http2",
                 "clusters[0]",
             ),
+            ("max_outbound_control_frames: 100000", "", "http2", "clusters[0]"),
             (
                 "socket_address: { address: 127.0.0.1, port_value: 9191 }",
                 "socket_address: { address: 10.0.0.1, port_value: 9191 }",

@@ -148,16 +148,18 @@ pub(super) fn address(place: &Place<'_>) -> Option<String> {
     pipe.map(str::to_owned)
 }
 
+/// How many resets of clients Envoy may pass on in one go before it ends the connection itself.
+/// Its default is 1,000.
+const ENOUGH_RESETS: u64 = 10_000;
+
 fn http2(cluster: &Place<'_>) -> Finding {
     let options = cluster.get("typed_extension_protocol_options");
     let typed = options.into_iter().flat_map(|options| options.children());
     let explicit = typed
         .into_iter()
-        .any(|options| options.at("explicit_http_config.http2_protocol_options").is_some());
-    if explicit || cluster.get("http2_protocol_options").is_some() {
-        Finding::pass("http2", format!("the cluster speaks HTTP/2{}", at(cluster)))
-    } else {
-        Finding::fail(
+        .find_map(|options| options.at("explicit_http_config.http2_protocol_options"));
+    let Some(http2) = explicit.or_else(|| cluster.get("http2_protocol_options")) else {
+        return Finding::fail(
             "http2",
             format!(
                 "the cluster does not say HTTP/2{}: gRPC fails, and every request with it",
@@ -165,8 +167,21 @@ fn http2(cluster: &Place<'_>) -> Finding {
             ),
             "add typed_extension_protocol_options with explicit_http_config: \
              {http2_protocol_options: {}}, as in envoy/envoy.yaml",
-        )
+        );
+    };
+    if http2.number("max_outbound_control_frames").is_none_or(|most| most < ENOUGH_RESETS) {
+        return Finding::warn(
+            "http2",
+            format!(
+                "clients that reset many requests at once make Envoy end the connection that all \
+                 share{}",
+                at(&http2)
+            ),
+            "add max_outbound_control_frames: 100000 and max_outbound_frames: 100000, as in \
+             envoy/envoy.yaml",
+        );
     }
+    Finding::pass("http2", format!("the cluster speaks HTTP/2{}", at(cluster)))
 }
 
 fn transport(cluster: &Place<'_>) -> Finding {
