@@ -91,6 +91,7 @@ impl Served {
     }
 
     /// What it has now, in bytes.
+    #[allow(dead_code, reason = "for hostile_crowd, a binary of its own")]
     pub fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
