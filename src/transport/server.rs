@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,10 +109,12 @@ impl Port {
             let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of files, mostly: whoever says nothing has to give one back.
                     trouble.tell(self.listener.address(), &error);
-                    resources.make_room();
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if lacks_resources(&error) {
+                        // Whoever says nothing has to give a file back.
+                        resources.make_room();
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                     continue;
                 }
             };
@@ -131,6 +134,16 @@ impl Port {
             }));
         }
     }
+}
+
+/// Whether a connection could not be accepted for want of files or memory. Otherwise it is the
+/// connection's own fault: it has gone already, say.
+fn lacks_resources(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// Connections that are not accepted: a line now and then, however many they are.

@@ -107,6 +107,8 @@ impl Session {
                 Err(_) => Closed::Silent,
             },
             () = self.summons.notice.given() => Closed::MadeRoom,
+            // A server that stops is not kept by those who have yet to say something.
+            () = stopped_for(&mut self.summons.stop, TICK) => Closed::Silent,
         };
         self.metrics.closed(reason);
         Err(reason.into())
@@ -126,6 +128,12 @@ impl Session {
         let resources = Resources { limits, ..Resources::new(10, metrics) };
         resources.session(stop).await.unwrap()
     }
+}
+
+/// Waits until the server has been stopping for so long.
+async fn stopped_for(stop: &mut watch::Receiver<bool>, span: Duration) {
+    told_to_stop(stop).await;
+    tokio::time::sleep(span).await;
 }
 
 /// Tells a connection to end.
