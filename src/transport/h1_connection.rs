@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
-use ::http::Request;
+use ::http::{HeaderValue, Request, Response, StatusCode, header};
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -18,7 +19,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::http_connection::Responder;
+use super::head_fault::HeadFault;
+use super::http_connection::{Answer, Responder};
 use super::intake::{Intake, Valve};
 use super::server::ConnectionError;
 use super::session::{Lasting, Limits, Session, Why};
@@ -44,10 +46,22 @@ pub(super) async fn serve(
         move |request: Request<Incoming>| {
             requests.begin();
             let (head, body) = request.into_parts();
-            let answer = responder.answer(Request::from_parts(head, ()));
+            // RFC 9112 §6.1: with a Content-Length beside it, which hyper may have dropped, whoever
+            // stands between can see another end of the request. So nothing that follows is read.
+            let is_last = head.headers.contains_key(header::TRANSFER_ENCODING);
+            let answer = match HeadFault::of(head.version, &head.headers) {
+                None => Ok(responder.answer(Request::from_parts(head, ()))),
+                Some(fault) => Err(bad_request(fault)),
+            };
             let (requests, valve) = (Arc::clone(&requests), valve.clone());
             async move {
-                let answer = answer.await;
+                let mut answer = match answer {
+                    Ok(answer) => answer.await,
+                    Err(answer) => answer,
+                };
+                if is_last {
+                    answer.headers_mut().insert(header::CONNECTION, CLOSE);
+                }
                 // Dropped before it has come, it would end the connection.
                 drop(body);
                 requests.end(valve.bytes_received());
@@ -89,6 +103,18 @@ pub(super) async fn serve(
         end.map_err(Into::into)
     })
     .await
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// The answer to a request that is not read any further; what follows it is not either.
+fn bad_request(fault: HeadFault) -> Answer {
+    let mut answer = Response::new(Bytes::from(format!("{fault}\n")));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, text);
+    answer.headers_mut().insert(header::CONNECTION, CLOSE);
+    answer
 }
 
 /// The requests of a connection. All that touch this are one task.

@@ -25,6 +25,12 @@ pub fn request(method: &str, target: impl AsRef<[u8]>) -> RawRequest {
     RawRequest { head, body: Vec::new() }
 }
 
+/// A request whose lines are all written out.
+pub fn lines(lines: &[&str]) -> RawRequest {
+    let head: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    RawRequest { head: head.into_bytes(), body: Vec::new() }
+}
+
 pub fn get(target: impl AsRef<[u8]>) -> RawRequest {
     request("GET", target)
 }
@@ -43,6 +49,11 @@ impl RawRequest {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         self
+    }
+
+    /// With these bytes behind the head, whatever it says of them.
+    pub fn followed_by(self, bytes: &str) -> Self {
+        Self { body: bytes.into(), ..self }
     }
 
     /// With a body of known length.
