@@ -15,6 +15,7 @@ fn our_own_files_are_sound() {
     for file in [
         "envoy.yaml",
         "envoy-http.yaml",
+        "envoy-tls.yaml",
         "nemo-grpc.yaml",
         "nemo-http.yaml",
         "istio/mesh.yaml",

@@ -5,9 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -32,44 +29,6 @@ fn config() -> Value {
 async fn channel(doorward: &Doorward) -> Channel {
     let endpoint = Endpoint::try_from(format!("http://{}", doorward.grpc())).unwrap();
     endpoint.connect().await.unwrap()
-}
-
-async fn health(doorward: &Doorward, service: &str) -> ServingStatus {
-    let mut client = HealthClient::new(channel(doorward).await);
-    let request = HealthCheckRequest { service: service.into() };
-    let HealthCheckResponse { status, .. } = client.check(request).await.unwrap().into_inner();
-    status.try_into().unwrap()
-}
-
-#[tokio::test]
-async fn health_follows_the_keys() {
-    let mut idp = Idp::down([&*RSA]).await;
-    let config = json!({
-        "auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}},
-        "keys": {"refresh_min": "100ms"},
-    });
-    let doorward = Doorward::start(&config.to_string()).await;
-    let service = "envoy.service.auth.v3.Authorization";
-    let status =
-        async |path: &str| http().get(doorward.admin(path)).send().await.unwrap().status().as_u16();
-    assert_eq!(status("/health/live").await, 200);
-    assert_eq!(status("/health/ready").await, 503);
-    assert_eq!(health(&doorward, "").await, ServingStatus::NotServing);
-    assert_eq!(health(&doorward, service).await, ServingStatus::NotServing);
-    idp.up().await;
-    eventually("it is ready", PATIENCE, async || {
-        (status("/health/ready").await == 200).then_some(())
-    })
-    .await;
-    eventually("it serves", PATIENCE, async || {
-        (health(&doorward, "").await == ServingStatus::Serving).then_some(())
-    })
-    .await;
-    assert_eq!(health(&doorward, service).await, ServingStatus::Serving);
-    // What it can do does not end with the issuer.
-    idp.stop().await;
-    assert_eq!(status("/health/ready").await, 200);
-    assert_eq!(status("/health").await, 404);
 }
 
 #[tokio::test]

@@ -1,9 +1,7 @@
 //! TLS, client certificates and unix sockets: the same decisions behind each.
 
-use std::path::Path;
-
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::KeyPair;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
@@ -11,23 +9,9 @@ use tonic::transport::Endpoint;
 use crate::support::check::{Checker, get};
 use crate::support::doorward::Doorward;
 use crate::support::signer::{RSA, claims, jwks};
+use crate::support::tls::certificates;
 
 const ISSUER: &str = "https://idp.example";
-
-/// An authority, with a certificate of ours and one of a client's, as PEM files.
-fn certificates(dir: &Path) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
-    for name in ["server", "client"] {
-        let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap();
-        std::fs::write(dir.join(format!("{name}.pem")), cert.pem()).unwrap();
-        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-}
 
 #[tokio::test]
 async fn tls_with_client_certificates() {

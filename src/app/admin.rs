@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::assembly::{Assembly, Shared};
+use super::shortage::{Shortage, ShortageLog, expires_in};
+use crate::clock::UnixTime;
 use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
-use crate::keys::KeySource as _;
 use crate::telemetry::KeySetFacts;
 use crate::transport::{AdminView, Door, Readiness, Resources};
+
+/// How long issuers may keep a server that starts from being ready.
+const FIRST_ATTEMPTS: Duration = Duration::from_secs(10);
 
 /// All there is to tell.
 pub(super) struct Overview {
@@ -17,6 +22,9 @@ pub(super) struct Overview {
     door: Arc<ArcSwap<Door>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
     resources: Resources,
+    started: Instant,
+    /// Once ready, no issuer changes that.
+    was_ready: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -27,6 +35,8 @@ impl Overview {
             resources,
             door: Arc::clone(assembly.door()),
             keys: ArcSwap::from_pointee(assembly.keys()),
+            started: Instant::now(),
+            was_ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
     }
@@ -40,16 +50,30 @@ impl Overview {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether requests should be sent here: some issuer's keys are there, or none are
-    /// needed. One IdP that is down must not take the others' users with it.
+    /// Whether requests should be sent here. At the start every issuer is tried once, or so much
+    /// time goes by; from then on an IdP that is down takes nobody's denials, bypasses and
+    /// stripped headers away, and least of all those of a whole fleet at once.
     pub(super) fn is_ready(&self) -> bool {
         if self.stopping.load(Ordering::Relaxed) {
             return false;
         }
-        let keys = self.keys.load();
-        !self.door.load().authorizer().enabled
-            || keys.is_empty()
-            || keys.iter().any(|keys| keys.snapshot().is_some())
+        let ready = self.was_ready.load(Ordering::Relaxed)
+            || !self.needs_keys()
+            || self.started.elapsed() >= FIRST_ATTEMPTS
+            || self.keys.load().iter().all(|keys| keys.was_tried());
+        self.was_ready.fetch_or(ready, Ordering::Relaxed);
+        ready
+    }
+
+    /// Tells of issuers whose tokens cannot be checked, and of those whose can be again.
+    pub(super) fn tell_shortages(&self, log: &mut ShortageLog) {
+        if self.needs_keys() {
+            log.look(&self.keys.load(), self.shared.clock.now());
+        }
+    }
+
+    fn needs_keys(&self) -> bool {
+        self.door.load().authorizer().enabled
     }
 }
 
@@ -60,7 +84,8 @@ impl AdminView for Overview {
         if self.stopping.load(Ordering::Relaxed) {
             lines.push("stopping".to_owned());
         }
-        lines.extend(self.keys.load().iter().map(|keys| line(&keys.status())));
+        let now = self.shared.clock.now();
+        lines.extend(self.keys.load().iter().map(|keys| line(keys, now)));
         Readiness { ready, lines }
     }
 
@@ -71,6 +96,7 @@ impl AdminView for Overview {
             .load()
             .iter()
             .map(|keys| {
+                let expires = expires_in(keys, now);
                 let IssuerStatus { issuer, keys, obtained_at, fetches, .. } = keys.status();
                 let FetchCounts { ok, unchanged, withdrawn, empty, error } = fetches;
                 KeySetFacts {
@@ -84,6 +110,7 @@ impl AdminView for Overview {
                     ],
                     keys,
                     age: obtained_at.map(|moment| now.since(moment)),
+                    expires_in: expires,
                 }
             })
             .collect();
@@ -93,16 +120,17 @@ impl AdminView for Overview {
     }
 }
 
-fn line(status: &IssuerStatus) -> String {
-    let IssuerStatus { issuer, keys, borrowing, last_error, .. } = status;
-    let state = match (keys, borrowing) {
-        _ if status.withdrawn() => "the issuer has withdrawn all its keys".to_owned(),
-        (0, true) => "no keys of its own yet, borrowing the primary issuer's".to_owned(),
-        (0, false) => "no keys yet".to_owned(),
-        (count, _) => format!("{count} keys"),
+/// One issuer, for people; `degraded` in front when its tokens cannot be checked.
+fn line(issuer_keys: &IssuerKeys, now: UnixTime) -> String {
+    let IssuerStatus { issuer, keys, borrowing, last_error, .. } = issuer_keys.status();
+    let (degraded, state) = match (Shortage::of(issuer_keys, now), keys, borrowing) {
+        (Some(Shortage::NeverObtained), ..) if !issuer_keys.was_tried() => {
+            ("", "no keys yet".to_owned())
+        }
+        (Some(why), ..) => ("degraded: ", format!("no keys in force: {why}")),
+        (None, 0, true) => ("", "no keys of its own yet, borrowing the primary issuer's".into()),
+        (None, count, _) => ("", format!("{count} keys")),
     };
-    match last_error {
-        Some(error) => format!("{issuer}: {state}; last attempt failed: {error}"),
-        None => format!("{issuer}: {state}"),
-    }
+    let failed = last_error.map(|error| format!("; last attempt failed: {error}"));
+    format!("{degraded}{issuer}: {state}{}", failed.unwrap_or_default())
 }

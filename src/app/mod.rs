@@ -10,6 +10,7 @@ mod documents;
 mod files;
 mod fixed;
 mod offline;
+mod shortage;
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
 use self::fixed::Fixed;
 pub use self::offline::explain_request;
+use self::shortage::ShortageLog;
 use crate::clock::SystemClock;
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::Metrics;
@@ -33,7 +35,8 @@ use crate::transport::{
     MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, TlsError, Watcher, Workers,
 };
 
-/// How often readiness is looked at for gRPC health, until ready and from then on.
+/// How often readiness and keys are looked at, for gRPC health and the log, until ready and from
+/// then on.
 const READINESS_INTERVAL: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_millis(500));
 
@@ -306,7 +309,9 @@ const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 
 async fn report_health(health: tonic_health::server::HealthReporter, overview: Arc<Overview>) {
     let mut was_ready = false;
+    let mut shortages = ShortageLog::default();
     loop {
+        overview.tell_shortages(&mut shortages);
         let ready = overview.is_ready();
         if ready != was_ready {
             let status = if ready {
@@ -334,7 +339,7 @@ fn port<F: Front>(
     listener: Listener,
     settings: &ListenerSettings,
 ) -> Result<Port, StartError> {
-    Port::new::<F>(listener, settings.tls.as_ref())
+    Port::new::<F>(name, listener, settings.tls.as_ref())
         .map_err(|source| StartError::Tls { listener: name, source })
 }
 

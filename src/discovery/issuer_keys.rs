@@ -94,6 +94,17 @@ impl IssuerKeys {
         self.gate.over(1).await;
     }
 
+    /// Whether there are keys, or the first attempt to obtain them is over.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        let Counts { ok, unchanged, withdrawn, empty, error } = &self.counts;
+        self.snapshot().is_some()
+            || self.spec.location == KeyLocation::Borrowed
+            || [ok, unchanged, withdrawn, empty, error]
+                .iter()
+                .any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     /// The facts of this moment.
     #[must_use]
     pub fn status(&self) -> IssuerStatus {

@@ -10,6 +10,7 @@ pub struct ConnectionMetrics {
     unfinished: IntGauge,
     closed: IntCounterVec,
     cut_off: IntCounterVec,
+    tls_failures: IntCounterVec,
 }
 
 /// Why a connection was closed by us, or not taken.
@@ -43,6 +44,59 @@ pub enum CutOff {
     /// What it held found no room.
     OverBudget,
 }
+
+/// Why the TLS of a connection was not agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// Plaintext came to a port with TLS.
+    Plaintext,
+    /// TLS came to a port without.
+    TlsToPlaintextPort,
+    /// The client does not believe our certificate.
+    CertificateRefused,
+    /// The client has to show a certificate and shows none.
+    NoClientCertificate,
+    /// The one it shows is not of `client_ca`, or not valid.
+    BadClientCertificate,
+    /// No version of TLS, or no ciphers, that both know.
+    Incompatible,
+    /// The client went away in the middle.
+    WentAway,
+    /// Anything else.
+    Other,
+}
+
+impl TlsFailure {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Plaintext,
+        Self::TlsToPlaintextPort,
+        Self::CertificateRefused,
+        Self::NoClientCertificate,
+        Self::BadClientCertificate,
+        Self::Incompatible,
+        Self::WentAway,
+        Self::Other,
+    ];
+
+    /// As metrics and the log have it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::TlsToPlaintextPort => "tls_to_plaintext_port",
+            Self::CertificateRefused => "certificate_refused",
+            Self::NoClientCertificate => "no_client_certificate",
+            Self::BadClientCertificate => "bad_client_certificate",
+            Self::Incompatible => "incompatible",
+            Self::WentAway => "went_away",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The listeners, as `server` names them.
+pub const LISTENERS: [&str; 3] = ["grpc", "http", "admin"];
 
 impl Closed {
     const ALL: [Self; 6] =
@@ -89,19 +143,30 @@ impl ConnectionMetrics {
                 "doorward_calls_cut_off_total",
                 "Calls that were ended before their decision or answer.",
             )?,
+            tls_failures: IntCounterVec::new(
+                Opts::new(
+                    "doorward_tls_handshake_failures_total",
+                    "Connections on which client and Doorward did not agree on TLS.",
+                ),
+                &["listener", "reason"],
+            )?,
         };
         // Each is shown from the start, so that its first increase is one.
         Closed::ALL.iter().for_each(|reason| drop(metrics.closed_for(*reason)));
         CutOff::ALL.iter().for_each(|reason| drop(metrics.cut_off_for(*reason)));
+        for listener in LISTENERS {
+            TlsFailure::ALL.iter().for_each(|why| drop(metrics.tls_failed_for(listener, *why)));
+        }
         Ok(metrics)
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 4] {
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 5] {
         [
             Box::new(self.open.clone()),
             Box::new(self.unfinished.clone()),
             Box::new(self.closed.clone()),
             Box::new(self.cut_off.clone()),
+            Box::new(self.tls_failures.clone()),
         ]
     }
 
@@ -115,6 +180,11 @@ impl ConnectionMetrics {
         self.cut_off_for(reason).inc();
     }
 
+    /// Takes note of a connection whose TLS was not agreed on.
+    pub fn tls_failed(&self, listener: &'static str, why: TlsFailure) {
+        self.tls_failed_for(listener, why).inc();
+    }
+
     /// Says how many connections there are, and how many bytes unfinished calls share.
     pub fn set(&self, connections: usize, unfinished: usize) {
         self.open.set(i64::try_from(connections).unwrap_or(i64::MAX));
@@ -123,6 +193,10 @@ impl ConnectionMetrics {
 
     fn closed_for(&self, reason: Closed) -> IntCounter {
         self.closed.with_label_values(&[reason.label()])
+    }
+
+    fn tls_failed_for(&self, listener: &'static str, why: TlsFailure) -> IntCounter {
+        self.tls_failures.with_label_values(&[listener, why.label()])
     }
 
     fn cut_off_for(&self, reason: CutOff) -> IntCounter {

@@ -9,11 +9,13 @@
 //! | `doorward_key_set_fetches_total` | `issuer`, `outcome` | fetches of key sets: `ok` (new keys), `unchanged`, `empty` (no usable key, the last ones serve on), `withdrawn` (none, and that is believed), `error` |
 //! | `doorward_key_set_keys` | `issuer` | usable keys in force |
 //! | `doorward_key_set_age_seconds` | `issuer` | since the issuer last confirmed its keys |
+//! | `doorward_key_set_expires_seconds` | `issuer` | until the keys in force are older than `keys.max_stale`; 0 when there are none, negative when they are too old: from 0 down, the issuer's tokens are denied. None for keys that stand in the configuration |
 //! | `doorward_token_cache_{hits,misses,evictions}_total` | | the verified-token cache |
 //! | `doorward_token_cache_entries` | | tokens in it |
 //! | `doorward_connections` | | connections to the gRPC and HTTP ports |
 //! | `doorward_connections_closed_total` | `reason` | connections closed by Doorward, or not taken |
 //! | `doorward_calls_cut_off_total` | `reason` | calls ended before their decision or answer |
+//! | `doorward_tls_handshake_failures_total` | `listener`, `reason` | connections on which client and Doorward did not agree on TLS |
 //! | `doorward_unfinished_bytes` | | what unfinished calls hold of what connections share |
 //! | `doorward_build_info` | `version` | 1 |
 
@@ -48,6 +50,7 @@ pub struct Metrics {
     fetches: IntCounterVec,
     keys: IntGaugeVec,
     age: IntGaugeVec,
+    expires: IntGaugeVec,
     cache_hits: IntCounter,
     cache_misses: IntCounter,
     cache_evictions: IntCounter,
@@ -66,6 +69,9 @@ pub struct KeySetFacts {
     pub keys: usize,
     /// Since the issuer last confirmed them.
     pub age: Option<Duration>,
+    /// Seconds until they are too old: 0 when there are none, negative when they are too old.
+    /// `None`: they never are.
+    pub expires_in: Option<i64>,
 }
 
 impl Metrics {
@@ -122,13 +128,17 @@ impl Metrics {
                 "doorward_key_set_age_seconds",
                 "Seconds since the issuer last confirmed its keys.",
             )?,
+            expires: gauges(
+                "doorward_key_set_expires_seconds",
+                "Seconds until the keys in force are too old; 0 or less: the issuer's tokens are denied.",
+            )?,
             cache_hits: cache("hits", "Tokens found in the cache.")?,
             cache_misses: cache("misses", "Tokens not found in the cache.")?,
             cache_evictions: cache("evictions", "Tokens pushed out of the cache.")?,
             cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
             connections: ConnectionMetrics::new()?,
         };
-        let all: [Box<dyn Collector>; 13] = [
+        let all: [Box<dyn Collector>; 14] = [
             Box::new(build),
             Box::new(metrics.checks.clone()),
             Box::new(metrics.duration.clone()),
@@ -138,6 +148,7 @@ impl Metrics {
             Box::new(metrics.fetches.clone()),
             Box::new(metrics.keys.clone()),
             Box::new(metrics.age.clone()),
+            Box::new(metrics.expires.clone()),
             Box::new(metrics.cache_hits.clone()),
             Box::new(metrics.cache_misses.clone()),
             Box::new(metrics.cache_evictions.clone()),
@@ -172,6 +183,7 @@ impl Metrics {
         self.cache_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         self.keys.reset();
         self.age.reset();
+        self.expires.reset();
         for facts in key_sets {
             let issuer = facts.issuer.as_str();
             for (outcome, count) in &facts.fetches {
@@ -182,6 +194,9 @@ impl Metrics {
             if let Some(age) = facts.age {
                 let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
                 self.age.with_label_values(&[issuer]).set(seconds);
+            }
+            if let Some(seconds) = facts.expires_in {
+                self.expires.with_label_values(&[issuer]).set(seconds);
             }
         }
         let mut text = Vec::new();

@@ -6,7 +6,7 @@ mod decisions;
 mod logging;
 mod metrics;
 
-pub use self::connections::{Closed, ConnectionMetrics, CutOff};
+pub use self::connections::{Closed, ConnectionMetrics, CutOff, LISTENERS, TlsFailure};
 pub use self::decisions::DecisionLines;
 pub use self::logging::{LoggingError, install};
 pub use self::metrics::{KeySetFacts, Metrics, Recorder};

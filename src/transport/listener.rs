@@ -2,6 +2,7 @@
 //! connection at a time.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -58,11 +59,11 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             Socket::Tcp(socket) => {
-                let (stream, _) = socket.accept().await?;
+                let (stream, peer) = socket.accept().await?;
                 // Answers are smaller than a segment and must not wait for more.
                 stream.set_nodelay(true)?;
                 socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive())?;
-                Ok(Accepted::Tcp(stream.into_std()?))
+                Ok(Accepted::Tcp(stream.into_std()?, peer.ip().to_canonical()))
             }
             Socket::Unix(socket, _) => Ok(Accepted::Unix(socket.accept().await?.0.into_std()?)),
         }
@@ -134,15 +135,23 @@ impl Drop for RemoveOnDrop {
 
 /// A connection on its way to a worker.
 pub(super) enum Accepted {
-    Tcp(std::net::TcpStream),
+    Tcp(std::net::TcpStream, IpAddr),
     Unix(std::os::unix::net::UnixStream),
 }
 
 impl Accepted {
+    /// The address of the client; `None` for one of this machine, by a unix socket.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, peer) => Some(*peer),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Ties the connection to the runtime that this is called on.
     pub(super) fn into_stream(self) -> io::Result<Stream> {
         Ok(match self {
-            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Self::Tcp(stream, _) => Stream::Tcp(TcpStream::from_std(stream)?),
             Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
         })
     }
@@ -157,6 +166,21 @@ impl Accepted {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// Whether what the client says first is TLS (RFC 8446 §5.1). Reads nothing.
+    pub(super) async fn begins_with_tls(&self) -> bool {
+        /// A record with a handshake in it, which neither HTTP/1 nor HTTP/2 begins with.
+        const HANDSHAKE: u8 = 0x16;
+        let mut first = [0];
+        match self {
+            Self::Tcp(stream) => {
+                stream.peek(&mut first).await.is_ok_and(|count| count == 1) && first == [HANDSHAKE]
+            }
+            Self::Unix(_) => false,
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -13,6 +13,8 @@ mod frames;
 mod grpc;
 mod h1_connection;
 mod h2_connection;
+mod handshake;
+mod head_fault;
 mod http;
 mod http_connection;
 mod intake;

@@ -80,11 +80,7 @@ impl Places {
         loop {
             let gone = self.gone.notified();
             match self.try_take() {
-                Some(taken) => {
-                    // There may be more places, and others who wait for one.
-                    self.gone.notify_one();
-                    return taken;
-                }
+                Some(taken) => return taken,
                 None => gone.await,
             }
         }

@@ -8,7 +8,6 @@ use ::http::{HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use tokio::time::Instant;
 
 use super::budget::{CALL_BYTES, Held, OverBudget};
 use super::call::{Call, head_bytes};
@@ -31,8 +30,7 @@ pub(super) struct RequestCall<'f, R> {
 
 enum Stage {
     Answering(Pin<Box<dyn Future<Output = Answer> + Send>>),
-    /// Since then.
-    Sending(Outgoing, Instant),
+    Sending(Outgoing),
 }
 
 impl<'f, R: Responder> RequestCall<'f, R> {
@@ -65,12 +63,12 @@ impl<R: Responder> Call for RequestCall<'_, R> {
             }
             let answer = ready!(answer.as_mut().poll(context));
             match self.send(answer) {
-                Ok(Some(outgoing)) => self.stage = Stage::Sending(outgoing, Instant::now()),
+                Ok(Some(outgoing)) => self.stage = Stage::Sending(outgoing),
                 _ => return Poll::Ready(Ok(())),
             }
             held.set(CALL_BYTES.saturating_add(self.bytes()))?;
         }
-        if let Stage::Sending(outgoing, _) = &mut self.stage {
+        if let Stage::Sending(outgoing) = &mut self.stage {
             // An error means that nobody wants it any more.
             let _ = ready!(outgoing.poll(context));
         }
@@ -80,15 +78,12 @@ impl<R: Responder> Call for RequestCall<'_, R> {
     fn bytes(&self) -> usize {
         match &self.stage {
             Stage::Answering(_) => self.head_bytes,
-            Stage::Sending(outgoing, _) => outgoing.bytes(),
+            Stage::Sending(outgoing) => outgoing.bytes(),
         }
     }
 
-    fn waits_for_client_since(&self, _is_scarce: bool) -> Option<Instant> {
-        match self.stage {
-            Stage::Answering(_) => None,
-            Stage::Sending(_, since) => Some(since),
-        }
+    fn waits_for_client(&self) -> bool {
+        matches!(self.stage, Stage::Sending(_))
     }
 
     fn cut_off(mut self: Box<Self>, _why: CutOff) {

@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::handshake::{Failure, Handshakes};
 use super::listener::{Accepted, Listener};
 use super::session::{Resources, Session};
 use super::tls::{ListenerTls, TlsError};
@@ -71,17 +71,23 @@ impl Workers {
 pub struct Port {
     listener: Listener,
     tls: ListenerTls,
+    handshakes: Arc<Handshakes>,
 }
 
 impl Port {
-    /// Prepares TLS where it is configured.
+    /// Prepares TLS where it is configured. `name` is that of the listener: `grpc`, `http` or
+    /// `admin`.
     ///
     /// # Errors
     /// The certificates cannot be used.
-    pub fn new<F: Front>(listener: Listener, tls: Option<&TlsSettings>) -> Result<Self, TlsError> {
+    pub fn new<F: Front>(
+        name: &'static str,
+        listener: Listener,
+        tls: Option<&TlsSettings>,
+    ) -> Result<Self, TlsError> {
         let own = ListenerTls::new(F::PROTOCOLS);
         own.put_to_work(own.prepare(tls)?);
-        Ok(Self { listener, tls: own })
+        Ok(Self { listener, tls: own, handshakes: Arc::new(Handshakes::new(name)) })
     }
 
     /// Its TLS, to be renewed while it serves.
@@ -109,12 +115,10 @@ impl Port {
             let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
+                    // Out of files, mostly: whoever says nothing has to give one back.
                     trouble.tell(self.listener.address(), &error);
-                    if lacks_resources(&error) {
-                        // Whoever says nothing has to give a file back.
-                        resources.make_room();
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
+                    resources.make_room();
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
@@ -127,8 +131,10 @@ impl Port {
                 }
             };
             let (tls, front) = (self.tls.acceptor(), front.clone());
+            let handshakes = Arc::clone(&self.handshakes);
             workers.deal(Box::pin(async move {
-                if let Err(error) = serve_connection(accepted, tls, front, session).await {
+                let served = serve_connection(accepted, tls, &handshakes, front, session);
+                if let Err(error) = served.await {
                     tracing::debug!(error = &*error, "connection ended with an error");
                 }
             }));
@@ -136,46 +142,54 @@ impl Port {
     }
 }
 
-/// Whether a connection could not be accepted for want of files or memory. Otherwise it is the
-/// connection's own fault: it has gone already, say.
-fn lacks_resources(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-    )
-}
-
-/// Connections that are not accepted: a line now and then, however many they are.
-#[derive(Default)]
-struct Trouble {
+/// Something that happens to connections: a line now and then, however often it does.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
     told: Option<Instant>,
     untold: u64,
 }
 
 impl Trouble {
     fn tell(&mut self, address: &ListenAddress, error: &dyn fmt::Display) {
+        if let Some(left_out) = self.take_turn() {
+            tracing::warn!(%error, %address, left_out, "cannot accept");
+        }
+    }
+
+    /// If it is time for a line, how many were left out since the last one.
+    pub(super) fn take_turn(&mut self) -> Option<u64> {
         /// Between two lines.
         const PAUSE: Duration = Duration::from_secs(10);
         if self.told.is_some_and(|told| told.elapsed() < PAUSE) {
             self.untold += 1;
-            return;
+            return None;
         }
-        let left_out = mem::take(&mut self.untold);
-        tracing::warn!(%error, %address, left_out, "cannot accept");
         self.told = Some(Instant::now());
+        Some(mem::take(&mut self.untold))
     }
 }
 
 async fn serve_connection<F: Front>(
     accepted: Accepted,
     tls: Option<TlsAcceptor>,
+    handshakes: &Handshakes,
     front: F,
     mut session: Session,
 ) -> Result<(), ConnectionError> {
+    let (peer, metrics) = (accepted.peer(), session.metrics.clone());
     let stream = accepted.into_stream()?;
-    let Some(tls) = tls else { return front.serve(stream, session).await };
-    let stream = session.first_words(tls.accept(stream)).await?;
+    let Some(tls) = tls else {
+        if session.first_byte(stream.begins_with_tls()).await? {
+            handshakes.failed(&Failure::TO_PLAINTEXT_PORT, peer, &metrics);
+            return Err("TLS to a port without".into());
+        }
+        return front.serve(stream, session).await;
+    };
+    let accept = tls.accept(stream);
+    let shake_hands = async {
+        accept.await.inspect_err(|error| handshakes.failed(&error.into(), peer, &metrics))
+    };
+    let stream = session.first_words(shake_hands).await?;
     front.serve(stream, session).await
 }
 

@@ -63,7 +63,7 @@ impl Doorward {
         tokio::task::spawn_blocking(move || running.reload(settings)).await.unwrap()
     }
 
-    /// Waits until some issuer's keys are there.
+    /// Waits until every issuer was asked for its keys.
     pub async fn ready(&self) {
         let (client, url) = (http(), self.admin("/health/ready"));
         eventually("Doorward is ready", PATIENCE, async || {
@@ -95,6 +95,10 @@ impl Doorward {
 
     pub fn http_address(&self) -> SocketAddr {
         tcp(self.running.http())
+    }
+
+    pub fn admin_address(&self) -> SocketAddr {
+        tcp(self.running.admin())
     }
 
     pub fn http(&self, path: &str) -> String {

@@ -1,9 +1,10 @@
 //! A server behind TLS, with whatever certificate, that answers as a function says.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::KeyPair;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -12,6 +13,28 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+/// An authority, with a certificate of ours and one of a client's, as PEM files.
+pub fn certificates(dir: &Path) {
+    certificates_of("authority", dir);
+}
+
+/// The same, of an authority of this name.
+pub fn certificates_of(authority: &str, dir: &Path) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // With the subject of what it signs, those would seem to be self-signed.
+    params.distinguished_name.push(DnType::CommonName, authority);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
+    for name in ["server", "client"] {
+        let key = KeyPair::generate().unwrap();
+        let names = ["localhost", "127.0.0.1", "doorward"].map(str::to_owned).to_vec();
+        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), cert.pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
 
 /// What it was asked.
 pub struct Asked {
