@@ -27,23 +27,23 @@ const LIMIT: Duration = Duration::from_secs(10);
 const AT_MOST: Duration = Duration::from_secs(25);
 const MB: u64 = 1_000_000;
 
-fn config() -> Value {
+pub fn config() -> Value {
     json!({"auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}}})
 }
 
 /// What Envoy asks about a request with a good token.
-fn good() -> Vec<u8> {
+pub fn good() -> Vec<u8> {
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     get("/").bearer(&token).message().encode_to_vec()
 }
 
 /// The reason in the answer to a call, when it has come.
-fn reason(seen: &Seen, stream: u32) -> Option<String> {
+pub fn reason(seen: &Seen, stream: u32) -> Option<String> {
     let data = seen.data.get(&stream).filter(|_| seen.ended.contains(&stream))?;
     Some(Outcome::of(&CheckResponse::decode(&data[5..]).unwrap()).reason)
 }
 
-async fn answered(connection: &RawConnection, stream: u32, expected: &str) {
+pub async fn answered(connection: &RawConnection, stream: u32, expected: &str) {
     let what = format!("{stream} is answered");
     let seen = connection.until(&what, |seen| seen.ended.contains(&stream) || seen.closed).await;
     let told = (seen.closed, seen.ended.len(), seen.reset.len(), seen.data.len());

@@ -34,6 +34,7 @@ mod fronts;
 mod hostile_calls;
 mod hostile_gateway;
 mod hostile_silence;
+mod hostile_streams;
 mod http_heads;
 mod identity;
 mod key_sets;

@@ -21,7 +21,13 @@ pub(super) const CONNECTION_BYTES: usize = 7 * 1024 * 1024;
 /// What the messages of one connection that are longer than a stream's window may come to
 /// together, in bytes: some thirty of Envoy's usual limit at once, or one of any length.
 const GROWING_BYTES: usize = 2 * 1024 * 1024;
-const GROWTH_UNIT: usize = 1024;
+/// What the calls of one connection that wait for an issuer's keys may hold together, in bytes:
+/// made-up key ids must leave room for everybody else's messages, and for three quarters of the
+/// streams.
+const KEYLESS_BYTES: usize = CONNECTION_BYTES / 2;
+/// What such a call counts for at least, in bytes.
+const KEYLESS_CALL_BYTES: usize = KEYLESS_BYTES / 256;
+const UNIT: usize = 1024;
 /// What all connections may hold together beyond [`OWN_BYTES`] each, in bytes.
 const SHARED_BYTES: usize = 64 * 1024 * 1024;
 /// A connection may hold this part of what is left.
@@ -66,14 +72,26 @@ impl Budget {
 pub(super) struct Account {
     held: AtomicUsize,
     budget: Arc<Budget>,
-    /// What of [`GROWING_BYTES`] is left, in [`GROWTH_UNIT`]s.
+    /// What of [`GROWING_BYTES`] is left, in [`UNIT`]s.
     growth: Arc<Semaphore>,
+    /// What of [`KEYLESS_BYTES`] is left, in [`UNIT`]s.
+    keyless: Arc<Semaphore>,
 }
 
 impl Account {
     pub(super) fn new(budget: Arc<Budget>) -> Arc<Self> {
-        let growth = Arc::new(Semaphore::new(GROWING_BYTES / GROWTH_UNIT));
-        Arc::new(Self { held: AtomicUsize::new(0), budget, growth })
+        let growth = Arc::new(Semaphore::new(GROWING_BYTES / UNIT));
+        let keyless = Arc::new(Semaphore::new(KEYLESS_BYTES / UNIT));
+        Arc::new(Self { held: AtomicUsize::new(0), budget, growth, keyless })
+    }
+
+    /// Leave for a call whose message has so many bytes to wait for keys, while it is kept.
+    ///
+    /// # Errors
+    /// Those that wait already hold all that they may.
+    pub(super) fn leave_to_wait(&self, bytes: usize) -> Result<OwnedSemaphorePermit, OverBudget> {
+        let units = units(bytes.max(KEYLESS_CALL_BYTES), KEYLESS_BYTES);
+        Arc::clone(&self.keyless).try_acquire_many_owned(units).map_err(|_| OverBudget)
     }
 
     /// Room for nothing yet.
@@ -113,6 +131,11 @@ impl Account {
     }
 }
 
+/// So many bytes, `most` at most, in [`UNIT`]s.
+fn units(bytes: usize, most: usize) -> u32 {
+    u32::try_from(bytes.min(most).div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
 /// How much of what a connection holds is not its own.
 fn shared(held: usize) -> usize {
     held.saturating_sub(OWN_BYTES)
@@ -140,14 +163,22 @@ impl Held {
         Ok(())
     }
 
+    /// What the connection holds.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// How many are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Waits until a message may grow to so many bytes; those that asked first are first.
     pub(super) fn room_to_grow(
         &self,
         bytes: usize,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + use<> {
-        let units = bytes.div_ceil(GROWTH_UNIT).min(GROWING_BYTES / GROWTH_UNIT);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        Arc::clone(&self.account.growth).acquire_many_owned(units)
+        Arc::clone(&self.account.growth).acquire_many_owned(units(bytes, GROWING_BYTES))
     }
 }
 

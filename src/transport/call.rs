@@ -20,8 +20,10 @@ pub(super) trait Call: Send {
     /// What it holds already, in bytes.
     fn bytes(&self) -> usize;
 
-    /// Whether it waits for the client, who might make it wait for ever.
-    fn waits_for_client(&self) -> bool;
+    /// Since when it has waited for the client, who might make it wait for ever; `None` when it
+    /// waits for somebody else. `is_scarce`: there is hardly room left, and what is of least use
+    /// had better end.
+    fn waits_for_client_since(&self, is_scarce: bool) -> Option<Instant>;
 
     /// Ends it, with the answer that there is for such an end.
     fn cut_off(self: Box<Self>, why: CutOff);
@@ -38,7 +40,6 @@ pub(super) fn head_bytes(headers: &HeaderMap) -> usize {
 pub(super) struct Waiting<'f> {
     call: Option<Box<dyn Call + 'f>>,
     held: Held,
-    since: Instant,
 }
 
 impl<'f> Waiting<'f> {
@@ -51,15 +52,20 @@ impl<'f> Waiting<'f> {
         mut held: Held,
     ) -> Result<Self, Box<dyn Call + 'f>> {
         match held.set(CALL_BYTES.saturating_add(call.bytes())) {
-            Ok(()) => Ok(Self { call: Some(call), held, since: Instant::now() }),
+            Ok(()) => Ok(Self { call: Some(call), held }),
             Err(OverBudget) => Err(call),
         }
     }
 
     /// Whether the client has made it wait for longer than `patience`.
-    pub(super) fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
-        now.duration_since(self.since) >= patience
-            && self.call.as_ref().is_some_and(|call| call.waits_for_client())
+    pub(super) fn is_overdue(&self, now: Instant, patience: Duration, is_scarce: bool) -> bool {
+        let since = self.call.as_ref().and_then(|call| call.waits_for_client_since(is_scarce));
+        since.is_some_and(|since| now.duration_since(since) >= patience)
+    }
+
+    /// What it holds, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     /// Ends it.

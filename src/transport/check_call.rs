@@ -12,8 +12,9 @@ use ::http::HeaderMap;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use h2::server::SendResponse;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::budget::{CALL_BYTES, Held, OverBudget};
+use super::budget::{Account, CALL_BYTES, Held, OverBudget};
 use super::call::Call;
 use super::door::Door;
 use super::h2_connection::Arrived;
@@ -28,6 +29,8 @@ use crate::telemetry::CutOff;
 pub(super) struct CheckCall<'f> {
     answering: Answering<'f>,
     stage: Stage,
+    /// Since when it is at this stage.
+    since: tokio::time::Instant,
 }
 
 /// What it takes to answer a check. Of the call's head it has what is needed: how much there
@@ -48,6 +51,8 @@ enum Stage {
 struct Deciding {
     reply: Pin<Box<dyn Future<Output = Bytes> + Send>>,
     message_bytes: usize,
+    #[expect(dead_code, reason = "held for its Drop")]
+    leave: OwnedSemaphorePermit,
 }
 
 impl<'f> CheckCall<'f> {
@@ -56,6 +61,7 @@ impl<'f> CheckCall<'f> {
     pub(super) fn begin(
         door: &'f ArcSwap<Door>,
         (request, respond): Arrived,
+        account: &Account,
         context: &mut Context<'_>,
     ) -> Option<Self> {
         let (head, body) = request.into_parts();
@@ -66,17 +72,19 @@ impl<'f> CheckCall<'f> {
                 answering.patience = patience(&head.headers);
                 Stage::Receiving(incoming)
             }
-            Arrival::Message(message) => match answering.answer(message) {
-                Answer::Sent => return None,
-                Answer::Unsent(outgoing) => Stage::Sending(outgoing),
-                Answer::NeedsKey(message) => {
-                    answering.patience = patience(&head.headers);
-                    // A copy: what the h2 crate hands out is part of a larger buffer.
-                    Stage::Deciding(answering.decide(Bytes::copy_from_slice(&message)))
-                }
-            },
+            Arrival::Message(message) => {
+                let answer = match answering.answer(message) {
+                    Answer::NeedsKey(message) => {
+                        answering.patience = patience(&head.headers);
+                        // A copy: what the h2 crate hands out is part of a larger buffer.
+                        Answer::NeedsKey(Bytes::copy_from_slice(&message))
+                    }
+                    answer @ (Answer::Sent | Answer::Unsent(_)) => answer,
+                };
+                answering.next_stage(answer, account)?
+            }
         };
-        Some(Self { answering, stage })
+        Some(Self { answering, stage, since: tokio::time::Instant::now() })
     }
 }
 
@@ -101,11 +109,11 @@ impl Call for CheckCall<'_> {
                     return Poll::Ready(Ok(()));
                 }
             };
-            self.stage = match answer {
-                Answer::Sent => return Poll::Ready(Ok(())),
-                Answer::Unsent(outgoing) => Stage::Sending(outgoing),
-                Answer::NeedsKey(message) => Stage::Deciding(self.answering.decide(message)),
+            let Some(stage) = self.answering.next_stage(answer, held.account()) else {
+                return Poll::Ready(Ok(()));
             };
+            self.stage = stage;
+            self.since = tokio::time::Instant::now();
             held.set(CALL_BYTES.saturating_add(self.bytes()))?;
         }
     }
@@ -118,23 +126,24 @@ impl Call for CheckCall<'_> {
         }
     }
 
-    fn waits_for_client(&self) -> bool {
+    fn waits_for_client_since(&self, _is_scarce: bool) -> Option<tokio::time::Instant> {
         match self.stage {
-            Stage::Receiving(_) | Stage::Sending(_) => true,
-            Stage::Deciding(_) => false,
+            Stage::Receiving(_) | Stage::Sending(_) => Some(self.since),
+            Stage::Deciding(_) => None,
         }
     }
 
     fn cut_off(mut self: Box<Self>, why: CutOff) {
-        let fault = match why {
-            CutOff::Late => RequestFault::Unreadable.into(),
-            CutOff::OverBudget => Fault::Overloaded,
+        let fault = match (&self.stage, why) {
+            // There is nothing to say beyond the answer.
+            (Stage::Sending(_), _) => return,
+            (Stage::Receiving(incoming), CutOff::Late) if !incoming.waits_for_room() => {
+                RequestFault::Unreadable.into()
+            }
+            (Stage::Receiving(_) | Stage::Deciding(_), _) => Fault::Overloaded,
         };
-        match self.stage {
-            // What the client's window has no room for is lost with the call.
-            Stage::Receiving(_) | Stage::Deciding(_) => self.answering.deny(fault),
-            Stage::Sending(_) => {}
-        }
+        // What the client's window has no room for is lost with the call.
+        let _ = self.answering.deny(fault);
     }
 }
 
@@ -159,15 +168,32 @@ impl Answering<'_> {
         self.send(reply)
     }
 
-    fn decide(&self, message: Bytes) -> Deciding {
-        let (door, patience, message_bytes) = (self.door.load_full(), self.patience, message.len());
-        let reply = Box::pin(async move { door.check_message(message, patience).await });
-        Deciding { reply, message_bytes }
+    /// What is left to do after this answer, if anything.
+    fn next_stage(&mut self, answer: Answer, account: &Account) -> Option<Stage> {
+        match answer {
+            Answer::Sent => None,
+            Answer::Unsent(outgoing) => Some(Stage::Sending(outgoing)),
+            Answer::NeedsKey(message) => match account.leave_to_wait(message.len()) {
+                Ok(leave) => Some(Stage::Deciding(self.decide(message, leave))),
+                Err(OverBudget) => self.deny(Fault::Overloaded).map(Stage::Sending),
+            },
+        }
     }
 
-    fn deny(&mut self, fault: Fault) {
+    fn decide(&self, message: Bytes, leave: OwnedSemaphorePermit) -> Deciding {
+        let (door, patience, message_bytes) = (self.door.load_full(), self.patience, message.len());
+        let reply = Box::pin(async move { door.check_message(message, patience).await });
+        Deciding { reply, message_bytes, leave }
+    }
+
+    /// Denies a request that nobody looked at; what the client's window has no room for is still
+    /// to be sent.
+    fn deny(&mut self, fault: Fault) -> Option<Outgoing> {
         let reply = self.door.load().deny_unread(fault);
-        let _ = self.send(reply);
+        match self.send(reply) {
+            Answer::Unsent(outgoing) => Some(outgoing),
+            Answer::Sent | Answer::NeedsKey(_) => None,
+        }
     }
 
     fn send(&mut self, reply: Bytes) -> Answer {

@@ -67,11 +67,7 @@ impl Frames {
 
     /// Whether nothing more is to be read in this turn.
     pub(super) fn turn_is_over(&self) -> bool {
-        self.is_full() || self.bytes == 0
-    }
-
-    fn is_full(&self) -> bool {
-        self.calls == 0 || self.frames == 0
+        self.calls == 0 || self.frames == 0 || self.bytes == 0
     }
 
     /// So much was read.
@@ -107,7 +103,10 @@ impl Frames {
             }
             let head = buffer.get(self.next..).and_then(<[u8]>::first_chunk::<HEAD_BYTES>);
             let Some(&[high, middle, low, kind, flags, ..]) = head else { break self.next };
-            if self.block.is_none() && self.is_full() {
+            // What follows the last call of a turn, its message above all, belongs to that turn.
+            let begins_call = matches!(kind, HEADERS | PUSH_PROMISE);
+            let is_full = self.frames == 0 || begins_call && self.calls == 0;
+            if self.block.is_none() && is_full {
                 break self.next;
             }
             self.note(kind, flags & END_HEADERS != 0);

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::Routes;
 use tower::Service;
 
+use super::budget::Account;
 use super::call::Call;
 use super::check_call::CheckCall;
 use super::door::Door;
@@ -80,7 +81,9 @@ impl Front for GrpcFront {
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         session: Session,
     ) -> Result<(), ConnectionError> {
-        let begin = |arrived, context: &mut Context<'_>| self.begin(arrived, context);
+        let begin = |arrived, account: &Account, context: &mut Context<'_>| {
+            self.begin(arrived, account, context)
+        };
         h2_connection::serve(Intake::http2(io), session, begin).await
     }
 }
@@ -89,11 +92,12 @@ impl GrpcFront {
     fn begin<'f>(
         &'f self,
         arrived: Arrived,
+        account: &Account,
         context: &mut Context<'_>,
     ) -> Option<Box<dyn Call + 'f>> {
         if arrived.0.uri().path() == CHECK {
-            let call: Box<dyn Call> = Box::new(CheckCall::begin(&self.door, arrived, context)?);
-            return Some(call);
+            let call = CheckCall::begin(&self.door, arrived, account, context)?;
+            return Some(Box::new(call));
         }
         Some(Box::new(OtherCall::new(Routes::clone(&self.others), arrived)))
     }

@@ -62,7 +62,7 @@ pub(super) type Arrived = (Request<RecvStream>, SendResponse<Bytes>);
 pub(super) async fn serve<'f, T: AsyncRead + AsyncWrite + Unpin>(
     io: Intake<T>,
     mut session: Session,
-    begin: impl Fn(Arrived, &mut Context<'_>) -> Option<Box<dyn Call + 'f>>,
+    begin: impl Fn(Arrived, &Account, &mut Context<'_>) -> Option<Box<dyn Call + 'f>>,
 ) -> Result<(), ConnectionError> {
     let valve = io.valve();
     let connection = session.first_words(builder().handshake(io)).await?;
@@ -108,8 +108,9 @@ fn builder() -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         // Calls that were reset before they were taken in. All of a turn are taken in before
-        // the next one begins, so there are never more.
-        .max_pending_accept_reset_streams(CALLS_A_TURN)
+        // the next one begins: there are never more than a turn has, and one that began at the
+        // end of the turn before.
+        .max_pending_accept_reset_streams(2 * CALLS_A_TURN)
         // Streams that the h2 crate had to reset, over a connection's life. What it is to guard
         // against, resets that pile up because nobody takes them, cannot be: while the client
         // takes nothing, nothing is read from it.
@@ -142,9 +143,15 @@ struct Calls<'f, T, B> {
 impl<'f, T, B> Calls<'f, T, B>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    B: Fn(Arrived, &mut Context<'_>) -> Option<Box<dyn Call + 'f>>,
+    B: Fn(Arrived, &Account, &mut Context<'_>) -> Option<Box<dyn Call + 'f>>,
 {
     /// Ready when the connection has ended.
+    ///
+    /// Each time that it is pending somebody wakes it: the socket, when all that it had was read or
+    /// it takes no more of what is written; this very function, when a turn is over and more is
+    /// there; a call that waits, the clock, a summons. Writing is held only within one call of this,
+    /// which writes before it returns. And no call is taken in twice: what h2 has handed out is
+    /// gone from it, and is answered or waits before it is asked again.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         // What h2 has to write of itself waits for the answers to what came with it: clients
         // in Go send a ping along with nearly every batch of calls.
@@ -188,10 +195,28 @@ where
             }
         }
         let (unfinished, _) = self.valve.open_block();
-        match self.block.set(unfinished) {
+        match self.block.set(unfinished).or_else(|OverBudget| self.make_room_for_block(unfinished))
+        {
             Ok(()) => Poll::Pending,
             Err(OverBudget) => Poll::Ready(Err(self.close(Closed::OverBudget))),
         }
+    }
+
+    /// Cuts off calls that wait, those that hold most first, until a header block of so many bytes
+    /// has room: the connection cannot go on without it, and belongs to all who share it.
+    fn make_room_for_block(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        let mut calls: Vec<_> = mem::take(&mut self.waiting).into_iter().collect();
+        calls.sort_unstable_by_key(Waiting::bytes);
+        let mut made = Err(OverBudget);
+        while made.is_err()
+            && let Some(largest) = calls.pop()
+        {
+            self.metrics.cut_off(CutOff::OverBudget);
+            largest.cut_off(CutOff::OverBudget);
+            made = self.block.set(bytes);
+        }
+        self.waiting.extend(calls);
+        made
     }
 
     /// Answers what can be answered.
@@ -199,7 +224,7 @@ where
         self.was_called |= !self.arrived.is_empty();
         let mut has_answered = false;
         for arrived in self.arrived.drain(..) {
-            match (self.begin)(arrived, context) {
+            match (self.begin)(arrived, &self.account, context) {
                 None => has_answered = true,
                 Some(call) => match Waiting::new(call, self.account.hold()) {
                     Ok(call) => self.waiting.push(call),
@@ -224,7 +249,7 @@ where
     fn leave(&mut self, why: Why) -> Result<(), ConnectionError> {
         if why == Why::PlaceNeeded {
             let error = self.close(Closed::MadeRoom);
-            if !self.place.was_ever_answered() {
+            if !self.place.was_ever_answered() && self.waiting.is_empty() {
                 return Err(error);
             }
             self.leaving = Some((Instant::now(), Closed::MadeRoom));
@@ -254,19 +279,20 @@ where
         {
             return Err(why.into());
         }
-        if self.account.budget().is_scarce() {
+        let is_scarce = self.account.budget().is_scarce();
+        if is_scarce {
             patience /= PATIENCE_WHEN_SCARCE;
         }
-        self.cut_off_overdue(now, patience);
+        self.cut_off_overdue(|call| call.is_overdue(now, patience, is_scarce));
         Ok(())
     }
 
-    fn cut_off_overdue(&mut self, now: Instant, patience: Duration) {
-        if !self.waiting.iter().any(|call| call.is_overdue(now, patience)) {
+    fn cut_off_overdue(&mut self, is_overdue: impl Fn(&Waiting<'f>) -> bool) {
+        if !self.waiting.iter().any(&is_overdue) {
             return;
         }
         for call in mem::take(&mut self.waiting) {
-            if call.is_overdue(now, patience) {
+            if is_overdue(&call) {
                 self.metrics.cut_off(CutOff::Late);
                 call.cut_off(CutOff::Late);
             } else {

@@ -7,6 +7,7 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::budget::Account;
 use super::call::Call;
 use super::h1_connection;
 use super::h2_connection;
@@ -42,7 +43,7 @@ pub(super) async fn serve(
     match io.protocol() {
         Protocol::Http1 => h1_connection::serve(io, session, responder).await,
         Protocol::Http2 => {
-            let begin = |arrived, _: &mut Context<'_>| {
+            let begin = |arrived, _: &Account, _: &mut Context<'_>| {
                 let call: Box<dyn Call> = Box::new(RequestCall::new(&responder, arrived));
                 Some(call)
             };

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http_body::{Body, Frame};
+use tokio::time::Instant;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
@@ -23,15 +24,26 @@ use crate::telemetry::CutOff;
 /// What a call of health takes besides its head, in bytes: tonic keeps a message until it is
 /// whole, and what it takes to answer it.
 const HEALTH_BYTES: usize = 2 * MAX_OTHER_MESSAGE_BYTES;
-/// The same of reflection, which need not read to the end what its client sends: there may be a
-/// whole list of trailers that nobody looks at.
-const REFLECTION_BYTES: usize = 1024 * 1024;
+/// The same of reflection, which need not read to the end what its client sends: a stream's window
+/// of frames with one byte each, which cost the h2 crate some 256 each, or a whole list of trailers.
+const REFLECTION_BYTES: usize = 4 * 1024 * 1024;
 
 /// A call that tonic answers.
 pub(super) struct OtherCall {
     /// What it takes, but for what is still to be sent.
     bytes: usize,
     stage: Stage,
+    kind: Kind,
+    /// When it last got on.
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Asks and watches.
+    Health,
+    /// A conversation.
+    Reflection,
 }
 
 enum Stage {
@@ -49,12 +61,15 @@ enum Stage {
 
 impl OtherCall {
     pub(super) fn new(routes: Routes, (request, respond): Arrived) -> Self {
-        let is_reflection = request.uri().path().starts_with("/grpc.reflection.");
-        let own = if is_reflection { REFLECTION_BYTES } else { HEALTH_BYTES };
+        let (kind, own) = if request.uri().path().starts_with("/grpc.reflection.") {
+            (Kind::Reflection, REFLECTION_BYTES)
+        } else {
+            (Kind::Health, HEALTH_BYTES)
+        };
         let bytes = head_bytes(request.headers()).saturating_add(own);
         let request = request.map(|body| tonic::body::Body::new(Incoming(body)));
         let answer = Box::pin(routes.oneshot(request));
-        Self { bytes, stage: Stage::Answering(answer, respond) }
+        Self { bytes, stage: Stage::Answering(answer, respond), kind, since: Instant::now() }
     }
 
     fn poll_to_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
@@ -69,6 +84,10 @@ impl OtherCall {
                     let head = Response::from_parts(head, ());
                     let sent = respond.send_response(head, body.is_end_stream())?;
                     self.stage = Stage::Sending { body, sent, rest: Bytes::new() };
+                    if self.kind == Kind::Health {
+                        // What was asked has been read.
+                        self.bytes = 0;
+                    }
                 }
                 Stage::Sending { body, sent, rest } => {
                     if !ready!(send_what_fits(sent, rest, false, context))? {
@@ -85,7 +104,10 @@ impl OtherCall {
                             return Poll::Ready(Ok(()));
                         }
                         Some(Ok(frame)) => match frame.into_data() {
-                            Ok(data) => *rest = data,
+                            Ok(data) => {
+                                *rest = data;
+                                self.since = Instant::now();
+                            }
                             Err(frame) => {
                                 let trailers = frame.into_trailers().unwrap_or_default();
                                 return Poll::Ready(sent.send_trailers(trailers));
@@ -116,15 +138,22 @@ impl Call for OtherCall {
         self.bytes.saturating_add(rest)
     }
 
-    fn waits_for_client(&self) -> bool {
-        match &self.stage {
-            Stage::Answering(..) => true,
-            Stage::Sending { rest, .. } => !rest.is_empty(),
-        }
+    fn waits_for_client_since(&self, is_scarce: bool) -> Option<Instant> {
+        let waits_for_client = match (&self.stage, self.kind) {
+            (Stage::Answering(..), _) | (_, Kind::Reflection) => true,
+            // Whoever watches health can begin again.
+            (Stage::Sending { rest, .. }, Kind::Health) => is_scarce || !rest.is_empty(),
+        };
+        waits_for_client.then_some(self.since)
     }
 
-    /// Dropped, it is reset. No decision hangs on it.
-    fn cut_off(self: Box<Self>, _why: CutOff) {}
+    /// Ends its stream: a task of tonic's may hold what comes in of it. No decision hangs on it.
+    fn cut_off(mut self: Box<Self>, _why: CutOff) {
+        match &mut self.stage {
+            Stage::Answering(_, respond) => respond.send_reset(h2::Reason::CANCEL),
+            Stage::Sending { sent, .. } => sent.send_reset(h2::Reason::CANCEL),
+        }
+    }
 }
 
 /// The body of a call, for tonic.

@@ -80,7 +80,11 @@ impl Places {
         loop {
             let gone = self.gone.notified();
             match self.try_take() {
-                Some(taken) => return taken,
+                Some(taken) => {
+                    // There may be more places, and others who wait for one.
+                    self.gone.notify_one();
+                    return taken;
+                }
                 None => gone.await,
             }
         }

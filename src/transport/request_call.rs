@@ -8,6 +8,7 @@ use ::http::{HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use tokio::time::Instant;
 
 use super::budget::{CALL_BYTES, Held, OverBudget};
 use super::call::{Call, head_bytes};
@@ -30,7 +31,8 @@ pub(super) struct RequestCall<'f, R> {
 
 enum Stage {
     Answering(Pin<Box<dyn Future<Output = Answer> + Send>>),
-    Sending(Outgoing),
+    /// Since then.
+    Sending(Outgoing, Instant),
 }
 
 impl<'f, R: Responder> RequestCall<'f, R> {
@@ -63,12 +65,12 @@ impl<R: Responder> Call for RequestCall<'_, R> {
             }
             let answer = ready!(answer.as_mut().poll(context));
             match self.send(answer) {
-                Ok(Some(outgoing)) => self.stage = Stage::Sending(outgoing),
+                Ok(Some(outgoing)) => self.stage = Stage::Sending(outgoing, Instant::now()),
                 _ => return Poll::Ready(Ok(())),
             }
             held.set(CALL_BYTES.saturating_add(self.bytes()))?;
         }
-        if let Stage::Sending(outgoing) = &mut self.stage {
+        if let Stage::Sending(outgoing, _) = &mut self.stage {
             // An error means that nobody wants it any more.
             let _ = ready!(outgoing.poll(context));
         }
@@ -78,12 +80,15 @@ impl<R: Responder> Call for RequestCall<'_, R> {
     fn bytes(&self) -> usize {
         match &self.stage {
             Stage::Answering(_) => self.head_bytes,
-            Stage::Sending(outgoing) => outgoing.bytes(),
+            Stage::Sending(outgoing, _) => outgoing.bytes(),
         }
     }
 
-    fn waits_for_client(&self) -> bool {
-        matches!(self.stage, Stage::Sending(_))
+    fn waits_for_client_since(&self, _is_scarce: bool) -> Option<Instant> {
+        match self.stage {
+            Stage::Answering(_) => None,
+            Stage::Sending(_, since) => Some(since),
+        }
     }
 
     fn cut_off(mut self: Box<Self>, _why: CutOff) {

@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -115,10 +116,12 @@ impl Port {
             let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of files, mostly: whoever says nothing has to give one back.
                     trouble.tell(self.listener.address(), &error);
-                    resources.make_room();
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if lacks_resources(&error) {
+                        // Whoever says nothing has to give a file back.
+                        resources.make_room();
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                     continue;
                 }
             };
@@ -140,6 +143,16 @@ impl Port {
             }));
         }
     }
+}
+
+/// Whether a connection could not be accepted for want of files or memory. Otherwise it is the
+/// connection's own fault: it has gone already, say.
+fn lacks_resources(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// Something that happens to connections: a line now and then, however often it does.
@@ -179,7 +192,8 @@ async fn serve_connection<F: Front>(
     let (peer, metrics) = (accepted.peer(), session.metrics.clone());
     let stream = accepted.into_stream()?;
     let Some(tls) = tls else {
-        if session.first_byte(stream.begins_with_tls()).await? {
+        let is_tls = async { Ok::<_, ConnectionError>(stream.begins_with_tls().await) };
+        if session.first_words(is_tls).await? {
             handshakes.failed(&Failure::TO_PLAINTEXT_PORT, peer, &metrics);
             return Err("TLS to a port without".into());
         }

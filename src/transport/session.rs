@@ -107,27 +107,11 @@ impl Session {
                 Err(_) => Closed::Silent,
             },
             () = self.summons.notice.given() => Closed::MadeRoom,
+            // A server that stops is not kept by those who have yet to say something.
+            () = stopped_for(&mut self.summons.stop, TICK) => Closed::Silent,
         };
         self.metrics.closed(reason);
         Err(reason.into())
-    }
-
-    /// What the very first byte tells. A server that stops does not wait for it.
-    ///
-    /// # Errors
-    /// The client was let go.
-    pub(super) async fn first_byte(
-        &mut self,
-        byte: impl Future<Output = bool>,
-    ) -> Result<bool, ConnectionError> {
-        let mut stop = self.summons.stop.clone();
-        self.first_words(async {
-            tokio::select! {
-                is_so = byte => Ok::<_, ConnectionError>(is_so),
-                () = told_to_stop(&mut stop) => Ok(false),
-            }
-        })
-        .await
     }
 
     /// Ticks of [`TICK`].
@@ -144,6 +128,12 @@ impl Session {
         let resources = Resources { limits, ..Resources::new(10, metrics) };
         resources.session(stop).await.unwrap()
     }
+}
+
+/// Waits until the server has been stopping for so long.
+async fn stopped_for(stop: &mut watch::Receiver<bool>, span: Duration) {
+    told_to_stop(stop).await;
+    tokio::time::sleep(span).await;
 }
 
 /// Tells a connection to end.

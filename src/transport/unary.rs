@@ -100,6 +100,11 @@ impl IncomingMessage {
         self.received.capacity()
     }
 
+    /// Whether it is we who keep it from growing.
+    pub(super) fn waits_for_room(&self) -> bool {
+        matches!(self.room, Room::Asked(_))
+    }
+
     /// The message, when it has arrived; not to be polled again then.
     ///
     /// # Errors
@@ -110,19 +115,19 @@ impl IncomingMessage {
         held: &mut Held,
     ) -> Poll<Result<Received, OverBudget>> {
         while let Poll::Ready(data) = self.body.poll_data(context) {
-            let fault = match data {
+            let message = match data {
                 Some(Err(_)) => return Poll::Ready(Ok(Received::Gone)),
-                Some(Ok(data)) => self.append(&data).err(),
-                None => None,
+                Some(Ok(data)) => match self.append(&data) {
+                    Ok(()) => {
+                        held.set(CALL_BYTES.saturating_add(self.bytes()))?;
+                        continue;
+                    }
+                    Err(fault) => Err(fault),
+                },
+                // The end, or trailers, which are the end of the data too.
+                None => unwrap_message(mem::take(&mut self.received).freeze()),
             };
-            if let Some(fault) = fault {
-                return Poll::Ready(Ok(Received::Message(Err(fault))));
-            }
-            held.set(CALL_BYTES.saturating_add(self.bytes()))?;
-            if self.body.is_end_stream() {
-                let message = unwrap_message(mem::take(&mut self.received).freeze());
-                return Poll::Ready(Ok(Received::Message(message)));
-            }
+            return Poll::Ready(Ok(Received::Message(message)));
         }
         if self.expected.is_some_and(|expected| expected > STREAM_WINDOW_BYTES as usize) {
             ready!(self.poll_room(context, held))?;

@@ -19,7 +19,7 @@ const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 async fn serve_all(io: DuplexStream) -> Result<(), ConnectionError> {
     let (_go_on, stop) = watch::channel(false);
     let session = Session::of_test(LIMITS, stop).await;
-    let begin = |(_, mut respond): Arrived, _: &mut Context<'_>| {
+    let begin = |(_, mut respond): Arrived, _: &Account, _: &mut Context<'_>| {
         respond.send_response(Response::new(()), true).unwrap();
         None
     };
