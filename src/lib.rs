@@ -26,8 +26,8 @@
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
 //! [`explain`] tells how a decision came about, [`login`] logs people in, [`dev`] holds what
-//! `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal, [`loopback`] what
-//! can only be this machine.
+//! `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal, [`redact`]
+//! what of a configured value may be printed, [`loopback`] what can only be this machine.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
@@ -51,6 +51,7 @@ pub mod login;
 pub mod loopback;
 pub mod printable;
 pub mod product;
+pub mod redact;
 pub mod request;
 pub mod rules;
 pub mod scope_prefix;

@@ -15,13 +15,19 @@ pub fn printable(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if char.is_control() || is_invisible(char) {
+        if is_unprintable(char) {
             shown.extend(char.escape_unicode());
         } else {
             shown.push(char);
         }
     }
     shown
+}
+
+/// Whether a character cannot be seen, or moves what stands around it.
+#[must_use]
+pub fn is_unprintable(char: char) -> bool {
+    char.is_control() || is_invisible(char)
 }
 
 /// Zero-width characters, marks of direction, and separators of lines and paragraphs.

@@ -17,6 +17,7 @@ mod auth_key_ring;
 mod auth_login;
 mod cli_pages;
 mod config_cli;
+mod config_faults;
 mod doctor;
 mod doctor_envoy;
 mod doctor_faults;

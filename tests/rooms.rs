@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 25] = [
+const MAY_NAME: [(&str, &[&str]); 26] = [
     (
         "transport",
         &[
@@ -51,12 +51,27 @@ const MAY_NAME: [(&str, &[&str]); 25] = [
     ("decision", &["bearer", "clock", "identity", "issuers", "keys", "request", "rules", "token"]),
     ("token_cache", &["bearer", "decision"]),
     ("clock", &[]),
-    ("discovery", &["clock", "keys", "loopback"]),
-    ("config", &["discovery", "identity", "json_object", "keys", "loopback", "rules", "token"]),
+    ("discovery", &["clock", "keys", "loopback", "redact"]),
+    (
+        "config",
+        &[
+            "discovery",
+            "identity",
+            "json_object",
+            "keys",
+            "loopback",
+            "printable",
+            "product",
+            "redact",
+            "rules",
+            "token",
+        ],
+    ),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock", "loopback"]),
     ("loopback", &[]),
     ("printable", &[]),
+    ("redact", &["printable"]),
     ("product", &[]),
     (
         "login",
@@ -93,6 +108,7 @@ const MAY_NAME: [(&str, &[&str]); 25] = [
             "issuers",
             "keys",
             "printable",
+            "redact",
             "request",
             "rules",
             "token",

@@ -75,7 +75,7 @@ fn announce(loaded: &Loaded) {
     }
     if !loaded.ignored.is_empty() {
         let keys: Vec<_> = loaded.ignored.iter().map(|ignored| ignored.name.as_str()).collect();
-        tracing::info!(keys = keys.join(", "), "keys of NeMo Platform's that mean nothing here");
+        tracing::info!(keys = keys.join(", "), "these keys and variables mean nothing to Doorward");
     }
 }
 

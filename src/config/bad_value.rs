@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::discovery::{BearerError, SetupError};
 use crate::identity::ClaimPathError;
 use crate::keys::KeySetError;
+use crate::redact::Shown;
 use crate::rules::{PathPatternError, PathRuleError, UnknownMethod};
 
 /// Why a value is refused.
@@ -16,28 +17,47 @@ pub enum BadValue {
     #[error("must not be empty")]
     Empty,
     #[error("`{0}` is still a placeholder: put your own value in its place")]
-    Placeholder(String),
-    #[error("holds a space or a character that cannot be printed")]
-    Unprintable,
+    Placeholder(Shown),
+    #[error("`{0}` holds a space: nothing would ever match it")]
+    Space(Shown),
+    #[error(
+        "`{0}` holds a line break or another character that cannot be seen: nothing would ever \
+         match it; write it without"
+    )]
+    Unprintable(Shown),
+    #[error("`{0}` begins or ends with a space: nothing would ever match it; write it without")]
+    Blanks(Shown),
+    #[error("`{found}` has quotes of its own, which are compared too: write {without}")]
+    Quoted { found: Shown, without: Shown },
+    #[error(
+        "`{0}` is a list in one text, and would be compared as it is: write a list, in a variable \
+         as a,b or as JSON: [\"a\",\"b\"]"
+    )]
+    ListInText(Shown),
+    #[error(
+        "holds a key, a certificate or a token itself: put it into a file, and write the path of \
+         the file (or, for what is no file, a name)"
+    )]
+    KeyMaterial,
     #[error("`{0}` holds a `\"`, a `\\` or something other than visible ASCII and spaces")]
-    NotQuotable(String),
+    NotQuotable(Shown),
 
     // -- URLs --
     #[error("`{found}` is not a URL: {error}")]
-    NotAUrl { found: String, error: url::ParseError },
+    NotAUrl { found: Shown, error: url::ParseError },
     #[error("`{found}` must be an https URL (plain http is for loopback addresses alone)")]
-    NotHttps { found: String },
+    NotHttps { found: Shown },
     #[error(
         "`{found}` must be an https URL (plain http is for loopback addresses, and for an issuer \
          with allow_http: true)"
     )]
-    NotHttpsOfIssuer { found: String },
+    NotHttpsOfIssuer { found: Shown },
     #[error("`{0}` must not have a query or a fragment")]
-    QueryOrFragment(String),
+    QueryOrFragment(Shown),
     #[error("`{0}` must not hold credentials")]
-    Credentials(String),
+    Credentials(Shown),
     #[error("`{0}` is not an http or https URL of a proxy")]
-    NotAProxy(String),
+    NotAProxy(Shown),
 
     // -- issuers --
     #[error("no issuer: set auth.oidc.issuer, auth.issuers or auth.preset, or auth.enabled: false")]
@@ -45,12 +65,17 @@ pub enum BadValue {
     #[error("missing: every entry of auth.issuers names its issuer")]
     IssuerUnnamed,
     #[error("`{issuer}` is already the issuer of {elsewhere}")]
-    DuplicateIssuer { issuer: String, elsewhere: String },
+    DuplicateIssuer { issuer: Shown, elsewhere: String },
     #[error(
         "missing: say which audience tokens must have (or client_id, its default); only \
          verify_audience: false accepts tokens made for others"
     )]
     NoAudience,
+    #[error(
+        "`{found}` is where the issuer is described, not its name, so no token has it as `iss`: \
+         write {without}; the description is found from there"
+    )]
+    DiscoveryAsIssuer { found: Shown, without: Shown },
     #[error("an empty list accepts nothing: leave it out for the default")]
     EmptyList,
     #[error("the only placeholder is {{tenantid}}, once, as a whole segment of the path")]
@@ -63,7 +88,7 @@ pub enum BadValue {
     )]
     NoTenants,
     #[error("`{0}` is not a tenant id (a GUID such as 72f988bf-86f1-41af-91ab-2d7cd011db47)")]
-    NotATenant(String),
+    NotATenant(Shown),
     #[error("`*` stands for every tenant: leave the others out, or it")]
     TenantsAndAll,
     #[error(
@@ -74,27 +99,29 @@ pub enum BadValue {
     #[error(
         "`{0}` is not a domain: write what stands after the `@` of an address, such as corp.example"
     )]
-    NotADomain(String),
+    NotADomain(Shown),
     #[error("`{0}` begins with `service:`, which is reserved: nobody could pass")]
-    ReservedPrefix(String),
+    ReservedPrefix(Shown),
     #[error("`{0}` holds a character that headers.profile does not allow")]
-    PrefixOutsideProfile(String),
+    PrefixOutsideProfile(Shown),
 
     // -- algorithms, claims, keys --
     #[error(
         "`{0}` is symmetric: whoever can verify with its key could sign with it, so Doorward \
          accepts no HS*"
     )]
-    SymmetricAlgorithm(String),
+    SymmetricAlgorithm(Shown),
     #[error(
         "`none` is no signature; for development there is auth.allow_unsigned_jwt, with \
          listeners on loopback"
     )]
     NoneAlgorithm,
     #[error("`{found}` is not a signature algorithm Doorward knows: {known}")]
-    UnknownAlgorithm { found: String, known: String },
+    UnknownAlgorithm { found: Shown, known: String },
     #[error(transparent)]
     Claim(#[from] ClaimPathError),
+    #[error("`{found}` is JSONPath; a way to a claim is written as a JSON pointer: {pointer}")]
+    JsonPath { found: Shown, pointer: Shown },
     #[error("says where the keys are, and so does {other}: keep one")]
     TwoKeyLocations { other: String },
     #[error("not a key set: {0}")]
@@ -104,21 +131,21 @@ pub enum BadValue {
 
     // -- files --
     #[error("`{path}` cannot be read: {error}")]
-    UnreadableFile { path: String, error: std::io::Error },
+    UnreadableFile { path: Shown, error: std::io::Error },
     #[error(transparent)]
     CaFile(#[from] SetupError),
     #[error(transparent)]
     Bearer(#[from] BearerError),
     #[error("would send its token to {to} in the clear: it needs https")]
-    BearerInTheClear { to: String },
+    BearerInTheClear { to: Shown },
     #[error("`{path}` holds no PEM {wanted}")]
-    NotPem { path: String, wanted: &'static str },
+    NotPem { path: Shown, wanted: &'static str },
     #[error("`{0}` is not a directory")]
-    NotADirectory(String),
+    NotADirectory(Shown),
 
     // -- listeners --
     #[error("`{0}` is not an address: write IP:PORT, localhost:PORT or unix:/path")]
-    NotAnAddress(String),
+    NotAnAddress(Shown),
     #[error("the path of a unix socket must be absolute and at most 107 bytes long")]
     BadSocketPath,
     #[error("`{address}` is already taken by {elsewhere}")]
@@ -133,23 +160,23 @@ pub enum BadValue {
 
     // -- headers and paths --
     #[error("`{0}` is not a header name")]
-    NotAHeader(String),
+    NotAHeader(Shown),
     #[error("`{0}` belongs to HTTP or to Envoy: identity cannot go there")]
-    ForbiddenHeader(String),
+    ForbiddenHeader(Shown),
     #[error("write `-` for `_` in `{0}`: servers take the two for one another")]
-    Underscore(String),
+    Underscore(Shown),
     #[error("`{name}` is already the header of {elsewhere}")]
-    DuplicateHeader { name: String, elsewhere: String },
+    DuplicateHeader { name: Shown, elsewhere: String },
     #[error("`{0}` is too short: a trusted prefix has 4 characters or more and ends in `-`")]
-    PrefixTooShort(String),
+    PrefixTooShort(Shown),
     #[error("`{prefix}` would remove `{victim}` from every request")]
-    PrefixTooWide { prefix: String, victim: &'static str },
+    PrefixTooWide { prefix: Shown, victim: &'static str },
     #[error("`{found}`: {error}")]
-    Path { found: String, error: PathRuleError },
+    Path { found: Shown, error: PathRuleError },
     #[error("`{found}`: {error}")]
-    Pattern { found: String, error: PathPatternError },
+    Pattern { found: Shown, error: PathPatternError },
     #[error("`{found}` {error}")]
-    NotAMethod { found: String, error: UnknownMethod },
+    NotAMethod { found: Shown, error: UnknownMethod },
     #[error("{0}")]
     NotAnEndpoint(String),
     #[error(
@@ -166,15 +193,20 @@ pub enum BadValue {
     #[error("{found} is out of range: from {min} to {max}")]
     OutOfRange { found: u64, min: u64, max: u64 },
     #[error("`{0}` is not a time span: write seconds, or a text like 10s, 5m, 24h")]
-    NotASpan(String),
+    NotASpan(Shown),
     #[error("{} is out of range: from {} to {}", span(*found), span(*min), span(*max))]
     SpanOutOfRange { found: Duration, min: Duration, max: Duration },
     #[error("{} is longer than {other} ({})", span(*found), span(*limit))]
     LongerThan { found: Duration, other: &'static str, limit: Duration },
 
     // -- the rest --
+    #[error(
+        "`{0}` is not a level: write off, error, warn, info or debug, and for a part of the program \
+         doorward::discovery=debug"
+    )]
+    NotALevel(Shown),
     #[error("`{found}` is not a log filter: {error}")]
-    NotAFilter { found: String, error: String },
+    NotAFilter { found: Shown, error: String },
     #[error("missing: name the client (application) of the API")]
     NoClient,
     #[error("missing: say which tenant, or tenants, may sign in")]

@@ -4,12 +4,17 @@
 //! layer it came from even when a later layer would have covered it. What does not fit is
 //! taken out, so that the check of values can go on and name its faults at the same time.
 
+use super::bad_value::BadValue;
 use super::fault::KeyPath;
 use super::nearest::nearest;
+use super::plain;
 use super::problem::Problem;
-use super::redact::redact_text;
 use super::shape::{Key, Shape};
 use super::tree::{Content, Member, Node};
+use crate::redact::Shown;
+
+/// A key whose text is read word by word, whatever stands between them.
+const WORDS: &str = "default_scopes";
 
 /// What did not fit in one layer.
 #[derive(Debug, Default)]
@@ -58,7 +63,9 @@ impl Misfits {
             }
             (Shape::Table(value), Content::Map(members)) => {
                 members.retain_mut(|member| {
-                    self.fits(&path.join(&member.name), &mut member.value, value)
+                    let shown = path.join(Shown::new(&member.name));
+                    self.may_stand(&shown, member.line, plain::check(&member.name))
+                        && self.fits(&path.join(&member.name), &mut member.value, value)
                 });
                 return true;
             }
@@ -80,7 +87,7 @@ impl Misfits {
             _ => {}
         }
         if scalar_fits(shape, &node.content) {
-            return true;
+            return self.may_stand(path, node.line, plain(path, shape, &node.content));
         }
         self.wrong.push(Misfit {
             key: path.clone(),
@@ -91,6 +98,17 @@ impl Misfits {
                 hint: hint(shape, &node.content),
             },
         });
+        false
+    }
+
+    fn may_stand(
+        &mut self,
+        key: &KeyPath,
+        line: Option<u64>,
+        checked: Result<(), BadValue>,
+    ) -> bool {
+        let Err(why) = checked else { return true };
+        self.wrong.push(Misfit { key: key.clone(), line, problem: why.into() });
         false
     }
 
@@ -149,16 +167,27 @@ fn scalar_fits(shape: &Shape, content: &Content) -> bool {
     }
 }
 
+/// Whether a text is one that can be meant. What is no text, and a span or a choice, is looked at
+/// more closely anyway.
+fn plain(path: &KeyPath, shape: &Shape, content: &Content) -> Result<(), BadValue> {
+    let Content::Text(text) = content else { return Ok(()) };
+    if path.steps().last().is_some_and(|name| name == WORDS) {
+        return plain::check_words(text);
+    }
+    let is_span = shape.admits(|shape| matches!(shape, Shape::Number { .. }));
+    if is_span || !shape.admits(|shape| *shape == Shape::Text) {
+        return Ok(());
+    }
+    plain::check(text)
+}
+
 fn describe(content: &Content) -> String {
     match content {
         Content::Null => "nothing".into(),
         Content::Bool(truth) => truth.to_string(),
         Content::Number(number) => format!("the number {number}"),
         Content::Text(text) => {
-            let text = redact_text(text);
-            let shown: String = text.chars().take(60).collect();
-            let more = if shown.len() < text.len() { "…" } else { "" };
-            format!("the text {shown:?}{more}")
+            format!("the text {:?}", Shown::new(text))
         }
         Content::List(_) => "a list".into(),
         Content::Map(_) => "a section".into(),
@@ -171,6 +200,7 @@ fn hint(shape: &Shape, content: &Content) -> Option<&'static str> {
         return Some("put it in quotes");
     }
     let Content::Text(text) = content else { return None };
+    let text = text.trim_matches(['"', '\'']);
     let truth = || matches!(text.to_ascii_lowercase().as_str(), "true" | "false");
     match shape {
         Shape::Truth if truth() => Some("leave the quotes out"),
@@ -216,7 +246,7 @@ mod tests {
     fn wrong_types_are_named_with_line_and_remedy() {
         let (_, lines) = misfits(
             "auth:\n  enabled: 'true'\n  oidc:\n    client_id: 12\n    audience: [a, 7]\n    \
-             additional_issuers: x\nserver: 5\nlog:\n  decisions_per_second: -1\n  format: xml\n\
+             additional_issuers: {}\nserver: 5\nlog:\n  decisions_per_second: -1\n  format: xml\n\
              headers:\n  claims:\n    X-A: [b]\ntoken:\n  max_token_bytes: '9'\n  leeway: 1.5\n",
         );
         assert_eq!(
@@ -225,7 +255,7 @@ mod tests {
                 "2: auth.enabled: expected true or false, found the text \"true\"; leave the quotes out",
                 "4: auth.oidc.client_id: expected a text, found the number 12; put it in quotes",
                 "5: auth.oidc.audience.1: expected a text, found the number 7; put it in quotes",
-                "6: auth.oidc.additional_issuers: expected a list of texts, found the text \"x\"",
+                "6: auth.oidc.additional_issuers: expected a text or a list of texts, found a section",
                 "7: server: expected a section with keys of its own, found the number 5",
                 "9: log.decisions_per_second: expected a whole number, found the number -1",
                 "10: log.format: expected auto or text or json, found the text \"xml\"",

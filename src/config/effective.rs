@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use super::fault::{KeyPath, Origin, Source};
 use super::merge::{Merged, to_json};
-use super::redact::redact;
 use super::shape::{Key, Shape};
+use crate::redact::redact;
 
 /// The configuration in force. Fit to be shown: secrets are redacted.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 
 use super::fault::KeyPath;
 use super::format::Format;
-use super::nearest::{nearest, nearest_variable};
+use super::nearest::{nearest, nearest_variable, same_letters};
 use super::problem::Problem;
 use super::shape::{Key, Shape};
 use super::tree::{Content, Node};
@@ -37,24 +37,64 @@ const RESERVED: [&str; 15] = [
 /// Name spaces of the same kind: of the tests, and of what is no server.
 const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
 
-/// What a variable called `name` sets, under its sections; `None` when it is no
-/// configuration at all.
-pub(super) fn doorward_variable(name: &str, value: &str) -> Option<Result<Node, Problem>> {
-    let rest = name.strip_prefix(PREFIX)?;
+/// What a variable is to Doorward.
+#[derive(Debug)]
+pub(super) enum Variable {
+    /// It has another purpose, or is another program's.
+    None,
+    /// It sets this.
+    Sets(Node),
+    /// It is meant to set something, and sets nothing.
+    Misspelled(Problem),
+    /// It means nothing here, and does not look as if it should.
+    Meaningless,
+}
+
+/// What a variable called `name` sets, under its sections.
+pub(super) fn doorward_variable(name: &str, value: &str) -> Variable {
+    let Some(rest) = name.strip_prefix(PREFIX) else { return Variable::None };
     let reserved =
         RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if reserved || is_kubernetes_link(rest, value) {
-        return None;
+        return Variable::None;
     }
-    Some(variable(rest, value).ok_or_else(|| Problem::UnknownVariable {
-        nearest: nearest_variable(rest).map(|key| variable_name(&key)),
-    }))
+    match variable(rest, value) {
+        Some(node) => Variable::Sets(node),
+        // Charts and images set names like DOORWARD_VERSION for purposes of their own.
+        None if !rest.contains("__") && !begins_like_a_section(rest) => Variable::Meaningless,
+        None => {
+            let nearest = nearest_variable(rest).map(|key| variable_name(&key));
+            Variable::Misspelled(Problem::UnknownVariable { nearest })
+        }
+    }
 }
 
-/// What a `NMP_AUTH_*` variable sets. `Some(None)`: it means something to NeMo alone.
-pub(super) fn nemo_variable(name: &str, value: &str) -> Option<Option<Node>> {
-    let rest = name.strip_prefix(NEMO_PREFIX)?;
-    Some(variable(&format!("AUTH__{rest}"), value))
+/// What a `NMP_AUTH_*` variable sets. Most names without a meaning here have one for NeMo.
+pub(super) fn nemo_variable(name: &str, value: &str) -> Variable {
+    let Some(rest) = name.strip_prefix(NEMO_PREFIX) else { return Variable::None };
+    let ours = format!("AUTH__{rest}");
+    if let Some(node) = variable(&ours, value) {
+        return Variable::Sets(node);
+    }
+    match same_letters(&ours) {
+        Some(key) => {
+            let below = key.steps().get(1..).unwrap_or_default().join("__").to_uppercase();
+            let nearest = Some(format!("{NEMO_PREFIX}{below}"));
+            Variable::Misspelled(Problem::UnknownVariable { nearest })
+        }
+        None => Variable::Meaningless,
+    }
+}
+
+/// Whether the first part of a name may have been meant for a section: two letters of it are
+/// wrong, or one where it has so few that other words are as near (`PATH` is to `AUTH`).
+fn begins_like_a_section(name: &str) -> bool {
+    let first = name.split('_').next().unwrap_or_default().to_ascii_lowercase();
+    Shape::of_config().keys().iter().any(|section| {
+        let section = section.name.split('_').next().unwrap_or_default();
+        let most = if section.len() < 5 { 1 } else { 2 };
+        strsim::osa_distance(section, &first) <= most
+    })
 }
 
 /// The variable that sets `key`.
@@ -64,8 +104,7 @@ pub(super) fn variable_name(key: &KeyPath) -> String {
 
 /// What `--set KEY=VALUE` sets.
 pub(super) fn override_flag(text: &str) -> Result<Node, (KeyPath, Problem)> {
-    let malformed =
-        || (KeyPath::default(), Problem::NotAnOverride(super::redact::redact_text(text)));
+    let malformed = || (KeyPath::default(), Problem::NotAnOverride(text.into()));
     let (name, value) = text.split_once('=').ok_or_else(malformed)?;
     if name.trim().is_empty() {
         return Err(malformed());
@@ -140,14 +179,11 @@ fn coerce(text: &str, shape: &Shape) -> Content {
         }
         Shape::List(item) => list(text, item),
         Shape::Table(_) | Shape::Section(_) | Shape::Anything => json(),
-        Shape::Either(shapes) => shapes.iter().find_map(|shape| {
-            if matches!(shape, Shape::Number { .. }) {
-                return Some(coerce(text, shape)).filter(|read| !matches!(read, Content::Text(_)));
-            }
-            // One text is what `a` is; a list is what `a,b` and `["a"]` are.
-            let several = text.contains(',') || text.trim().starts_with('[');
-            shape.item().filter(|_| several).and_then(|item| list(text, item))
-        }),
+        Shape::Either(shapes) => shapes
+            .iter()
+            .filter(|shape| **shape != Shape::Text)
+            .map(|shape| coerce(text, shape))
+            .find(|read| !matches!(read, Content::Text(_))),
     };
     read.unwrap_or_else(|| Content::Text(text.to_owned()))
 }
@@ -201,11 +237,10 @@ mod tests {
     use super::*;
 
     fn set(name: &str, value: &str) -> Value {
-        doorward_variable(name, value)
-            .unwrap()
-            .map_err(|problem| problem.to_string())
-            .unwrap()
-            .to_json()
+        match doorward_variable(name, value) {
+            Variable::Sets(node) => node.to_json(),
+            other => panic!("{name}: {other:?}"),
+        }
     }
 
     #[test]
@@ -216,9 +251,11 @@ mod tests {
         assert_eq!(set_oidc("CLIENT_ID", "true"), oidc("client_id", json!("true")));
         assert_eq!(set_oidc("CLIENT_ID", ""), oidc("client_id", Value::Null));
         assert_eq!(set_oidc("VERIFY_AUDIENCE", "False"), oidc("verify_audience", json!(false)));
-        assert_eq!(set_oidc("AUDIENCE", "a"), oidc("audience", json!("a")));
+        assert_eq!(set_oidc("AUDIENCE", "a"), oidc("audience", json!(["a"])));
         assert_eq!(set_oidc("AUDIENCE", "a, b"), oidc("audience", json!(["a", "b"])));
         assert_eq!(set_oidc("AUDIENCE", "[\"a,b\"]"), oidc("audience", json!(["a,b"])));
+        // No JSON: a text, which is then refused.
+        assert_eq!(set_oidc("AUDIENCE", "[\"a\",]"), oidc("audience", json!("[\"a\",]")));
         assert_eq!(set_oidc("ALLOWED_TENANTS", "x"), oidc("allowed_tenants", json!(["x"])));
         assert_eq!(set_oidc("ALLOWED_TENANTS", ""), oidc("allowed_tenants", json!([])));
         assert_eq!(set_oidc("DISCOVERY_CACHE_TTL", "60"), oidc("discovery_cache_ttl", json!(60)));
@@ -250,13 +287,20 @@ mod tests {
             ("DOORWARD_ADMIN_SERVICE_HOST", "10.0.0.1"),
             ("DOORWARD_ADMIN_PORT_9192_TCP", "tcp://10.0.0.1:9192"),
         ] {
-            assert!(doorward_variable(name, value).is_none(), "{name}");
+            let found = doorward_variable(name, value);
+            assert!(matches!(found, Variable::None), "{name}: {found:?}");
         }
     }
 
     #[test]
     fn an_unknown_variable_names_its_neighbour() {
-        let problem = |name| doorward_variable(name, "x").unwrap().err().unwrap().to_string();
+        let problem = |name: &str| {
+            let nemo = name.starts_with(NEMO_PREFIX);
+            match if nemo { nemo_variable(name, "x") } else { doorward_variable(name, "x") } {
+                Variable::Misspelled(problem) => problem.to_string(),
+                other => panic!("{name}: {other:?}"),
+            }
+        };
         assert_eq!(
             problem("DOORWARD_AUTH__OIDC__ISUER"),
             "names no key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
@@ -265,19 +309,52 @@ mod tests {
             problem("DOORWARD_AUTH_OIDC_ISSUER"),
             "names no key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
         );
-        assert_eq!(problem("DOORWARD_PORT"), "names no key");
+        for (name, meant) in [
+            ("NMP_AUTH_OIDC_ISSUER", "NMP_AUTH_OIDC__ISSUER"),
+            ("NMP_AUTH_OIDC_CLIENT_ID", "NMP_AUTH_OIDC__CLIENT_ID"),
+            ("NMP_AUTH__ENABLED", "NMP_AUTH_ENABLED"),
+            ("DOORWARD_ATUH_OIDC_ISSUER", "DOORWARD_AUTH__OIDC__ISSUER"),
+            ("DOORWARD_SEVER_WORKERS", "DOORWARD_SERVER__WORKERS"),
+            ("DOORWARD_LOG_LEVEL", "DOORWARD_LOG__LEVEL"),
+        ] {
+            assert_eq!(problem(name), format!("names no key; did you mean {meant}?"));
+        }
+        assert_eq!(problem("DOORWARD_NO__SUCH"), "names no key");
+    }
+
+    #[test]
+    fn variables_of_charts_and_images_mean_nothing_here() {
+        for name in [
+            "VERSION",
+            "IMAGE_TAG",
+            "IMAGE",
+            "REPLICAS",
+            "ENV",
+            "ENVIRONMENT",
+            "PORT",
+            "HOST",
+            "PATH",
+            "TAG",
+            "NAMESPACE",
+            "HOME",
+            "NAME",
+            "NONSENSE",
+        ] {
+            let found = doorward_variable(&format!("{PREFIX}{name}"), "1");
+            assert!(matches!(found, Variable::Meaningless), "{name}: {found:?}");
+        }
     }
 
     #[test]
     fn nemo_names_begin_at_auth() {
-        let set = |name: &str| nemo_variable(name, "1").map(|found| found.map(|set| set.to_json()));
-        assert_eq!(set("NMP_AUTH_ENABLED"), Some(Some(json!({"auth": {"enabled": true}}))));
-        assert_eq!(
-            set("NMP_AUTH_OIDC__ISSUER"),
-            Some(Some(json!({"auth": {"oidc": {"issuer": "1"}}})))
-        );
-        assert_eq!(set("NMP_AUTH_ADMIN_EMAIL"), Some(None));
-        assert_eq!(set("NMP_PLATFORM_URL"), None);
+        let set = |name: &str| match nemo_variable(name, "1") {
+            Variable::Sets(node) => Some(node.to_json()),
+            Variable::None | Variable::Misspelled(_) | Variable::Meaningless => None,
+        };
+        assert_eq!(set("NMP_AUTH_ENABLED"), Some(json!({"auth": {"enabled": true}})));
+        assert_eq!(set("NMP_AUTH_OIDC__ISSUER"), Some(json!({"auth": {"oidc": {"issuer": "1"}}})));
+        assert!(matches!(nemo_variable("NMP_AUTH_ADMIN_EMAIL", "1"), Variable::Meaningless));
+        assert!(matches!(nemo_variable("NMP_PLATFORM_URL", "1"), Variable::None));
     }
 
     #[test]

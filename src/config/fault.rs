@@ -78,6 +78,12 @@ impl KeyPath {
         Self(steps)
     }
 
+    /// The key that this one stands in; of the root, itself.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        Self(self.0.split_last().map(|(_, above)| above.to_vec()).unwrap_or_default())
+    }
+
     /// The names on the way, outermost first.
     #[must_use]
     pub fn steps(&self) -> &[String] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::conform::conform;
 use super::environment::{
-    NEMO_FILE, doorward_variable, nemo_variable, override_flag, variable_name,
+    NEMO_FILE, Variable, doorward_variable, nemo_variable, override_flag, variable_name,
 };
 use super::fault::{Fault, KeyPath, Origin, Source};
 use super::format::Format;
@@ -24,7 +24,7 @@ pub(super) struct Layer {
     pub(super) tree: Node,
 }
 
-/// A key of NeMo Platform's `auth` section that means nothing to Doorward.
+/// A key of NeMo Platform's `auth` section that means nothing to Doorward, or such a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoredKey {
     /// The key, or the name of the variable.
@@ -62,18 +62,10 @@ impl Layers {
             layers.text(Origin::Inline(name.clone()), Format::Yaml, text);
         }
         for (name, value) in &variables {
-            layers.nemo_variable(name, value);
+            layers.variable(name, nemo_variable(name, value), Unknown::Ignored);
         }
         for (name, value) in &variables {
-            match doorward_variable(name, value) {
-                Some(Ok(tree)) => {
-                    layers.add(Origin::Variable(name.clone()), tree, Unknown::Refused);
-                }
-                Some(Err(problem)) => {
-                    layers.fault(Origin::Variable(name.clone()), KeyPath::default(), problem);
-                }
-                None => {}
-            }
+            layers.variable(name, doorward_variable(name, value), Unknown::Refused);
         }
         for text in &sources.overrides {
             match override_flag(text) {
@@ -107,16 +99,17 @@ impl Layers {
         self.add(origin, tree, Unknown::Ignored);
     }
 
-    fn nemo_variable(&mut self, name: &str, value: &str) {
+    fn variable(&mut self, name: &str, found: Variable, unknown: Unknown) {
         let origin = Origin::Variable(name.to_owned());
-        match nemo_variable(name, value) {
-            Some(Some(tree)) => self.add(origin, tree, Unknown::Ignored),
-            Some(None) => self.ignored.push(IgnoredKey {
+        match found {
+            Variable::None => {}
+            Variable::Sets(tree) => self.add(origin, tree, unknown),
+            Variable::Misspelled(problem) => self.fault(origin, KeyPath::default(), problem),
+            Variable::Meaningless => self.ignored.push(IgnoredKey {
                 name: name.to_owned(),
                 source: origin.into(),
                 nearest: None,
             }),
-            None => {}
         }
     }
 

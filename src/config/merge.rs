@@ -62,12 +62,20 @@ impl Merged {
         })
     }
 
+    /// The key as it is written: where one text stands for a list, it has no number.
+    pub(super) fn as_written(&self, key: KeyPath) -> KeyPath {
+        let list = key.parent();
+        let is_text = matches!(self.find(&list), Some(Value::String(..)));
+        if is_text { list } else { key }
+    }
+
     fn find(&self, path: &KeyPath) -> Option<&Value> {
-        path.steps().iter().try_fold(&self.value, |value, step| {
-            if let Some(items) = value.as_array() {
-                return items.get(step.parse::<usize>().ok()?);
-            }
-            value.as_dict()?.get(step)
+        path.steps().iter().try_fold(&self.value, |value, step| match value {
+            Value::Array(_, items) => items.get(step.parse::<usize>().ok()?),
+            Value::Dict(_, members) => members.get(step),
+            // A text in the place of a list of one.
+            Value::String(..) => (step == "0").then_some(value),
+            Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => None,
         })
     }
 

@@ -14,10 +14,10 @@ mod format;
 mod layers;
 mod merge;
 mod nearest;
+mod plain;
 mod preset;
 mod problem;
 pub mod raw;
-mod redact;
 #[cfg(test)]
 mod reference;
 mod settings;
@@ -36,7 +36,6 @@ pub use self::fault::{ConfigFaults, Fault, KeyPath, Origin, Source};
 pub(crate) use self::format::yaml_fault;
 pub use self::layers::IgnoredKey;
 pub use self::problem::Problem;
-pub use self::redact::{REDACTED, redact, redact_text};
 pub use self::settings::{
     CacheSettings, DecisionLog, IssuerSettings, ListenAddress, ListenerSettings, LogFormat,
     LogSettings, PlatformSettings, ProtectedResource, ServerSettings, Settings, TlsSettings,
@@ -86,7 +85,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
         checker.found.into_iter().filter(|found| !(taken_out && found.why.is_absence())).map(
             |found| Fault {
                 source: merged.source(&found.written_at),
-                key: found.key,
+                key: merged.as_written(found.key),
                 problem: found.why.into(),
             },
         ),

@@ -44,6 +44,18 @@ pub(super) fn nearest_variable(name: &str) -> Option<KeyPath> {
     best.map(|(_, path)| path)
 }
 
+/// The key whose variable has the letters of `name`, and other underscores.
+pub(super) fn same_letters(name: &str) -> Option<KeyPath> {
+    let letters = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let mut same = None;
+    search(Shape::of_config(), &KeyPath::default(), &mut |path, _| {
+        if same.is_none() && letters(&path.steps().join("")) == letters(name) {
+            same = Some(path);
+        }
+    });
+    same
+}
+
 /// Every key, outermost first within its section.
 fn search(shape: &Shape, path: &KeyPath, found: &mut impl FnMut(KeyPath, &Key)) {
     for key in shape.keys() {

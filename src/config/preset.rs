@@ -38,7 +38,7 @@ fn entra(
     let mut bad = |key: &KeyPath, why| {
         found.push(Found { key: key.clone(), written_at: key.clone(), why });
     };
-    let tenants = match (&entra.tenant, entra.tenants.as_slice()) {
+    let tenants = match (&entra.tenant, &*entra.tenants) {
         (Some(tenant), []) => vec![(section.join("tenant"), tenant)],
         (Some(_), _) => {
             bad(&section.join("tenants"), BadValue::TenantAndTenants);
@@ -60,7 +60,7 @@ fn entra(
     }
     for (key, tenant) in tenants.iter().filter(|(_, tenant)| *tenant != "*") {
         if !is_tenant_id(tenant) {
-            bad(key, BadValue::NotATenant((*tenant).clone()));
+            bad(key, BadValue::NotATenant((*tenant).into()));
         }
     }
     let Some(client_id) = entra.client_id.as_deref().or(client_id).filter(|id| !id.is_empty())

@@ -2,6 +2,7 @@
 
 use super::bad_value::BadValue;
 use super::fault::KeyPath;
+use crate::redact::Shown;
 
 /// Why something is refused.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum Problem {
     },
     /// `--set` without `=`.
     #[error("`{0}` is not KEY=VALUE, as in `--set auth.enabled=false`")]
-    NotAnOverride(String),
+    NotAnOverride(Shown),
     /// The value is of another type than the key.
     #[error("expected {expected}, found {found}{}", hint.map_or(String::new(), |hint| format!("; {hint}")))]
     WrongType {

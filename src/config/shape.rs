@@ -113,6 +113,7 @@ impl Shape {
     }
 
     /// The shape of a list's items.
+    #[cfg(test)]
     pub(super) fn item(&self) -> Option<&Self> {
         if let Self::List(item) = self { Some(item) } else { None }
     }

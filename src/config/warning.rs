@@ -1,5 +1,7 @@
 //! What is allowed but should not go unnoticed.
 
+use crate::redact::Shown;
+
 /// A warning about a configuration that is otherwise sound.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,34 @@ pub enum Warning {
         /// The key.
         key: String,
         /// The issuer.
-        issuer: String,
+        issuer: Shown,
+    },
+    /// A v2 issuer of Entra's with an audience that only v1 tokens have.
+    #[error(
+        "{key} begins with api://, and no token of {issuer} has that: its `aud` is the \
+         application's id alone; add {}",
+        id.as_ref().map_or("that GUID, the Application (client) ID".into(), ToString::to_string)
+    )]
+    AudienceOfV1 {
+        /// The key.
+        key: String,
+        /// The issuer.
+        issuer: Shown,
+        /// The id, where it is known.
+        id: Option<Shown>,
+    },
+    /// A claim that looks like a way through objects.
+    #[error(
+        "{key}: `{claim}` is the name of one claim, with dots in it; the way to a claim inside of \
+         others is written {pointer}"
+    )]
+    DottedClaim {
+        /// The key.
+        key: String,
+        /// As written.
+        claim: Shown,
+        /// As a JSON pointer.
+        pointer: Shown,
     },
     /// `allow_http: true`, and plain http to another machine.
     #[error(
@@ -29,7 +58,7 @@ pub enum Warning {
         /// The key.
         key: String,
         /// What is fetched.
-        url: String,
+        url: Shown,
     },
     /// An entry of `additional_issuers` that looks like a URL and cannot be discovered.
     #[error(
@@ -40,7 +69,7 @@ pub enum Warning {
         /// The key.
         key: String,
         /// The issuer.
-        issuer: String,
+        issuer: Shown,
     },
     /// What is kept in `keys.key_cache_dir` could be anybody's.
     #[error(
@@ -49,38 +78,38 @@ pub enum Warning {
     )]
     OpenCacheDirectory {
         /// The directory.
-        directory: String,
+        directory: Shown,
     },
     /// Several issuers without `subject_prefix` of their own.
     #[error(
         "{} share one name space of principals: `alice` of one is `alice` of the other; give \
          each a subject_prefix of its own",
-        issuers.join(", ")
+        list(issuers)
     )]
     SubjectsOverlap {
         /// Those with the same prefix.
-        issuers: Vec<String>,
+        issuers: Vec<Shown>,
     },
     /// Several issuers without `groups_prefix` of their own.
     #[error(
         "{} share one name space of groups: `admins` of one is `admins` of the other; give each \
          a groups_prefix of its own",
-        issuers.join(", ")
+        list(issuers)
     )]
     GroupsOverlap {
         /// Those with the same prefix.
-        issuers: Vec<String>,
+        issuers: Vec<Shown>,
     },
     /// Several issuers that may give the same email addresses.
     #[error(
         "{} may each give {}: roles are given to addresses as to principals; give each \
          email_domains of its own",
-        issuers.join(", "),
+        list(issuers),
         domain.as_ref().map_or("any email address".into(), |it| format!("addresses at {it}"))
     )]
     EmailsOverlap {
         /// Those issuers.
-        issuers: Vec<String>,
+        issuers: Vec<Shown>,
         /// The domain that both list; `None`: they list none, and any address will do.
         domain: Option<String>,
     },
@@ -91,7 +120,7 @@ pub enum Warning {
     )]
     AddressesOfAnyTenant {
         /// The issuer.
-        issuer: String,
+        issuer: Shown,
     },
     /// Many tenants and a claim that each of them writes as it likes.
     #[error(
@@ -100,9 +129,9 @@ pub enum Warning {
     )]
     MutableSubject {
         /// The issuer.
-        issuer: String,
+        issuer: Shown,
         /// The subject claim.
-        claim: String,
+        claim: Shown,
     },
     /// `rules.bypass: ["/*"]`.
     #[error("rules.bypass holds `/*`: no path needs a token")]
@@ -113,6 +142,21 @@ pub enum Warning {
          asks for scopes"
     )]
     ScopesOfNothing,
+    /// `rules.endpoints` with `rules.scopes: optional`.
+    #[error(
+        "rules.scopes is `optional`: a token without platform scopes (those with a `:`) passes \
+         every endpoint of the table; `required` asks scopes of all tokens"
+    )]
+    ScopesOptional,
+    /// `log.level` leaves all of Doorward's own lines out, without saying `off`.
+    #[error(
+        "log.level is `{level}`: nothing of Doorward is logged, not even errors; write \
+         info,{level}"
+    )]
+    NothingLogged {
+        /// The filter.
+        level: Shown,
+    },
     /// Some keys of a configured key set are left out.
     #[error("{key}: key {position} is left out: {reason}")]
     KeyLeftOut {
@@ -129,4 +173,8 @@ pub enum Warning {
         /// The configuration key.
         key: String,
     },
+}
+
+fn list(issuers: &[Shown]) -> String {
+    issuers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -13,7 +13,7 @@ use super::http::MAX_REDIRECTS;
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {kind}")]
 pub struct FetchError {
-    /// The URL that was to be fetched, without user and password.
+    /// The URL that was to be fetched, without secrets.
     pub url: String,
     /// What happened.
     pub kind: FetchErrorKind,

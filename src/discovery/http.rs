@@ -15,8 +15,10 @@ use url::Url;
 use super::fetch_error::{FetchError, FetchErrorKind};
 use super::hop;
 use super::location::Access;
+use super::no_proxy::NoProxy;
 use super::trust::{CaFile, SetupError};
 use crate::loopback::is_loopback;
+use crate::redact::redact_text;
 
 /// Largest document that is read. Real key sets and metadata have a few kilobytes.
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
@@ -36,6 +38,8 @@ const KEEP_IDLE: Duration = Duration::from_secs(5);
 pub struct HttpFetcher {
     proxied: OnceLock<Client>,
     direct: OnceLock<Client>,
+    loopback: OnceLock<Client>,
+    no_proxy: NoProxy,
     access: Access,
     ca_file: CaFile,
     pub(super) timeout: Duration,
@@ -66,6 +70,8 @@ impl HttpFetcher {
         Ok(Self {
             proxied: OnceLock::new(),
             direct: OnceLock::new(),
+            loopback: OnceLock::new(),
+            no_proxy: NoProxy::from_process(),
             access: access.clone(),
             ca_file,
             timeout,
@@ -130,16 +136,21 @@ impl HttpFetcher {
 
     /// Built when first needed: reading the system's authorities takes a few milliseconds.
     pub(super) fn client_for(&self, url: &Url) -> Result<&Client, FetchErrorKind> {
-        let (cell, loopback) =
-            if is_loopback(url) { (&self.direct, true) } else { (&self.proxied, false) };
+        let (cell, way) = if is_loopback(url) {
+            (&self.loopback, Way::Loopback)
+        } else if self.access.proxy.is_none() && self.no_proxy.covers(url) {
+            (&self.direct, Way::Direct)
+        } else {
+            (&self.proxied, Way::Proxied)
+        };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = self.build(loopback)?;
+        let client = self.build(way)?;
         Ok(cell.get_or_init(|| client))
     }
 
-    fn build(&self, loopback: bool) -> Result<Client, FetchErrorKind> {
+    fn build(&self, way: Way) -> Result<Client, FetchErrorKind> {
         let mut accept = HeaderMap::new();
         accept.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
         let mut tls = self.ca_file.client_config().map_err(FetchErrorKind::Tls)?;
@@ -151,14 +162,27 @@ impl HttpFetcher {
             .referer(false)
             .pool_idle_timeout(KEEP_IDLE)
             .tls_backend_preconfigured(tls);
-        if loopback {
-            builder = builder.no_proxy().dns_resolver(Loopback);
-        } else if let Some(proxy) = &self.access.proxy {
-            let proxy = Proxy::all(proxy.clone()).map_err(FetchErrorKind::Client)?;
-            builder = builder.proxy(proxy);
-        }
+        builder = match (way, &self.access.proxy) {
+            (Way::Loopback, _) => builder.no_proxy().dns_resolver(Loopback),
+            (Way::Direct, _) => builder.no_proxy(),
+            (Way::Proxied, Some(proxy)) => {
+                builder.proxy(Proxy::all(proxy.clone()).map_err(FetchErrorKind::Client)?)
+            }
+            (Way::Proxied, None) => builder,
+        };
         builder.build().map_err(FetchErrorKind::Client)
     }
+}
+
+/// How a host is reached.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Never by a proxy, and without asking anybody for its address.
+    Loopback,
+    /// Not by the proxy that the environment names.
+    Direct,
+    /// By the issuer's proxy, or by what the HTTP client finds in the environment.
+    Proxied,
 }
 
 /// Says of every name that it is this machine's: the client that has it is for no others
@@ -215,8 +239,13 @@ fn retry_after(header: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The URL as it may stand in a log: without user and password.
+/// The URL as it may stand in a log.
 pub(super) fn shown(url: &Url) -> String {
+    redact_text(url.as_str())
+}
+
+/// The URL as it tells documents apart: without user and password.
+pub(super) fn bare(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have them in the first place.
     let _ = url.set_username("");

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::cache_file::CacheFile;
 use super::freshness::Freshness;
-use super::http::{HttpFetcher, shown};
+use super::http::{HttpFetcher, bare, shown};
 use super::location::Access;
 use super::metadata::Metadata;
 use super::origin::ObtainError;
@@ -115,9 +115,10 @@ struct Refresher {
 impl Refresher {
     fn new(metadata: Arc<IssuerMetadata>, clock: Arc<dyn Clock>) -> Self {
         let spec = &metadata.spec;
-        let cache = spec.cache_dir.as_deref().map(|directory| {
-            CacheFile::new(directory, "metadata", &spec.issuer, &shown(&spec.url))
-        });
+        let cache = spec
+            .cache_dir
+            .as_deref()
+            .map(|directory| CacheFile::new(directory, "metadata", &spec.issuer, &bare(&spec.url)));
         let schedule = Schedule::new(Bounds { min: spec.ttl, max: spec.ttl, default: spec.ttl });
         Self { metadata, clock, schedule, http: None, cache }
     }

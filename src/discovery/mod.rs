@@ -33,6 +33,7 @@ mod issuer_metadata;
 mod limiter;
 mod location;
 mod metadata;
+mod no_proxy;
 mod origin;
 mod post;
 mod refresher;

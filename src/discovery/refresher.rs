@@ -11,7 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::cache_file::CacheFile;
 use super::emptied::{EmptyReads, EmptySet};
 use super::gate::RoundEnd;
-use super::http::shown;
+use super::http::bare;
 use super::issuer_keys::{Change, IssuerKeys};
 use super::location::KeyLocation;
 use super::origin::{ObtainError, Obtained, Origin, Read};
@@ -51,7 +51,7 @@ impl Refresher {
             KeyLocation::JwksUri(url) => (published(policy), Some(("jwks_uri", url))),
         };
         let cache = policy.cache_dir.as_deref().zip(location).map(|(directory, (how, url))| {
-            CacheFile::new(directory, "keys", &spec.issuer, &format!("{how} {}", shown(url)))
+            CacheFile::new(directory, "keys", &spec.issuer, &format!("{how} {}", bare(url)))
         });
         Self {
             origin: Origin::new(spec.clone()),

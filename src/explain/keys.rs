@@ -8,6 +8,7 @@ use crate::decision::Fault;
 use crate::discovery::KeyLocation;
 use crate::issuers::KeysFault;
 use crate::keys::{Algorithm, KeySet, VerificationKey};
+use crate::redact::Shown;
 
 impl Story<'_> {
     pub(super) fn key_set(&self) -> Facts {
@@ -15,8 +16,10 @@ impl Story<'_> {
         let Some(keys) = self.keys else { return Facts::new(expected, "unknown") };
         let status = &keys.status;
         let place = match &keys.location {
-            KeyLocation::Discovery(url) => format!("discovered through {url}"),
-            KeyLocation::JwksUri(url) => format!("from {url}"),
+            KeyLocation::Discovery(url) => {
+                format!("discovered through {}", Shown::from(url.as_str()))
+            }
+            KeyLocation::JwksUri(url) => format!("from {}", Shown::from(url.as_str())),
             KeyLocation::File(path) => format!("from the file {}", path.display()),
             KeyLocation::Inline(_) => "from the configuration".to_owned(),
             KeyLocation::Borrowed => {

@@ -19,6 +19,7 @@ use super::pattern::{PathPattern, PathPatternError, Segment};
 pub struct Endpoints {
     root: Node,
     any_closed: bool,
+    any_scopes: bool,
 }
 
 /// What stands at one path, and the way on from there.
@@ -72,6 +73,7 @@ impl Endpoints {
             return Err(PathPatternError::Twice);
         }
         self.any_closed |= rule.closed;
+        self.any_scopes |= !rule.scopes.is_empty();
         methods.0.push((method, rule));
         Ok(())
     }
@@ -107,6 +109,12 @@ impl Endpoints {
     #[must_use]
     pub fn any_closed(&self) -> bool {
         self.any_closed
+    }
+
+    /// Whether there is an endpoint that asks for scopes.
+    #[must_use]
+    pub fn any_scopes(&self) -> bool {
+        self.any_scopes
     }
 
     fn most_specific(&self, method: &[u8], segments: &[&str]) -> Option<Found<'_>> {

@@ -33,7 +33,7 @@ pub(super) fn check(
     let bearer = issuer.key_bearer_file.as_deref().map(|file| {
         if let Some(url) = plain {
             let to = url.origin().ascii_serialization();
-            return Err(BadValue::BearerInTheClear { to });
+            return Err(BadValue::BearerInTheClear { to: to.into() });
         }
         KeyBearer::check(file)?;
         Ok(KeyBearer::new(file.to_owned(), named()))
@@ -49,7 +49,7 @@ pub(super) fn check(
 pub(super) fn warn_of_plain_http(c: &mut Checker, section: &KeyPath, url: &Url) {
     if is_plain(url) {
         let key = section.join("allow_http").to_string();
-        c.warnings.push(Warning::PlainHttp { key, url: url.to_string() });
+        c.warnings.push(Warning::PlainHttp { key, url: url.as_str().into() });
     }
 }
 

@@ -8,7 +8,7 @@ use wildmatch::WildMatch;
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
-use super::Checker;
+use super::{Checker, values};
 use crate::identity::{ClaimPath, HeaderNames, HeaderRules, Profile, folded};
 
 /// Headers that frame the message, steer Envoy or carry the caller's own credentials.
@@ -120,7 +120,7 @@ impl Names {
             .map(|(header, claim)| {
                 let key = section.join(header);
                 let header = self.take(c, &key, header);
-                let claim = c.keep(&key, claim.parse::<ClaimPath>());
+                let claim = values::claim(c, &key, claim);
                 Some((header?, claim?))
             })
             .collect();
@@ -132,7 +132,7 @@ impl Names {
         let folded = folded(&name);
         if let Some(elsewhere) = self.taken.get(&folded) {
             let elsewhere = elsewhere.to_string();
-            c.bad(key, BadValue::DuplicateHeader { name, elsewhere });
+            c.bad(key, BadValue::DuplicateHeader { name: name.into(), elsewhere });
             return None;
         }
         self.taken.insert(folded, key.clone());
@@ -141,29 +141,29 @@ impl Names {
 }
 
 fn header_name(text: &str) -> Result<String, BadValue> {
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| BadValue::NotAHeader(text.to_owned()))?;
+    let name =
+        HeaderName::from_bytes(text.as_bytes()).map_err(|_| BadValue::NotAHeader(text.into()))?;
     let name = name.as_str();
     if name.contains('_') {
-        return Err(BadValue::Underscore(text.to_owned()));
+        return Err(BadValue::Underscore(text.into()));
     }
     // What folds like our name is removed, so this one would be, too.
     let folded = folded(name);
     if FORBIDDEN.contains(&folded.as_str()) || folded.starts_with(ENVOY) {
-        return Err(BadValue::ForbiddenHeader(text.to_owned()));
+        return Err(BadValue::ForbiddenHeader(text.into()));
     }
     Ok(name.to_owned())
 }
 
 fn trusted_prefix(text: &str) -> Result<String, BadValue> {
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| BadValue::NotAHeader(text.to_owned()))?;
+    let name =
+        HeaderName::from_bytes(text.as_bytes()).map_err(|_| BadValue::NotAHeader(text.into()))?;
     let prefix = folded(name.as_str());
     if prefix.len() < SHORTEST_PREFIX || !prefix.ends_with('-') {
-        return Err(BadValue::PrefixTooShort(text.to_owned()));
+        return Err(BadValue::PrefixTooShort(text.into()));
     }
     match ORDINARY.into_iter().find(|name| name.starts_with(&prefix)) {
-        Some(victim) => Err(BadValue::PrefixTooWide { prefix: text.to_owned(), victim }),
+        Some(victim) => Err(BadValue::PrefixTooWide { prefix: text.into(), victim }),
         None => Ok(prefix),
     }
 }

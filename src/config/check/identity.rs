@@ -6,7 +6,7 @@ use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::{Checker, values};
-use crate::identity::{ClaimPath, EmailDomains, IdentityRules};
+use crate::identity::{EmailDomains, IdentityRules};
 
 pub(super) fn check(
     c: &mut Checker,
@@ -15,7 +15,7 @@ pub(super) fn check(
     profile: raw::Profile,
     several_tenants: bool,
 ) -> Option<IdentityRules> {
-    let mut claim = |name: &str, text: &str| c.keep(&section.join(name), text.parse::<ClaimPath>());
+    let mut claim = |name: &str, text: &str| values::claim(c, &section.join(name), text);
     let subject = claim("subject_claim", &raw.subject_claim);
     let email = claim("email_claim", &raw.email_claim);
     let groups = claim("groups_claim", &raw.groups_claim);
@@ -65,7 +65,7 @@ fn identity_prefix(text: &str, profile: raw::Profile) -> Result<String, BadValue
     }
     let reserved = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("service:"));
     if reserved {
-        return Err(BadValue::ReservedPrefix(text.to_owned()));
+        return Err(BadValue::ReservedPrefix(text.into()));
     }
     let allowed = fixed.bytes().all(|byte| match profile {
         raw::Profile::Nemo => byte.is_ascii_alphanumeric() || b"@._-:+/".contains(&byte),
@@ -75,5 +75,5 @@ fn identity_prefix(text: &str, profile: raw::Profile) -> Result<String, BadValue
     if allowed && !fixed.contains(',') {
         return Ok(text.to_owned());
     }
-    Err(BadValue::PrefixOutsideProfile(text.to_owned()))
+    Err(BadValue::PrefixOutsideProfile(text.into()))
 }

@@ -11,6 +11,8 @@ use super::super::warning::Warning;
 use super::{Checker, access, identity, is_tenant_id, key_location, overlap, values};
 use crate::discovery::KeyLocation;
 use crate::keys::{Algorithm, AlgorithmSet};
+use crate::product::Product;
+use crate::redact::Shown;
 use crate::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 
 /// Every issuer, primary first.
@@ -160,7 +162,7 @@ impl Issuers {
             Err(template @ BadValue::NoDiscoveryForTemplate) => c.keep(key, Err(template)),
             Err(_) => {
                 if name.contains("://") {
-                    let (key, issuer) = (key.to_string(), name.to_owned());
+                    let (key, issuer) = (key.to_string(), name.into());
                     c.warnings.push(Warning::NotDiscovered { key, issuer });
                 }
                 Some(KeyLocation::Borrowed)
@@ -177,14 +179,29 @@ impl Issuers {
     }
 
     fn name(&mut self, c: &mut Checker, key: &KeyPath, name: &str) -> Option<String> {
-        let name = c.keep(key, values::word(name).and_then(placeholder_in_place))?;
+        let name = values::word(name).and_then(not_its_description).and_then(placeholder_in_place);
+        let name = c.keep(key, name)?;
         if let Some(elsewhere) = self.seen.get(&name) {
             let elsewhere = elsewhere.to_string();
-            c.bad(key, BadValue::DuplicateIssuer { issuer: name, elsewhere });
+            c.bad(key, BadValue::DuplicateIssuer { issuer: name.into(), elsewhere });
             return None;
         }
         self.seen.insert(name.clone(), key.clone());
         Some(name)
+    }
+}
+
+/// Tokens name their issuer, not the document that describes it.
+fn not_its_description(issuer: String) -> Result<String, BadValue> {
+    const DOCUMENTS: [&str; 2] =
+        ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+    let bare = issuer.trim_end_matches('/');
+    match DOCUMENTS.iter().find_map(|document| bare.strip_suffix(document)) {
+        Some(without) => {
+            let without = without.into();
+            Err(BadValue::DiscoveryAsIssuer { found: issuer.into(), without })
+        }
+        None => Ok(issuer),
     }
 }
 
@@ -208,14 +225,11 @@ fn audience(
 ) -> Option<AudienceRule> {
     let key = section.join("audience");
     let audiences = match (&raw.audience, &raw.client_id) {
-        (Some(raw::OneOrMany::One(one)), _) => {
-            c.keep(&key, values::word(one)).map(|one| BTreeSet::from([one]))
-        }
-        (Some(raw::OneOrMany::Many(many)), _) if many.is_empty() => {
+        (Some(many), _) if many.is_empty() => {
             c.bad(&key, BadValue::EmptyList);
             None
         }
-        (Some(raw::OneOrMany::Many(many)), _) => {
+        (Some(many), _) => {
             c.each(&key, many, |one| values::word(one)).map(|many| many.into_iter().collect())
         }
         (None, Some(client)) => c
@@ -228,13 +242,36 @@ fn audience(
         (None, None) => Some(BTreeSet::new()),
     };
     if raw.verify_audience {
+        if let Some(audiences) = &audiences {
+            warn_of_entra(c, &key, issuer, audiences, raw.client_id.as_deref());
+        }
         return audiences.map(AudienceRule::AnyOf);
     }
     c.warnings.push(Warning::AudienceNotVerified {
         key: section.join("verify_audience").to_string(),
-        issuer: issuer.to_owned(),
+        issuer: issuer.into(),
     });
     audiences.map(|_| AudienceRule::NotChecked)
+}
+
+/// Entra's v2 tokens carry the application's id alone, a GUID; `api://` is what its v1 tokens
+/// carry, and what NeMo's page for Azure names.
+fn warn_of_entra(
+    c: &mut Checker,
+    key: &KeyPath,
+    issuer: &str,
+    audiences: &BTreeSet<String>,
+    client_id: Option<&str>,
+) {
+    let is_v2 = issuer.trim_end_matches('/').ends_with("/v2.0")
+        && Product::recognise(issuer, None) == Product::EntraId;
+    let of_v1 = |audience: &String| audience.starts_with("api://");
+    if !is_v2 || audiences.is_empty() || !audiences.iter().all(of_v1) {
+        return;
+    }
+    let ids = audiences.iter().filter_map(|audience| audience.strip_prefix("api://"));
+    let id = ids.chain(client_id).find(|id| is_tenant_id(id)).map(Shown::new);
+    c.warnings.push(Warning::AudienceOfV1 { key: key.to_string(), issuer: issuer.into(), id });
 }
 
 fn tenants(
@@ -263,7 +300,7 @@ fn tenants(
         if is_tenant_id(tenant) {
             Ok(tenant.to_ascii_lowercase())
         } else {
-            Err(BadValue::NotATenant(tenant.clone()))
+            Err(BadValue::NotATenant(tenant.into()))
         }
     });
     tenants.map(|tenants| TenantRule::OneOf(tenants.into_iter().collect()))
@@ -283,12 +320,12 @@ fn algorithm(name: &str) -> Result<Algorithm, BadValue> {
     name.parse().map_err(|_| {
         let upper = name.to_ascii_uppercase();
         if upper.starts_with("HS") {
-            BadValue::SymmetricAlgorithm(name.to_owned())
+            BadValue::SymmetricAlgorithm(name.into())
         } else if upper == "NONE" {
             BadValue::NoneAlgorithm
         } else {
             let known = Algorithm::ALL.map(Algorithm::name).join(", ");
-            BadValue::UnknownAlgorithm { found: name.to_owned(), known }
+            BadValue::UnknownAlgorithm { found: name.into(), known }
         }
     })
 }

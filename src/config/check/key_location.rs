@@ -72,7 +72,7 @@ pub(super) fn document(issuer: &raw::Issuer) -> Option<Url> {
 pub(super) fn derived_discovery(issuer: &str, allow_http: bool) -> Result<Url, BadValue> {
     let host = values::issuer_url(issuer, allow_http)?;
     if host.query().is_some() {
-        return Err(BadValue::QueryOrFragment(issuer.to_owned()));
+        return Err(BadValue::QueryOrFragment(issuer.into()));
     }
     let issuer = if issuer.contains(TENANT_PLACEHOLDER) {
         for_all_tenants(issuer, host.host_str().unwrap_or_default())?

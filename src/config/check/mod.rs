@@ -138,8 +138,8 @@ impl Checker {
         if let Some(Some(directory)) = &cache_dir
             && directory.metadata().is_ok_and(|about| !is_ours_alone(&about))
         {
-            let directory = directory.display().to_string();
-            self.warnings.push(Warning::OpenCacheDirectory { directory });
+            let directory = directory.as_path();
+            self.warnings.push(Warning::OpenCacheDirectory { directory: directory.into() });
         }
         Some(FetchPolicy {
             refresh_min: refresh_min?,
@@ -189,10 +189,11 @@ impl Checker {
     }
 
     fn log(&mut self, log: &raw::Log) -> Option<LogSettings> {
-        let level = log.level.parse::<tracing_subscriber::filter::Targets>().map_err(|error| {
-            BadValue::NotAFilter { found: log.level.clone(), error: error.to_string() }
-        });
-        self.keep(&KeyPath::dotted("log.level"), level)?;
+        let filter = self.keep(&KeyPath::dotted("log.level"), values::log_filter(&log.level))?;
+        let says_off = log.level.to_ascii_lowercase().contains("off");
+        if !says_off && !filter.would_enable("doorward", &tracing::Level::ERROR) {
+            self.warnings.push(Warning::NothingLogged { level: log.level.as_str().into() });
+        }
         Some(LogSettings {
             level: log.level.clone(),
             format: match log.format {

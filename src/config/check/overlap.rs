@@ -6,6 +6,7 @@ use super::super::settings::IssuerSettings;
 use super::super::warning::Warning;
 use super::Checker;
 use crate::identity::EmailDomains;
+use crate::redact::Shown;
 use crate::token::TenantRule;
 
 /// Claims that a tenant's administrator, or the person, writes freely.
@@ -28,8 +29,8 @@ pub(super) fn warn(c: &mut Checker, issuers: &[IssuerSettings]) {
         let claim = issuer.identity.subject.to_string();
         let prefix = issuer.identity.subject_prefix.as_deref().unwrap_or_default();
         if several && MUTABLE.contains(&claim.as_str()) && !prefix.contains("{tid}") {
-            let issuer = issuer.token.issuer.clone();
-            c.warnings.push(Warning::MutableSubject { issuer, claim });
+            let issuer = issuer.token.issuer.as_str().into();
+            c.warnings.push(Warning::MutableSubject { issuer, claim: claim.into() });
         }
     }
 }
@@ -45,7 +46,7 @@ fn warn_of_addresses(c: &mut Checker, issuers: &[IssuerSettings]) {
                     by_domain.entry(domain).or_default().push(issuer);
                 }
                 if issuer.token.tenants == TenantRule::Any {
-                    let issuer = issuer.token.issuer.clone();
+                    let issuer = issuer.token.issuer.as_str().into();
                     c.warnings.push(Warning::AddressesOfAnyTenant { issuer });
                 }
             }
@@ -54,7 +55,8 @@ fn warn_of_addresses(c: &mut Checker, issuers: &[IssuerSettings]) {
     }
     for (domain, issuers) in by_domain {
         let [_, _, ..] = issuers.as_slice() else { continue };
-        let issuers = issuers.into_iter().map(|issuer| issuer.token.issuer.clone()).collect();
+        let issuers =
+            issuers.into_iter().map(|issuer| issuer.token.issuer.as_str().into()).collect();
         let domain = Some(domain).filter(|domain| *domain != EVERY_DOMAIN).map(str::to_owned);
         c.warnings.push(Warning::EmailsOverlap { issuers, domain });
     }
@@ -65,11 +67,11 @@ fn warn_of_addresses(c: &mut Checker, issuers: &[IssuerSettings]) {
 fn sharing(
     issuers: &[IssuerSettings],
     prefix: impl Fn(&IssuerSettings) -> Option<&str>,
-) -> Vec<Vec<String>> {
-    let mut by_prefix: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+) -> Vec<Vec<Shown>> {
+    let mut by_prefix: BTreeMap<&str, Vec<Shown>> = BTreeMap::new();
     for issuer in issuers.iter().filter(|issuer| !issuer.borrows_from_primary) {
         let prefix = prefix(issuer).unwrap_or_default();
-        by_prefix.entry(prefix).or_default().push(issuer.token.issuer.clone());
+        by_prefix.entry(prefix).or_default().push(issuer.token.issuer.as_str().into());
     }
     by_prefix.into_values().filter(|issuers| issuers.len() > 1).collect()
 }

@@ -13,7 +13,7 @@ use crate::rules::{
 pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>> {
     let key = KeyPath::dotted("rules.bypass");
     let parse = |text: &String| {
-        text.parse::<PathRule>().map_err(|error| BadValue::Path { found: text.clone(), error })
+        text.parse::<PathRule>().map_err(|error| BadValue::Path { found: text.into(), error })
     };
     let rules = c.each(&key, paths, parse)?;
     if rules.iter().any(|rule| *rule == PathRule::Below("/".into())) {
@@ -41,6 +41,9 @@ pub(super) fn endpoints(c: &mut Checker, rules: &raw::Rules) -> Option<Option<En
         for fault in file(path, &written_out, &mut table) {
             c.bad(&key, fault);
         }
+    }
+    if demand == ScopeDemand::OfPlatformScopes && table.any_scopes() {
+        c.warnings.push(Warning::ScopesOptional);
     }
     Some(Some(EndpointRules { table, demand }))
 }
@@ -127,7 +130,7 @@ fn members(node: &Node) -> Option<&[Member]> {
 }
 
 fn pattern(text: &str) -> Result<PathPattern, BadValue> {
-    text.parse().map_err(|error| BadValue::Pattern { found: text.to_owned(), error })
+    text.parse().map_err(|error| BadValue::Pattern { found: text.into(), error })
 }
 
 /// What a file says of one method. Names that begin with `x-` are notes.
@@ -151,8 +154,8 @@ fn add(
     endpoint: &raw::Endpoint,
 ) -> Result<(), BadValue> {
     let method: Method =
-        method.parse().map_err(|error| BadValue::NotAMethod { found: method.to_owned(), error })?;
-    for scope in &endpoint.scopes {
+        method.parse().map_err(|error| BadValue::NotAMethod { found: method.into(), error })?;
+    for scope in endpoint.scopes.iter() {
         values::word(scope)?;
     }
     let rule = EndpointRule {
@@ -161,5 +164,5 @@ fn add(
         closed: endpoint.deny,
     };
     let added = table.add(pattern, method, rule);
-    added.map_err(|error| BadValue::Pattern { found: text.to_owned(), error })
+    added.map_err(|error| BadValue::Pattern { found: text.into(), error })
 }

@@ -77,7 +77,7 @@ fn address(text: &str) -> Result<ListenAddress, BadValue> {
     if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
         return Ok(ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
     }
-    text.parse().map(ListenAddress::Tcp).map_err(|_| BadValue::NotAnAddress(text.to_owned()))
+    text.parse().map(ListenAddress::Tcp).map_err(|_| BadValue::NotAnAddress(text.into()))
 }
 
 fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings> {

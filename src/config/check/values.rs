@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::{Host, Url};
 
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
+use super::super::plain;
 use super::super::raw::Span;
-use super::super::redact::redact_text;
+use super::super::warning::Warning;
 use super::Checker;
 use crate::discovery::{CaFile, SetupError, read_file};
+use crate::identity::ClaimPath;
 use crate::loopback::is_loopback;
+use crate::redact::Shown;
 
 pub(super) const ZERO: Duration = Duration::ZERO;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
@@ -82,7 +86,7 @@ fn parse_span(span: &Span) -> Result<Duration, BadValue> {
             .parse()
             .map(Duration::from_secs)
             .or_else(|_| humantime::parse_duration(text.trim()))
-            .map_err(|_| BadValue::NotASpan(text.clone())),
+            .map_err(|_| BadValue::NotASpan(text.into())),
     }
 }
 
@@ -94,19 +98,45 @@ pub(super) fn word(text: &str) -> Result<String, BadValue> {
     }
     let bracketed = text.split_once('<').is_some_and(|(_, rest)| rest.contains('>'));
     if bracketed || text.contains("${") {
-        return Err(BadValue::Placeholder(text.to_owned()));
+        return Err(BadValue::Placeholder(text.into()));
     }
-    if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-        return Err(BadValue::Unprintable);
+    plain::check(text)?;
+    if text.contains(char::is_whitespace) {
+        return Err(BadValue::Space(text.into()));
     }
     Ok(text.to_owned())
+}
+
+/// The name of a claim, or the way to it.
+pub(super) fn claim(c: &mut Checker, key: &KeyPath, text: &str) -> Option<ClaimPath> {
+    if text.starts_with("$.") || text.starts_with("$[") {
+        let pointer = pointer(text.trim_start_matches('$')).into();
+        c.bad(key, BadValue::JsonPath { found: text.into(), pointer });
+        return None;
+    }
+    let path = c.keep(key, text.parse::<ClaimPath>())?;
+    // A name with dots in it is one all the same: only what looks like names alone is told of.
+    let is_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
+    if text.contains('.') && text.chars().all(is_name) {
+        let (key, claim, pointer) = (key.to_string(), text.into(), pointer(text).into());
+        c.warnings.push(Warning::DottedClaim { key, claim, pointer });
+    }
+    Some(path)
+}
+
+/// `.a.b`, `['a']['b']` → `/a/b`.
+fn pointer(way: &str) -> String {
+    let quotes = ['"', '\''];
+    let steps = way.split(['.', '[', ']']).map(|step| step.trim_matches(quotes));
+    let steps = steps.filter(|step| !matches!(*step, "" | "*"));
+    steps.map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// The domain of email addresses, in lower case; a name in another script as addresses carry it
 /// (`xn--…`).
 pub(super) fn email_domain(text: &str) -> Result<String, BadValue> {
     let text = word(text)?;
-    let not_a_domain = || BadValue::NotADomain(text.clone());
+    let not_a_domain = || BadValue::NotADomain(text.as_str().into());
     // What the parser lets pass, and no address has after its `@`.
     let is_odd = |part: &str| {
         part.is_empty() || part.chars().any(|char| char.is_ascii() && !is_label_char(char))
@@ -129,7 +159,19 @@ pub(super) fn quotable(text: &str) -> Result<String, BadValue> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
         return Ok(text.to_owned());
     }
-    Err(BadValue::NotQuotable(text.to_owned()))
+    Err(BadValue::NotQuotable(text.into()))
+}
+
+/// A filter of log lines. To the parser a word that is no level names a target, of which alone
+/// everything is logged: it is a misspelled level.
+pub(super) fn log_filter(text: &str) -> Result<Targets, BadValue> {
+    let mut parts = text.split(',').map(str::trim);
+    let word = parts.find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
+    if let Some(word) = word.or(Some(text).filter(|text| text.trim().is_empty())) {
+        return Err(BadValue::NotALevel(word.into()));
+    }
+    let filter = text.parse::<Targets>();
+    filter.map_err(|error| BadValue::NotAFilter { found: text.into(), error: error.to_string() })
 }
 
 /// An https URL without fragment and credentials. Plain http is for loopback: whoever
@@ -148,10 +190,10 @@ pub(super) fn issuer_url(text: &str, allow_http: bool) -> Result<Url, BadValue> 
 fn http_url(
     text: &str,
     may_be_plain: impl Fn(&Url) -> bool,
-    refused: impl Fn(String) -> BadValue,
+    refused: impl Fn(Shown) -> BadValue,
 ) -> Result<Url, BadValue> {
     let text = word(text)?;
-    let shown = redact_text(&text);
+    let shown = Shown::new(&text);
     let url =
         Url::parse(&text).map_err(|error| BadValue::NotAUrl { found: shown.clone(), error })?;
     match url.scheme() {
@@ -170,7 +212,7 @@ fn http_url(
 
 /// An HTTP proxy; credentials are welcome here.
 pub(super) fn proxy(text: &str) -> Result<Url, BadValue> {
-    let bad = || BadValue::NotAProxy(redact_text(text));
+    let bad = || BadValue::NotAProxy(text.into());
     let url = Url::parse(text).map_err(|_| bad())?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
     if is_http { Ok(url) } else { Err(bad()) }
@@ -186,14 +228,14 @@ pub(in super::super) fn is_tenant_id(text: &str) -> bool {
 pub(super) fn directory(path: &Path) -> Result<PathBuf, BadValue> {
     // One that does not exist is made when it is first needed.
     if path.as_os_str().is_empty() || (path.exists() && !path.is_dir()) {
-        return Err(BadValue::NotADirectory(path.display().to_string()));
+        return Err(BadValue::NotADirectory(path.into()));
     }
     Ok(path.to_owned())
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadValue> {
     read_file(path, MAX_FILE_BYTES)
-        .map_err(|error| BadValue::UnreadableFile { path: path.display().to_string(), error })
+        .map_err(|error| BadValue::UnreadableFile { path: path.into(), error })
 }
 
 /// A readable file of certificates, each of which can be used.
@@ -213,7 +255,7 @@ pub(super) fn pem(path: &Path, wanted: &'static str) -> Result<PathBuf, BadValue
     if found {
         return Ok(path.to_owned());
     }
-    Err(BadValue::NotPem { path: path.display().to_string(), wanted })
+    Err(BadValue::NotPem { path: path.into(), wanted })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OneOrMany, Span};
+use super::{Span, Texts};
 
 /// Who may pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,11 +35,11 @@ pub struct Oidc {
     /// Other names under which the same provider signs, such as Azure's v1 issuer. One that
     /// is a URL is discovered on its own; until that has worked once, and where it is none,
     /// the primary issuer's keys serve.
-    pub additional_issuers: Vec<String>,
+    pub additional_issuers: Texts,
     /// The client that people log in with.
     pub client_id: Option<String>,
     /// What `aud` must hold; any one of a list will do. Default: `client_id`.
-    pub audience: Option<OneOrMany>,
+    pub audience: Option<Texts>,
     /// `false` is the only way to accept tokens made for somebody else.
     pub verify_audience: bool,
     /// The discovery document, when it is not at
@@ -60,7 +60,7 @@ pub struct Oidc {
     /// Default: from discovery.
     pub userinfo_endpoint: Option<String>,
     /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
-    pub algorithms: Option<Vec<String>>,
+    pub algorithms: Option<Texts>,
     /// The claim with the email address: a name, or a JSON pointer when it starts with
     /// `/`.
     pub email_claim: String,
@@ -79,9 +79,9 @@ pub struct Oidc {
     pub groups_prefix: Option<String>,
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
-    pub allowed_tenants: Vec<String>,
+    pub allowed_tenants: Texts,
     /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
-    pub allowed_clients: Vec<String>,
+    pub allowed_clients: Texts,
     /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
     /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
     pub require_access_token: bool,
@@ -91,7 +91,7 @@ pub struct Oidc {
     pub max_lifetime: Option<Span>,
     /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
     /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
-    pub email_domains: Vec<String>,
+    pub email_domains: Texts,
     /// Scopes that `auth login` asks for, separated by spaces.
     pub default_scopes: String,
     /// How long a discovery document is believed before it is fetched again.
@@ -128,11 +128,11 @@ pub struct Issuer {
     /// The client that people log in with: the default of `audience`.
     pub client_id: Option<String>,
     /// What `aud` must hold; any one of a list will do.
-    pub audience: Option<OneOrMany>,
+    pub audience: Option<Texts>,
     /// `false` is the only way to accept tokens made for somebody else.
     pub verify_audience: bool,
     /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
-    pub algorithms: Option<Vec<String>>,
+    pub algorithms: Option<Texts>,
     /// The claim with the email address.
     pub email_claim: String,
     /// The claim with the principal; `sub` when a token lacks it.
@@ -150,9 +150,9 @@ pub struct Issuer {
     pub groups_prefix: Option<String>,
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
-    pub allowed_tenants: Vec<String>,
+    pub allowed_tenants: Texts,
     /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
-    pub allowed_clients: Vec<String>,
+    pub allowed_clients: Texts,
     /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
     /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
     pub require_access_token: bool,
@@ -162,7 +162,7 @@ pub struct Issuer {
     pub max_lifetime: Option<Span>,
     /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
     /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
-    pub email_domains: Vec<String>,
+    pub email_domains: Texts,
     /// HTTP proxy to reach this issuer.
     pub proxy: Option<String>,
     /// PEM file of certificates to trust for this issuer, besides the system's authorities:
@@ -204,7 +204,7 @@ pub struct Entra {
     /// The one tenant (directory) id that may sign in.
     pub tenant: Option<String>,
     /// Several tenant ids; `["*"]` for any.
-    pub tenants: Vec<String>,
+    pub tenants: Texts,
     /// The application (client) id of the API.
     pub client_id: Option<String>,
 }

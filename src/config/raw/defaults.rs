@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Auth, BoundTokens, Cache, Decisions, Denial, EmptySet, Headers, Issuer, Keys, Listener, Log,
-    LogFormat, Oidc, Preset, Profile, Server, Span, Token,
+    LogFormat, Oidc, Preset, Profile, Server, Span, Texts, Token,
 };
 
 impl Default for Auth {
@@ -25,7 +25,7 @@ impl Default for Oidc {
         Self {
             enabled: true,
             issuer: None,
-            additional_issuers: Vec::new(),
+            additional_issuers: Texts::default(),
             client_id: None,
             audience: None,
             verify_audience: issuer.verify_audience,
@@ -45,12 +45,12 @@ impl Default for Oidc {
             scope_prefix: None,
             subject_prefix: None,
             groups_prefix: None,
-            allowed_tenants: Vec::new(),
-            allowed_clients: Vec::new(),
+            allowed_tenants: Texts::default(),
+            allowed_clients: Texts::default(),
             require_access_token: false,
             bound_tokens: BoundTokens::Deny,
             max_lifetime: None,
-            email_domains: Vec::new(),
+            email_domains: Texts::default(),
             default_scopes: "openid profile email offline_access".into(),
             discovery_cache_ttl: Span::Seconds(300),
             proxy: None,
@@ -80,12 +80,12 @@ impl Default for Issuer {
             scope_prefix: None,
             subject_prefix: None,
             groups_prefix: None,
-            allowed_tenants: Vec::new(),
-            allowed_clients: Vec::new(),
+            allowed_tenants: Texts::default(),
+            allowed_clients: Texts::default(),
             require_access_token: false,
             bound_tokens: BoundTokens::Deny,
             max_lifetime: None,
-            email_domains: Vec::new(),
+            email_domains: Texts::default(),
             proxy: None,
             ca_file: None,
             key_bearer_file: None,
@@ -119,7 +119,7 @@ impl Default for Headers {
             scopes: "X-NMP-Scopes".into(),
             authorized: "X-NMP-Authorized".into(),
             claims: BTreeMap::new(),
-            groups_only: Vec::new(),
+            groups_only: Texts::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod defaults;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -106,7 +107,7 @@ pub struct Headers {
     /// Further claims to copy: header name → claim.
     pub claims: BTreeMap<String, String>,
     /// Keep only groups that match one of these; `*` and `?` are wildcards. Empty: all.
-    pub groups_only: Vec<String>,
+    pub groups_only: Texts,
 }
 
 /// Which values headers may hold.
@@ -126,7 +127,7 @@ pub enum Profile {
 pub struct Rules {
     /// Paths let through without a token: exact (`/health`), or everything below
     /// (`/public/*`).
-    pub bypass: Vec<String>,
+    pub bypass: Texts,
     /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
     /// `scopes`, of which a token needs one, or `deny: true`, which closes it to everybody.
     /// `{name}` stands for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
@@ -144,13 +145,13 @@ pub struct Rules {
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
     /// A token needs one of these. Empty: none.
-    pub scopes: Vec<String>,
+    pub scopes: Texts,
     /// Nobody may come here, with a token or without, bypassed or not.
     pub deny: bool,
     /// For the policy; not looked at here.
-    pub permissions: Vec<String>,
+    pub permissions: Texts,
     /// For the policy; not looked at here.
-    pub callers: Vec<String>,
+    pub callers: Texts,
 }
 
 /// Which tokens need the scopes of an endpoint.
@@ -238,9 +239,9 @@ pub struct ProtectedResource {
     /// turns the document and `resource_metadata` in challenges on.
     pub resource: Option<String>,
     /// Authorization servers to name. Default: the configured issuers.
-    pub authorization_servers: Vec<String>,
+    pub authorization_servers: Texts,
     /// Scopes to name.
-    pub scopes_supported: Vec<String>,
+    pub scopes_supported: Texts,
 }
 
 /// Logging.
@@ -283,14 +284,35 @@ pub enum Decisions {
     All,
 }
 
-/// One value or a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A list of texts, of which a single one may be written without brackets: the one type of
+/// every such list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "OneOrMany")]
+#[schemars(with = "OneOrMany")]
+pub struct Texts(Vec<String>);
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum OneOrMany {
-    /// One.
+enum OneOrMany {
     One(String),
-    /// Any of these.
     Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Texts {
+    fn from(written: OneOrMany) -> Self {
+        Self(match written {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        })
+    }
+}
+
+impl Deref for Texts {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// A time span: seconds, or a text such as `10s`, `5m`, `24h`.

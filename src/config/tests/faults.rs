@@ -54,13 +54,13 @@ fn faults_of_every_layer_and_kind_come_together() {
     let sources = yaml(
         "auth:\n  oidc:\n    issuer: http://idp.example\n    client_id: app\n    typo_claim: x\n",
     )
-    .environment(env(&[("DOORWARD_SERVER__WORKERS", "many"), ("DOORWARD_NONSENSE", "1")]))
+    .environment(env(&[("DOORWARD_SERVER__WORKERS", "many"), ("DOORWARD_NON__SENSE", "1")]))
     .overrides(["token.leeway=1h".to_owned(), "nokey".to_owned()]);
     assert_eq!(
         lines(load(&sources)),
         [
             "test.yaml:5: auth.oidc.typo_claim: unknown key",
-            "DOORWARD_NONSENSE: names no key",
+            "DOORWARD_NON__SENSE: names no key",
             "DOORWARD_SERVER__WORKERS: server.workers: expected a whole number, found the text \"many\"",
             "--set: `nokey` is not KEY=VALUE, as in `--set auth.enabled=false`",
             "--set: token.leeway: 1h is out of range: from 0s to 10m",
@@ -227,6 +227,11 @@ fn each_bad_value_is_named() {
         ("protected_resource: {scopes_supported: [a]}", "has no effect without"),
         ("log: {level: 'a=b=c=d'}", "is not a log filter"),
         (
+            "log: {level: verbos}",
+            "log.level: `verbos` is not a level: write off, error, warn, info or debug",
+        ),
+        ("log: {level: ''}", "`` is not a level"),
+        (
             "auth: {preset: {entra: {tenant: contoso, client_id: c}}}",
             "auth.preset.entra.tenant: `contoso` is not a tenant id",
         ),
@@ -235,6 +240,118 @@ fn each_bad_value_is_named() {
     for (text, expected) in cases {
         let faults = lines(on_minimal(text));
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{text}\n{faults:#?}");
+        assert!(!faults.iter().any(|fault| fault.contains("s3cret")), "{faults:#?}");
+    }
+}
+
+/// Whatever is compared with something: a value that nothing can match locks everybody out.
+#[test]
+fn what_can_never_match_is_refused_in_every_key_and_layer() {
+    let keys = [
+        "auth.oidc.issuer",
+        "auth.oidc.additional_issuers",
+        "auth.oidc.client_id",
+        "auth.oidc.audience",
+        "auth.oidc.email_claim",
+        "auth.oidc.subject_claim",
+        "auth.oidc.groups_claim",
+        "auth.oidc.roles_claim",
+        "auth.oidc.scope_prefix",
+        "auth.oidc.subject_prefix",
+        "auth.oidc.groups_prefix",
+        "auth.oidc.allowed_tenants",
+        "auth.oidc.allowed_clients",
+        "auth.oidc.email_domains",
+        "auth.oidc.algorithms",
+        "auth.preset.entra.client_id",
+        "headers.trusted_prefix",
+        "headers.principal_id",
+        "headers.groups_only",
+        "headers.claims.X-A",
+        "rules.bypass",
+        "rules.endpoints_file",
+        "server.grpc.listen",
+        "protected_resource.scopes_supported",
+    ];
+    for key in keys {
+        for (value, said) in [
+            ("'nmp'", "has quotes of its own, which are compared too: write nmp"),
+            ("roles\n", "holds a line break"),
+            (" nmp", "begins or ends with a space"),
+            ("nmp\u{200b}", "cannot be seen"),
+            ("[\"nmp\",\"x\",]", "is a list in one text"),
+        ] {
+            let name = key.rsplit('.').next().unwrap();
+            let text = serde_json::to_string(value).unwrap();
+            let section =
+                key.split('.').rev().fold(text, |inner, name| format!("{{\"{name}\": {inner}}}"));
+            let faults = lines(load(&Sources::none().inline_yaml("test.yaml", &section)));
+            let found = |fault: &String| fault.contains(name) && fault.contains(said);
+            assert!(faults.iter().any(found), "{key} {value:?}: {faults:#?}");
+            // A list in a variable is cut at its commas, and its items are trimmed.
+            if key.starts_with("auth.oidc") && !value.starts_with(' ') && !value.ends_with('\n') {
+                let variable = format!("DOORWARD_{}", key.replace('.', "__").to_uppercase());
+                let layer = env(&[(variable.as_str(), value)]);
+                let faults = lines(load(&yaml(MINIMAL).environment(layer)));
+                let found = |fault: &String| fault.starts_with(&variable) && fault.contains(said);
+                assert!(faults.iter().any(found), "{variable} {value:?}: {faults:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_of_another_place_are_refused_with_the_right_one() {
+    for (text, said) in [
+        (
+            "auth: {oidc: {issuer: 'https://idp.example/.well-known/openid-configuration'}}",
+            "auth.oidc.issuer: `https://idp.example/.well-known/openid-configuration` is where the \
+             issuer is described, not its name, so no token has it as `iss`: write \
+             https://idp.example;",
+        ),
+        (
+            "auth: {oidc: {additional_issuers: 'https://b/.well-known/openid-configuration/'}}",
+            "auth.oidc.additional_issuers: `https://b/.well-known/openid-configuration/` is where",
+        ),
+        (
+            "auth: {oidc: {groups_claim: '$.realm_access.roles'}}",
+            "auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; a way to a claim is \
+             written as a JSON pointer: /realm_access/roles",
+        ),
+        (
+            "headers: {claims: {X-A: \"$['https://a/b'].c[*]\"}}",
+            "written as a JSON pointer: /https:~1~1a~1b/c",
+        ),
+    ] {
+        let faults = lines(on_minimal(text));
+        assert!(faults.iter().any(|fault| fault.contains(said)), "{text}\n{faults:#?}");
+    }
+}
+
+/// Secrets in the wrong place, or in one where they are looked for: never printed.
+#[test]
+fn no_secret_is_printed_wherever_it_stands() {
+    let pem = "-----BEGIN PRIVATE KEY-----\\nMIIs3cretMIIs3cret\\n-----END PRIVATE KEY-----";
+    for (text, said) in [
+        ("auth: {oidc: {proxy: 'user:s3cret@proxy:3128'}}".to_owned(), "`***@proxy:3128` is not"),
+        (format!("server: {{grpc: {{tls: {{key: \"{pem}\"}}}}}}"), "holds a key, a certificate"),
+        (format!("auth: {{oidc: {{ca_file: \"{pem}\"}}}}"), "write the path of the file"),
+        (
+            "auth: {oidc: {key_bearer_file: eyJhbGciOiJSUzI1NiJ9.s3cret.s3cret}}".to_owned(),
+            "holds a key, a certificate or a token itself",
+        ),
+        (
+            "auth: {oidc: {jwks_uri: 'http://idp.example/keys?api_key=s3cret'}}".to_owned(),
+            "`http://idp.example/keys?api_key=***` must be an https URL",
+        ),
+        (
+            "auth: {oidc: {issuer: 'https://idp.example?api_key=s3cret'}}".to_owned(),
+            "`https://idp.example?api_key=***` must not have a query",
+        ),
+        ("log: {format: 'http://u:s3cret@x'}".to_owned(), "found the text \"http://***@x\""),
+    ] {
+        let faults = lines(on_minimal(&text));
+        assert!(faults.iter().any(|fault| fault.contains(said)), "{text}\n{faults:#?}");
         assert!(!faults.iter().any(|fault| fault.contains("s3cret")), "{faults:#?}");
     }
 }

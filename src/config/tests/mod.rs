@@ -169,7 +169,14 @@ fn a_nemo_file_works_as_it_is_and_its_own_keys_are_only_listed() {
     let url = "https://sts.windows.net/t/.well-known/openid-configuration";
     assert_eq!(additional.keys, KeyLocation::Discovery(url.parse().unwrap()));
     assert_eq!(additional.token.audience, primary.token.audience);
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    // NeMo's page for Azure has this pair, and no v2 token passes with it.
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["auth.oidc.audience begins with api://, and no token of \
+          https://login.microsoftonline.com/t/v2.0 has that: its `aud` is the application's id \
+          alone; add that GUID, the Application (client) ID"]
+    );
 }
 
 #[test]
@@ -215,11 +222,12 @@ fn a_preset_for_several_tenants_is_a_template_and_gives_way_to_what_is_written()
     );
 }
 
+fn warnings(text: &str) -> Vec<String> {
+    on_minimal(text).unwrap().warnings.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn what_should_not_go_unnoticed_is_a_warning() {
-    let warnings = |text: &str| -> Vec<String> {
-        on_minimal(text).unwrap().warnings.iter().map(ToString::to_string).collect()
-    };
     let issuer = |more: &str| {
         format!(
             "auth: {{issuers: [{{issuer: 'https://b', audience: a, groups_prefix: 'b:', {more}}}]}}"
@@ -243,6 +251,22 @@ fn what_should_not_go_unnoticed_is_a_warning() {
         ("auth: {enabled: false}", "every request is allowed"),
         ("rules: {bypass: ['/*']}", "no path needs a token"),
         (
+            "auth: {oidc: {groups_claim: realm_access.roles}}",
+            "auth.oidc.groups_claim: `realm_access.roles` is the name of one claim, with dots in it; \
+             the way to a claim inside of others is written /realm_access/roles",
+        ),
+        ("headers: {claims: {X-Org: .org.id}}", "is written /org/id"),
+        (
+            "auth: {oidc: {issuer: 'https://login.microsoftonline.com/t/v2.0', audience: \
+             'api://72f988bf-86f1-41af-91ab-2d7cd011db47'}}",
+            "`aud` is the application's id alone; add 72f988bf-86f1-41af-91ab-2d7cd011db47",
+        ),
+        (
+            "rules: {endpoints: {/a: {get: {scopes: 'a:read'}}}}",
+            "a token without platform scopes (those with a `:`) passes every endpoint",
+        ),
+        ("log: {level: 'hyper=debug'}", "nothing of Doorward is logged, not even errors"),
+        (
             "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: ['*'], subject_claim: upn}}",
             "each can put what it likes into `upn`",
         ),
@@ -256,6 +280,43 @@ fn what_should_not_go_unnoticed_is_a_warning() {
     }
 }
 
+/// A dot, a slash or `$` in a name is no reason to say anything, as long as it may be a name.
+#[test]
+fn names_of_claims_may_look_odd() {
+    for claim in ["https://corp.example/groups", "cognito:groups", "urn:a.b:c", "$x", "a b"] {
+        assert_eq!(
+            warnings(&format!("auth: {{oidc: {{groups_claim: '{claim}'}}}}")),
+            Vec::<String>::new(),
+            "{claim}"
+        );
+    }
+}
+
+#[test]
+fn a_list_takes_one_text_everywhere() {
+    let one = on_minimal(
+        "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: '*', \
+         additional_issuers: other, allowed_clients: app, email_domains: a.example, algorithms: \
+         RS256, subject_claim: oid}}\nheaders: {groups_only: 'a*'}\nrules: {bypass: /health, scopes: \
+         required, endpoints: {/a: {get: {scopes: 'a:read'}}}}\nprotected_resource: {resource: \
+         'https://x', authorization_servers: 'https://idp', scopes_supported: a}",
+    )
+    .unwrap();
+    let issuer = &one.settings.issuers[0];
+    assert!(issuer.token.tenants.is_several());
+    assert_eq!(issuer.token.allowed_clients.len(), 1);
+    assert_eq!(one.settings.issuers[1].token.issuer, "other");
+    assert_eq!((one.settings.bypass.len(), one.settings.headers.groups_only.len()), (1, 1));
+    // The schema says so, too: the only list of texts alone is that alternative.
+    let schema = json_schema().to_string();
+    let lists = schema.matches(r#""items":{"type":"string"}"#).count();
+    assert_eq!(lists, 1);
+    assert!(schema.matches("#/$defs/Texts").count() > 10);
+    // A fault in it has the key as it is written, and its place.
+    let faults = lines(on_minimal("auth:\n  oidc:\n    allowed_tenants: contoso"));
+    assert!(faults[0].contains(":3: auth.oidc.allowed_tenants: `contoso` is not"), "{faults:?}");
+}
+
 #[test]
 fn auth_off_needs_no_issuer() {
     let loaded = load(&yaml("auth: {enabled: false}")).unwrap();
@@ -267,6 +328,10 @@ fn secrets_do_not_show_in_the_effective_configuration() {
     let text = "auth: {oidc: {proxy: 'http://user:s3cret@proxy:3128'}}";
     let loaded = on_minimal(text).unwrap();
     assert_eq!(loaded.effective.value("auth.oidc.proxy").unwrap(), "http://***@proxy:3128");
+    let text = "auth: {oidc: {jwks_uri: 'https://idp.example/keys?api_key=s3cret&appid=7'}}";
+    let shown = on_minimal(text).unwrap();
+    let shown = shown.effective.value("auth.oidc.jwks_uri").unwrap();
+    assert_eq!(shown, "https://idp.example/keys?api_key=***&appid=7");
     assert!(!format!("{:?}", loaded.effective).contains("s3cret"));
     let sources = Sources::none().environment(env(&[("DOORWARD_X", "s3cret")]));
     assert!(!format!("{sources:?}").contains("s3cret"));

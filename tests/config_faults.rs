@@ -1,0 +1,164 @@
+//! What `config check` and `serve` say of values, names and places that cannot be meant, and what
+//! they never print.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+
+use crate::support::cli::{Cli, Ended};
+use crate::support::served::{FREE_PORTS, listening, serve};
+use crate::support::signer::{RSA, jwks};
+
+fn write(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("doorward.yaml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn sound() -> String {
+    let keys = jwks([&*RSA]);
+    format!(
+        "auth:\n  oidc: {{ issuer: https://idp.example, client_id: nmp, jwks: {keys} }}\n{FREE_PORTS}"
+    )
+}
+
+/// `config check` (or `show`) of a file with this text, and these variables.
+async fn config(verb: &str, text: &str, environment: &[(&str, &str)]) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), text);
+    let arguments = ["config", verb, "--config", file.to_str().unwrap()];
+    Cli::new().run_with(&arguments, environment, "").await
+}
+
+/// Charts and images set such names; a cluster sets one for each of its services.
+#[tokio::test]
+async fn variables_of_charts_and_clusters_do_not_stop_the_start() {
+    let environment = [
+        ("DOORWARD_VERSION", "1.2.3"),
+        ("DOORWARD_IMAGE_TAG", "1.2.3"),
+        ("DOORWARD_REPLICAS", "2"),
+        ("DOORWARD_PORT", "tcp://10.0.0.1:9191"),
+        ("DOORWARD_SERVICE_HOST", "10.0.0.1"),
+        ("DOORWARD_PORT_9191_TCP_ADDR", "10.0.0.1"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), &sound());
+    let mut process = serve(&[&file], &environment);
+    listening(&mut process).await;
+    let said = process.stderr();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("DOORWARD_VERSION")).collect();
+    let [line] = lines.as_slice() else { panic!("once:\n{said}") };
+    assert!(line.contains("DOORWARD_IMAGE_TAG") && line.contains("DOORWARD_REPLICAS"), "{line}");
+    assert!(line.contains("mean nothing to Doorward"), "{line}");
+    // What Kubernetes sets by itself is no news.
+    assert!(!said.contains("DOORWARD_PORT") && !said.contains("DOORWARD_SERVICE_HOST"), "{said}");
+
+    let checked = config("check", &sound(), &environment).await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(
+        checked.stderr.contains("note: DOORWARD_VERSION: means nothing to Doorward"),
+        "{checked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_variable_that_was_meant_stops_the_start_and_names_the_right_one() {
+    for (name, meant) in [
+        ("NMP_AUTH_OIDC_ISSUER", "NMP_AUTH_OIDC__ISSUER"),
+        ("DOORWARD_AUTH_OIDC_ISSUER", "DOORWARD_AUTH__OIDC__ISSUER"),
+        ("DOORWARD_ATUH_OIDC_ISSUER", "DOORWARD_AUTH__OIDC__ISSUER"),
+        ("DOORWARD_ATUH__OIDC__ISSUER", "DOORWARD_AUTH__OIDC__ISSUER"),
+    ] {
+        let checked = config("check", &sound(), &[(name, "https://idp.example")]).await;
+        assert_eq!(checked.code, Some(2), "{name}: {checked:?}");
+        let line = format!("error: {name}: names no key; did you mean {meant}?");
+        assert!(checked.stderr.contains(&line), "{line}\n{checked:?}");
+    }
+}
+
+/// `config check` is content with these no longer; each names its place and what to write.
+#[tokio::test]
+async fn values_that_nothing_can_match_are_named_with_their_layer() {
+    let environment = [
+        ("NMP_AUTH_OIDC__AUDIENCE", "[\"nmp\",\"x\",]"),
+        ("DOORWARD_AUTH__OIDC__CLIENT_ID", "'nmp'"),
+        ("DOORWARD_AUTH__OIDC__ROLES_CLAIM", "roles\n"),
+    ];
+    let text =
+        sound().replace("client_id: nmp", "client_id: nmp, groups_claim: $.realm_access.roles");
+    let checked = config("check", &text, &environment).await;
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    for line in [
+        "NMP_AUTH_OIDC__AUDIENCE: auth.oidc.audience: `[\"nmp\",\"x\",]` is a list in one text",
+        "DOORWARD_AUTH__OIDC__CLIENT_ID: auth.oidc.client_id: `'nmp'` has quotes of its own, which \
+         are compared too: write nmp",
+        "DOORWARD_AUTH__OIDC__ROLES_CLAIM: auth.oidc.roles_claim: `roles\\u{a}` holds a line break",
+        "doorward.yaml:2: auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; a way to a \
+         claim is written as a JSON pointer: /realm_access/roles",
+    ] {
+        assert!(checked.stderr.contains(line), "{line}\nis not in\n{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_never_printed() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIIs3cret\n-----END PRIVATE KEY-----\n";
+    let misplaced = [
+        ("DOORWARD_AUTH__OIDC__PROXY", "user:s3cret@proxy:3128"),
+        ("DOORWARD_SERVER__GRPC__TLS__KEY", pem),
+    ];
+    let checked = config("check", &sound(), &misplaced).await;
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert!(checked.stderr.contains("`***@proxy:3128` is not an http or https URL"), "{checked:?}");
+    assert!(
+        checked.stderr.contains("server.grpc.tls.key: holds a key, a certificate"),
+        "{checked:?}"
+    );
+    let in_place = [
+        ("DOORWARD_AUTH__OIDC__PROXY", "http://user:s3cret@proxy:3128"),
+        ("DOORWARD_AUTH__OIDC__TOKEN_ENDPOINT", "https://idp.example/token?api_key=s3cret"),
+    ];
+    let shown = config("show", &sound(), &in_place).await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(shown.stdout.contains("https://idp.example/token?api_key=***"), "{shown:?}");
+    for ended in [checked, shown] {
+        assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
+    }
+}
+
+/// Forms of `NO_PROXY` that other programs take: the proxy is not asked there.
+#[tokio::test]
+async fn no_proxy_is_read_as_people_write_it() {
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy_url = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    // Whoever connects is counted, and sent away.
+    let serving = tokio::spawn(async move {
+        while proxy.accept().await.is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let text =
+        "auth: {oidc: {issuer: 'http://idp.corp.invalid:81', client_id: nmp, allow_http: true}}\n";
+    for (no_proxy, by_proxy) in [
+        ("", true),
+        ("*.other.invalid", true),
+        ("idp.corp.invalid:82", true),
+        ("*.corp.invalid", false),
+        (" x , *.corp.invalid ", false),
+        ("idp.corp.invalid:81", false),
+        (" idp.corp.invalid ", false),
+    ] {
+        asked.store(0, Ordering::Relaxed);
+        let dir = tempfile::tempdir().unwrap();
+        let file = write(dir.path(), text);
+        let environment = [("HTTP_PROXY", proxy_url.as_str()), ("NO_PROXY", no_proxy)];
+        let arguments = ["doctor", "--config", file.to_str().unwrap()];
+        let ended = Cli::new().run_with(&arguments, &environment, "").await;
+        assert_eq!(asked.load(Ordering::Relaxed) > 0, by_proxy, "{no_proxy:?}: {ended:?}");
+    }
+    serving.abort();
+}
