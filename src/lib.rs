@@ -25,8 +25,8 @@
 //! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
-//! [`explain`] tells how a decision came about, [`login`] logs people in, [`dev`] holds what
-//! `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal, [`redact`]
+//! [`explain`] tells how a decision came about, [`login`] logs people in, [`init`] makes a
+//! first set-up, [`dev`] holds what `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal, [`redact`]
 //! what of a configured value may be printed, [`loopback`] what can only be this machine.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
@@ -44,6 +44,7 @@ pub mod discovery;
 pub mod doctor;
 pub mod explain;
 pub mod identity;
+pub mod init;
 pub mod issuers;
 pub mod json_object;
 pub mod keys;

@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 26] = [
+const MAY_NAME: [(&str, &[&str]); 27] = [
     (
         "transport",
         &[
@@ -73,6 +73,7 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
+    ("init", &["config", "dev", "doctor", "printable", "product"]),
     (
         "login",
         &["clock", "discovery", "json_object", "loopback", "printable", "product", "scope_prefix"],

@@ -2,7 +2,7 @@
 //! how to mend it there.
 
 mod door;
-mod screen;
+pub(super) mod screen;
 
 use std::io::{self, Read as _};
 use std::time::Duration;

@@ -6,6 +6,7 @@ mod config;
 pub mod demo;
 mod doctor;
 mod explain;
+mod init;
 mod man;
 pub mod serve;
 mod style;
@@ -27,6 +28,7 @@ use crate::dev::envoy::EnvoySearch;
 #[command(after_help = "\
 Examples:
   doorward demo --once
+  doorward init --issuer https://idp.example/realms/nmp --client-id nmp --gateway envoy
   doorward config check --config doorward.yaml
   doorward serve --config doorward.yaml
   doorward auth login https://nmp.example
@@ -44,6 +46,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration for an identity provider, and the gateway's side of it
+    Init(init::InitArgs),
     /// Run the server that Envoy asks
     Serve(serve::ServeArgs),
     /// Check the configuration, or show what it comes to
@@ -78,6 +82,7 @@ impl Cli {
     pub fn run(self) -> Exit {
         VERBOSE.store(self.verbose, Ordering::Relaxed);
         match self.command {
+            Command::Init(args) => init::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
             Command::Explain(args) => explain::run(&args),

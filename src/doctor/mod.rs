@@ -20,5 +20,6 @@ mod report;
 mod token;
 
 pub use self::issuer::{Examined, Login, Patient};
+pub use self::remedies::{TokenAdvice, token_advice};
 pub use self::report::{Finding, Outcome, Report, Section};
 pub use self::token::{KnownIssuer, TokenChecks, examine_token};

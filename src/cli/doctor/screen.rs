@@ -46,7 +46,8 @@ fn as_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{style}{verdict}{style:#}, {passed} passed")
 }
 
-fn lines_of(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+/// One finding, and how to put it right.
+pub(in crate::cli) fn lines_of(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let (word, style) = style(finding.outcome);
     let text = broken(&finding.found, TEXT_COLUMN);
     writeln!(out, "  {style}{word}{style:#}  {:<16}  {text}", finding.check)?;
@@ -73,7 +74,7 @@ fn counted(number: usize, what: &str) -> String {
 
 /// The text in lines that end before [`WIDTH`], all but the first moved to `column`. What
 /// has no spaces, such as a URL, is left whole to be copied.
-fn broken(text: &str, column: usize) -> String {
+pub(in crate::cli) fn broken(text: &str, column: usize) -> String {
     let mut lines = String::with_capacity(text.len() + 2 * column);
     let mut at = column;
     for (index, word) in text.split(' ').enumerate() {

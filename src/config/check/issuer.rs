@@ -247,10 +247,14 @@ fn audience(
         }
         return audiences.map(AudienceRule::AnyOf);
     }
-    c.warnings.push(Warning::AudienceNotVerified {
-        key: section.join("verify_audience").to_string(),
-        issuer: issuer.into(),
-    });
+    // Where clients are named, theirs are the tokens that pass: all there is to go by where a
+    // provider's access tokens have no `aud`, as with Cognito.
+    if raw.allowed_clients.is_empty() {
+        c.warnings.push(Warning::AudienceNotVerified {
+            key: section.join("verify_audience").to_string(),
+            issuer: issuer.into(),
+        });
+    }
     audiences.map(|_| AudienceRule::NotChecked)
 }
 

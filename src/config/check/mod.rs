@@ -22,7 +22,7 @@ use super::settings::{
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
-pub(super) use self::values::is_tenant_id;
+pub(crate) use self::values::is_tenant_id;
 
 /// A value that cannot be meant.
 #[derive(Debug)]

@@ -219,7 +219,7 @@ pub(super) fn proxy(text: &str) -> Result<Url, BadValue> {
 }
 
 /// A GUID: eight, four, four, four and twelve hexadecimal digits.
-pub(in super::super) fn is_tenant_id(text: &str) -> bool {
+pub(crate) fn is_tenant_id(text: &str) -> bool {
     let groups: Vec<_> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))

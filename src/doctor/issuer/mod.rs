@@ -9,6 +9,7 @@ mod metadata;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use url::Url;
 
 use super::report::{Finding, Section};
@@ -56,6 +57,8 @@ pub struct Examined {
     pub provider: Product,
     /// Its keys, when they could be had.
     pub keys: Option<KeySet>,
+    /// Its discovery document, when one came, whatever is wrong with it.
+    pub document: Option<Value>,
 }
 
 impl Patient {
@@ -114,7 +117,12 @@ impl Patient {
                 let remedy = "put the PEM certificates of the authority there, or that of the \
                               issuer itself, or take ca_file out";
                 let finding = Finding::fail("discovery", error.to_string(), remedy);
-                return self.examined(Product::recognise(self.issuer(), None), vec![finding], None);
+                return self.examined(
+                    Product::recognise(self.issuer(), None),
+                    vec![finding],
+                    None,
+                    None,
+                );
             }
         };
         let published = metadata::examine(self, &http, clock, &mut findings).await;
@@ -128,7 +136,8 @@ impl Patient {
         if let Some(published) = &published {
             findings.push(clock::examine(&published.sample, self.settings.token.leeway));
         }
-        self.examined(provider, findings, keys)
+        let document = published.map(|published| published.document);
+        self.examined(provider, findings, keys, document)
     }
 
     fn examined(
@@ -136,9 +145,10 @@ impl Patient {
         provider: Product,
         findings: Vec<Finding>,
         keys: Option<KeySet>,
+        document: Option<Value>,
     ) -> Examined {
         let title = format!("issuer {} ({})", self.issuer(), provider.name());
         let section = Section { findings, ..Section::new(&title) };
-        Examined { section, provider, keys }
+        Examined { section, provider, keys, document }
     }
 }

@@ -1,0 +1,403 @@
+//! `doorward init`: from an issuer and a client to files that work.
+
+use std::io::{self, BufRead, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::doctor::{screen, spinner};
+use super::style::{BAD, DIM, GOOD, HEAD};
+use super::{Exit, print_error};
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::doctor::{Examined, Outcome, Patient, token_advice};
+use crate::init::{Choices, Gateway, Upstream, published_issuer};
+use crate::printable::printable;
+use crate::product::Product;
+
+/// Where the text of what tokens have to hold begins.
+const ADVICE_COLUMN: usize = 14;
+
+/// Write a configuration for an identity provider, and the gateway's side of it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorward init
+  doorward init --issuer https://idp.example/realms/nmp --client-id nmp --gateway envoy
+  doorward init --issuer https://login.microsoftonline.com/<tenant id>/v2.0 \\
+      --client-id <application id> --gateway envoy --upstream 127.0.0.1:8000
+  doorward init --issuer https://org.okta.com/oauth2/default --client-id 0oa1 \\
+      --gateway istio --upstream api.shop:8080 --out deploy/doorward.yaml
+
+The issuer is asked what it is (Keycloak, Entra ID, Okta, Auth0, Google, Zitadel, authentik,
+Cognito or another), where its keys and endpoints are and whether this client may log in from a
+command line. doorward.yaml then says beside every line why it is there, the gateway's files lie
+next to it, and what is still missing at the provider is named by its menus, with the commands to
+run next. Nothing is changed at the provider. Files that exist stay as they are without --force.
+
+Exit codes: 0 written; 1 the provider cannot be used, nothing is written; 2 wrong usage, or a file
+exists.")]
+pub(super) struct InitArgs {
+    /// The provider's issuer URL, the `iss` of its tokens; asked for on a terminal
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// The public client that people log in with; asked for on a terminal
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// What `aud` of its tokens holds [default: the client id, or what the product puts there]
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// PEM file of certificates to trust for the provider besides the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Write the gateway's side, too
+    #[arg(long, value_name = "GATEWAY")]
+    gateway: Option<GatewayName>,
+    /// The service to guard: HOST:PORT, or SERVICE.NAMESPACE:PORT in a cluster [default:
+    /// 127.0.0.1:8080 or platform.platform:8080]
+    #[arg(long, value_name = "HOST:PORT", requires = "gateway")]
+    upstream: Option<Upstream>,
+    /// Where to write the configuration; the gateway's files are written beside it
+    #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
+    out: PathBuf,
+    /// Overwrite files that exist
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum GatewayName {
+    /// Envoy on this machine, asking over gRPC
+    Envoy,
+    /// Istio's ingress gateway
+    Istio,
+    /// Envoy Gateway (Gateway API)
+    EnvoyGateway,
+    /// Inside Envoy itself
+    #[value(hide = true)]
+    Module,
+}
+
+/// Why nothing was written; the exit code, when all is said already.
+enum Stop {
+    Said(Exit),
+    Usage(String),
+    Write(PathBuf, io::Error),
+}
+
+pub(super) fn run(args: &InitArgs) -> Exit {
+    match init(args) {
+        Ok(()) => Exit::Done,
+        Err(Stop::Said(exit)) => exit,
+        Err(Stop::Usage(what)) => {
+            anstream::eprintln!("{BAD}error:{BAD:#} {what}");
+            Exit::Usage
+        }
+        Err(Stop::Write(file, error)) => {
+            anstream::eprintln!("{BAD}error:{BAD:#} {} cannot be written: {error}", file.display());
+            Exit::Failed
+        }
+    }
+}
+
+fn init(args: &InitArgs) -> Result<(), Stop> {
+    let gateway = match args.gateway {
+        None => None,
+        Some(GatewayName::Envoy) => Some(Gateway::Envoy),
+        Some(GatewayName::Istio) => Some(Gateway::Istio),
+        Some(GatewayName::EnvoyGateway) => Some(Gateway::EnvoyGateway),
+        Some(GatewayName::Module) => {
+            let what =
+                "--gateway module: Doorward does not run inside Envoy yet; use --gateway envoy";
+            return Err(Stop::Usage(what.to_owned()));
+        }
+    };
+    // Faults of the command line first: nobody waits for a provider to be told of them.
+    let names: Vec<_> = gateway
+        .map_or(&[][..], Gateway::file_names)
+        .iter()
+        .map(|name| args.out.with_file_name(name))
+        .collect();
+    let targets: Vec<_> = [&args.out].into_iter().chain(&names).collect();
+    if let Some(twice) = names.iter().find(|name| **name == args.out) {
+        return Err(Stop::Usage(format!(
+            "--out {} is the gateway's own file: name another",
+            twice.display()
+        )));
+    }
+    if let Some(there) = targets.iter().find(|file| !args.force && file.symlink_metadata().is_ok())
+    {
+        return Err(exists(there));
+    }
+    let upstream =
+        gateway.map(|gateway| args.upstream.clone().unwrap_or_else(|| gateway.default_upstream()));
+    let side = |configuration: &str| match gateway.zip(upstream.as_ref()) {
+        Some((gateway, upstream)) => gateway
+            .files(upstream, configuration)
+            .map_err(|error| Stop::Usage(format!("--upstream: {error}"))),
+        None => Ok(Vec::new()),
+    };
+    side("")?;
+    let (issuer, client_id) = answers(args)?;
+
+    let provider = examine(Choices {
+        issuer,
+        client_id,
+        audience: args.audience.clone(),
+        ca_file: args.ca_file.as_ref().map(|file| file.display().to_string()),
+        in_cluster: gateway.is_some_and(Gateway::in_cluster),
+        product: Product::Other,
+    })?;
+    let texts = [provider.configuration.clone()].into_iter().chain(side(&provider.configuration)?);
+    for (file, text) in targets.iter().zip(texts) {
+        write(file, &text, args.force).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(file),
+            _ => Stop::Write(file.to_path_buf(), error),
+        })?;
+        anstream::eprintln!("{GOOD}wrote{GOOD:#} {}", file.display());
+    }
+    // Whoever closed standard error does not want to read it.
+    let _ = say(&provider, gateway, &targets, &mut anstream::stderr());
+    Ok(())
+}
+
+fn exists(file: &Path) -> Stop {
+    Stop::Usage(format!(
+        "{} exists, and is left as it is: --force overwrites it, --out FILE writes elsewhere",
+        file.display()
+    ))
+}
+
+/// Issuer and client: as given, or asked for.
+fn answers(args: &InitArgs) -> Result<(String, String), Stop> {
+    let given = |it: &Option<String>| it.as_deref().map(str::trim).map(str::to_owned);
+    let (mut issuer, mut client) = (given(&args.issuer), given(&args.client_id));
+    if issuer.is_none() || client.is_none() {
+        if !io::stdin().is_terminal() {
+            let what =
+                "--issuer URL and --client-id ID are needed where there is no terminal to ask on";
+            return Err(Stop::Usage(what.to_owned()));
+        }
+        let ask = |question: &str| {
+            ask(question, &mut io::stdin().lock(), &mut io::stderr())
+                .map_err(|error| Stop::Usage(format!("no answer: {error}")))
+        };
+        if issuer.is_none() {
+            issuer = Some(ask("Issuer URL of the identity provider (the `iss` of its tokens)")?);
+        }
+        if client.is_none() {
+            client = Some(ask("Client id that people log in with")?);
+        }
+    }
+    let (issuer, client) = (issuer.unwrap_or_default(), client.unwrap_or_default());
+    // RFC 6749, appendix A.1.
+    if client.is_empty() || !client.chars().all(|char| (' '..='~').contains(&char)) {
+        return Err(Stop::Usage("--client-id: expected printable ASCII characters".to_owned()));
+    }
+    Ok((issuer, client))
+}
+
+/// Asks until there is an answer.
+fn ask(question: &str, input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<String> {
+    loop {
+        write!(output, "{question}: ")?;
+        output.flush()?;
+        let mut line = String::new();
+        if input.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !line.trim().is_empty() {
+            return Ok(line.trim().to_owned());
+        }
+    }
+}
+
+/// A provider that can be used.
+struct Provider {
+    choices: Choices,
+    configuration: String,
+    examined: Examined,
+}
+
+/// Looks at the provider twice: at what it publishes, to choose by, and then by what was
+/// chosen, as `doctor` will.
+fn examine(mut choices: Choices) -> Result<Provider, Stop> {
+    let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
+    let look = |text: &str, login: bool| -> Result<Examined, Stop> {
+        let settings = Settings::from_yaml("--issuer, --client-id", text).map_err(|faults| {
+            anstream::eprintln!("{faults}");
+            Stop::Said(Exit::Usage)
+        })?;
+        // The primary one; Entra's other name for itself comes after it.
+        let Some(mut patient) = Patient::all(&settings).into_iter().next() else {
+            return Err(Stop::Usage("--issuer: expected a URL".to_owned()));
+        };
+        patient.login = patient.login.filter(|_| login);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            print_error(&error);
+            Stop::Said(Exit::Failed)
+        })?;
+        Ok(runtime.block_on(patient.examine(&SystemClock)))
+    };
+    let plain = |choices: &Choices| {
+        let oidc = serde_json::json!({
+            "issuer": choices.issuer, "client_id": choices.client_id, "ca_file": choices.ca_file,
+        });
+        serde_json::json!({"auth": {"oidc": oidc}}).to_string()
+    };
+    let first = look(&plain(&choices), false)?;
+    choices.product = first.provider;
+    let Some(document) = &first.document else { return Err(unusable(&choices, &first)) };
+    if let Some(published) = published_issuer(&choices.issuer, choices.product, document) {
+        anstream::eprintln!(
+            "{DIM}note:{DIM:#} the provider calls itself {}, and so do its tokens: that is what is written",
+            printable(&published)
+        );
+        choices.issuer = published;
+    }
+    let configuration = choices.configuration(document);
+    let examined = look(&configuration, true)?;
+    spinner.finish_and_clear();
+    let other_issuer = |finding: &&crate::doctor::Finding| {
+        finding.check == "issuer_match" && finding.outcome == Outcome::Fail
+    };
+    if examined.keys.is_none()
+        || examined.section.findings.iter().any(|finding| other_issuer(&finding))
+    {
+        return Err(unusable(&choices, &examined));
+    }
+    Ok(Provider { choices, configuration, examined })
+}
+
+fn unusable(choices: &Choices, examined: &Examined) -> Stop {
+    let mut out = anstream::stderr();
+    let _ = writeln!(
+        out,
+        "{BAD}error:{BAD:#} {} cannot be used as it is; nothing is written",
+        printable(&choices.issuer)
+    );
+    let _ = faults(examined, &mut out);
+    Stop::Said(Exit::Failed)
+}
+
+/// What is not as it should be; whether there was anything.
+fn faults(examined: &Examined, out: &mut dyn Write) -> io::Result<()> {
+    let faults =
+        examined.section.findings.iter().filter(|finding| finding.outcome != Outcome::Pass);
+    faults.into_iter().try_for_each(|finding| screen::lines_of(finding, out))
+}
+
+/// All of it or nothing: a server that watches the file never reads half of it.
+fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    // There is no secret in it, and the server runs as somebody else.
+    let mode = std::fs::Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    if force { file.persist(path) } else { file.persist_noclobber(path) }?;
+    Ok(())
+}
+
+/// What was found, what is missing and what to run next.
+fn say(
+    provider: &Provider,
+    gateway: Option<Gateway>,
+    targets: &[&PathBuf],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let Provider { choices, examined, .. } = provider;
+    let product = choices.product.name();
+    writeln!(out, "\n{HEAD}{product}{HEAD:#} at {}", printable(&choices.issuer))?;
+    if examined.section.findings.iter().all(|finding| finding.outcome == Outcome::Pass) {
+        writeln!(
+            out,
+            "  {GOOD}ready{GOOD:#}: people can log in with client {:?}",
+            printable(&choices.client_id)
+        )?;
+    } else {
+        writeln!(out, "  still to do there:")?;
+        faults(examined, out)?;
+    }
+    let advice = token_advice(
+        choices.product,
+        &choices.client_id,
+        &choices.audience(),
+        choices.groups_claim(examined.document.as_ref().unwrap_or(&serde_json::Value::Null)),
+    );
+    writeln!(
+        out,
+        "\n{HEAD}In its tokens{HEAD:#}, which only a login shows (the last command below):"
+    )?;
+    for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
+        writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
+    }
+    writeln!(out, "\n{HEAD}Next:{HEAD:#}")?;
+    commands(choices, gateway, targets).iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn commands(choices: &Choices, gateway: Option<Gateway>, targets: &[&PathBuf]) -> Vec<String> {
+    let quoted = |text: &str| {
+        let plain =
+            text.chars().all(|char| char.is_ascii_alphanumeric() || "-_./:@%+=".contains(char));
+        if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    };
+    let names: Vec<_> = targets.iter().map(|file| quoted(&file.display().to_string())).collect();
+    let [config, side @ ..] = names.as_slice() else { return Vec::new() };
+    let mut lines = Vec::new();
+    match gateway {
+        None => lines.push(format!("doorward serve --config {config}")),
+        Some(Gateway::Envoy) => {
+            lines.push(format!("doorward serve --config {config}"));
+            lines.extend(side.iter().map(|file| format!("envoy -c {file}")));
+        }
+        Some(Gateway::Istio | Gateway::EnvoyGateway) => {
+            let apply = |file: &String| {
+                let verb =
+                    if file.contains("istio-mesh") { "istioctl install" } else { "kubectl apply" };
+                format!("{verb} -f {file}")
+            };
+            lines.extend(side.iter().map(apply));
+        }
+    }
+    if !side.is_empty() {
+        let files: Vec<_> = side
+            .iter()
+            .filter(|file| !file.contains("kubernetes.yaml"))
+            .map(|file| format!("--envoy {file}"))
+            .collect();
+        lines.push(format!("doorward doctor --config {config} {}", files.join(" ")));
+    }
+    let login =
+        format!("--issuer {} --client-id {}", quoted(&choices.issuer), quoted(&choices.client_id));
+    lines.push(if choices.in_cluster {
+        format!("doorward auth login {login}")
+    } else {
+        "doorward auth login http://127.0.0.1:8181".to_owned()
+    });
+    if gateway == Some(Gateway::Envoy) {
+        lines.push(
+            "curl -H \"Authorization: Bearer $(doorward auth token)\" http://127.0.0.1:10000/"
+                .to_owned(),
+        );
+    }
+    lines.push(format!("doorward doctor --config {config} --logged-in"));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_asked_until_it_is_answered() {
+        let mut said = Vec::new();
+        let answer = ask("Issuer", &mut &b"\n  \n https://idp.example \nx"[..], &mut said).unwrap();
+        assert_eq!(answer, "https://idp.example");
+        assert_eq!(String::from_utf8(said).unwrap(), "Issuer: Issuer: Issuer: ");
+        assert!(ask("Issuer", &mut &b"\n"[..], &mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,304 @@
+//! `doorward.yaml`, with a comment beside every line that was chosen.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::config::is_tenant_id;
+use crate::doctor::token_advice;
+use crate::printable::printable;
+use crate::product::Product;
+
+/// Comments end before this column.
+const WIDTH: usize = 98;
+/// In front of claims of one's own in Auth0. Only a name: nobody ever asks it.
+const NAMESPACE: &str = "https://doorward/";
+
+/// What a configuration is made from.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// The provider's name for itself: what `iss` of its tokens is.
+    pub issuer: String,
+    /// The client that people log in with.
+    pub client_id: String,
+    /// What `aud` of a token has to hold, where that is known.
+    pub audience: Option<String>,
+    /// PEM file of certificates to trust for the provider, besides the system's.
+    pub ca_file: Option<String>,
+    /// Whether Doorward runs in a pod, where others reach it by its address; else it listens
+    /// on loopback.
+    pub in_cluster: bool,
+    /// What product the provider is.
+    pub product: Product,
+}
+
+/// The issuer to configure where the provider's discovery document says another name than the
+/// one that it was found by: one that differs in the slash at the end, or Entra's tenant by
+/// its id. `None`: the given name is right, or the document is somebody else's.
+#[must_use]
+pub fn published_issuer(given: &str, product: Product, document: &Value) -> Option<String> {
+    let published = document.get("issuer")?.as_str()?;
+    let slash = published.trim_end_matches('/') == given.trim_end_matches('/');
+    let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_owned);
+    let tenant = product == Product::EntraId
+        && tenant_id(published).is_some()
+        && tenant_id(given).is_none()
+        && host(published) == host(given);
+    (published != given && (slash || tenant)).then(|| published.to_owned())
+}
+
+/// The tenant in the first segment of the path of an issuer of Entra's.
+fn tenant_id(issuer: &str) -> Option<String> {
+    let url = Url::parse(issuer).ok()?;
+    let segment = url.path_segments()?.next()?;
+    is_tenant_id(segment).then(|| segment.to_ascii_lowercase())
+}
+
+impl Choices {
+    /// The text of `doorward.yaml`. `document` is the provider's discovery document.
+    #[must_use]
+    pub fn configuration(&self, document: &Value) -> String {
+        let mut page = Page::default();
+        page.comment(
+            0,
+            &format!(
+                "Doorward for {} at {}, made by `doorward init`. Every key there is: \
+                 docs/configuration.md. After a change: doorward config check --config FILE",
+                self.product.name(),
+                self.issuer
+            ),
+        );
+        page.section(0, "auth");
+        match self.tenant() {
+            Some(tenant) => self.entra(&tenant, &mut page),
+            None => self.oidc(&mut page),
+        }
+        self.claims(document, &mut page);
+        self.login(document, &mut page);
+        self.listeners(&mut page);
+        page.0
+    }
+
+    /// The tenant, where `auth.preset.entra` fits: B2C's tokens do not say it.
+    fn tenant(&self) -> Option<String> {
+        let is_b2c = self.issuer.contains(".b2clogin.com");
+        tenant_id(&self.issuer).filter(|_| self.product == Product::EntraId && !is_b2c)
+    }
+
+    fn entra(&self, tenant: &str, page: &mut Page) {
+        page.section(1, "preset");
+        page.comment(
+            2,
+            "Stands for Entra's two issuers (v1 and v2), its audiences and claims; `doorward config \
+             show` prints what.",
+        );
+        page.section(2, "entra");
+        let client = self.client_id.as_str();
+        page.line(
+            3,
+            "Overview > Directory (tenant) ID: who is of another one stays outside.",
+            "tenant",
+            tenant,
+        );
+        page.line(
+            3,
+            "App registrations > app > Overview > Application (client) ID.",
+            "client_id",
+            client,
+        );
+        page.section(1, "oidc");
+        if !["https://login.microsoftonline.com/", "https://sts.windows.net/"]
+            .iter()
+            .any(|known| self.issuer.starts_with(known))
+        {
+            page.line(2, "Not the cloud that the preset names.", "issuer", self.issuer.as_str());
+        }
+        if let Some(audience) = &self.audience {
+            page.line(
+                2,
+                "What `aud` of a token has to hold (--audience).",
+                "audience",
+                audience.as_str(),
+            );
+        }
+    }
+
+    fn oidc(&self, page: &mut Page) {
+        let (client, audience) = (self.client_id.as_str(), self.audience());
+        page.section(1, "oidc");
+        page.line(
+            2,
+            "What `iss` of a token has to be, to the byte. Keys and endpoints are found through it.",
+            "issuer",
+            self.issuer.as_str(),
+        );
+        page.line(
+            2,
+            "The client that people log in with: public, without a secret.",
+            "client_id",
+            client,
+        );
+        if self.product == Product::Cognito {
+            page.line(
+                2,
+                "Cognito's access tokens have no `aud`; whose they are stands in `client_id` instead.",
+                "verify_audience",
+                false,
+            );
+            page.line(2, "And this is who may hold them.", "allowed_clients", json!([client]));
+            return;
+        }
+        let advice = token_advice(self.product, client, &audience, "").audience;
+        page.line(
+            2,
+            &format!("What `aud` of a token has to hold. In {}: {advice}.", self.product.name()),
+            "audience",
+            audience,
+        );
+    }
+
+    /// What `aud` has to hold: as given, else what the product puts there by itself.
+    #[must_use]
+    pub fn audience(&self) -> String {
+        let okta_default =
+            self.product == Product::Okta && self.issuer.ends_with("/oauth2/default");
+        let known = okta_default.then(|| "api://default".to_owned());
+        self.audience.clone().or(known).unwrap_or_else(|| self.client_id.clone())
+    }
+
+    /// Where groups and addresses are.
+    fn claims(&self, document: &Value, page: &mut Page) {
+        let groups = self.groups_claim(document);
+        let advice = token_advice(self.product, &self.client_id, &self.audience(), groups);
+        let named = |text: String| text.replace("https://<you>/", NAMESPACE);
+        let product = self.product.name();
+        if self.product == Product::Auth0 {
+            let email = format!(
+                "Claims of one's own stand in a name space. In Auth0: {}.",
+                named(advice.email)
+            );
+            page.line(2, &email, "email_claim", format!("{NAMESPACE}email"));
+        }
+        let groups_said = format!("Where groups are. In {product}: {}.", named(advice.groups));
+        page.line(2, &groups_said, "groups_claim", groups);
+    }
+
+    /// The claim that this product puts groups into, or is told to by our advice. `document`
+    /// is its discovery document.
+    #[must_use]
+    pub fn groups_claim(&self, document: &Value) -> &'static str {
+        match self.product {
+            Product::Cognito => "cognito:groups",
+            Product::Zitadel => "urn:zitadel:iam:org:project:roles",
+            Product::Auth0 => "https://doorward/groups",
+            Product::Other
+                if lists(document, "claims_supported", "roles") == Some(true)
+                    && lists(document, "claims_supported", "groups") == Some(false) =>
+            {
+                "roles"
+            }
+            Product::EntraId
+            | Product::Okta
+            | Product::Keycloak
+            | Product::Google
+            | Product::Authentik
+            | Product::Other => "groups",
+        }
+    }
+
+    /// What `doorward auth login` asks for, where the defaults will not do, and the
+    /// authority to trust.
+    fn login(&self, document: &Value, page: &mut Page) {
+        const DEFAULTS: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+        if self.product == Product::EntraId {
+            let scopes = format!("{} api://{}/.default", DEFAULTS.join(" "), self.client_id);
+            page.line(
+                2,
+                "Without a scope of your own API, Entra's token is for Microsoft Graph, and nobody \
+                 else can verify it. In Entra: Expose an API > Add a scope.",
+                "default_scopes",
+                scopes,
+            );
+        } else {
+            let taken = |scope: &&str| lists(document, "scopes_supported", scope) != Some(false);
+            let scopes: Vec<_> = DEFAULTS.into_iter().filter(taken).collect();
+            if !scopes.is_empty() && scopes.len() < DEFAULTS.len() {
+                page.line(
+                    2,
+                    "What a login asks for: of the defaults those that the provider lists.",
+                    "default_scopes",
+                    scopes.join(" "),
+                );
+            }
+        }
+        if let Some(file) = &self.ca_file {
+            page.line(
+                2,
+                "Certificates to trust for this provider (--ca-file).",
+                "ca_file",
+                file.as_str(),
+            );
+        }
+    }
+
+    fn listeners(&self, page: &mut Page) {
+        let (host, reach) = if self.in_cluster {
+            ("0.0.0.0", "Every address of the pod: a network policy says who may ask.")
+        } else {
+            ("127.0.0.1", "Loopback: Envoy runs on this machine.")
+        };
+        page.comment(0, reach);
+        page.section(0, "server");
+        for (name, port, what) in [
+            ("grpc", 9191, "Where Envoy asks."),
+            ("http", 8181, "How to log in (/apis/auth/discovery); Envoy over HTTP asks here."),
+            ("admin", 9192, "Health and metrics."),
+        ] {
+            page.comment(1, what);
+            page.0.push_str(&format!(
+                "  {name}: {{ listen: \"{host}:{port}\" }}
+"
+            ));
+        }
+    }
+}
+
+/// Whether a list of the discovery document holds this word; `None`: it has no such list.
+fn lists(document: &Value, name: &str, word: &str) -> Option<bool> {
+    let list = document.get(name)?.as_array()?;
+    Some(list.iter().any(|it| it == word))
+}
+
+/// YAML that grows line by line.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn section(&mut self, depth: usize, name: &str) {
+        self.0.push_str(&format!("{:1$}{name}:\n", "", 2 * depth));
+    }
+
+    /// A key and its value, with a comment above. JSON is YAML, and needs no rules of its own
+    /// for texts that look like something else.
+    fn line(&mut self, depth: usize, comment: &str, name: &str, value: impl Into<Value>) {
+        self.comment(depth, comment);
+        let value = value.into();
+        self.0.push_str(&format!("{:1$}{name}: {value}\n", "", 2 * depth));
+    }
+
+    fn comment(&mut self, depth: usize, text: &str) {
+        let start = format!("{:1$}#", "", 2 * depth);
+        let mut at = 0;
+        // What came from elsewhere must not end the comment.
+        for word in printable(text).split_whitespace() {
+            if at == 0 || at + 1 + word.chars().count() > WIDTH {
+                self.0.push_str(if at == 0 { "" } else { "\n" });
+                self.0.push_str(&start);
+                at = start.len();
+            }
+            self.0.push(' ');
+            self.0.push_str(word);
+            at += 1 + word.chars().count();
+        }
+        self.0.push('\n');
+    }
+}
