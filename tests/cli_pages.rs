@@ -10,7 +10,7 @@ use crate::support::oauth::{OAuth, refusal, tokens};
 use crate::support::process::Process;
 use crate::support::tools;
 
-const VERBS: [&[&str]; 14] = [
+const VERBS: [&[&str]; 15] = [
     &[],
     &["serve"],
     &["config"],
@@ -24,6 +24,7 @@ const VERBS: [&[&str]; 14] = [
     &["demo"],
     &["doctor"],
     &["explain"],
+    &["init"],
     &["man"],
 ];
 

@@ -38,6 +38,7 @@ mod hostile_silence;
 mod hostile_streams;
 mod http_heads;
 mod identity;
+mod init;
 mod key_sets;
 mod key_sources;
 mod key_waits;

@@ -1,22 +1,21 @@
 //! `doorward init`: from an issuer and a client to files that work.
 
+mod words;
+
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::doctor::{screen, spinner};
-use super::style::{BAD, DIM, GOOD, HEAD};
+use super::doctor::spinner;
+use super::style::{BAD, DIM, GOOD};
 use super::{Exit, print_error};
 use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::doctor::{Examined, Outcome, Patient, token_advice};
-use crate::init::{Choices, Gateway, Upstream, published_issuer};
+use crate::doctor::{Examined, Outcome, Patient};
+use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
 use crate::printable::printable;
 use crate::product::Product;
-
-/// Where the text of what tokens have to hold begins.
-const ADVICE_COLUMN: usize = 14;
 
 /// Write a configuration for an identity provider, and the gateway's side of it
 #[derive(Debug, Args)]
@@ -82,6 +81,7 @@ enum GatewayName {
 enum Stop {
     Said(Exit),
     Usage(String),
+    Provider(String),
     Write(PathBuf, io::Error),
 }
 
@@ -92,6 +92,10 @@ pub(super) fn run(args: &InitArgs) -> Exit {
         Err(Stop::Usage(what)) => {
             anstream::eprintln!("{BAD}error:{BAD:#} {what}");
             Exit::Usage
+        }
+        Err(Stop::Provider(what)) => {
+            anstream::eprintln!("{BAD}error:{BAD:#} {what}; nothing is written");
+            Exit::Failed
         }
         Err(Stop::Write(file, error)) => {
             anstream::eprintln!("{BAD}error:{BAD:#} {} cannot be written: {error}", file.display());
@@ -157,7 +161,7 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
         anstream::eprintln!("{GOOD}wrote{GOOD:#} {}", file.display());
     }
     // Whoever closed standard error does not want to read it.
-    let _ = say(&provider, gateway, &targets, &mut anstream::stderr());
+    let _ = words::say(&provider, gateway, &targets, &mut anstream::stderr());
     Ok(())
 }
 
@@ -249,6 +253,13 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     let first = look(&plain(&choices), false)?;
     choices.product = first.provider;
     let Some(document) = &first.document else { return Err(unusable(&choices, &first)) };
+    if every_tenant(document) {
+        return Err(Stop::Provider(format!(
+            "{} stands for every tenant: name yours, as in https://login.microsoftonline.com/<tenant \
+             id>/v2.0 (Overview > Directory (tenant) ID)",
+            printable(&choices.issuer)
+        )));
+    }
     if let Some(published) = published_issuer(&choices.issuer, choices.product, document) {
         anstream::eprintln!(
             "{DIM}note:{DIM:#} the provider calls itself {}, and so do its tokens: that is what is written",
@@ -259,12 +270,9 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     let configuration = choices.configuration(document);
     let examined = look(&configuration, true)?;
     spinner.finish_and_clear();
-    let other_issuer = |finding: &&crate::doctor::Finding| {
-        finding.check == "issuer_match" && finding.outcome == Outcome::Fail
-    };
-    if examined.keys.is_none()
-        || examined.section.findings.iter().any(|finding| other_issuer(&finding))
-    {
+    let mut findings = examined.section.findings.iter();
+    let other_issuer = findings.any(|it| it.check == "issuer_match" && it.outcome == Outcome::Fail);
+    if other_issuer || examined.keys.is_none() {
         return Err(unusable(&choices, &examined));
     }
     Ok(Provider { choices, configuration, examined })
@@ -277,15 +285,8 @@ fn unusable(choices: &Choices, examined: &Examined) -> Stop {
         "{BAD}error:{BAD:#} {} cannot be used as it is; nothing is written",
         printable(&choices.issuer)
     );
-    let _ = faults(examined, &mut out);
+    let _ = words::faults(examined, &mut out);
     Stop::Said(Exit::Failed)
-}
-
-/// What is not as it should be; whether there was anything.
-fn faults(examined: &Examined, out: &mut dyn Write) -> io::Result<()> {
-    let faults =
-        examined.section.findings.iter().filter(|finding| finding.outcome != Outcome::Pass);
-    faults.into_iter().try_for_each(|finding| screen::lines_of(finding, out))
 }
 
 /// All of it or nothing: a server that watches the file never reads half of it.
@@ -300,92 +301,6 @@ fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
     file.as_file().sync_all()?;
     if force { file.persist(path) } else { file.persist_noclobber(path) }?;
     Ok(())
-}
-
-/// What was found, what is missing and what to run next.
-fn say(
-    provider: &Provider,
-    gateway: Option<Gateway>,
-    targets: &[&PathBuf],
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let Provider { choices, examined, .. } = provider;
-    let product = choices.product.name();
-    writeln!(out, "\n{HEAD}{product}{HEAD:#} at {}", printable(&choices.issuer))?;
-    if examined.section.findings.iter().all(|finding| finding.outcome == Outcome::Pass) {
-        writeln!(
-            out,
-            "  {GOOD}ready{GOOD:#}: people can log in with client {:?}",
-            printable(&choices.client_id)
-        )?;
-    } else {
-        writeln!(out, "  still to do there:")?;
-        faults(examined, out)?;
-    }
-    let advice = token_advice(
-        choices.product,
-        &choices.client_id,
-        &choices.audience(),
-        choices.groups_claim(examined.document.as_ref().unwrap_or(&serde_json::Value::Null)),
-    );
-    writeln!(
-        out,
-        "\n{HEAD}In its tokens{HEAD:#}, which only a login shows (the last command below):"
-    )?;
-    for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
-        writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
-    }
-    writeln!(out, "\n{HEAD}Next:{HEAD:#}")?;
-    commands(choices, gateway, targets).iter().try_for_each(|line| writeln!(out, "  {line}"))
-}
-
-fn commands(choices: &Choices, gateway: Option<Gateway>, targets: &[&PathBuf]) -> Vec<String> {
-    let quoted = |text: &str| {
-        let plain =
-            text.chars().all(|char| char.is_ascii_alphanumeric() || "-_./:@%+=".contains(char));
-        if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-    };
-    let names: Vec<_> = targets.iter().map(|file| quoted(&file.display().to_string())).collect();
-    let [config, side @ ..] = names.as_slice() else { return Vec::new() };
-    let mut lines = Vec::new();
-    match gateway {
-        None => lines.push(format!("doorward serve --config {config}")),
-        Some(Gateway::Envoy) => {
-            lines.push(format!("doorward serve --config {config}"));
-            lines.extend(side.iter().map(|file| format!("envoy -c {file}")));
-        }
-        Some(Gateway::Istio | Gateway::EnvoyGateway) => {
-            let apply = |file: &String| {
-                let verb =
-                    if file.contains("istio-mesh") { "istioctl install" } else { "kubectl apply" };
-                format!("{verb} -f {file}")
-            };
-            lines.extend(side.iter().map(apply));
-        }
-    }
-    if !side.is_empty() {
-        let files: Vec<_> = side
-            .iter()
-            .filter(|file| !file.contains("kubernetes.yaml"))
-            .map(|file| format!("--envoy {file}"))
-            .collect();
-        lines.push(format!("doorward doctor --config {config} {}", files.join(" ")));
-    }
-    let login =
-        format!("--issuer {} --client-id {}", quoted(&choices.issuer), quoted(&choices.client_id));
-    lines.push(if choices.in_cluster {
-        format!("doorward auth login {login}")
-    } else {
-        "doorward auth login http://127.0.0.1:8181".to_owned()
-    });
-    if gateway == Some(Gateway::Envoy) {
-        lines.push(
-            "curl -H \"Authorization: Bearer $(doorward auth token)\" http://127.0.0.1:10000/"
-                .to_owned(),
-        );
-    }
-    lines.push(format!("doorward doctor --config {config} --logged-in"));
-    lines
 }
 
 #[cfg(test)]

@@ -46,6 +46,14 @@ pub fn published_issuer(given: &str, product: Product, document: &Value) -> Opti
     (published != given && (slash || tenant)).then(|| published.to_owned())
 }
 
+/// Whether the document is that of every tenant of Entra's (`common`, `organizations`), whose
+/// tokens no single issuer signs.
+#[must_use]
+pub fn every_tenant(document: &Value) -> bool {
+    let issuer = document.get("issuer").and_then(Value::as_str);
+    issuer.is_some_and(|issuer| issuer.contains("{tenantid}"))
+}
+
 /// The tenant in the first segment of the path of an issuer of Entra's.
 fn tenant_id(issuer: &str) -> Option<String> {
     let url = Url::parse(issuer).ok()?;

@@ -9,5 +9,5 @@
 mod configuration;
 mod gateway;
 
-pub use self::configuration::{Choices, published_issuer};
+pub use self::configuration::{Choices, every_tenant, published_issuer};
 pub use self::gateway::{BadUpstream, FilesError, Gateway, Upstream};

@@ -1,0 +1,426 @@
+//! `doorward init`: what it writes is sound, whatever the provider and the gateway, and leads
+//! to a first allowed request.
+
+use std::path::Path;
+use std::time::Duration;
+
+use doorward::config::{self, Sources};
+use doorward::init::{Choices, Gateway, published_issuer};
+use doorward::product::Product;
+use serde_json::{Value, json};
+
+use crate::support::cli::{Cli, Ended};
+use crate::support::doctor_envoy::faults_with;
+use crate::support::echo::{Echo, Echoed};
+use crate::support::envoy::{Behind, Envoy, fill};
+use crate::support::idp::{Answer, Idp};
+use crate::support::keycloak::Keycloak;
+use crate::support::raw;
+use crate::support::served::{FREE_PORTS, listening, serve};
+use crate::support::signer::RSA;
+use crate::support::tools;
+
+const GATEWAYS: [(&str, Gateway); 3] = [
+    ("envoy", Gateway::Envoy),
+    ("istio", Gateway::Istio),
+    ("envoy-gateway", Gateway::EnvoyGateway),
+];
+const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+const METADATA: &str = "/.well-known/openid-configuration";
+
+/// By their real names, without a network.
+#[test]
+fn sound_for_every_product_and_gateway() {
+    let entra = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
+    let v1 = format!("https://sts.windows.net/{TENANT}/");
+    let ciam = format!("https://{TENANT}.ciamlogin.com/{TENANT}/v2.0");
+    for (issuer, product, groups, audiences) in [
+        (entra.as_str(), Product::EntraId, "groups", &["app", "api://app"][..]),
+        (&v1, Product::EntraId, "groups", &["app", "api://app"]),
+        (&ciam, Product::EntraId, "groups", &["app", "api://app"]),
+        ("https://contoso.b2clogin.com/t/p/v2.0/", Product::EntraId, "groups", &["app"]),
+        ("https://org.okta.com/oauth2/default", Product::Okta, "groups", &["api://default"]),
+        ("https://org.okta.com/oauth2/aus1", Product::Okta, "groups", &["app"]),
+        ("https://idp.example/realms/nmp", Product::Keycloak, "groups", &["app"]),
+        ("https://nmp.eu.auth0.com/", Product::Auth0, "https://doorward/groups", &["app"]),
+        ("https://accounts.google.com", Product::Google, "groups", &["app"]),
+        (
+            "https://x.zitadel.cloud",
+            Product::Zitadel,
+            "urn:zitadel:iam:org:project:roles",
+            &["app"],
+        ),
+        ("https://id.example/application/o/nmp/", Product::Authentik, "groups", &["app"]),
+        (
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu_Ab",
+            Product::Cognito,
+            "cognito:groups",
+            &[],
+        ),
+        ("https://idp.example", Product::Other, "groups", &["app"]),
+    ] {
+        assert_eq!(Product::recognise(issuer, None), product, "{issuer}");
+        for (name, gateway) in GATEWAYS {
+            let text = Choices {
+                issuer: issuer.into(),
+                client_id: "app".into(),
+                audience: None,
+                ca_file: None,
+                in_cluster: gateway.in_cluster(),
+                product,
+            }
+            .configuration(&json!({"issuer": issuer}));
+            let loaded = config::load(&Sources::none().inline_yaml("doorward.yaml", &text))
+                .unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+            assert_eq!(loaded.warnings, [], "{text}");
+            let primary = &loaded.settings.issuers[0];
+            if issuer != v1 {
+                assert_eq!(primary.token.issuer, issuer);
+            }
+            let chosen = loaded.effective.to_json(false);
+            let oidc = &chosen["auth"]["oidc"];
+            assert_eq!(oidc["groups_claim"], groups, "{issuer}");
+            let found = match &oidc["audience"] {
+                Value::Null => vec![],
+                Value::String(one) => vec![one.as_str()],
+                many => many.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect(),
+            };
+            assert_eq!(found, audiences, "{issuer}");
+            every_line_is_explained(&text);
+
+            let files = gateway.files(&gateway.default_upstream(), &text).unwrap();
+            let side = files.iter().zip(gateway.file_names());
+            for (file, _) in side.filter(|(_, name)| **name != "kubernetes.yaml") {
+                assert_eq!(faults_with(&text, file), [], "{name} for {issuer}");
+            }
+        }
+    }
+}
+
+/// A key with a value stands below a comment.
+fn every_line_is_explained(text: &str) {
+    let lines: Vec<_> = text.lines().collect();
+    for pair in lines.windows(2) {
+        let is_section = pair[1].ends_with(':');
+        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        assert!(is_section || is_comment(pair[1]) || is_comment(pair[0]), "{}\n{text}", pair[1]);
+        assert!(pair[1].chars().count() <= 100 || !is_comment(pair[1]), "{}", pair[1]);
+    }
+}
+
+#[test]
+fn the_name_that_the_provider_has_for_itself() {
+    let said = |given: &str, product, published: &str| {
+        published_issuer(given, product, &json!({"issuer": published}))
+    };
+    let entra = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
+    let by_name = "https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0";
+    assert_eq!(said(by_name, Product::EntraId, &entra), Some(entra.clone()));
+    assert_eq!(said(&entra, Product::EntraId, &entra), None);
+    let slash = "https://nmp.eu.auth0.com/";
+    assert_eq!(said(slash.trim_end_matches('/'), Product::Auth0, slash), Some(slash.into()));
+    assert_eq!(said("https://a.example", Product::Other, "https://b.example"), None);
+    assert_eq!(said("https://a.example/x", Product::EntraId, &entra), None);
+}
+
+/// One person's command line, in a directory of its own.
+struct Place {
+    cli: Cli,
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { cli: Cli::new(), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    async fn init(&self, issuer: &str, more: &[&str]) -> Ended {
+        let out = self.file("doorward.yaml");
+        let common = ["init", "--issuer", issuer, "--client-id", "nmp", "--out", &out];
+        let ended = self.cli.run(&[&common, more].concat()).await;
+        assert_eq!(ended.stdout, "", "everything is for people: {ended:?}");
+        ended
+    }
+
+    /// `config check` and `doctor --envoy` have nothing to say.
+    async fn assert_sound(&self, side: &[&str]) {
+        let config = self.file("doorward.yaml");
+        let checked = self.cli.run(&["config", "check", "--config", &config]).await;
+        checked.assert(0, &["sound (", "issuer"]);
+        assert!(!checked.stderr.contains("warning"), "{checked:?}");
+        for name in side {
+            let file = self.file(name);
+            let said = self.cli.run(&["doctor", "--config", &config, "--envoy", &file]).await;
+            assert!(said.assert(0, &[]).stdout.contains("all is well"), "{name}: {said:?}");
+        }
+    }
+}
+
+/// Behind a domain of one's own, told by what the provider publishes. None of these lets the
+/// client log in, and what to do is said in each one's words.
+#[tokio::test]
+async fn each_product_is_told_by_its_document() {
+    let idp = Idp::start([&*RSA]).await;
+    for (product, path, changed, written, remedy) in [
+        (
+            "Keycloak",
+            "",
+            json!({"token_endpoint": idp.url("/x/protocol/openid-connect/token")}),
+            "groups_claim: \"groups\"",
+            "OAuth 2.0 Device Authorization",
+        ),
+        (
+            "Okta",
+            "/oauth2/default",
+            json!({"token_endpoint": idp.url("/oauth2/default/v1/token")}),
+            "audience: \"api://default\"",
+            "Grant type: Device Authorization",
+        ),
+        (
+            "Auth0",
+            "/",
+            json!({"token_endpoint": idp.url("/oauth/token"),
+                "mfa_challenge_endpoint": idp.url("/mfa/challenge")}),
+            "email_claim: \"https://doorward/email\"",
+            "Grant Types: Device Code",
+        ),
+        (
+            "Zitadel",
+            "",
+            json!({"token_endpoint": idp.url("/oauth/v2/token"),
+                "authorization_endpoint": idp.url("/oauth/v2/authorize")}),
+            "groups_claim: \"urn:zitadel:iam:org:project:roles\"",
+            "OIDC Configuration > Grant Types",
+        ),
+        (
+            "authentik",
+            "/application/o/nmp/",
+            json!({}),
+            "groups_claim: \"groups\"",
+            "Device code flow",
+        ),
+        (
+            "Microsoft Entra ID",
+            &format!("/{TENANT}/v2.0"),
+            json!({"tenant_region_scope": "EU"}),
+            &format!("tenant: \"{TENANT}\""),
+            "Allow public client flows",
+        ),
+        (
+            "generic provider",
+            "",
+            json!({"claims_supported": ["sub", "roles"], "scopes_supported": ["openid", "email"]}),
+            "default_scopes: \"openid email\"",
+            "urn:ietf:params:oauth:grant-type:device_code",
+        ),
+    ] {
+        let issuer = idp.url(path);
+        let mut document = idp.metadata();
+        document["issuer"] = json!(issuer);
+        for (name, value) in changed.as_object().unwrap() {
+            document[name] = value.clone();
+        }
+        idp.answer(
+            &format!("{}{METADATA}", path.trim_end_matches('/')),
+            Answer::Document(document),
+        );
+        let place = Place::new();
+        let ended = place.init(&issuer, &["--gateway", "envoy"]).await;
+        let heading = format!("\n{product} at {issuer}\n");
+        ended.assert(0, &[&heading, "still to do there:", "device_grant", "\nNext:\n"]);
+        let flat = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(remedy), "{product}: {flat}");
+        let text = std::fs::read_to_string(place.file("doorward.yaml")).unwrap();
+        assert!(text.contains(written), "{product}: {text}");
+        every_line_is_explained(&text);
+        place.assert_sound(&["envoy.yaml"]).await;
+    }
+}
+
+#[tokio::test]
+async fn each_gateway_has_its_files_and_its_commands() {
+    let idp = Idp::start([&*RSA]).await;
+    for (gateway, upstream, names, sound, parts) in [
+        (
+            "envoy",
+            "api.internal:8000",
+            &["doorward.yaml", "envoy.yaml"][..],
+            &["envoy.yaml"][..],
+            &["type: STRICT_DNS", "address: api.internal, port_value: 8000"][..],
+        ),
+        (
+            "envoy",
+            "[::1]:8000",
+            &["doorward.yaml", "envoy.yaml"],
+            &["envoy.yaml"],
+            &["address: \"::1\", port_value: 8000"],
+        ),
+        (
+            "istio",
+            "api.shop:8000",
+            &["doorward.yaml", "istio-gateway.yaml", "istio-mesh.yaml", "kubernetes.yaml"],
+            &["istio-mesh.yaml", "istio-gateway.yaml"],
+            &["host: api.shop.svc.cluster.local", "number: 8000", "namespaces: [\"shop\"]"],
+        ),
+        (
+            "envoy-gateway",
+            "api.shop.svc:8000",
+            &["doorward.yaml", "envoy-gateway.yaml", "kubernetes.yaml"],
+            &["envoy-gateway.yaml"],
+            &["{ name: api, port: 8000 }", "kind: SecurityPolicy, namespace: shop }"],
+        ),
+    ] {
+        let place = Place::new();
+        let ended =
+            place.init(&idp.issuer(), &["--gateway", gateway, "--upstream", upstream]).await;
+        ended.assert(0, &["doorward auth login ", "--logged-in"]);
+        assert_eq!(place.names(), names);
+        for name in names {
+            let path = place.file(name);
+            ended.assert(0, &[&format!("wrote {path}\n")]);
+            // Each file is named again by the command that uses it.
+            assert!(ended.stderr.matches(&path).count() > 1, "{name}: {ended:?}");
+        }
+        place.assert_sound(sound).await;
+        let read = |name: &&str| std::fs::read_to_string(place.file(name)).unwrap();
+        let side: String = sound.iter().map(read).collect();
+        for part in parts {
+            assert!(side.contains(part), "{gateway}: {part} is not in {side}");
+        }
+        assert!(!side.contains("envoy/"), "names of files that are not here: {side}");
+        if gateway != "envoy" {
+            // The cluster's Doorward has this very configuration.
+            let cluster = read(&"kubernetes.yaml");
+            let config = read(&"doorward.yaml");
+            assert!(config.contains("listen: \"0.0.0.0:9191\""), "{config}");
+            let lines = config.lines().all(|line| cluster.contains(&format!("    {line}\n")));
+            assert!(lines && !cluster.contains("issuer.example.com"), "{cluster}");
+            assert!(cluster.contains("kind: Deployment"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_that_exist_stay_as_they_are() {
+    let idp = Idp::start([&*RSA]).await;
+    for name in ["doorward.yaml", "envoy.yaml"] {
+        let place = Place::new();
+        std::fs::write(place.file(name), "mine").unwrap();
+        let ended = place.init(&idp.issuer(), &["--gateway", "envoy"]).await;
+        ended.assert(2, &[&format!("error: {} exists", place.file(name)), "--force"]);
+        assert_eq!(place.names(), [name]);
+        assert_eq!(std::fs::read_to_string(place.file(name)).unwrap(), "mine");
+
+        place.init(&idp.issuer(), &["--gateway", "envoy", "--force"]).await.assert(0, &["wrote "]);
+        assert_eq!(place.names(), ["doorward.yaml", "envoy.yaml"]);
+        place.assert_sound(&["envoy.yaml"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_used_is_said_and_nothing_is_written() {
+    let mut idp = Idp::start([&*RSA]).await;
+    let place = Place::new();
+    let refused = async |parts: &[&str]| {
+        let ended = place.init(&idp.issuer(), &["--gateway", "envoy"]).await;
+        ended.assert(1, &["error: ", "nothing is written"]).assert(1, parts);
+        assert_eq!(place.names(), [""; 0], "{ended:?}");
+    };
+    let mut document = idp.metadata();
+    document["issuer"] = json!("https://elsewhere.example");
+    idp.answer(METADATA, Answer::Document(document));
+    refused(&["issuer_match", "https://elsewhere.example"]).await;
+    let mut document = idp.metadata();
+    document["issuer"] = json!("https://login.microsoftonline.com/{tenantid}/v2.0");
+    idp.answer(METADATA, Answer::Document(document));
+    refused(&["stands for every tenant", "Directory (tenant) ID"]).await;
+    idp.answer(METADATA, Answer::Text("<html>".into()));
+    refused(&["an HTML page"]).await;
+    idp.answer(METADATA, Answer::Status(404));
+    refused(&["404"]).await;
+    idp.answer(METADATA, Answer::Document(idp.metadata()));
+    idp.answer_keys(Answer::Status(500));
+    refused(&["500"]).await;
+    idp.stop().await;
+    let ended = place.init(&idp.issuer(), &[]).await;
+    ended.assert(1, &["cannot be used as it is", "discovery"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn wrong_usage_is_told_before_anybody_is_asked() {
+    let place = Place::new();
+    let nowhere = "https://idp.example";
+    for (more, part) in [
+        (&["--gateway", "module"][..], "does not run inside Envoy yet"),
+        (&["--gateway", "nginx"], "[possible values: envoy, istio, envoy-gateway]"),
+        (&["--gateway", "envoy", "--upstream", "here"], "expected HOST:PORT"),
+        (&["--gateway", "envoy", "--upstream", "a}b:80"], "expected HOST:PORT"),
+        (&["--gateway", "istio", "--upstream", "127.0.0.1:80"], "SERVICE.NAMESPACE:PORT"),
+    ] {
+        place.init(nowhere, more).await.assert(2, &["error: ", part]);
+    }
+    place.init("http://idp.example", &[]).await.assert(2, &["https"]);
+    let out = place.file("envoy.yaml");
+    let arguments = ["init", "--issuer", nowhere, "--client-id", "a", "--gateway", "envoy"];
+    let ended = place.cli.run(&[&arguments[..], &["--out", &out]].concat()).await;
+    ended.assert(2, &["the gateway's own file"]);
+    let ended = place.cli.run(&["init", "--issuer", nowhere, "--out", &out]).await;
+    ended.assert(2, &["--issuer URL and --client-id ID are needed", "no terminal"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+/// Nothing typed but issuer and client, the issuer with a slash too many: a real Keycloak, a
+/// real Envoy, and the files as they were written, but for the ports.
+#[tokio::test]
+async fn keycloak_and_envoy_from_nothing_to_an_allowed_request() {
+    let Some(binary) = tools::tool("envoy").await else { return };
+    let Some(keycloak) = Keycloak::start().await else { return };
+    let begun = std::time::Instant::now();
+    let place = Place::new();
+    let issuer = keycloak.issuer();
+    let ended = place.init(&format!("{issuer}/"), &["--gateway", "envoy"]).await;
+    let said = format!("note: the provider calls itself {issuer}, ");
+    let heading = format!("\nKeycloak at {issuer}\n");
+    ended.assert(0, &[&said, &heading, "ready: people can log in with client \"nmp\""]);
+    place.assert_sound(&["envoy.yaml"]).await;
+
+    // doorward serve, envoy: on free ports, since this machine runs other tests.
+    std::fs::write(place.file("ports.yaml"), FREE_PORTS).unwrap();
+    let (config, ports) = (place.file("doorward.yaml"), place.file("ports.yaml"));
+    let mut server = serve(&[Path::new(&config), Path::new(&ports)], &[]);
+    let at = listening(&mut server).await;
+    let port = |address: &str| address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let echo = Echo::start().await;
+    let behind = Behind { grpc: port(&at.grpc), http: port(&at.http), upstream: echo.port() };
+    let written = std::fs::read_to_string(place.file("envoy.yaml")).unwrap();
+    let envoy = Envoy::run(&binary, "envoy.yaml", &fill(&written, behind)).await;
+
+    // doorward auth login, and a request with its token.
+    let password = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
+    let front = format!("http://{}", at.http);
+    place.cli.run_with(&["auth", "login", &front], &password, "").await.assert(0, &[]);
+    let token = place.cli.run(&["auth", "token"]).await.assert(0, &[]).stdout.trim().to_owned();
+    let without = raw::get("/v1/models").send(envoy.door()).await;
+    assert_eq!(without.status, 401);
+    let reply = raw::get("/v1/models").bearer(&token).send(envoy.door()).await;
+    let seen = Echoed::of(&reply);
+    assert_eq!(seen.header("x-nmp-principal-email"), Some("alice@example.com"));
+    assert_eq!(seen.header("x-nmp-principal-groups"), Some("research,team-b"));
+    let doctor = ["doctor", "--config", &config, "--logged-in"];
+    let well = place.cli.run(&doctor).await;
+    assert!(well.assert(0, &[]).stdout.contains("all is well"), "{well:?}");
+    assert!(begun.elapsed() < Duration::from_secs(300), "five minutes are a promise");
+}
