@@ -193,12 +193,7 @@ fn answers(args: &InitArgs) -> Result<(String, String), Stop> {
             client = Some(ask("Client id that people log in with")?);
         }
     }
-    let (issuer, client) = (issuer.unwrap_or_default(), client.unwrap_or_default());
-    // RFC 6749, appendix A.1.
-    if client.is_empty() || !client.chars().all(|char| (' '..='~').contains(&char)) {
-        return Err(Stop::Usage("--client-id: expected printable ASCII characters".to_owned()));
-    }
-    Ok((issuer, client))
+    Ok((issuer.unwrap_or_default(), client.unwrap_or_default()))
 }
 
 /// Asks until there is an answer.
@@ -229,7 +224,9 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
     let look = |text: &str, login: bool| -> Result<Examined, Stop> {
         let settings = Settings::from_yaml("--issuer, --client-id", text).map_err(|faults| {
-            anstream::eprintln!("{faults}");
+            for fault in faults.faults() {
+                anstream::eprintln!("{BAD}error:{BAD:#} {fault}");
+            }
             Stop::Said(Exit::Usage)
         })?;
         // The primary one; Entra's other name for itself comes after it.

@@ -48,6 +48,13 @@ pub(super) fn say(
     for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
         writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
     }
+    if choices.in_cluster {
+        writeln!(
+            out,
+            "\n{HEAD}Yours to fill in{HEAD:#}: the image in kubernetes.yaml, and in the gateway's file \
+             the host name and its certificate"
+        )?;
+    }
     writeln!(out, "\n{HEAD}Next:{HEAD:#}")?;
     commands(choices, gateway, targets).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
