@@ -23,6 +23,23 @@ pub fn put_on(scope: &str, prefix: &str) -> String {
     format!("{prefix}{separator}{scope}")
 }
 
+/// Whether a scope belongs to a platform, as NeMo sees it: those with a `:` and those that end in
+/// `.default`, not OpenID Connect's own.
+#[must_use]
+pub fn is_platform(scope: &str) -> bool {
+    scope.contains(':') || scope.ends_with(".default")
+}
+
+/// The scope as a provider is asked for it: a platform's carries the prefix, but for one that is a
+/// URI and so names its resource already, ours or deliberately another.
+#[must_use]
+pub fn asked_for(scope: &str, prefix: Option<&str>) -> String {
+    match prefix {
+        Some(prefix) if is_platform(scope) && !scope.contains("://") => put_on(scope, prefix),
+        Some(_) | None => scope.to_owned(),
+    }
+}
+
 fn needs_separator(prefix: &str) -> bool {
     prefix.ends_with(char::is_alphanumeric)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::provider_pages::the_commands_for_keycloak_make_its_configuration_work;
 use crate::support::cli::Cli;
 use crate::support::doctor::{Said, examine, oidc, text};
 use crate::support::http;
@@ -151,6 +152,9 @@ async fn keycloak_realms_good_and_broken() {
         .await;
     let said = examine(&config("hs256-only"), None).await;
     said.assert_only("fail key_set", "Add providers > rsa-generated");
+
+    // The page for it says how to make a realm that is well.
+    the_commands_for_keycloak_make_its_configuration_work(&keycloak).await;
 
     // No such realm, and a clock that is off, by a proxy that says so.
     let said = examine(&config("nobody"), None).await;

@@ -13,6 +13,7 @@ use crate::support::cli::Cli;
 use crate::support::doctor::examine;
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
+use crate::support::pages::Page;
 use crate::support::signer::{RSA, Signer, claims, jwks};
 use crate::support::tls::{Asked, TlsServer};
 use crate::support::{PATIENCE, eventually, http, tools};
@@ -61,10 +62,7 @@ impl Cluster {
     fn recipe(&self, pod: &Path, server: &TlsServer) -> Value {
         std::fs::write(pod.join("ca.crt"), self.authority.pem()).unwrap();
         std::fs::write(pod.join("token"), "of-the-pod").unwrap();
-        let page = tools::root().join("docs/providers/kubernetes.md");
-        let page = std::fs::read_to_string(page).unwrap();
-        let recipe = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-        let recipe = recipe
+        let recipe = Page::named("kubernetes").configurations()[0]
             .replace("https://kubernetes.default.svc/", &server.url("/"))
             .replace(POD, pod.to_str().unwrap());
         serde_saphyr::from_str(&recipe).unwrap()

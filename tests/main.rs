@@ -49,6 +49,7 @@ mod odd_keys;
 mod oidc_provider;
 mod opaque_bearer;
 mod openings;
+mod provider_pages;
 mod readiness;
 mod reasons;
 mod rooms;

@@ -14,7 +14,7 @@ pub enum Warning {
         "auth.allow_unsigned_jwt is true: anybody can write a token; for local development only"
     )]
     UnsignedAccepted,
-    /// `verify_audience: false`.
+    /// `verify_audience: false`, without `allowed_clients`.
     #[error("{key} is false: tokens that {issuer} made for other applications are accepted")]
     AudienceNotVerified {
         /// The key.

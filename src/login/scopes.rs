@@ -4,7 +4,7 @@
 //! they belong to a resource and carry its prefix on the wire (`api://nmp/models:read`).
 //! `--scope` replaces the platform scopes of a default, never the OpenID ones beside them.
 
-use crate::scope_prefix;
+use crate::scope_prefix::{self, asked_for, is_platform};
 
 /// The scopes to ask for: those of `defaults`, with the platform ones replaced by `chosen`
 /// when given, each platform scope with `prefix` in front. Words are separated by blanks
@@ -21,26 +21,12 @@ pub fn requested(defaults: &str, chosen: Option<&str>, prefix: Option<&str>) -> 
     };
     words.retain(|word| !word.is_empty());
     let mut scopes: Vec<String> = Vec::with_capacity(words.len());
-    for scope in words.into_iter().map(|word| with_prefix(word, prefix)) {
+    for scope in words.into_iter().map(|word| asked_for(word, prefix)) {
         if !scopes.contains(&scope) {
             scopes.push(scope);
         }
     }
     scopes
-}
-
-fn is_platform(scope: &str) -> bool {
-    scope.contains(':') || scope.ends_with(".default")
-}
-
-fn with_prefix(scope: &str, prefix: Option<&str>) -> String {
-    match prefix {
-        // One that is a URI already names its resource: ours, or deliberately another.
-        Some(prefix) if is_platform(scope) && !scope.contains("://") => {
-            scope_prefix::put_on(scope, prefix)
-        }
-        Some(_) | None => scope.to_owned(),
-    }
 }
 
 fn without_prefix<'s>(scope: &'s str, prefix: Option<&str>) -> &'s str {

@@ -56,11 +56,32 @@ impl Keycloak {
             serde_json::from_str(&tools::file("tests/support/keycloak/realm.json")).unwrap();
         realm["realm"] = json!(name);
         alter(&mut realm);
+        self.import(&realm).await;
+    }
+
+    async fn import(&self, realm: &Value) {
         let url = format!("{}/admin/realms", self.base);
         let admin = self.admin().await;
-        let answer = self.client.post(url).bearer_auth(admin).json(&realm).send().await.unwrap();
+        let answer = self.client.post(url).bearer_auth(admin).json(realm).send().await.unwrap();
         let status = answer.status();
         assert_eq!(status, 201, "{}", answer.text().await.unwrap());
+    }
+
+    /// Where it is, without a realm.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Makes a realm as a new one is, with nobody in it but alice and her groups.
+    pub async fn add_realm_with_alice(&self, name: &str) {
+        let ours: Value =
+            serde_json::from_str(&tools::file("tests/support/keycloak/realm.json")).unwrap();
+        let mut alice = ours["users"][0].clone();
+        alice["realmRoles"] = json!([]);
+        let realm = json!({
+            "realm": name, "enabled": true, "groups": ours["groups"], "users": [alice],
+        });
+        self.import(&realm).await;
     }
 
     /// Logs alice in at a realm and returns the whole answer of the token endpoint.

@@ -15,6 +15,7 @@ pub mod idp;
 pub mod keycloak;
 pub mod oauth;
 pub mod oidc_provider;
+pub mod pages;
 pub mod process;
 pub mod raw;
 pub mod served;

@@ -19,6 +19,7 @@ use crate::discovery::{EmptySet, HttpFetcher, KeyLocation, well_known_url};
 use crate::keys::KeySet;
 use crate::loopback::is_loopback;
 use crate::product::Product;
+use crate::scope_prefix::asked_for;
 
 /// An issuer to be examined, and what is expected of it.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub struct Patient {
 pub struct Login {
     /// The public client they do it with.
     pub client_id: Option<String>,
-    /// What they ask for, separated by spaces.
+    /// What they ask for, separated by spaces, `scope_prefix` in front where it belongs.
     pub scopes: String,
     /// As configured; otherwise the one of the discovery document counts.
     pub device_authorization_endpoint: Option<Url>,
@@ -66,9 +67,11 @@ impl Patient {
     #[must_use]
     pub fn all(settings: &Settings) -> Vec<Self> {
         let platform = &settings.platform;
+        let prefix = platform.scope_prefix.as_deref();
+        let scopes = platform.default_scopes.split_whitespace().map(|it| asked_for(it, prefix));
         let login = Login {
             client_id: platform.client_id.clone(),
-            scopes: platform.default_scopes.clone(),
+            scopes: scopes.collect::<Vec<_>>().join(" "),
             device_authorization_endpoint: platform.device_authorization_endpoint.clone(),
             token_endpoint: platform.token_endpoint.clone(),
         };

@@ -16,19 +16,19 @@ pub(in crate::doctor) fn email(provider: Product, client: &str) -> String {
             "Clients > {client} > Client scopes: email as Default, with Add to access token on in \
              its mappers; the user needs an address too"
         ),
-        Product::Auth0 => "Actions > Triggers > post-login: \
+        Product::Auth0 => "Actions > Triggers > post-login: if (event.user.email_verified) \
              api.accessToken.setCustomClaim(\"https://<you>/email\", event.user.email), and \
              email_claim: https://<you>/email"
             .to_owned(),
         Product::Google => "ask for the scope email".to_owned(),
-        Product::Zitadel => "Actions > Complement Token > Pre access token creation: \
-             api.v1.claims.setClaim('email', ctx.v1.getUser().human.email)"
+        Product::Zitadel => "Actions: for the function preaccesstoken, a target that answers \
+             append_claims with email and email_verified, as the user has them"
             .to_owned(),
         Product::Authentik => "Applications > Providers > provider > Advanced protocol settings > \
              Scopes: add email, and ask for the scope"
             .to_owned(),
         Product::Cognito => "an access token gets it only from a Pre token generation Lambda \
-             trigger (version 2): claimsToAddOrOverride"
+             trigger (version 2): claimsToAddOrOverride with email and email_verified"
             .to_owned(),
         Product::Other => {
             format!("have the provider put it into {client}'s access tokens, or set email_claim")

@@ -112,8 +112,9 @@ pub(in crate::doctor) fn audience(provider: Product, client: &str, expected: &st
              that client, or configure its id as audience"
             .to_owned(),
         Product::Cognito => format!(
-            "Cognito's access tokens have no aud: set verify_audience: false together with \
-             allowed_clients: [{client}], which is checked against client_id"
+            "Cognito's access tokens have no aud, unless clients ask with `resource` (managed login): \
+             set verify_audience: false together with allowed_clients: [{client}], which is checked \
+             against client_id"
         ),
         Product::Other => format!(
             "have the provider put {expected} into aud for this client (often a `resource` or \

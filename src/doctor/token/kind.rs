@@ -50,7 +50,9 @@ impl Kind {
             TokenKind::Other(OtherKind::Id) | TokenKind::LikeId(_) => return Self::Id,
             TokenKind::Unsaid => {}
         }
-        let granted = ["scope", "scp", "roles", "permissions", "gty", "cid"].into_iter().any(has);
+        // authentik's access tokens are its ID tokens with `azp` and `uid` in addition.
+        let granted = ["scope", "scp", "roles", "permissions", "gty", "cid"].into_iter().any(has)
+            || (has("azp") && has("uid"));
         let profile =
             ["auth_time", "name", "preferred_username", "picture", "amr"].into_iter().any(has);
         let of_google = text("iss").is_some_and(|iss| iss.ends_with("accounts.google.com"));
@@ -137,6 +139,8 @@ fn is_machine(claims: &Value) -> bool {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let service_account =
         text("preferred_username").is_some_and(|name| name.starts_with("service-account-"));
+    let kubernetes =
+        text("sub").is_some_and(|subject| subject.starts_with("system:serviceaccount:"));
     let client = CLIENT_CLAIMS.into_iter().find_map(text);
     let is_itself = client.is_some() && client == text("sub");
     // Entra: an application has roles and no scp, and is its own object.
@@ -146,7 +150,8 @@ fn is_machine(claims: &Value) -> bool {
     let keycloak = text("jti").and_then(|id| id.split_once(':')).is_some_and(|(front, _)| {
         front.len() == 6 && front.ends_with("cc") && text("typ") == Some("Bearer")
     });
-    service_account || keycloak || is_itself || entra || text("gty") == Some("client-credentials")
+    let auth0 = text("gty") == Some("client-credentials");
+    service_account || keycloak || kubernetes || is_itself || entra || auth0
 }
 
 #[cfg(test)]
@@ -199,6 +204,9 @@ mod tests {
             (&jwt, json!({"cid": "c", "uid": "u", "sub": "a@b", "scp": ["openid"]}), Kind::Person),
             (&jwt, json!({"aud": "c", "sub": "u", "amr": ["pwd"], "idp": "o"}), Kind::Id),
             (&jwt, json!({"iss": "https://accounts.google.com", "sub": "1"}), Kind::Id),
+            (&jwt, json!({"sub": "a", "name": "A", "azp": "c", "uid": "u"}), Kind::Person),
+            (&jwt, json!({"sub": "a", "name": "A"}), Kind::Id),
+            (&jwt, json!({"sub": "system:serviceaccount:jobs:trainer"}), Kind::Machine),
             (&jwt, json!({"aud": "https://graph.microsoft.com", "scp": "User.Read"}), Kind::Graph),
             (
                 &json!({"typ": "JWT", "nonce": "n"}),
