@@ -209,6 +209,13 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
         ("keycloak", json!({}), json!({"typ": "ID"}), "fail token_kind", "unsupported_token"),
         ("google", json!({}), stranger, "fail client", "bad_audience"),
         ("google", json!({}), json!({}), "warn token_kind", "authenticated"),
+        (
+            "google",
+            json!({"auth": {"oidc": {"allowed_clients": []}}}),
+            json!({}),
+            "warn client",
+            "authenticated",
+        ),
         ("cognito", json!({}), of_pool, "fail token_kind", "unsupported_token"),
         ("cognito", json!({}), json!({"client_id": "other"}), "fail client", "bad_audience"),
         ("zitadel", json!({}), json!({"at_hash": "x"}), "fail token_kind", "unsupported_token"),
@@ -240,7 +247,8 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
 /// a test that has a Keycloak, since starting one takes ten seconds.
 pub async fn the_commands_for_keycloak_make_its_configuration_work(keycloak: &Keycloak) {
     let (base, home) = (keycloak.base(), tools::tool("keycloak").await.unwrap());
-    let page = Page::named("keycloak").with(&[("https://<host>", base), ("<realm>", "by-the-page")]);
+    let page =
+        Page::named("keycloak").with(&[("https://<host>", base), ("<realm>", "by-the-page")]);
     keycloak.add_realm_with_alice("by-the-page").await;
     // People log in by the device flow; with a password it is quicker.
     let by_device = "\"directAccessGrantsEnabled\": false";

@@ -277,7 +277,15 @@ fn audience(specimen: &Specimen<'_>, rules: &TokenRules) -> Finding {
 
 fn client(specimen: &Specimen<'_>, rules: &TokenRules) -> Option<Finding> {
     if rules.allowed_clients.is_empty() {
-        return None;
+        let is_open = specimen.issuer.provider == Product::Google;
+        return is_open.then(|| {
+            Finding::warn(
+                "client",
+                "any: Google signs a token for any audience for whoever has a service account",
+                "set allowed_clients to the OAuth clients, and the unique ids of the service \
+                 accounts, that may come (azp)",
+            )
+        });
     }
     let text = |name| specimen.claims().get(name).and_then(Value::as_str);
     let client = CLIENT_CLAIMS.into_iter().find_map(text);
