@@ -238,7 +238,12 @@ fn google_zitadel_authentik_and_cognito() {
     });
     assert_faults(
         &examined(&google, &jwt(), &claims),
-        &[("warn token_kind", "no other token"), ("warn groups", "no groups"), ("warn scopes", "")],
+        &[
+            ("warn token_kind", "no other token"),
+            ("warn client", "allowed_clients"),
+            ("warn groups", "no groups"),
+            ("warn scopes", ""),
+        ],
     );
     assert_faults(&examined_text(&google, "ya29.a0"), &[("fail token_form", "Google's own APIs")]);
 
