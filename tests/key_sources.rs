@@ -16,7 +16,7 @@ use crate::support::idp::{Answer, Idp};
 use crate::support::pages::Page;
 use crate::support::signer::{RSA, Signer, claims, jwks};
 use crate::support::tls::{Asked, TlsServer};
-use crate::support::{PATIENCE, eventually, http, tools};
+use crate::support::{PATIENCE, eventually, http};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
