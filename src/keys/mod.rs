@@ -4,6 +4,7 @@
 //! ([`KeySet::parse`]); whoever fetches them stands behind [`KeySource`].
 
 mod algorithm;
+mod ed25519;
 mod jwk;
 mod set;
 
