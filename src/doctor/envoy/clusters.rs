@@ -1,6 +1,7 @@
 //! Clusters: where they lead, and whether the one that is asked is Doorward's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::judge::at;
 use super::place::Place;
@@ -136,12 +137,20 @@ pub(super) fn service<'v>(filter: &Place<'v>) -> Option<&'v str> {
     grpc.or_else(|| filter.text("http_service.server_uri.cluster"))
 }
 
-/// An address as a text: a socket's, a pipe's, an internal listener's.
+/// An address as a text: a socket's, a pipe's, an internal listener's. All that can only be this
+/// machine are one.
 pub(super) fn address(place: &Place<'_>) -> Option<String> {
     if let Some(socket) = place.get("socket_address") {
         let port = socket.number("port_value").map(|port| port.to_string());
         let port = port.as_deref().or_else(|| socket.text("named_port")).unwrap_or_default();
-        return Some(format!("{}:{port}", socket.text("address").unwrap_or_default()));
+        let host = socket.text("address").unwrap_or_default();
+        let ip = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+        let is_here = is_loopback_host(host) || ip.is_some_and(|ip| ip.is_unspecified());
+        return Some(match ip {
+            _ if is_here => format!("127.0.0.1:{port}"),
+            Some(ip) => format!("{ip}:{port}"),
+            None => format!("{}:{port}", host.to_ascii_lowercase()),
+        });
     }
     let pipe = place.text("pipe.path");
     let pipe = pipe.or_else(|| place.text("envoy_internal_address.server_listener_name"));

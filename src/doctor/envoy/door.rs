@@ -94,7 +94,7 @@ impl<'v> Scope<'_, 'v> {
                 let (ways, ours) = (&manager.ways, self.ours);
                 findings.extend(modes::findings(filter, config, ways, self.by_path, ours));
             }
-            findings.extend(upgrades::finding(manager));
+            findings.extend(upgrades::finding(manager, &self.clusters));
             findings.extend(denials::finding(manager));
             for (_, config) in manager.chain.asking() {
                 findings.extend(self.clusters.asked(config, &self.guarded.upstreams));

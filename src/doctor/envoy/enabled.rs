@@ -2,15 +2,18 @@
 
 use super::filters::Filter;
 use super::judge::at;
+use super::names;
 use super::place::Place;
+use super::routes::Way;
 use crate::doctor::report::Finding;
 
 /// Findings where it does not, and one when a share was written out and is all. `front` are
 /// the filters that a request meets before.
-pub(super) fn findings(
-    filter: &Place<'_>,
-    front: &[Filter<'_>],
-    roots: &[Place<'_>],
+pub(super) fn findings<'v>(
+    filter: &Place<'v>,
+    front: &[Filter<'v>],
+    ways: &[Way<'v>],
+    roots: &[Place<'v>],
 ) -> Vec<Finding> {
     let shadow = filter.flag("shadow_mode") == Some(true);
     let shadow = shadow.then(|| {
@@ -24,11 +27,12 @@ pub(super) fn findings(
         )
     });
     let marked = filter.get("filter_enabled_metadata");
-    let marked = marked.map(|marked| (share_marked(&marked, front), marked));
+    let marked = marked.map(|marked| (share_marked(&marked, front, ways), marked));
     let part = filter.get("filter_enabled").map(|part| (share(&part, roots), part));
     let shares: Vec<_> = marked.into_iter().chain(part).collect();
     let worst = shares.iter().max_by_key(|(share, _)| *share);
-    shadow.into_iter().chain(worst.map(|(share, place)| said(*share, place, filter))).collect()
+    let denied = always_denied(filter, roots);
+    shadow.into_iter().chain(worst.map(|(share, place)| said(*share, place, denied))).collect()
 }
 
 /// Of how many requests the filter asks.
@@ -40,7 +44,8 @@ enum Share {
     Some,
 }
 
-fn said(share: Share, place: &Place<'_>, filter: &Place<'_>) -> Finding {
+/// `denied`: those that it does not ask about are refused.
+fn said(share: Share, place: &Place<'_>, denied: bool) -> Finding {
     const REMEDY: &str = "remove it, or set default_value to 100 of HUNDRED and no runtime_key";
     match share {
         Share::All => Finding::pass("filter_enabled", format!("for every request{}", at(place))),
@@ -53,7 +58,7 @@ fn said(share: Share, place: &Place<'_>, filter: &Place<'_>) -> Finding {
             ),
             "remove runtime_key",
         ),
-        Share::Some if filter.flag("deny_at_disable.default_value") == Some(true) => Finding::warn(
+        Share::Some if denied => Finding::warn(
             "filter_enabled",
             format!("only some requests are asked about{}: the others are refused", at(place)),
             REMEDY,
@@ -66,16 +71,43 @@ fn said(share: Share, place: &Place<'_>, filter: &Place<'_>) -> Finding {
     }
 }
 
+/// Whether what is not asked about is refused, and nobody can change that at run time.
+fn always_denied(filter: &Place<'_>, roots: &[Place<'_>]) -> bool {
+    filter.get("deny_at_disable").is_some_and(|deny| {
+        let set = deny.text("runtime_key").map(|key| Runtime::of(roots).says(key));
+        deny.flag("default_value") == Some(true) && matches!(set, None | Some(Said::Nothing))
+    })
+}
+
 /// As Istio does it: rules in front mark the requests that are to be asked about. All, when a
-/// rule takes everything.
-fn share_marked(marked: &Place<'_>, front: &[Filter<'_>]) -> Share {
+/// rule takes everything, and what each of them writes is what is wanted.
+fn share_marked<'v>(marked: &Place<'v>, front: &[Filter<'v>], ways: &[Way<'v>]) -> Share {
     let by = marked.text("filter").unwrap_or_default();
-    let rules = front.iter().filter(|filter| filter.is("rbac") && filter.name() == by);
-    let rules = rules.filter_map(|filter| filter.config.as_ref()?.at("shadow_rules.policies"));
     let takes_all = |policy: &Place<'_>| {
         ["permissions", "principals"].iter().all(|list| policy.items(list).iter().any(everything))
     };
-    let all = rules.flat_map(|policies| policies.children()).any(|policy| takes_all(&policy));
+    let marks_all = |filter: &Filter<'v>| {
+        let Some(config) = &filter.config else { return false };
+        let policies = config.items("shadow_rules.policies");
+        // The first policy that takes a request leaves its name.
+        let prefix = config.text("shadow_rules_stat_prefix").unwrap_or_default();
+        let key = format!("{prefix}shadow_effective_policy_id");
+        let path = marked.items("path");
+        let wanted = |policy: &Place<'_>| {
+            let value = marked.at("value.string_match");
+            value.is_some_and(|value| names::takes(&value, policy.key()) == Some(true))
+        };
+        path.len() == 1
+            && path.iter().all(|segment| segment.text("key") == Some(&key))
+            && policies.iter().all(wanted)
+            && policies.iter().any(takes_all)
+    };
+    let is_on = |filter: &Filter<'v>| {
+        filter.off().is_none() && !filter.picked && !ways.iter().any(|way| way.speaks_of(filter))
+    };
+    let mut rules = front.iter().filter(|filter| filter.is("rbac") && filter.name() == by);
+    let all = marked.flag("invert") != Some(true)
+        && rules.next().is_some_and(|filter| is_on(filter) && marks_all(filter));
     if all { Share::All } else { Share::Some }
 }
 
@@ -94,20 +126,43 @@ fn share(partly: &Place<'_>, roots: &[Place<'_>]) -> Share {
         return Share::Some;
     }
     let Some(key) = partly.text("runtime_key") else { return Share::All };
-    let layers: Vec<_> =
-        roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect();
-    let set = layers.iter().filter_map(|layer| layer.get("static_layer")?.nested(key));
-    let lowered = set.into_iter().any(|set| match set.value.as_u64() {
+    let is_lower = |set: &Place<'_>| match set.value.as_u64() {
         Some(percent) => percent < 100,
-        None => !is_all(&set),
-    });
-    let settable = ["admin_layer", "rtds_layer", "disk_layer"];
-    if lowered {
-        Share::Some
-    } else if layers.iter().any(|layer| settable.iter().any(|kind| layer.get(kind).is_some())) {
-        Share::AllForNow
-    } else {
-        Share::All
+        None => !is_all(set),
+    };
+    match Runtime::of(roots).says(key) {
+        Said::This(set) if set.iter().any(is_lower) => Share::Some,
+        Said::Anything => Share::AllForNow,
+        Said::This(_) | Said::Nothing => Share::All,
+    }
+}
+
+/// The layers of run-time values.
+struct Runtime<'v>(Vec<Place<'v>>);
+
+/// What the layers say of a key.
+enum Said<'v> {
+    Nothing,
+    This(Vec<Place<'v>>),
+    /// Whoever writes to a layer decides.
+    Anything,
+}
+
+impl<'v> Runtime<'v> {
+    fn of(roots: &[Place<'v>]) -> Self {
+        Self(roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect())
+    }
+
+    fn says(&self, key: &str) -> Said<'v> {
+        let set = self.0.iter().filter_map(|layer| layer.get("static_layer")?.nested(key));
+        let set: Vec<_> = set.collect();
+        let settable = ["admin_layer", "rtds_layer", "disk_layer"];
+        let is_settable = |layer: &Place<'_>| settable.iter().any(|kind| layer.get(kind).is_some());
+        match set.is_empty() {
+            false => Said::This(set),
+            true if self.0.iter().any(is_settable) => Said::Anything,
+            true => Said::Nothing,
+        }
     }
 }
 

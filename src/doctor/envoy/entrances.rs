@@ -1,6 +1,7 @@
 //! Other ways to the upstream than through a filter that asks.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::clusters::{Clusters, address};
 use super::judge::at;
@@ -49,7 +50,7 @@ impl Guarded {
         };
         let ends: Option<Vec<_>> = ways.iter().map(|way| ends(way.cluster())).collect();
         let ends = ends.unwrap_or_default();
-        if !ends.is_empty() && ends.iter().all(|ends| !ends.is_disjoint(&self.doors)) {
+        if !ends.is_empty() && ends.iter().all(|ends| self.is_door(ends)) {
             return Finding::pass(
                 "ext_authz",
                 "not asked here, but at the door that this one leads to",
@@ -77,31 +78,95 @@ impl Guarded {
         )
     }
 
-    /// One section for each listener that leads to a guarded upstream without HTTP.
+    /// One section for each listener that leads, or may lead, to a guarded upstream without HTTP.
     pub(super) fn sections(&self, roots: &[Place<'_>], clusters: &Clusters<'_>) -> Vec<Section> {
+        let worst = |listener: &Place<'_>| {
+            let filters = network_filters(listener);
+            filters
+                .iter()
+                .filter_map(|filter| self.entrance(filter, clusters))
+                .max_by_key(|finding| finding.outcome)
+        };
         let listeners = listeners(roots);
-        let open = listeners.iter().filter_map(|listener| {
-            let filter = network_filters(listener).into_iter().find(|filter| {
-                filter.has_text(&|text| {
-                    clusters.named(text).is_some()
-                        && !clusters.ends(text).is_disjoint(&self.upstreams)
-                })
-            })?;
-            Some((listener, filter))
-        });
-        open.map(|(listener, filter)| Section {
+        let open = listeners.iter().filter_map(|listener| Some((listener, worst(listener)?)));
+        open.map(|(listener, finding)| Section {
             title: format!("listener {}", listener.text("name").unwrap_or(&listener.path)),
-            findings: vec![Finding::fail(
-                "entrances",
-                format!(
-                    "{} leads to a guarded upstream{}, and nobody asks Doorward there",
-                    filter.text("name").unwrap_or("a filter"),
-                    at(&filter)
-                ),
-                "lead it to the door, or remove it",
-            )],
+            findings: vec![finding],
         })
         .collect()
+    }
+
+    /// What a network filter means that is no HTTP connection manager.
+    fn entrance(&self, filter: &Place<'_>, clusters: &Clusters<'_>) -> Option<Finding> {
+        let texts = filter.all_texts();
+        let names: Vec<_> =
+            texts.iter().copied().filter(|text| clusters.named(text).is_some()).collect();
+        let name = filter.text("name").unwrap_or("a filter");
+        let of_client = BY_CLIENT.iter().any(|kind| texts.iter().any(|text| text.contains(kind)));
+        if of_client || names.iter().any(|name| clusters.anywhere(name)) {
+            return Some(Finding::fail(
+                "entrances",
+                format!(
+                    "{name} leads where the client wants{}, to guarded upstreams too, and nobody \
+                     asks Doorward there",
+                    at(filter)
+                ),
+                "lead it to the door, or remove it",
+            ));
+        }
+        let ends: Vec<_> = names.iter().map(|name| clusters.ends(name)).collect();
+        if ends.iter().any(|ends| !ends.is_disjoint(&self.upstreams)) {
+            return Some(Finding::fail(
+                "entrances",
+                format!(
+                    "{name} leads to a guarded upstream{}, and nobody asks Doorward there",
+                    at(filter)
+                ),
+                "lead it to the door, or remove it",
+            ));
+        }
+        let is_known = |ends: &BTreeSet<String>| {
+            let mut addresses = addresses(ends).peekable();
+            addresses.peek().is_some() && addresses.all(is_exact)
+        };
+        let mut elsewhere = ends.iter().filter(|ends| !self.is_door(ends)).peekable();
+        elsewhere.peek()?;
+        if is_known(&self.upstreams) && elsewhere.all(is_known) {
+            return None;
+        }
+        Some(Finding::warn(
+            "entrances",
+            format!(
+                "{name} may lead to a guarded upstream{}: that cannot be told from this file, and \
+                 nobody asks Doorward there",
+                at(filter)
+            ),
+            "make sure that nothing behind it believes identity headers, or lead it to the door",
+        ))
+    }
+
+    /// Whether all of this are guarded doors.
+    fn is_door(&self, ends: &BTreeSet<String>) -> bool {
+        let mut addresses = addresses(ends).peekable();
+        addresses.peek().is_some() && addresses.all(|address| self.doors.contains(address))
+    }
+}
+
+/// What lets a client say which cluster a connection goes to: filters by their type, and the
+/// state of a connection by its key.
+const BY_CLIENT: [&str; 3] =
+    [".network.sni_cluster.", ".network.sni_dynamic_forward_proxy.", "envoy.tcp_proxy.cluster"];
+
+/// Of the ends of clusters, the addresses.
+fn addresses(ends: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    ends.iter().map(String::as_str).filter(|end| !end.starts_with("cluster "))
+}
+
+/// Whether an address is another one than all that are written differently: no name of a host.
+fn is_exact(address: &str) -> bool {
+    match address.rsplit_once(':') {
+        Some((host, _)) => host.parse::<IpAddr>().is_ok() || host.starts_with(['/', '@']),
+        None => true,
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn findings(
     ours: &OurHeaders,
 ) -> Vec<Finding> {
     let mut findings = vec![failure_mode(filter, "failure_mode_allow")];
-    findings.extend(enabled::findings(filter, front, roots));
+    findings.extend(enabled::findings(filter, front, ways, roots));
     let status = filter.at("status_on_error.code");
     let status = status.map(|code| code.value.to_string().trim_matches('"').to_owned());
     let timeout_at = if filter.get("http_service").is_some() {

@@ -10,8 +10,9 @@ pub(super) struct Filter<'v> {
     pub(super) place: Place<'v>,
     /// Its configuration; of one that is discovered, the one until then.
     pub(super) config: Option<Place<'v>>,
-    /// The entry of the connection manager's list: its name is what routes speak of.
-    pub(super) entry: Place<'v>,
+    /// The entry of the connection manager's list, and the one of the filter chain in it: their
+    /// names are what routes speak of.
+    entries: Vec<Place<'v>>,
     /// A matcher decides for which requests it is there.
     pub(super) picked: bool,
 }
@@ -31,15 +32,16 @@ pub(super) enum Power {
 
 /// The filters of this list, in their order.
 pub(super) fn in_order<'v>(list: &[Place<'v>]) -> Vec<Filter<'v>> {
-    list.iter().flat_map(|entry| unwrapped(entry, entry, false)).collect()
+    list.iter().flat_map(|entry| unwrapped(entry, &[entry.clone()], false)).collect()
 }
 
-fn unwrapped<'v>(place: &Place<'v>, entry: &Place<'v>, picked: bool) -> Vec<Filter<'v>> {
+fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<Filter<'v>> {
     let config = place.get("typed_config").or_else(|| place.at("config_discovery.default_config"));
     if let Some(config) = &config {
         if config.is_a(".filter_chain.v3.FilterChainConfig") {
             let inside = config.items("default_filter_chain.filters");
-            return inside.iter().flat_map(|one| unwrapped(one, entry, picked)).collect();
+            let below = |one: &Place<'v>| [entries, &[one.clone()]].concat();
+            return inside.iter().flat_map(|one| unwrapped(one, &below(one), picked)).collect();
         }
         if config.is_a(".matching.v3.ExtensionWithMatcher")
             || config.is_a(".composite.v3.Composite")
@@ -50,16 +52,27 @@ fn unwrapped<'v>(place: &Place<'v>, entry: &Place<'v>, picked: bool) -> Vec<Filt
                 })
             };
             let inside = config.find(&is_filter);
-            return inside.iter().flat_map(|one| unwrapped(one, entry, true)).collect();
+            return inside.iter().flat_map(|one| unwrapped(one, entries, true)).collect();
         }
     }
-    vec![Filter { place: place.clone(), config, entry: entry.clone(), picked }]
+    vec![Filter { place: place.clone(), config, entries: entries.to_vec(), picked }]
 }
 
 impl<'v> Filter<'v> {
     /// The ext_authz filter's configuration, when this is one.
     pub(super) fn ext_authz(&self) -> Option<&Place<'v>> {
         self.config.as_ref().filter(|config| config.is_a(".http.ext_authz.v3.ExtAuthz"))
+    }
+
+    /// Where it is off, unless a route says otherwise.
+    pub(super) fn off(&self) -> Option<&Place<'v>> {
+        self.entries.iter().find(|entry| entry.flag("disabled") == Some(true))
+    }
+
+    /// What one list of settings by filter says of it.
+    pub(super) fn said_in(&self, settings: &Place<'v>) -> Vec<Place<'v>> {
+        let names = self.entries.iter().filter_map(|entry| entry.text("name"));
+        names.filter_map(|name| settings.get(name)).collect()
     }
 
     /// Its name, for people.

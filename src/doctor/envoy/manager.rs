@@ -44,15 +44,19 @@ impl<'v> Manager<'v> {
 
     /// Whether the filters that ask are off everywhere, and by themselves.
     pub(super) fn never_asks(&self) -> bool {
-        let by_itself = |filter: &Filter<'v>| filter.entry.flag("disabled") == Some(true);
-        self.chain.asking().any(|(filter, _)| by_itself(filter))
+        self.chain.asking().any(|(filter, _)| filter.off().is_some())
             && self.ways.iter().all(|way| self.off(way).is_some())
     }
 
     /// Where the filters that ask are off on a way; `None` when one is on.
     fn off(&self, way: &Way<'v>) -> Option<Place<'v>> {
-        let off: Option<Vec<_>> = self.chain.asking().map(|(filter, _)| way.off(filter)).collect();
-        off?.into_iter().next()
+        off_in(&self.chain, way)
+    }
+
+    /// Where the filters of an upgrade's own chain are off.
+    pub(super) fn off_after(&self, upgrade: &Chain<'v>) -> Option<Place<'v>> {
+        let ways = self.ways.iter().filter(|way| !way.to_doorward());
+        ways.filter_map(|way| off_in(upgrade, way)).next()
     }
 
     /// The ways to an upstream on which nobody is asked, and what says so. Doorward's own
@@ -70,11 +74,16 @@ impl<'v> Manager<'v> {
 
     /// What the tables say of a filter, anywhere.
     pub(super) fn settings_of(&self, filter: &Filter<'v>) -> Vec<Place<'v>> {
-        let Some(name) = filter.entry.text("name") else { return Vec::new() };
         let settings =
             self.tables.iter().flat_map(|table| table.everywhere("typed_per_filter_config"));
-        settings.filter_map(|settings| settings.get(name)).collect()
+        settings.flat_map(|settings| filter.said_in(&settings)).collect()
     }
+}
+
+/// Where the filters of a chain that ask are off on a way; `None` when one is on.
+fn off_in<'v>(chain: &Chain<'v>, way: &Way<'v>) -> Option<Place<'v>> {
+    let off: Option<Vec<_>> = chain.asking().map(|(filter, _)| way.off(filter)).collect();
+    off?.into_iter().next()
 }
 
 impl<'v> Chain<'v> {

@@ -9,7 +9,7 @@ const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
 /// Whether a matcher (`exact`, `prefix`, `suffix`, `contains`, each with `ignore_case`, or
 /// `safe_regex`) takes a name in lower case. `None`: nobody but Envoy knows.
-fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
+pub(super) fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
     if let Some(regex) = matcher.get("safe_regex") {
         return matches(&regex, name);
     }

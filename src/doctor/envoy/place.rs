@@ -118,6 +118,19 @@ impl<'v> Place<'v> {
         type_url.is_some_and(|url| url.ends_with(kind))
     }
 
+    /// Whether its `@type` or type URL has this in it.
+    pub(super) fn is_of(&self, part: &str) -> bool {
+        let type_url = self.value.get("@type").and_then(Value::as_str);
+        type_url.is_some_and(|url| url.contains(part))
+    }
+
+    /// The texts in it, at any depth.
+    pub(super) fn all_texts(&self) -> Vec<&'v str> {
+        let below = self.children();
+        let below = below.iter().flat_map(Self::all_texts);
+        self.value.as_str().into_iter().chain(below).collect()
+    }
+
     /// Whether a text in it, at any depth, is one that `wanted` wants.
     pub(super) fn has_text(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
         self.value.as_str().is_some_and(wanted)

@@ -92,18 +92,29 @@ impl<'v> Way<'v> {
 
     /// Where the filter is off on this way: the most specific that is said of it decides.
     pub(super) fn off(&self, filter: &Filter<'v>) -> Option<Place<'v>> {
-        let name = filter.entry.text("name")?;
-        match self.settings.iter().rev().find_map(|settings| settings.get(name)) {
-            Some(said) => turned_off(&said),
-            None => (filter.entry.flag("disabled") == Some(true)).then(|| filter.entry.clone()),
+        match self.said(filter).next() {
+            Some(said) => said.iter().find_map(turned_off),
+            None => filter.off().cloned(),
         }
+    }
+
+    /// What is said of a filter on this way, the most specific first.
+    fn said(&self, filter: &Filter<'v>) -> impl Iterator<Item = Vec<Place<'v>>> {
+        let said = self.settings.iter().rev().map(|settings| filter.said_in(settings));
+        said.filter(|said| !said.is_empty())
+    }
+
+    /// Whether anything is said of a filter on this way.
+    pub(super) fn speaks_of(&self, filter: &Filter<'v>) -> bool {
+        self.said(filter).next().is_some()
     }
 
     /// What is said of a filter on this way by `check_settings`, the most specific first.
     pub(super) fn check_settings(&self, filter: &Filter<'v>) -> Vec<Place<'v>> {
-        let name = filter.entry.text("name").unwrap_or_default();
-        let said = self.settings.iter().rev().filter_map(|settings| settings.get(name));
-        said.filter_map(|said| said.get("config").unwrap_or(said).get("check_settings")).collect()
+        self.said(filter)
+            .flatten()
+            .filter_map(|said| said.get("config").unwrap_or(said).get("check_settings"))
+            .collect()
     }
 }
 

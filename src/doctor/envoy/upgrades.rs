@@ -1,5 +1,6 @@
 //! Connections that stop being HTTP: nobody looks at what passes there.
 
+use super::clusters::Clusters;
 use super::judge::at;
 use super::manager::{Chain, Manager};
 use super::place::Place;
@@ -17,13 +18,30 @@ pub(super) fn chains<'v>(manager: &Manager<'v>) -> Vec<(Place<'v>, Chain<'v>)> {
 }
 
 /// What is wrong with upgrades, if anything.
-pub(super) fn finding(manager: &Manager<'_>) -> Option<Finding> {
-    let unasked = chains(manager).into_iter().find(|(_, chain)| chain.asking().next().is_none());
-    if let Some((upgrade, _)) = unasked {
+pub(super) fn finding(manager: &Manager<'_>, clusters: &Clusters<'_>) -> Option<Finding> {
+    for (upgrade, chain) in chains(manager) {
+        let why = if chain.asking().all(|(filter, _)| filter.picked) {
+            "without ext_authz".to_owned()
+        } else if let Some(off) = manager.off_after(&chain) {
+            format!("in which ext_authz is off{}", at(&off))
+        } else {
+            continue;
+        };
         return Some(Finding::fail(
             "upgrades",
-            format!("{} has filters of its own without ext_authz{}", kind(&upgrade), at(&upgrade)),
+            format!("{} has filters of its own{}, {why}", kind(&upgrade), at(&upgrade)),
             "remove filters there, or put ext_authz into them",
+        ));
+    }
+    let names = manager.ways.iter().filter_map(|way| way.cluster());
+    let pools = names.filter_map(|name| clusters.named(name)?.at("upstream_config.typed_config"));
+    let raw =
+        |pool: &Place<'_>| [".tcp.", ".udp.", ".generic."].iter().any(|kind| pool.is_of(kind));
+    if let Some(pool) = pools.into_iter().find(raw) {
+        return Some(Finding::fail(
+            "upgrades",
+            format!("bodies of requests become a connection to the upstream{}", at(&pool)),
+            "remove upstream_config",
         ));
     }
     // A plain CONNECT has no path, and Doorward lets none pass.
