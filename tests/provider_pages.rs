@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use doorward::decision::Reason;
+use doorward::init::Choices;
+use doorward::product::Product;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
@@ -107,6 +109,11 @@ impl Fake {
     /// With `changes` over the page's configuration (RFC 7396).
     async fn start(page: &str, changes: &Value) -> Self {
         let page = Page::named(page);
+        let config = page.configuration();
+        Self::configured(page, config, changes).await
+    }
+
+    async fn configured(page: Page, mut config: Value, changes: &Value) -> Self {
         let (header, claims) = page.token();
         let idp = Idp::start([]).await;
         let mut key = RSA.jwk();
@@ -116,7 +123,6 @@ impl Fake {
         document["issuer"] = claims["iss"].clone();
         idp.answer("/.well-known/openid-configuration", Answer::Document(document));
 
-        let mut config = page.configuration();
         let auth = config["auth"].as_object_mut().unwrap();
         let issuer = match auth.get_mut("issuers") {
             Some(issuers) => &mut issuers[0],
@@ -240,6 +246,35 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
             same && trouble.doctor.iter().any(|finding| finding == doctor)
         });
         assert!(is_told, "{page}: {doctor} and {reason} stand in no row");
+    }
+}
+
+/// It chooses by the same facts as the pages.
+#[tokio::test]
+async fn what_init_writes_takes_the_good_token() {
+    for page in Page::all().into_iter().filter(|page| page.name != "kubernetes") {
+        let (claims, ours) = (page.token().1, page.configuration());
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let (issuer, oidc) = (text(&claims["iss"]).unwrap(), &ours["auth"]["oidc"]);
+        let client = [&oidc["client_id"], &oidc["allowed_clients"][0], &claims["azp"]];
+        let choices = Choices {
+            product: Product::recognise(&issuer, None),
+            client_id: client.into_iter().find_map(text).unwrap(),
+            audience: text(&oidc["audience"]),
+            ca_file: None,
+            in_cluster: false,
+            issuer: issuer.clone(),
+        };
+        let written = choices.configuration(&json!({"issuer": issuer}));
+        let config = serde_saphyr::from_str(&written).unwrap();
+        let fake = Fake::configured(page, config, &json!({})).await;
+        let outcome = fake.doorward.ask_with(&fake.token(&json!({}))).await;
+        assert_eq!(outcome.reason, "authenticated", "{issuer}: {outcome:?}\n{written}");
+        // And nobody else's, where only that keeps strangers out.
+        if fake.page.name == "google" {
+            let stranger = fake.token(&json!({"azp": "1176", "sub": "1176"}));
+            assert_eq!(fake.doorward.ask_with(&stranger).await.reason, "bad_audience");
+        }
     }
 }
 

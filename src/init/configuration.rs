@@ -82,6 +82,16 @@ impl Choices {
         }
         self.claims(document, &mut page);
         self.login(document, &mut page);
+        if self.product == Product::Auth0 {
+            page.section(0, "headers");
+            page.line(
+                1,
+                "Auth0's subjects are auth0|…, and | is outside the default profile. NeMo Platform \
+                 refuses it, too: docs/providers/auth0.md says what to do there.",
+                "profile",
+                "plain",
+            );
+        }
         self.listeners(&mut page);
         page.0
     }
@@ -162,6 +172,15 @@ impl Choices {
             "audience",
             audience,
         );
+        if self.product == Product::Google {
+            page.line(
+                2,
+                "Google signs a token for any audience for whoever has a service account: this is \
+                 who may hold them (azp).",
+                "allowed_clients",
+                json!([client]),
+            );
+        }
     }
 
     /// What `aud` has to hold: as given, else what the product puts there by itself.
