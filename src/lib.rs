@@ -26,7 +26,8 @@
 //! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
 //! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
 //! [`explain`] tells how a decision came about, [`login`] logs people in, [`init`] makes a
-//! first set-up, [`dev`] holds what `doorward demo` embeds; [`product`] knows whose IdP it is, [`printable`] what may come onto a terminal, [`redact`]
+//! first set-up, [`dev`] holds what `doorward demo` embeds; [`product`] knows whose IdP it is,
+//! [`printable`] what may come onto a terminal, [`tls_files`] the certificates that listeners show, [`redact`]
 //! what of a configured value may be printed, [`loopback`] what can only be this machine.
 //!
 //! Data flows one way, and a test holds the `use` lines against that
@@ -57,6 +58,7 @@ pub mod request;
 pub mod rules;
 pub mod scope_prefix;
 pub mod telemetry;
+pub mod tls_files;
 pub mod token;
 pub mod token_cache;
 pub mod transport;

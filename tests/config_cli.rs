@@ -192,7 +192,7 @@ async fn sighup_reloads_and_a_bad_file_changes_nothing() {
     process.signal("HUP");
     eventually("the refusal is logged", PATIENCE, async || {
         process.assert_alive();
-        process.stderr().contains("auth.oidc.isuer").then_some(())
+        process.stderr().contains("doorward.yaml:2: auth.oidc.isuer: unknown key").then_some(())
     })
     .await;
     assert_eq!(reason("/two").await, "bypassed");

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rcgen::{CertificateParams, KeyPair};
+use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
 use crate::support::cli::{Cli, Ended};
 use crate::support::served::{FREE_PORTS, listening, serve};
 use crate::support::signer::{RSA, jwks};
+use crate::support::{PATIENCE, eventually, http};
 
 fn write(dir: &Path, text: &str) -> PathBuf {
     let path = dir.join("doorward.yaml");
@@ -161,4 +164,137 @@ async fn no_proxy_is_read_as_people_write_it() {
         assert_eq!(asked.load(Ordering::Relaxed) > 0, by_proxy, "{no_proxy:?}: {ended:?}");
     }
     serving.abort();
+}
+
+/// A certificate for as many days, and its key, as PEM files.
+fn certificate(dir: &Path, days: i64) -> (PathBuf, PathBuf) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = OffsetDateTime::now_utc() - Duration::days(40);
+    params.not_after = OffsetDateTime::now_utc() + Duration::days(days) + Duration::hours(1);
+    let files = (dir.join(format!("{days}.pem")), dir.join(format!("{days}.key")));
+    std::fs::write(&files.0, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files.1, key.serialize_pem()).unwrap();
+    files
+}
+
+fn with_tls(cert: &Path, key: &Path) -> String {
+    let tls = format!("tls: {{ cert: {}, key: {} }}", cert.display(), key.display());
+    sound().replace(
+        "grpc: { listen: 127.0.0.1:0 }",
+        &format!("grpc: {{ listen: 127.0.0.1:0, {tls} }}"),
+    )
+}
+
+/// What `serve` would end or be blind with is a fault of `config check`, in the same words.
+#[tokio::test]
+async fn what_stops_or_blinds_the_server_is_found_before_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let ((cert, _), (_, other_key)) = (certificate(dir.path(), 400), certificate(dir.path(), 401));
+    let gone = dir.path().join("gone");
+    let no_directory = sound().replace(
+        "grpc: { listen: 127.0.0.1:0 }",
+        &format!("grpc: {{ listen: 'unix:{}/d.sock' }}", gone.display()),
+    );
+    for (text, said) in [
+        (
+            format!("{}log: {{ level: verbos }}\n", sound()),
+            "log.level: `verbos` is not a level".to_owned(),
+        ),
+        (
+            with_tls(&cert, &other_key),
+            format!(
+                "server.grpc.tls.key: the key in {} does not belong to the first certificate in {}",
+                other_key.display(),
+                cert.display()
+            ),
+        ),
+        (
+            with_tls(&cert, &gone),
+            format!("server.grpc.tls.key: `{}` cannot be read", gone.display()),
+        ),
+        (no_directory, format!("server.grpc.listen: `{}` is not there", gone.display())),
+    ] {
+        let checked = config("check", &text, &[]).await;
+        assert_eq!(checked.code, Some(2), "{checked:?}");
+        assert!(checked.stderr.contains(&said), "{said}\n{checked:?}");
+        let file = write(dir.path(), &text);
+        let mut process = serve(&[&file], &[]);
+        assert_eq!(process.ended().await.code(), Some(2), "{}", process.stderr());
+        assert!(process.stderr().contains(&said), "{}", process.stderr());
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_runs_out_is_told_of_and_is_a_metric() {
+    let dir = tempfile::tempdir().unwrap();
+    for (days, said) in
+        [(5, "runs out in 5 days"), (-3, "ran out 2 days ago"), (20, "runs out in 20 days")]
+    {
+        let (cert, key) = certificate(dir.path(), days);
+        let checked = config("check", &with_tls(&cert, &key), &[]).await;
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        let line =
+            format!("warning: server.grpc.tls.cert: the certificate in {} {said}", cert.display());
+        assert!(checked.stderr.contains(&line), "{line}\n{checked:?}");
+    }
+    let (cert, key) = certificate(dir.path(), 5);
+    let file = write(dir.path(), &with_tls(&cert, &key));
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let said = process.stderr();
+    assert!(said.contains("runs out in 5 days") && said.contains("WARN"), "{said}");
+    let expires =
+        metric(&at.admin, "doorward_certificate_expires_timestamp_seconds{listener=\"grpc\"}");
+    let left = expires.await - OffsetDateTime::now_utc().unix_timestamp();
+    assert!((5 * 86_400..6 * 86_400).contains(&left), "{left}");
+    let (cert, key) = certificate(dir.path(), 90);
+    let checked = config("check", &with_tls(&cert, &key), &[]).await;
+    assert!(!checked.stderr.contains("runs out"), "{checked:?}");
+}
+
+/// A metric, once it is there.
+async fn metric(admin: &str, name: &str) -> i64 {
+    let url = format!("http://{admin}/metrics");
+    eventually(name, PATIENCE, async || {
+        let text = http().get(&url).send().await.ok()?.text().await.ok()?;
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        value.map(|value| value as i64)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn reloads_are_counted_with_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), &sound());
+    let mut process = serve(&[&file], &[]);
+    let at = listening(&mut process).await;
+    let value = async |name: &str| metric(&at.admin, &format!("doorward_config_{name}")).await;
+    let accepted = "last_reload_timestamp_seconds{outcome=\"accepted\"}";
+    let started = value(accepted).await;
+    assert!((OffsetDateTime::now_utc().unix_timestamp() - started).abs() < 120);
+    assert_eq!(value("last_reload_successful").await, 1);
+    assert_eq!(value("reloads_total{outcome=\"accepted\"}").await, 0);
+    assert_eq!(value("reloads_total{outcome=\"refused\"}").await, 0);
+
+    write(dir.path(), "auth:\n  oidc: { isuer: x }\n");
+    process.signal("HUP");
+    eventually("it is refused", PATIENCE, async || {
+        (value("last_reload_successful").await == 0).then_some(())
+    })
+    .await;
+    assert!(value("reloads_total{outcome=\"refused\"}").await >= 1);
+    assert!(value("last_reload_timestamp_seconds{outcome=\"refused\"}").await >= started);
+    assert_eq!(value(accepted).await, started);
+    assert!(process.stderr().contains("doorward.yaml:2: auth.oidc.isuer"), "{}", process.stderr());
+
+    write(dir.path(), &sound());
+    process.signal("HUP");
+    eventually("it is accepted", PATIENCE, async || {
+        (value("last_reload_successful").await == 1).then_some(())
+    })
+    .await;
+    assert!(value("reloads_total{outcome=\"accepted\"}").await >= 1);
 }

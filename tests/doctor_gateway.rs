@@ -8,6 +8,7 @@ use std::time::Duration;
 use doorward::config::Settings;
 use doorward::doctor::gateway::{GatewayError, GatewayProbe, examine};
 use doorward::doctor::{Finding, Outcome, envoy};
+use doorward::identity::ProtectedHeaders;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -42,13 +43,19 @@ async fn gateway(file: &str, change: impl Fn(String) -> String) -> Option<Gatewa
     Some(Gateway::of(Envoy::run(&envoy, "envoy.yaml", &config).await, doorward, echo))
 }
 
+/// The names of the defaults.
+fn protected() -> ProtectedHeaders {
+    let settings = Settings::from_yaml("defaults", "auth: {enabled: false}").unwrap();
+    ProtectedHeaders::new(&settings.headers)
+}
+
 fn probe(gateway: &Gateway, echo: &str) -> GatewayProbe {
     GatewayProbe {
         gateway: format!("http://{}", gateway.envoy().door()).parse().unwrap(),
         echo: echo.to_owned(),
         token: Some(RSA.token("RS256", &claims(ISSUER, json!({})))),
         open: vec!["/open/*".to_owned()],
-        trusted_prefix: "x-nmp-".to_owned(),
+        protected: protected(),
         principal: "x-nmp-principal-id".to_owned(),
         ca_file: None,
     }
@@ -261,7 +268,7 @@ async fn what_cannot_be_probed_is_said() {
         echo: "/".to_owned(),
         token: None,
         open: Vec::new(),
-        trusted_prefix: "x-nmp-".to_owned(),
+        protected: protected(),
         principal: "x-nmp-principal-id".to_owned(),
         ca_file: None,
     };
@@ -315,7 +322,7 @@ async fn tls_is_verified() {
         echo: "/headers".to_owned(),
         token: None,
         open: Vec::new(),
-        trusted_prefix: "x-nmp-".to_owned(),
+        protected: protected(),
         principal: "x-nmp-principal-id".to_owned(),
         ca_file: Some(ca_file),
     };

@@ -1,5 +1,6 @@
 //! TLS, client certificates and unix sockets: the same decisions behind each.
 
+use doorward::config::Settings;
 use hyper_util::rt::TokioIo;
 use rcgen::KeyPair;
 use serde_json::json;
@@ -78,8 +79,11 @@ async fn a_reload_brings_new_certificates() {
 
     // Half of a pair, as when a reload comes between the writing of two files.
     std::fs::write(file("server.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    let refused = doorward.try_reload(&config).await.unwrap_err();
-    assert_eq!(refused.to_string(), "TLS of `server.http`");
+    let refused = Settings::from_yaml("test.json", &config).unwrap_err().to_string();
+    let other =
+        format!("does not belong to the first certificate in {}", file("server.pem").display());
+    assert!(refused.starts_with("test.json:1: server.http.tls.key: the key in "), "{refused}");
+    assert!(refused.ends_with(&other), "{refused}");
     assert!(answers(&trusting()).await, "the last good ones serve on");
 
     // Without TLS, as the configuration has it then.

@@ -45,6 +45,7 @@ mod key_waits;
 mod keycloak;
 mod large_answers;
 mod listeners;
+mod names_outside;
 mod odd_keys;
 mod oidc_provider;
 mod opaque_bearer;

@@ -22,6 +22,7 @@ const MAY_NAME: [(&str, &[&str]); 27] = [
             "issuers",
             "request",
             "telemetry",
+            "tls_files",
         ],
     ),
     (
@@ -55,6 +56,7 @@ const MAY_NAME: [(&str, &[&str]); 27] = [
     (
         "config",
         &[
+            "clock",
             "discovery",
             "identity",
             "json_object",
@@ -64,9 +66,11 @@ const MAY_NAME: [(&str, &[&str]); 27] = [
             "product",
             "redact",
             "rules",
+            "tls_files",
             "token",
         ],
     ),
+    ("tls_files", &["clock"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
     ("dev", &["clock", "loopback"]),
     ("loopback", &[]),
@@ -148,7 +152,7 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("h2", &["transport"]),
     ("futures_util", &["transport"]),
     ("hyper_util", &["transport"]),
-    ("tokio_rustls", &["transport", "discovery", "doctor"]),
+    ("tokio_rustls", &["transport", "discovery", "doctor", "tls_files"]),
     ("axum", &["dev"]),
     ("reqwest", &["discovery", "dev"]),
     ("rustls_native_certs", &["discovery"]),

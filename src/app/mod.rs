@@ -7,6 +7,7 @@
 mod admin;
 mod assembly;
 mod documents;
+mod expiry;
 mod files;
 mod fixed;
 mod offline;
@@ -23,16 +24,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
+use self::expiry::ExpiryLog;
 use self::fixed::Fixed;
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Reload};
+use crate::tls_files::TlsError;
 use crate::token_cache::NoRandomness;
 use crate::transport::{
     AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
-    MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, TlsError, Watcher, Workers,
+    MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
 };
 
 /// How often readiness and keys are looked at, for gRPC health and the log, until ready and from
@@ -52,6 +55,8 @@ pub struct Running {
 
 enum Order {
     Reload(Box<Settings>, oneshot::Sender<Result<(), StartError>>),
+    /// There is nothing to reload: the configuration has faults.
+    Refused,
     Stop,
 }
 
@@ -116,6 +121,11 @@ impl Running {
             .send(Order::Reload(Box::new(settings), answer))
             .map_err(|_| StartError::Died)?;
         answered.blocking_recv().map_err(|_| StartError::Died)?
+    }
+
+    /// Takes note of a new configuration that has faults: the old one stays in force.
+    pub fn reload_refused(&self) {
+        let _ = self.orders.send(Order::Refused);
     }
 
     /// Stops: not ready first, requests under way are answered, then everything ends.
@@ -215,6 +225,8 @@ impl Server {
             watcher,
         };
         let assembly = Assembly::new(settings, &shared, None)?;
+        shared.metrics.config().started(shared.clock.now());
+        let expiry = ExpiryLog::new(&tls, shared.metrics.config().clone());
         let (health, health_service) = tonic_health::server::health_reporter();
         // tonic-health says SERVING for the empty name from the start, and knows no other.
         for name in ["", SERVICE] {
@@ -242,7 +254,7 @@ impl Server {
                 background(job);
             }
         });
-        background(report_health(health.clone(), Arc::clone(&overview)));
+        background(report_health(health.clone(), Arc::clone(&overview), expiry));
         Ok(Self { shared, assembly, drain, fixed, tls, stop, workers: threads, health, overview })
     }
 
@@ -251,10 +263,23 @@ impl Server {
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
-        while let Some(Order::Reload(settings, answer)) = inbox.recv().await {
-            let _ = answer.send(self.reload(*settings));
+        loop {
+            match inbox.recv().await {
+                Some(Order::Reload(settings, answer)) => {
+                    let done = self.reload(*settings);
+                    let outcome = if done.is_ok() { Reload::Accepted } else { Reload::Refused };
+                    self.note(outcome);
+                    let _ = answer.send(done);
+                }
+                Some(Order::Refused) => self.note(Reload::Refused),
+                Some(Order::Stop) | None => break,
+            }
         }
         self.drain().await;
+    }
+
+    fn note(&self, outcome: Reload) {
+        self.shared.metrics.config().reloaded(outcome, self.shared.clock.now());
     }
 
     /// All of it, or nothing.
@@ -307,11 +332,16 @@ impl Server {
 /// What gRPC health knows us as, besides the empty name.
 const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 
-async fn report_health(health: tonic_health::server::HealthReporter, overview: Arc<Overview>) {
+async fn report_health(
+    health: tonic_health::server::HealthReporter,
+    overview: Arc<Overview>,
+    mut expiry: ExpiryLog,
+) {
     let mut was_ready = false;
     let mut shortages = ShortageLog::default();
     loop {
         overview.tell_shortages(&mut shortages);
+        expiry.look(SystemClock.now());
         let ready = overview.is_ready();
         if ready != was_ready {
             let status = if ready {

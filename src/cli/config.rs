@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 
 use super::{ConfigArgs, Exit};
 use crate::config::{self, ConfigFaults, Effective, Entry, EntryContent, Fault, Loaded, Sources};
+use crate::identity::ProtectedHeaders;
 
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
+/// Of the files in `envoy/`.
+const DEFAULT_PREFIX: &str = "x-nmp-";
 /// Where the comments of `config show` begin, lines permitting.
 const COMMENT_COLUMN: usize = 44;
 
@@ -82,6 +85,7 @@ fn check(
     match loaded {
         Ok(loaded) => {
             remarks(&loaded, err)?;
+            to_see(&loaded, err)?;
             let issuers = loaded.settings.issuers.len();
             let plural = if issuers == 1 { "" } else { "s" };
             writeln!(
@@ -147,6 +151,23 @@ fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Prints what the gateway has to show us, where that is more than our files for Envoy have.
+fn to_see(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
+    let protected = ProtectedHeaders::new(&loaded.settings.headers);
+    if protected.elsewhere().is_empty() && protected.prefix() == DEFAULT_PREFIX {
+        return Ok(());
+    }
+    writeln!(
+        err,
+        "{FAINT}note:{FAINT:#} clients can forge these headers unless the gateway shows them to \
+         Doorward in every spelling; of Envoy's allowed_headers these are the patterns:"
+    )?;
+    for regex in protected.to_see() {
+        writeln!(err, "  - safe_regex: {{ regex: \"{regex}\" }}")?;
+    }
+    Ok(())
+}
+
 /// The same for programs.
 fn findings(loaded: &Result<Loaded, ConfigFaults>) -> Value {
     let fault = |fault: &Fault| {
@@ -164,7 +185,11 @@ fn findings(loaded: &Result<Loaded, ConfigFaults>) -> Value {
                 .iter()
                 .map(|key| json!({"name": key.name, "source": key.source.to_string()}))
                 .collect();
-            json!({"sound": true, "faults": [], "warnings": warnings, "ignored": ignored})
+            let to_see = ProtectedHeaders::new(&loaded.settings.headers).to_see();
+            json!({
+                "sound": true, "faults": [], "warnings": warnings, "ignored": ignored,
+                "allowed_headers": to_see,
+            })
         }
         Err(faults) => {
             let faults: Vec<_> = faults.faults().iter().map(fault).collect();

@@ -130,6 +130,7 @@ fn reload_from(args: &ServeArgs, running: &Running, watched: &mut Watched) {
             }
         }
         Err(faults) => {
+            running.reload_refused();
             tracing::error!(%faults, "the new configuration is refused, the old one serves on");
         }
     }

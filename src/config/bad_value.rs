@@ -7,6 +7,7 @@ use crate::identity::ClaimPathError;
 use crate::keys::KeySetError;
 use crate::redact::Shown;
 use crate::rules::{PathPatternError, PathRuleError, UnknownMethod};
+use crate::tls_files::TlsError;
 
 /// Why a value is refused.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +144,15 @@ pub enum BadValue {
     #[error("`{0}` is not a directory")]
     NotADirectory(Shown),
 
+    #[error("{error}{}", cause(.error))]
+    Tls {
+        #[from]
+        error: TlsError,
+    },
+
     // -- listeners --
+    #[error("`{0}` is not there: make the directory, or name another; a socket is made in it")]
+    NoSocketDirectory(Shown),
     #[error("`{0}` is not an address: write IP:PORT, localhost:PORT or unix:/path")]
     NotAnAddress(Shown),
     #[error("the path of a unix socket must be absolute and at most 107 bytes long")]
@@ -233,6 +242,11 @@ impl BadValue {
                 | Self::NoResource
         )
     }
+}
+
+/// What is behind an error that does not say so itself.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or(String::new(), |source| format!(": {source}"))
 }
 
 fn span(span: Duration) -> String {

@@ -157,6 +157,16 @@ pub enum Warning {
         /// The filter.
         level: Shown,
     },
+    /// A listener's certificate has run out, or soon will.
+    #[error("{key}: the certificate in {path} {when}: renew it; gateways refuse it from then on")]
+    CertificateRunsOut {
+        /// The key.
+        key: String,
+        /// The file.
+        path: Shown,
+        /// In how many days.
+        when: String,
+    },
     /// Some keys of a configured key set are left out.
     #[error("{key}: key {position} is left out: {reason}")]
     KeyLeftOut {

@@ -74,6 +74,27 @@ impl ProtectedHeaders {
             || self.elsewhere.iter().any(|ours| behind(name, ours).is_some_and(<[u8]>::is_empty))
     }
 
+    /// What protected names begin with, [`folded`]: `x-nmp-`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The names outside of the prefix that are protected, [`folded`].
+    #[must_use]
+    pub fn elsewhere(&self) -> &[String] {
+        &self.elsewhere
+    }
+
+    /// What a gateway has to show us, since only what is seen can be removed in every spelling:
+    /// regular expressions of RE2 that together take every name that is protected.
+    #[must_use]
+    pub fn to_see(&self) -> Vec<String> {
+        let any_sign = |name: &str| format!("(?i){}", name.replace('-', "[^a-z0-9]+"));
+        let of_prefix = format!("{}.*", any_sign(self.prefix.trim_end_matches('-')));
+        [of_prefix].into_iter().chain(self.elsewhere.iter().map(|name| any_sign(name))).collect()
+    }
+
     /// The names to remove whether or not they were seen, given those in `set`: lower
     /// case, and never one of those.
     pub fn always<'p>(&'p self, set: IdentityHeaders<'p>) -> impl Iterator<Item = &'p str> {

@@ -17,6 +17,10 @@
 //! | `doorward_calls_cut_off_total` | `reason` | calls ended before their decision or answer |
 //! | `doorward_tls_handshake_failures_total` | `listener`, `reason` | connections on which client and Doorward did not agree on TLS |
 //! | `doorward_unfinished_bytes` | | what unfinished calls hold of what connections share |
+//! | `doorward_config_reloads_total` | `outcome` | reloads: `accepted`, `refused` |
+//! | `doorward_config_last_reload_timestamp_seconds` | `outcome` | when the configuration was last accepted, the start included, and last refused |
+//! | `doorward_config_last_reload_successful` | | 1: the configuration in the files is in force; 0: it was refused |
+//! | `doorward_certificate_expires_timestamp_seconds` | `listener` | when the first certificate of the listener's chain runs out |
 //! | `doorward_build_info` | `version` | 1 |
 
 use std::sync::{Arc, OnceLock};
@@ -28,6 +32,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::config::ConfigMetrics;
 use super::connections::ConnectionMetrics;
 use crate::decision::{Admitted, Decision, Grant, Reason};
 use crate::issuers::IssuerId;
@@ -56,6 +61,7 @@ pub struct Metrics {
     cache_evictions: IntCounter,
     cache_entries: IntGauge,
     connections: ConnectionMetrics,
+    config: ConfigMetrics,
 }
 
 /// What one issuer's key set looks like at the time of a scrape.
@@ -137,6 +143,7 @@ impl Metrics {
             cache_evictions: cache("evictions", "Tokens pushed out of the cache.")?,
             cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
             connections: ConnectionMetrics::new()?,
+            config: ConfigMetrics::new()?,
         };
         let all: [Box<dyn Collector>; 14] = [
             Box::new(build),
@@ -154,7 +161,8 @@ impl Metrics {
             Box::new(metrics.cache_evictions.clone()),
             Box::new(metrics.cache_entries.clone()),
         ];
-        for collector in all.into_iter().chain(metrics.connections.collectors()) {
+        let more = metrics.connections.collectors().into_iter().chain(metrics.config.collectors());
+        for collector in all.into_iter().chain(more) {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
@@ -165,6 +173,12 @@ impl Metrics {
     pub fn recorder(&self, issuers: Vec<String>) -> Recorder {
         let rows = (0..=issuers.len()).map(|_| Row::default()).collect();
         Recorder { metrics: self.clone(), issuers, rows }
+    }
+
+    /// What is counted of the configuration.
+    #[must_use]
+    pub fn config(&self) -> &ConfigMetrics {
+        &self.config
     }
 
     /// What is counted of connections.

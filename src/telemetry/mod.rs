@@ -1,11 +1,13 @@
 //! What operators see: metrics, decision lines, log set-up. Never a token; label values
 //! come from configuration alone.
 
+mod config;
 mod connections;
 mod decisions;
 mod logging;
 mod metrics;
 
+pub use self::config::{ConfigMetrics, Reload};
 pub use self::connections::{Closed, ConnectionMetrics, CutOff, LISTENERS, TlsFailure};
 pub use self::decisions::DecisionLines;
 pub use self::logging::{LoggingError, install};

@@ -44,4 +44,4 @@ pub use self::listener::{BindError, Listener};
 pub use self::parts::{Headers, Malformed, Parts};
 pub use self::server::{ConnectionError, Front, Job, Port, Workers};
 pub use self::session::{Resources, Session};
-pub use self::tls::{ListenerTls, PreparedTls, TlsError};
+pub use self::tls::{ListenerTls, PreparedTls};

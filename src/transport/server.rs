@@ -22,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use super::handshake::{Failure, Handshakes};
 use super::listener::{Accepted, Listener};
 use super::session::{Resources, Session};
-use super::tls::{ListenerTls, TlsError};
+use super::tls::ListenerTls;
 use crate::config::{ListenAddress, TlsSettings};
+use crate::tls_files::TlsError;
 
 /// Why a connection ended before its time. Only told in the log, at debug level.
 pub type ConnectionError = Box<dyn Error + Send + Sync>;

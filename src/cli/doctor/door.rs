@@ -11,6 +11,7 @@ use crate::config::{self, Settings};
 use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
 use crate::doctor::{Report, Section};
+use crate::identity::ProtectedHeaders;
 
 #[derive(Debug, Args)]
 pub(super) struct DoorArgs {
@@ -52,7 +53,7 @@ impl DoorArgs {
                 echo: echo.clone(),
                 token,
                 open: settings.bypass.iter().map(ToString::to_string).collect(),
-                trusted_prefix: settings.headers.trusted_prefix.clone(),
+                protected: ProtectedHeaders::new(&settings.headers),
                 principal: settings.headers.names.principal_id.clone(),
                 ca_file: self.gateway_ca.clone(),
             };

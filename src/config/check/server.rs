@@ -1,14 +1,17 @@
 //! `server`: listeners, TLS, threads.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::available_parallelism;
 
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::super::settings::{ListenAddress, ListenerSettings, ServerSettings, TlsSettings};
+use super::super::warning::Warning;
 use super::{Checker, values};
+use crate::clock::{Clock as _, SystemClock};
+use crate::tls_files::{Lifetime, TlsFiles, told};
 
 const NAMES: [&str; 3] = ["server.grpc", "server.http", "server.admin"];
 /// `sun_path` of Linux, without the closing NUL.
@@ -67,10 +70,11 @@ fn address(text: &str) -> Result<ListenAddress, BadValue> {
         // `unix:///path` is how gRPC writes the same.
         let path = path.strip_prefix("//").unwrap_or(path);
         let good = Path::new(path).is_absolute() && path.len() <= MAX_SOCKET_PATH;
-        return if good {
-            Ok(ListenAddress::Unix(PathBuf::from(path)))
-        } else {
-            Err(BadValue::BadSocketPath)
+        let path = Path::new(path);
+        return match path.parent().filter(|_| good) {
+            Some(directory) if directory.is_dir() => Ok(ListenAddress::Unix(path.to_owned())),
+            Some(directory) => Err(BadValue::NoSocketDirectory(directory.into())),
+            None => Err(BadValue::BadSocketPath),
         };
     }
     // A name would be looked up, and could lead anywhere; this one leads home.
@@ -99,7 +103,19 @@ fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings
             c.missing(&section.join(missing), section, BadValue::Empty);
         }
     }
-    Some(TlsSettings { cert: cert??, key: key??, client_ca: client_ca? })
+    let (cert, key_file, client_ca) = (cert??, key??, client_ca?);
+    // What each file holds is known; whether it goes together, only the start would tell.
+    let files = TlsFiles::read(&cert, &key_file, client_ca.as_deref());
+    let files = c.keep(&section.join("key"), files)?;
+    let now = SystemClock.now();
+    if let Some(expires) = files.expires
+        && Lifetime::left(expires, now) > Lifetime::Long
+    {
+        let key = section.join("cert").to_string();
+        let (path, when) = (cert.as_path().into(), told(expires, now));
+        c.warnings.push(Warning::CertificateRunsOut { key, path, when });
+    }
+    Some(TlsSettings { cert, key: key_file, client_ca })
 }
 
 fn distinct(c: &mut Checker, listeners: [&Option<ListenerSettings>; 3]) {
@@ -130,13 +146,15 @@ mod tests {
         assert_eq!(parsed("127.0.0.1:9191").as_deref(), Some("127.0.0.1:9191"));
         assert_eq!(parsed("localhost:9191").as_deref(), Some("127.0.0.1:9191"));
         assert_eq!(parsed("[::]:9191").as_deref(), Some("[::]:9191"));
-        assert_eq!(parsed("unix:/run/d.sock").as_deref(), Some("unix:/run/d.sock"));
-        assert_eq!(parsed("unix:///run/d.sock").as_deref(), Some("unix:/run/d.sock"));
+        assert_eq!(parsed("unix:/tmp/d.sock").as_deref(), Some("unix:/tmp/d.sock"));
+        assert_eq!(parsed("unix:///tmp/d.sock").as_deref(), Some("unix:/tmp/d.sock"));
         for bad in
             ["", ":9191", "9191", "example.com:80", "127.0.0.1", "unix:run/d.sock", "1.2.3.4:99999"]
         {
             assert_eq!(parsed(bad), None, "{bad}");
         }
+        let said = address("unix:/no/such/d.sock").unwrap_err().to_string();
+        assert!(said.starts_with("`/no/such` is not there"), "{said}");
         assert!(address(&format!("unix:/{}", "x".repeat(107))).is_err());
     }
 }

@@ -178,7 +178,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "authorization_response.allowed_upstream_headers is not set{}: no identity reaches the upstream",
                 at(service)
             ),
-            "set it to [{prefix: x-nmp-, ignore_case: true}]",
+            format!("set it to {{patterns: {}}}", ours.upstream_matchers()),
         );
     };
     if let [first, ..] = missing(&list, &ours.set).as_slice() {
@@ -188,7 +188,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "{first} is not among allowed_upstream_headers{}: the upstream keeps the client's",
                 at(&list)
             ),
-            "allow {prefix: x-nmp-, ignore_case: true}, and the names of headers.claims",
+            format!("let all of these pass: {}", ours.upstream_matchers()),
         );
     }
     let appended = service.at("authorization_response.allowed_upstream_headers_to_append");

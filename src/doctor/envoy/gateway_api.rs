@@ -82,7 +82,7 @@ fn allowed_headers(auth: &Place<'_>, ours: &OurHeaders) -> Finding {
 }
 
 fn hidden(place: &Place<'_>, ours: &OurHeaders, how: &str) -> Finding {
-    let name = ours.to_see.first().map_or("x-nmp-anything", String::as_str);
+    let name = ours.to_see.first().map_or("a trusted name", String::as_str);
     Finding::fail(
         "allowed_headers",
         format!(

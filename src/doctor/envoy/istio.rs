@@ -91,7 +91,10 @@ fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "{name} is not in headersToUpstreamOnAllow{}: the upstream keeps the client's",
                 at(service)
             ),
-            "set headersToUpstreamOnAllow: [\"x-nmp-*\"], and the names of headers.claims",
+            format!(
+                "set headersToUpstreamOnAllow: {}",
+                ours.to_set(|prefix| format!("\"{prefix}*\""), |name| format!("\"{name}\""))
+            ),
         ),
     }
 }

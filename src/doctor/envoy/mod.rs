@@ -45,7 +45,7 @@ mod upgrades;
 use self::document::documents;
 use self::place::Place;
 use super::report::{Outcome, Section};
-use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -105,8 +105,6 @@ struct OurHeaders {
     /// Spellings that Doorward must see to have them removed, whatever the list of known
     /// names: with any sign for each `-`.
     to_see: Vec<String>,
-    /// What takes all of them: `(?i)x[^a-z0-9]+nmp.*`.
-    patterns: Vec<String>,
 }
 
 impl OurHeaders {
@@ -118,23 +116,17 @@ impl OurHeaders {
                 .chain(rules.claims.keys())
                 .cloned()
                 .collect();
-        let prefix = folded(&rules.trusted_prefix);
-        let elsewhere = set.iter().map(|name| folded(name));
-        let elsewhere: Vec<_> = elsewhere.filter(|name| !name.starts_with(&prefix)).collect();
         // Names that are removed seen or not need not be seen.
         let protected = ProtectedHeaders::new(rules);
         let nobody = IdentityHeaders::new(None, rules);
-        let to_see = [format!("{prefix}anything")]
+        let to_see = [format!("{}anything", protected.prefix())]
             .iter()
-            .chain(&elsewhere)
+            .chain(protected.elsewhere())
             .flat_map(|name| spellings(name))
             .filter(|name| protected.forged(name.as_bytes(), nobody))
             .collect();
-        let any_sign = |name: &str| format!("(?i){}", name.replace('-', "[^a-z0-9]+"));
-        let of_prefix = format!("{}.*", any_sign(prefix.trim_end_matches('-')));
-        let patterns = [of_prefix].into_iter().chain(elsewhere.iter().map(|name| any_sign(name)));
         let removed = protected.always(nobody).map(str::to_owned).collect();
-        Self { protected, set, removed, to_see, patterns: patterns.collect() }
+        Self { protected, set, removed, to_see }
     }
 
     /// Whether an upstream may take a header of this name for the identity.
@@ -148,10 +140,32 @@ impl OurHeaders {
         names.map(|name| name.to_ascii_lowercase())
     }
 
+    /// What lets the names that we set pass: those with the trusted prefix together, in this
+    /// form, and each of the others by itself, in that form.
+    fn to_set(
+        &self,
+        with_prefix: impl Fn(&str) -> String,
+        exact: impl Fn(&str) -> String,
+    ) -> String {
+        let prefix = self.protected.prefix();
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            self.set.iter().partition(|name| name.starts_with(prefix));
+        let inside = inside.first().map(|_| with_prefix(prefix));
+        let all: Vec<_> =
+            inside.into_iter().chain(outside.iter().map(|name| exact(name))).collect();
+        format!("[{}]", all.join(", "))
+    }
+
+    /// The same as matchers of Envoy's.
+    fn upstream_matchers(&self) -> String {
+        let prefix = |prefix: &str| format!("{{prefix: {prefix}, ignore_case: true}}");
+        self.to_set(prefix, |name| format!("{{exact: {name}, ignore_case: true}}"))
+    }
+
     /// What to add to a list of matchers.
     fn remedy(&self) -> String {
         let matcher = |pattern| format!("{{safe_regex: {{regex: \"{pattern}\"}}}}");
-        let matchers: Vec<_> = self.patterns.iter().map(matcher).collect();
+        let matchers: Vec<_> = self.protected.to_see().iter().map(matcher).collect();
         format!("allow every spelling, with any sign for `-`: {}", matchers.join(" and "))
     }
 }

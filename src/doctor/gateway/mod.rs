@@ -26,6 +26,7 @@ use url::Url;
 
 use super::report::Section;
 use crate::discovery::SetupError;
+use crate::identity::ProtectedHeaders;
 
 /// What to probe, and what is known of it.
 pub struct GatewayProbe {
@@ -37,8 +38,8 @@ pub struct GatewayProbe {
     pub token: Option<String>,
     /// Paths that need no token (`rules.bypass`): what starts with one, and leads out.
     pub open: Vec<String>,
-    /// What trusted headers start with, in lower case: `x-nmp-`.
-    pub trusted_prefix: String,
+    /// The headers that a client must not decide.
+    pub protected: ProtectedHeaders,
     /// The header that names the principal, in lower case.
     pub principal: String,
     /// A PEM file of certificate authorities to trust besides the system's.

@@ -13,37 +13,23 @@ const FORGED: &str = "doorward-probe";
 /// After this, what is left is not tried any more.
 const ALL_TOLD: Duration = Duration::from_secs(80);
 
-/// What stands for `-` in the prefix of a trusted header, and the rest of its name.
-type Spelling = (&'static str, &'static str);
-
-/// Spellings of trusted headers, by class.
-const SPOOFS: [(&str, &[Spelling], &str); 2] = [
-    (
-        "spoofed_headers",
-        &[
-            ("-", "Principal-Id"),
-            ("-", "principal-email"),
-            ("-", "PRINCIPAL-GROUPS"),
-            ("-", "Principal-On-Behalf-Of"),
-            ("-", "Anything"),
-        ],
-        "have Envoy ask Doorward on every route, bypassed ones too, and never turn the filter off \
-         in front of an upstream (envoy/envoy.yaml); `doorward doctor --envoy` finds the place",
-    ),
-    (
-        "underscores",
-        &[
-            ("_", "principal_id"),
-            ("_", "PRINCIPAL_ID"),
-            ("_", "principal-id_"),
-            ("_", "any_thing"),
-            (".", "principal.id"),
-            ("~", "principal~id"),
-            ("--", "principal--id"),
-        ],
-        "let Doorward see these names (allowed_headers with every spelling, as in \
-         envoy/envoy.yaml); headers_with_underscores_action: DROP_HEADER drops those with `_`",
-    ),
+/// Names below the trusted prefix, each with what stands for the `-` of the prefix.
+const PLAIN: [(&str, &str); 5] = [
+    ("-", "Principal-Id"),
+    ("-", "principal-email"),
+    ("-", "PRINCIPAL-GROUPS"),
+    ("-", "Principal-On-Behalf-Of"),
+    ("-", "Anything"),
+];
+/// The same with other signs: one name to many upstreams.
+const OTHER_SIGNS: [(&str, &str); 7] = [
+    ("_", "principal_id"),
+    ("_", "PRINCIPAL_ID"),
+    ("_", "principal-id_"),
+    ("_", "any_thing"),
+    (".", "principal.id"),
+    ("~", "principal~id"),
+    ("--", "principal--id"),
 ];
 
 /// Runs every probe.
@@ -76,22 +62,54 @@ pub(super) struct Seen {
 }
 
 impl Run<'_> {
+    /// Every trusted name as it is, and with other signs for `-`.
     async fn spoofed(&mut self, seen: &Seen) {
-        let prefix = self.probe.trusted_prefix.clone();
-        for (check, names, remedy) in SPOOFS {
-            let mut through = Vec::new();
-            for (sign, name) in names {
-                let name = format!("{}{name}", prefix.replace('-', sign));
-                for with_token in self.ways(seen) {
-                    let request = RawRequest::get(&self.probe.echo).header(&name, FORGED);
-                    let Some(reply) = self.send_as(request, with_token).await else { continue };
-                    if self.is_believed(&reply) {
-                        through.push(format!("{name}{}", with(with_token)));
-                    }
+        let protected = self.probe.protected.clone();
+        let below = |(sign, name): &(&str, &str)| {
+            format!("{}{name}", protected.prefix().replace('-', sign))
+        };
+        let elsewhere = protected.elsewhere();
+        let plain: Vec<_> = PLAIN.iter().map(below).chain(elsewhere.iter().cloned()).collect();
+        self.forge(
+            "spoofed_headers",
+            &plain,
+            seen,
+            "have Envoy ask Doorward on every route, bypassed ones too, and never turn the filter \
+             off in front of an upstream (envoy/envoy.yaml); `doorward doctor --envoy` finds the \
+             place",
+        )
+        .await;
+        let signs = ["_", ".", "--"];
+        let respelled = elsewhere.iter().filter(|name| name.contains('-')).flat_map(|name| {
+            let last = name.rsplit_once('-').map(|(front, end)| format!("{front}_{end}"));
+            signs.map(|sign| name.replace('-', sign)).into_iter().chain(last)
+        });
+        let other_signs: Vec<_> = OTHER_SIGNS.iter().map(below).chain(respelled).collect();
+        let matchers: Vec<_> = protected
+            .to_see()
+            .iter()
+            .map(|regex| format!("{{safe_regex: {{regex: \"{regex}\"}}}}"))
+            .collect();
+        let remedy = format!(
+            "let Doorward see every spelling of these names (allowed_headers): {}; \
+             headers_with_underscores_action: DROP_HEADER drops those with `_`",
+            matchers.join(", ")
+        );
+        self.forge("underscores", &other_signs, seen, &remedy).await;
+    }
+
+    async fn forge(&mut self, check: &'static str, names: &[String], seen: &Seen, remedy: &str) {
+        let mut through = Vec::new();
+        for name in names {
+            for with_token in self.ways(seen) {
+                let request = RawRequest::get(&self.probe.echo).header(name, FORGED);
+                let Some(reply) = self.send_as(request, with_token).await else { continue };
+                if self.is_believed(&reply) {
+                    through.push(format!("{name}{}", with(with_token)));
                 }
             }
-            self.judge(check, &through, "arrived as sent", "nothing forged arrives", remedy);
         }
+        self.judge(check, &through, "arrived as sent", "nothing forged arrives", remedy);
     }
 
     async fn repeated(&mut self, seen: &Seen) {
@@ -249,7 +267,7 @@ impl Run<'_> {
     /// Whether the upstream got a trusted header, in whatever spelling, with our forgery.
     fn is_believed(&self, reply: &Reply) -> bool {
         headers(&reply.body).iter().any(|(name, value)| {
-            folded(name).starts_with(&self.probe.trusted_prefix) && value.contains(FORGED)
+            self.probe.protected.covers(folded(name).as_bytes()) && value.contains(FORGED)
         })
     }
 

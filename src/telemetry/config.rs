@@ -1,0 +1,100 @@
+//! Reloads of the configuration, and how long the certificates that are shown are good.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use crate::clock::UnixTime;
+
+/// What is counted of the configuration.
+#[derive(Clone)]
+pub struct ConfigMetrics {
+    reloads: IntCounterVec,
+    last: IntGaugeVec,
+    successful: IntGauge,
+    certificates: IntGaugeVec,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The new configuration is in force.
+    Accepted,
+    /// The old one serves on.
+    Refused,
+}
+
+impl Reload {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl ConfigMetrics {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            reloads: IntCounterVec::new(
+                Opts::new("doorward_config_reloads_total", "Reloads of the configuration."),
+                &["outcome"],
+            )?,
+            last: IntGaugeVec::new(
+                Opts::new(
+                    "doorward_config_last_reload_timestamp_seconds",
+                    "When the configuration was last accepted, the start included, and last refused.",
+                ),
+                &["outcome"],
+            )?,
+            successful: IntGauge::new(
+                "doorward_config_last_reload_successful",
+                "1: the configuration in the files is in force. 0: it was refused.",
+            )?,
+            certificates: IntGaugeVec::new(
+                Opts::new(
+                    "doorward_certificate_expires_timestamp_seconds",
+                    "When the first certificate of the listener's chain runs out.",
+                ),
+                &["listener"],
+            )?,
+        };
+        for outcome in [Reload::Accepted, Reload::Refused] {
+            let _ = metrics.reloads.with_label_values(&[outcome.label()]);
+        }
+        Ok(metrics)
+    }
+
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 4] {
+        [
+            Box::new(self.reloads.clone()),
+            Box::new(self.last.clone()),
+            Box::new(self.successful.clone()),
+            Box::new(self.certificates.clone()),
+        ]
+    }
+
+    /// Takes note of the configuration that is in force from the start.
+    pub fn started(&self, now: UnixTime) {
+        self.note(Reload::Accepted, now);
+    }
+
+    /// Takes note of a reload.
+    pub fn reloaded(&self, outcome: Reload, now: UnixTime) {
+        self.reloads.with_label_values(&[outcome.label()]).inc();
+        self.note(outcome, now);
+    }
+
+    fn note(&self, outcome: Reload, now: UnixTime) {
+        let seconds = i64::try_from(now.0).unwrap_or(i64::MAX);
+        self.last.with_label_values(&[outcome.label()]).set(seconds);
+        self.successful.set(i64::from(outcome == Reload::Accepted));
+    }
+
+    /// Says when the certificate of a listener runs out; `None`: it shows none.
+    pub fn certificate(&self, listener: &str, expires: Option<UnixTime>) {
+        match expires.and_then(|expires| i64::try_from(expires.0).ok()) {
+            Some(seconds) => self.certificates.with_label_values(&[listener]).set(seconds),
+            None => drop(self.certificates.remove_label_values(&[listener])),
+        }
+    }
+}
