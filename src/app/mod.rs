@@ -12,6 +12,7 @@ mod files;
 mod fixed;
 mod offline;
 mod shortage;
+mod start_error;
 
 use std::io;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use self::expiry::ExpiryLog;
 use self::fixed::Fixed;
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
+pub use self::start_error::StartError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};
@@ -145,49 +147,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The certificates of a listener cannot be used.
-    #[error("TLS of `server.{listener}`")]
-    Tls {
-        /// `grpc`, `http` or `admin`.
-        listener: &'static str,
-        /// Why.
-        #[source]
-        source: TlsError,
-    },
-    /// Unsigned tokens would be believed, and others than this machine can send them.
-    #[error(
-        "auth.allow_unsigned_jwt is true, and server.{listener} listens on {address}, which is not \
-         loopback"
-    )]
-    UnsignedBeyondLoopback {
-        /// `grpc`, `http` or `admin`.
-        listener: &'static str,
-        /// What is bound, whatever the new settings say.
-        address: ListenAddress,
-    },
-    /// The system gives no thread.
-    #[error("cannot start a thread")]
-    Thread(#[source] io::Error),
-    /// No random key for the token cache.
-    #[error(transparent)]
-    Randomness(#[from] NoRandomness),
-    /// Metrics cannot be registered.
-    #[error("metrics cannot be registered")]
-    Metrics(#[from] prometheus::Error),
-    /// gRPC reflection cannot be set up.
-    #[error("gRPC reflection cannot be set up")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The server's thread ended without a word.
-    #[error("the server's thread has ended")]
-    Died,
 }
 
 /// The background thread's part.

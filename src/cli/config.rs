@@ -1,5 +1,7 @@
 //! `doorward config`: is the configuration sound, what does it come to, what may be in it.
 
+mod yaml;
+
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -16,8 +18,6 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
 /// Of the files in `envoy/`.
 const DEFAULT_PREFIX: &str = "x-nmp-";
-/// Where the comments of `config show` begin, lines permitting.
-const COMMENT_COLUMN: usize = 44;
 
 /// Check the configuration, or show what it comes to.
 #[derive(Debug, Args)]
@@ -115,7 +115,7 @@ fn show(
     if json {
         json_to(out, &effective.to_json(true))?;
     } else {
-        yaml(out, &effective)?;
+        yaml::write(out, &effective)?;
     }
     Ok(Exit::Done)
 }
@@ -200,79 +200,6 @@ fn findings(loaded: &Result<Loaded, ConfigFaults>) -> Value {
 
 fn json_to(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     writeln!(out, "{value:#}")
-}
-
-/// The configuration as YAML that can be read back, the sources as comments.
-fn yaml(out: &mut dyn Write, effective: &Effective) -> io::Result<()> {
-    for entry in &effective.entries {
-        yaml_entry(out, entry, "", "")?;
-    }
-    Ok(())
-}
-
-/// One entry; `first` is what stands before its name, `rest` before the lines below it.
-fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io::Result<()> {
-    let name = scalar(&entry.name);
-    match &entry.content {
-        EntryContent::Section(entries) if entries.is_empty() => {
-            writeln!(out, "{first}{name}: {{}}")
-        }
-        EntryContent::Section(entries) => {
-            writeln!(out, "{first}{name}:")?;
-            let indent = format!("{rest}  ");
-            entries.iter().try_for_each(|entry| yaml_entry(out, entry, &indent, &indent))
-        }
-        EntryContent::Sections(sections) => {
-            writeln!(out, "{first}{name}:")?;
-            let (dash, indent) = (format!("{rest}  - "), format!("{rest}    "));
-            for entries in sections {
-                if entries.is_empty() {
-                    writeln!(out, "{dash}{{}}")?;
-                }
-                for (index, entry) in entries.iter().enumerate() {
-                    let first = if index == 0 { &dash } else { &indent };
-                    yaml_entry(out, entry, first, &indent)?;
-                }
-            }
-            Ok(())
-        }
-        EntryContent::Value(value, source) => {
-            let line = if value.is_null() {
-                format!("{first}{name}:")
-            } else {
-                format!("{first}{name}: {}", flow(value))
-            };
-            writeln!(out, "{line:<COMMENT_COLUMN$}  {FAINT}# {source}{FAINT:#}")
-        }
-    }
-}
-
-/// A value on one line. JSON is YAML: only texts and lists of them look nicer without.
-fn flow(value: &Value) -> String {
-    match value {
-        Value::String(text) => scalar(text),
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            let items: Vec<_> = items.iter().map(flow).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            value.to_string()
-        }
-    }
-}
-
-/// A text as YAML: bare where nobody could read it as anything else.
-fn scalar(text: &str) -> String {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "_-./:@+".contains(char);
-    let starts_well = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '/');
-    let word = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "null"
-    );
-    if starts_well && !word && !text.ends_with(':') && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod access;
 mod faults;
+mod meant;
 
 use std::path::PathBuf;
 
@@ -278,43 +279,6 @@ fn what_should_not_go_unnoticed_is_a_warning() {
         let found = warnings(text);
         assert!(found.len() == 1 && found[0].contains(part), "{text}: {found:?}");
     }
-}
-
-/// A dot, a slash or `$` in a name is no reason to say anything, as long as it may be a name.
-#[test]
-fn names_of_claims_may_look_odd() {
-    for claim in ["https://corp.example/groups", "cognito:groups", "urn:a.b:c", "$x", "a b"] {
-        assert_eq!(
-            warnings(&format!("auth: {{oidc: {{groups_claim: '{claim}'}}}}")),
-            Vec::<String>::new(),
-            "{claim}"
-        );
-    }
-}
-
-#[test]
-fn a_list_takes_one_text_everywhere() {
-    let one = on_minimal(
-        "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: '*', \
-         additional_issuers: other, allowed_clients: app, email_domains: a.example, algorithms: \
-         RS256, subject_claim: oid}}\nheaders: {groups_only: 'a*'}\nrules: {bypass: /health, scopes: \
-         required, endpoints: {/a: {get: {scopes: 'a:read'}}}}\nprotected_resource: {resource: \
-         'https://x', authorization_servers: 'https://idp', scopes_supported: a}",
-    )
-    .unwrap();
-    let issuer = &one.settings.issuers[0];
-    assert!(issuer.token.tenants.is_several());
-    assert_eq!(issuer.token.allowed_clients.len(), 1);
-    assert_eq!(one.settings.issuers[1].token.issuer, "other");
-    assert_eq!((one.settings.bypass.len(), one.settings.headers.groups_only.len()), (1, 1));
-    // The schema says so, too: the only list of texts alone is that alternative.
-    let schema = json_schema().to_string();
-    let lists = schema.matches(r#""items":{"type":"string"}"#).count();
-    assert_eq!(lists, 1);
-    assert!(schema.matches("#/$defs/Texts").count() > 10);
-    // A fault in it has the key as it is written, and its place.
-    let faults = lines(on_minimal("auth:\n  oidc:\n    allowed_tenants: contoso"));
-    assert!(faults[0].contains(":3: auth.oidc.allowed_tenants: `contoso` is not"), "{faults:?}");
 }
 
 #[test]
