@@ -14,7 +14,6 @@ mod offline;
 mod shortage;
 mod start_error;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
@@ -33,8 +32,6 @@ pub use self::start_error::StartError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};
-use crate::tls_files::TlsError;
-use crate::token_cache::NoRandomness;
 use crate::transport::{
     AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
     MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{ConfigArgs, Exit};
-use crate::config::{self, ConfigFaults, Effective, Entry, EntryContent, Fault, Loaded, Sources};
+use crate::config::{self, ConfigFaults, Fault, Loaded, Sources};
 use crate::identity::ProtectedHeaders;
 
 const BAD: Style = AnsiColor::Red.on_default().bold();

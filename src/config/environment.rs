@@ -237,10 +237,8 @@ mod tests {
     use super::*;
 
     fn set(name: &str, value: &str) -> Value {
-        match doorward_variable(name, value) {
-            Variable::Sets(node) => node.to_json(),
-            other => panic!("{name}: {other:?}"),
-        }
+        let Variable::Sets(node) = doorward_variable(name, value) else { panic!("{name}") };
+        node.to_json()
     }
 
     #[test]
@@ -296,10 +294,9 @@ mod tests {
     fn an_unknown_variable_names_its_neighbour() {
         let problem = |name: &str| {
             let nemo = name.starts_with(NEMO_PREFIX);
-            match if nemo { nemo_variable(name, "x") } else { doorward_variable(name, "x") } {
-                Variable::Misspelled(problem) => problem.to_string(),
-                other => panic!("{name}: {other:?}"),
-            }
+            let read = if nemo { nemo_variable } else { doorward_variable };
+            let Variable::Misspelled(problem) = read(name, "x") else { panic!("{name}") };
+            problem.to_string()
         };
         assert_eq!(
             problem("DOORWARD_AUTH__OIDC__ISUER"),
