@@ -28,7 +28,7 @@ use doorward::bearer::BearerToken;
 use doorward::decision::{Admitted, Decision, Denial, Fault, Grant};
 use doorward::request::{HeaderView, RequestView, RouteView};
 use doorward::rules::{EndpointRule, Endpoints, Match};
-use doorward::transport::{Door, Parts};
+use doorward::transport::{Door, Parts, Resource};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -160,7 +160,7 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
     let mut group = criterion.benchmark_group("encode a reply");
     let allow = door.authorizer().decide(&parts.view(), door.now()).or_deny();
     group.bench_function("cached", |bencher| {
-        bencher.iter(|| door.encode(black_box(&allow), &parts.headers));
+        bencher.iter(|| door.encode(black_box(&allow), &parts.headers, |_| Resource::FIRST));
     });
     let Decision::Allow(Grant::Identified { admitted, .. }) = &allow else { unreachable!() };
     group.bench_function("new", |bencher| {
@@ -175,13 +175,13 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
                 });
                 Decision::Allow(Grant::Identified { admitted, fresh: true })
             },
-            |fresh| door.encode(black_box(&fresh), &parts.headers),
+            |fresh| door.encode(black_box(&fresh), &parts.headers, |_| Resource::FIRST),
             BatchSize::SmallInput,
         );
     });
     let deny = Decision::Deny(Denial::from(Fault::NoCredentials));
     group.bench_function("denial", |bencher| {
-        bencher.iter(|| door.encode(black_box(&deny), &parts.headers));
+        bencher.iter(|| door.encode(black_box(&deny), &parts.headers, |_| Resource::FIRST));
     });
     group.finish();
 }

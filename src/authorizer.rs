@@ -17,7 +17,7 @@ use crate::identity::{HeaderRules, Identity, IdentityHeaders, Profile, Protected
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
 use crate::request::{HeaderView, RequestFault, RequestView};
-use crate::rules::{Credentials, Rules};
+use crate::rules::{Credentials, RouteRule, Rules};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
 use crate::token_cache::TokenCache;
 
@@ -192,7 +192,7 @@ impl Authorizer {
             let grant = match rule.credentials {
                 Credentials::Ignored => Grant::Bypassed,
                 Credentials::Optional => Grant::Anonymous,
-                Credentials::Required => return Err(Fault::NoCredentials.into()),
+                Credentials::Required => return Err(without_credentials(request, &rule).into()),
             };
             rule.permit_without_token()?;
             return Ok(grant);
@@ -274,6 +274,14 @@ impl Authorizer {
                 })
             })
     }
+}
+
+/// The denial of a request that shows nothing, where something has to be shown.
+fn without_credentials(request: &RequestView<'_>, rule: &RouteRule<'_>) -> Denial {
+    let is_options = request.method.eq_ignore_ascii_case(b"OPTIONS");
+    let fault = if is_options { Fault::NoCredentialsForOptions } else { Fault::NoCredentials };
+    // RFC 6750 §3: so that the client asks for the right ones at once.
+    Denial { scopes: rule.scopes().map(str::to_owned), ..Denial::from(fault) }
 }
 
 /// Why newer keys could make the difference, if they could.

@@ -250,6 +250,13 @@ pub enum Fault {
     /// There are no credentials where some are required.
     #[error("the request has no `Authorization` header")]
     NoCredentials,
+    /// The same, and it may be a CORS preflight, with which browsers never send any.
+    #[error(
+        "the request has no `Authorization` header; it is OPTIONS, with which browsers send none \
+         (CORS preflight): `rules.cors_preflight: allow` lets those pass that show `origin` and \
+         `access-control-request-method` to Doorward"
+    )]
+    NoCredentialsForOptions,
     /// Its credentials are not one bearer token.
     #[error(transparent)]
     Bearer(#[from] BearerFault),
@@ -280,7 +287,7 @@ impl Fault {
         use TokenFault as T;
         match self {
             Self::Request(_) => Reason::MalformedRequest,
-            Self::NoCredentials => Reason::MissingToken,
+            Self::NoCredentials | Self::NoCredentialsForOptions => Reason::MissingToken,
             Self::Bearer(_) => Reason::MalformedHeader,
             Self::Token(fault) => match fault {
                 T::TooLong | T::NotThreeParts | T::NotBase64Url => Reason::MalformedToken,
@@ -315,7 +322,7 @@ impl Fault {
                 | RuleFault::InsufficientEndpointScope
                 | RuleFault::EndpointScopeLost => Reason::InsufficientScope,
                 RuleFault::ClosedEndpoint => Reason::PolicyDenied,
-                RuleFault::AmbiguousPath => Reason::MalformedRequest,
+                RuleFault::AmbiguousPath | RuleFault::EncodedSlash => Reason::MalformedRequest,
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     Reason::PolicyUnavailable
                 }

@@ -67,6 +67,16 @@ impl<'a> RequestView<'a> {
         is_options.then(|| self.header_values("access-control-request-method").next()).flatten()
     }
 
+    /// Whether a browser asks for leave on behalf of a page from elsewhere (Fetch, §4.8: CORS
+    /// preflight). It never sends a token with that.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        let mut origins = self.header_values("origin");
+        let origin = origins.next().is_some_and(|origin| !origin.is_empty());
+        let asked = self.preflight_of().is_some_and(|method| !method.is_empty());
+        origin && origins.next().is_none() && asked
+    }
+
     /// The values of the header `name` (lower case), in their order.
     pub fn header_values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         self.headers

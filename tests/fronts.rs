@@ -179,29 +179,6 @@ async fn discovery_tells_what_a_login_needs_and_outlives_the_issuer() {
 }
 
 #[tokio::test]
-async fn the_protected_resource_is_described_when_configured() {
-    let path = "/.well-known/oauth-protected-resource";
-    let doorward = Doorward::start(&config().to_string()).await;
-    assert_eq!(http().get(doorward.http(path)).send().await.unwrap().status(), 404);
-    let mut config = config();
-    config["protected_resource"] =
-        json!({"resource": "https://platform.example/api", "scopes_supported": ["models:read"]});
-    doorward.reload(&config.to_string()).await;
-    for path in [path, "/.well-known/oauth-protected-resource/api"] {
-        let document: Value =
-            http().get(doorward.http(path)).send().await.unwrap().json().await.unwrap();
-        assert_eq!(document["resource"], "https://platform.example/api");
-        assert_eq!(document["authorization_servers"], json!([ISSUER]));
-        assert_eq!(document["scopes_supported"], json!(["models:read"]));
-    }
-    let denial = doorward.ask(check::get("/")).await;
-    let challenge = denial.header("www-authenticate").unwrap();
-    let named =
-        "resource_metadata=\"https://platform.example/.well-known/oauth-protected-resource/api\"";
-    assert!(challenge.contains(named), "{challenge}");
-}
-
-#[tokio::test]
 async fn authenticate_says_who_a_token_is() {
     // Its own path is bypassed in this configuration, and still a token is the question.
     let doorward = Doorward::start(&config().to_string()).await;

@@ -87,7 +87,10 @@ impl Assembly {
         let authorizer = Authorizer {
             enabled: settings.auth_enabled,
             issuers,
-            rules: Rules::new(settings.bypass.clone()).with_endpoints(settings.endpoints.clone()),
+            rules: Rules::new(settings.bypass.clone())
+                .with_endpoints(settings.endpoints.clone())
+                .with_encoded_slashes(settings.encoded_slashes.clone())
+                .with_preflights(settings.lets_preflights_pass),
             protected: ProtectedHeaders::new(&settings.headers),
             headers: settings.headers.clone(),
             max_token_bytes: settings.max_token_bytes,
@@ -103,13 +106,9 @@ impl Assembly {
             )?,
         };
         let names = settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
-        let resource = settings.protected_resource.as_ref();
         let door = Door::new(DoorParts {
             authorizer,
-            pages: DenialPages::new(
-                &settings.realm,
-                resource.map(crate::config::ProtectedResource::metadata_url),
-            ),
+            pages: DenialPages::new(&settings.realm, settings.protected_resources.clone()),
             clock: Arc::clone(&shared.clock),
             wait: settings.fetch.wait,
             recorder: shared.metrics.recorder(names),

@@ -14,13 +14,13 @@ use crate::transport::Documents;
 pub(super) fn documents(settings: &Settings, metadata: Option<Arc<IssuerMetadata>>) -> Documents {
     let issuers: Vec<String> =
         settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
-    let protected_resource = settings.protected_resource.clone().map(|resource| {
-        let document = protected_resource(&resource, &issuers).to_string();
-        Box::new(move || document.clone()) as Box<dyn Fn() -> String + Send + Sync>
-    });
+    let resources = settings.protected_resources.iter();
+    let protected_resources = resources
+        .map(|resource| (resource.id.clone(), protected_resource(resource, &issuers).to_string()))
+        .collect();
     let settings = settings.clone();
     let discovery = Box::new(move || platform(&settings, metadata.as_deref()).to_string());
-    Documents { discovery, protected_resource }
+    Documents { discovery, protected_resources }
 }
 
 /// NeMo's discovery document. The issuer is the configured one; endpoints are the
@@ -67,7 +67,7 @@ fn protected_resource(resource: &ProtectedResource, issuers: &[String]) -> Value
         &resource.authorization_servers
     };
     let mut document = json!({
-        "resource": resource.resource.as_str(),
+        "resource": resource.id.as_str(),
         "authorization_servers": servers,
         "bearer_methods_supported": ["header"],
     });

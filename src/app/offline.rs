@@ -17,7 +17,7 @@ use crate::explain::{Asked, Explanation, KeyFacts, explain};
 use crate::issuers::IssuerId;
 use crate::request::RequestView;
 use crate::telemetry::Metrics;
-use crate::transport::DenialPages;
+use crate::transport::{DenialPages, Resource};
 
 /// One moment for the whole decision.
 struct Fixed(UnixTime);
@@ -48,7 +48,7 @@ pub fn explain_request(
         (*reads, *over) = (1, Duration::ZERO);
     }
     let patience = settings.fetch.timeout;
-    let pages = DenialPages::new(&settings.realm, None);
+    let pages = DenialPages::new(&settings.realm, Vec::new());
     runtime.block_on(async {
         let shared = Shared {
             metrics: Metrics::new()?,
@@ -63,9 +63,9 @@ pub fn explain_request(
         let decision = decide(authorizer, &keys, request, now, patience).await;
         let status = match &decision {
             Decision::Allow(_) => 200,
-            Decision::Deny(denial) => {
-                pages.ready(denial.reason()).map_or(503, |page| page.status.as_u16())
-            }
+            Decision::Deny(denial) => pages
+                .ready(denial.reason(), Resource::FIRST)
+                .map_or(503, |page| page.status.as_u16()),
         };
         let facts: Vec<_> = keys
             .iter()

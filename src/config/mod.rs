@@ -20,6 +20,7 @@ mod problem;
 pub mod raw;
 #[cfg(test)]
 mod reference;
+mod resource;
 mod settings;
 mod shape;
 mod sources;
@@ -37,9 +38,10 @@ pub use self::fault::{ConfigFaults, Fault, KeyPath, Origin, Source};
 pub(crate) use self::format::yaml_fault;
 pub use self::layers::IgnoredKey;
 pub use self::problem::Problem;
+pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
     CacheSettings, DecisionLog, IssuerSettings, ListenAddress, ListenerSettings, LogFormat,
-    LogSettings, PlatformSettings, ProtectedResource, ServerSettings, Settings, TlsSettings,
+    LogSettings, PlatformSettings, ServerSettings, Settings, TlsSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::identity::{HeaderRules, IdentityRules};
-use crate::rules::{EndpointRules, PathRule};
+use crate::rules::{EndpointRules, PathRule, SlashPrefix};
 use crate::token::TokenRules;
 
 /// Everything Doorward needs to know to run.
@@ -34,14 +35,18 @@ pub struct Settings {
     pub headers: HeaderRules,
     /// Paths let through without a token.
     pub bypass: Vec<PathRule>,
+    /// Below which paths encoded slashes may stand.
+    pub encoded_slashes: Vec<SlashPrefix>,
+    /// Whether CORS preflights pass without a token.
+    pub lets_preflights_pass: bool,
     /// The scopes that endpoints ask for, when there is a table of them.
     pub endpoints: Option<EndpointRules>,
     /// Where a part of that table was read from.
     pub endpoints_file: Option<PathBuf>,
     /// `realm` of the `WWW-Authenticate` challenge.
     pub realm: String,
-    /// RFC 9728, when configured.
-    pub protected_resource: Option<ProtectedResource>,
+    /// RFC 9728: none unless configured.
+    pub protected_resources: Vec<ProtectedResource>,
     /// What `/apis/auth/discovery` says.
     pub platform: PlatformSettings,
     /// Listeners and threads.
@@ -73,32 +78,6 @@ pub struct CacheSettings {
     pub max_entries: u64,
     /// How many bytes, all told.
     pub max_bytes: u64,
-}
-
-/// RFC 9728 §2.
-#[derive(Clone, Debug)]
-pub struct ProtectedResource {
-    /// The resource identifier.
-    pub resource: Url,
-    /// `authorization_servers`; empty: the configured issuers.
-    pub authorization_servers: Vec<String>,
-    /// `scopes_supported`.
-    pub scopes_supported: Vec<String>,
-}
-
-impl ProtectedResource {
-    /// The `resource_metadata` of a challenge: where the document is served
-    /// (RFC 9728 §3.1: the well-known path goes between host and path).
-    #[must_use]
-    pub fn metadata_url(&self) -> String {
-        let mut url = self.resource.clone();
-        let path = match url.path() {
-            "/" => String::new(),
-            path => path.to_owned(),
-        };
-        url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
-        url.to_string()
-    }
 }
 
 /// What clients learn from `/apis/auth/discovery`: NeMo's document. Endpoints that are

@@ -79,7 +79,9 @@ impl Check {
         use TokenFault as T;
         match fault {
             Fault::Request(_) => Self::Request,
-            Fault::NoCredentials | Fault::Bearer(_) => Self::Credentials,
+            Fault::NoCredentials | Fault::NoCredentialsForOptions | Fault::Bearer(_) => {
+                Self::Credentials
+            }
             Fault::Token(fault) => match fault {
                 T::TooLong | T::NotThreeParts | T::NotBase64Url => Self::Form,
                 T::HeaderNotAnObject | T::ClaimsNotAnObject | T::NestedTooDeep => Self::Form,
@@ -108,9 +110,10 @@ impl Check {
                 IdentityFault::EmailReserved => Self::Email,
             },
             Fault::Rule(fault) => match fault {
-                RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
-                    Self::Route
-                }
+                RuleFault::UnknownMode
+                | RuleFault::UnknownKey
+                | RuleFault::EmptyValue
+                | RuleFault::EncodedSlash => Self::Route,
                 RuleFault::WrongAudience => Self::RouteAudience,
                 RuleFault::InsufficientScope => Self::RouteScopes,
                 RuleFault::InsufficientEndpointScope

@@ -31,6 +31,12 @@ impl Story<'_> {
                 RequestFault::Unreadable => "send fewer headers, or shorter ones",
             },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
+            Fault::NoCredentialsForOptions => {
+                "if this is a browser's CORS preflight, set `rules.cors_preflight: allow` and have the \
+                 gateway show Doorward `origin` and `access-control-request-method`, or let the \
+                 gateway's own CORS filter answer before Doorward is asked (docs/cors.md); else send \
+                 `Authorization: Bearer <access token>`"
+            }
             Fault::Bearer(BearerFault::NotBearer) => "put `Bearer ` in front of the token",
             Fault::Bearer(BearerFault::NoToken) => {
                 "the token is empty: is the variable that should hold it set?"
@@ -95,6 +101,10 @@ impl Story<'_> {
                 RuleFault::AmbiguousPath => {
                     "write the path without `//`, `\\`, dot segments and segments that end in a dot or a \
                      space, and escape nothing but UTF-8 that stands for itself"
+                }
+                RuleFault::EncodedSlash => {
+                    "send `/` where slashes separate, and `%2F` only within a name; where names hold \
+                     slashes, add the path above them to `rules.encoded_slashes`"
                 }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     "mend `context_extensions` of this route in Envoy's configuration"

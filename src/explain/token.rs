@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, quoted, value};
-use crate::decision::Fault;
+use crate::decision::{Decision, Fault};
 use crate::issuers::Issuer;
 use crate::keys::Algorithm;
 use crate::request::RequestFault;
-use crate::rules::{Credentials, Match};
+use crate::rules::{Credentials, Match, RuleFault};
 use crate::token::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenKind,
 };
@@ -50,10 +50,20 @@ impl Story<'_> {
                     Credentials::Ignored if route.mode.is_some() => {
                         "no token is looked at: the route says so"
                     }
+                    Credentials::Ignored
+                        if self.asked.authorizer.rules.lets_preflights_pass()
+                            && self.asked.request.is_preflight() =>
+                    {
+                        "no token is looked at: a CORS preflight (`rules.cors_preflight`)"
+                    }
                     Credentials::Ignored => "no token is looked at: `rules.bypass` has this path",
                 };
                 Facts::new("", format!("{needed}{by}"))
             }
+            Err(fault @ RuleFault::EncodedSlash) => Facts::new(
+                "no encoded slash but below `rules.encoded_slashes`, and there within a name",
+                fault.to_string(),
+            ),
             Err(fault) => Facts::new(
                 "`doorward.mode` required, optional or bypass; `doorward.scopes` and \
                  `doorward.audience` not empty; no other key that starts with `doorward.`",
@@ -231,10 +241,29 @@ impl Story<'_> {
             return Facts::new("", "");
         };
         let waived = || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.scopes()));
-        let find = |method| endpoints.table.find(method, request.path_without_query());
-        let of_preflight = request.preflight_of().map(find);
-        let closed = |found: &Match<'_>| matches!(found, Match::Rule(rule) if rule.closed);
-        match of_preflight.filter(closed).unwrap_or_else(|| find(request.method)) {
+        let Ok(readings) = self.asked.authorizer.rules.readings(request.path_without_query())
+        else {
+            return Facts::new("", "");
+        };
+        let wanted = match self.asked.decision {
+            Decision::Deny(denial) => denial.scopes.as_deref(),
+            Decision::Allow(_) => None,
+        };
+        let mut found = None;
+        for path in readings.each() {
+            let of_preflight = request.preflight_of().map(|of| endpoints.table.find(of, path));
+            let closed = |found: &Match<'_>| matches!(found, Match::Rule(rule) if rule.closed);
+            let own = endpoints.table.find(request.method, path);
+            // Of two readings, the one that decided.
+            let decided = |found: &Match<'_>| {
+                closed(found) || matches!(found, Match::Rule(rule) if wanted == Some(&*rule.scopes))
+            };
+            let this = of_preflight.filter(closed).unwrap_or(own);
+            if found.is_none() || decided(&this) {
+                found = Some(this);
+            }
+        }
+        match found.unwrap_or(Match::None) {
             Match::None => Facts::new("", "`rules.endpoints` has nothing on this method and path"),
             Match::Unreadable => Facts::new(
                 "a path that can be read in one way only, since scopes are asked for by path",

@@ -8,7 +8,7 @@ mod route;
 
 pub use self::endpoints::{EndpointRule, Endpoints, Match};
 pub use self::method::{Method, UnknownMethod};
-pub use self::path::{PathRule, PathRuleError};
+pub use self::path::{PathRule, PathRuleError, Readings, SlashPrefix};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::route::{
     Credentials, EndpointRules, Permit, Refused, RouteRule, RuleFault, Rules, ScopeDemand,

@@ -70,12 +70,76 @@ pub enum PathRuleError {
     /// A `*` anywhere but after the last `/`.
     #[error("`*` may only stand at the end, after a `/`: `/public/*`")]
     Wildcard,
+    /// No `/` at the end of a prefix.
+    #[error("a prefix ends with `/`, and needs no `*`: `/files/`")]
+    NotAPrefix,
     /// A `?` or `#`: rules see paths without query and fragment.
     #[error("rules match the path alone: leave `?` and `#` out")]
     Query,
     /// Written in a way that could be read two ways.
     #[error("the path can be read in two ways (`//`, `\\`, dot segments, a last dot, odd escapes)")]
     Ambiguous,
+}
+
+/// What a path may be to those who read it: a path as it was sent, or one with an encoded slash,
+/// which is part of a name to some and separates names to others.
+#[derive(Clone, Debug)]
+pub enum Readings<'a> {
+    /// This path, to everybody.
+    One(&'a [u8]),
+    /// With each encoded slash part of a name, and with a slash in its place.
+    Two([Box<str>; 2]),
+}
+
+impl<'a> Readings<'a> {
+    /// The readings of a path with encoded slashes; `None` when one of them can itself be read in
+    /// two ways: decoded, it may hold a dot segment or `//`.
+    pub(super) fn of_encoded_slashes(path: &str) -> Option<Self> {
+        // No pattern has such a character in a name. U+FFFD.
+        const PART_OF_A_NAME: &str = "%EF%BF%BD";
+        let with = |slash: &str| path.replace("%2F", slash).replace("%2f", slash);
+        let both = [with(PART_OF_A_NAME), with("/")];
+        let readable = both.iter().all(|path| readable(path).is_some());
+        readable.then(|| Self::Two(both.map(String::into_boxed_str)))
+    }
+
+    /// Each of them.
+    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let (first, second) = match self {
+            Self::One(path) => (*path, None),
+            Self::Two([first, second]) => (first.as_bytes(), Some(second.as_bytes())),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// Whether a path holds an encoded slash or backslash.
+pub(super) fn holds_encoded_slash(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', path).any(|at| {
+        let escape = path.get(at + 1..at + 3).unwrap_or_default();
+        escape.eq_ignore_ascii_case(b"2f") || escape.eq_ignore_ascii_case(b"5c")
+    })
+}
+
+/// Below which path encoded slashes may stand: `/files/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlashPrefix(Box<str>);
+
+impl SlashPrefix {
+    pub(super) fn holds(&self, path: &str) -> bool {
+        path.starts_with(&*self.0)
+    }
+}
+
+impl FromStr for SlashPrefix {
+    type Err = PathRuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse()? {
+            PathRule::Exact(path) if path.ends_with('/') => Ok(Self(path.into())),
+            PathRule::Exact(_) | PathRule::Below(_) => Err(PathRuleError::NotAPrefix),
+        }
+    }
 }
 
 /// Whether upstreams and proxies could disagree on what `path` means. Such a path never

@@ -2,7 +2,7 @@
 //! Envoy's route (`context_extensions`).
 
 use super::endpoints::{Endpoints, Match};
-use super::path::{PathRule, ambiguous};
+use super::path::{PathRule, Readings, SlashPrefix, ambiguous, holds_encoded_slash};
 use crate::request::{RequestView, RouteView};
 
 /// The rules of the configuration.
@@ -10,6 +10,8 @@ use crate::request::{RequestView, RouteView};
 pub struct Rules {
     bypass: Vec<PathRule>,
     endpoints: Option<EndpointRules>,
+    encoded_slashes: Vec<SlashPrefix>,
+    lets_preflights_pass: bool,
 }
 
 /// The scopes that paths ask for.
@@ -36,13 +38,32 @@ impl Rules {
     /// Lets the paths of `bypass` through without a token.
     #[must_use]
     pub fn new(bypass: Vec<PathRule>) -> Self {
-        Self { bypass, endpoints: None }
+        Self { bypass, ..Self::default() }
     }
 
     /// Asks for the scopes of `endpoints`, too.
     #[must_use]
     pub fn with_endpoints(self, endpoints: Option<EndpointRules>) -> Self {
         Self { endpoints, ..self }
+    }
+
+    /// Takes encoded slashes below these paths, and nowhere else. Without any, a path that holds
+    /// one can be read in two ways, like others.
+    #[must_use]
+    pub fn with_encoded_slashes(self, encoded_slashes: Vec<SlashPrefix>) -> Self {
+        Self { encoded_slashes, ..self }
+    }
+
+    /// Lets CORS preflights through without a token, or not.
+    #[must_use]
+    pub fn with_preflights(self, lets_preflights_pass: bool) -> Self {
+        Self { lets_preflights_pass, ..self }
+    }
+
+    /// Whether CORS preflights pass without a token.
+    #[must_use]
+    pub fn lets_preflights_pass(&self) -> bool {
+        self.lets_preflights_pass
     }
 
     /// The scopes that paths ask for, when there is a table of them.
@@ -72,6 +93,7 @@ impl Rules {
             Some(b"bypass") => Credentials::Ignored,
             Some(_) => return Err(RuleFault::UnknownMode),
             None if self.bypasses(request) => Credentials::Ignored,
+            None if self.lets_preflights_pass && request.is_preflight() => Credentials::Ignored,
             None => Credentials::Required,
         };
         // Envoy matched the route on one reading of the path, the upstream may have
@@ -86,6 +108,7 @@ impl Rules {
             Some(_) => Err(RuleFault::EmptyValue),
             None => Ok(None),
         };
+        let path = self.readings(request.path_without_query())?;
         Ok(RouteRule {
             credentials,
             scopes: text(scopes)?,
@@ -93,8 +116,21 @@ impl Rules {
             endpoints: self.endpoints.as_ref(),
             method: request.method,
             preflight_of: request.preflight_of(),
-            path: request.path_without_query(),
+            path,
         })
+    }
+
+    /// What a path, without its query, may be to those who read it.
+    ///
+    /// # Errors
+    /// It holds an encoded slash where none may be, or one that makes another path of it.
+    pub fn readings<'a>(&self, path: &'a [u8]) -> Result<Readings<'a>, RuleFault> {
+        if self.encoded_slashes.is_empty() || !holds_encoded_slash(path) {
+            return Ok(Readings::One(path));
+        }
+        let below = |path: &&str| self.encoded_slashes.iter().any(|prefix| prefix.holds(path));
+        let path = str::from_utf8(path).ok().filter(below);
+        path.and_then(Readings::of_encoded_slashes).ok_or(RuleFault::EncodedSlash)
     }
 
     fn bypasses(&self, request: &RequestView<'_>) -> bool {
@@ -111,7 +147,7 @@ fn is_ambiguous(request: &RequestView<'_>) -> bool {
 }
 
 /// What one request needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteRule<'a> {
     /// Whether it needs a token.
     pub credentials: Credentials,
@@ -120,7 +156,7 @@ pub struct RouteRule<'a> {
     endpoints: Option<&'a EndpointRules>,
     method: &'a [u8],
     preflight_of: Option<&'a [u8]>,
-    path: &'a [u8],
+    path: Readings<'a>,
 }
 
 /// The scopes of a verified token.
@@ -150,7 +186,9 @@ impl<'a> RouteRule<'a> {
     /// # Errors
     /// The endpoint is closed to everybody, or may be a closed one.
     pub fn permit_without_token(&self) -> Result<Permit, RuleFault> {
-        self.endpoints.map_or(Ok(Match::None), |endpoints| self.open(endpoints))?;
+        if let Some(endpoints) = self.endpoints {
+            self.path.each().try_for_each(|path| self.open(endpoints, path).map(drop))?;
+        }
         Ok(Permit(()))
     }
 
@@ -170,18 +208,31 @@ impl<'a> RouteRule<'a> {
         if !one_of(self.scopes, scopes.held.clone()) {
             return Err(Refused { fault: RuleFault::InsufficientScope, scopes: self.scopes });
         }
-        match self.endpoints {
-            Some(endpoints) => endpoints.permit(self.open(endpoints)?, scopes),
-            None => Ok(Permit(())),
+        if let Some(endpoints) = self.endpoints {
+            // Whichever the upstream's reading is, it has to be permitted.
+            for path in self.path.each() {
+                endpoints.permit(self.open(endpoints, path)?, scopes.clone())?;
+            }
         }
+        Ok(Permit(()))
+    }
+
+    /// The scopes of which a token needs one here, separated by spaces; of two readings of the
+    /// path, those of the first that asks for some.
+    pub fn scopes(&self) -> Option<&'a str> {
+        let of_table = |path| match self.endpoints?.table.find(self.method, path) {
+            Match::Rule(rule) if !rule.closed && !rule.scopes.is_empty() => Some(&*rule.scopes),
+            Match::Rule(_) | Match::None | Match::Unreadable => None,
+        };
+        self.scopes.or_else(|| self.path.each().find_map(of_table))
     }
 
     /// What the table has for the request, unless nobody may come there.
-    fn open(&self, endpoints: &'a EndpointRules) -> Result<Match<'a>, RuleFault> {
+    fn open(&self, endpoints: &'a EndpointRules, path: &[u8]) -> Result<Match<'a>, RuleFault> {
         if let Some(method) = self.preflight_of {
-            endpoints.open(method, self.path)?;
+            endpoints.open(method, path)?;
         }
-        endpoints.open(self.method, self.path)
+        endpoints.open(self.method, path)
     }
 }
 
@@ -281,6 +332,12 @@ pub enum RuleFault {
     /// Which endpoint it is depends on who reads the path.
     #[error("the path can be read in two ways, and `rules.endpoints` goes by the path")]
     AmbiguousPath,
+    /// An encoded slash or backslash where none may be, or one that makes another path of this one.
+    #[error(
+        "the path holds an encoded slash or backslash (`%2F`, `%5C`) that is not below one of \
+         `rules.encoded_slashes`, or is beside a slash or a dot segment"
+    )]
+    EncodedSlash,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,

@@ -4,14 +4,29 @@
 
 use ::http::StatusCode;
 
+use crate::config::{ProtectedResource, ResourceId};
 use crate::decision::Reason;
 
 /// The answers to every reason, made once.
 #[derive(Clone, Debug)]
 pub struct DenialPages {
     realm: String,
-    resource_metadata: Option<String>,
-    pages: Vec<DenialAnswer>,
+    resources: Vec<ProtectedResource>,
+    /// By resource, one at least, and by reason.
+    pages: Vec<Vec<DenialAnswer>>,
+}
+
+/// Which protected resource a request is for (RFC 9728), by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource(usize);
+
+impl Resource {
+    /// The first one, or none when there is none.
+    pub const FIRST: Self = Self(0);
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
 }
 
 /// An HTTP answer.
@@ -26,34 +41,66 @@ pub struct DenialAnswer {
 }
 
 impl DenialPages {
-    /// Makes the answers. `resource_metadata` is the URL of RFC 9728 §5.1.
+    /// Makes the answers. Challenges name the metadata of `resources` (RFC 9728 §5.1).
     #[must_use]
-    pub fn new(realm: &str, resource_metadata: Option<String>) -> Self {
-        let mut pages = Self { realm: quotable(realm), resource_metadata, pages: Vec::new() };
-        pages.pages = Reason::ALL.into_iter().map(|reason| pages.answer(reason, None)).collect();
+    pub fn new(realm: &str, resources: Vec<ProtectedResource>) -> Self {
+        let mut pages = Self { realm: quotable(realm), resources, pages: Vec::new() };
+        pages.pages = pages
+            .all_resources()
+            .map(|resource| {
+                let page = |reason| pages.answer(reason, None, resource);
+                Reason::ALL.into_iter().map(page).collect()
+            })
+            .collect();
         pages
+    }
+
+    /// Each resource; the first also when there is none.
+    pub(super) fn all_resources(&self) -> impl Iterator<Item = Resource> + use<> {
+        (0..self.resources.len().max(1)).map(Resource)
+    }
+
+    /// The resource that a request is for: of those at its host, the one whose path goes furthest;
+    /// else, since Envoy may be known under another name than the one it was asked by, that of all.
+    #[must_use]
+    pub fn resource(&self, authority: &[u8], path: &[u8]) -> Resource {
+        if self.resources.len() < 2 {
+            return Resource::FIRST;
+        }
+        let authority = str::from_utf8(authority).unwrap_or_default();
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = str::from_utf8(path).unwrap_or_default();
+        let fit = |id: &ResourceId| (id.is_at(authority), id.covers(path));
+        // The first of several equal ones.
+        let best = self.resources.iter().enumerate().rev().max_by_key(|(_, it)| fit(&it.id));
+        best.map_or(Resource::FIRST, |(index, _)| Resource(index))
     }
 
     /// The answer to a reason, ready-made; `None` for none of [`Reason::ALL`].
     #[must_use]
-    pub fn ready(&self, reason: Reason) -> Option<&DenialAnswer> {
-        self.pages.get(reason as usize)
+    pub fn ready(&self, reason: Reason, resource: Resource) -> Option<&DenialAnswer> {
+        self.pages.get(resource.0)?.get(reason as usize)
     }
 
     /// The answer to a reason, with the scopes of which one is needed.
     #[must_use]
-    pub fn answer(&self, reason: Reason, scopes: Option<&str>) -> DenialAnswer {
-        self.answer_with(status(reason), reason, scopes)
+    pub fn answer(&self, reason: Reason, scopes: Option<&str>, resource: Resource) -> DenialAnswer {
+        self.answer_with(status(reason), reason, scopes, resource)
     }
 
     /// The same for Envoy's HTTP ext_authz, which takes any 5xx for "could not ask": with
     /// `failure_mode_allow` the request would pass, forged headers and all. What is 503
     /// elsewhere is 403 here, as Envoy's own `status_on_error` is by default.
     #[must_use]
-    pub fn answer_over_http(&self, reason: Reason, scopes: Option<&str>) -> DenialAnswer {
+    pub fn answer_over_http(
+        &self,
+        reason: Reason,
+        scopes: Option<&str>,
+        resource: Resource,
+    ) -> DenialAnswer {
         let status = status(reason);
         let below_500 = if status.is_server_error() { StatusCode::FORBIDDEN } else { status };
-        self.answer_with(below_500, reason, scopes)
+        self.answer_with(below_500, reason, scopes, resource)
     }
 
     fn answer_with(
@@ -61,6 +108,7 @@ impl DenialPages {
         status: StatusCode,
         reason: Reason,
         scopes: Option<&str>,
+        resource: Resource,
     ) -> DenialAnswer {
         let mut headers = vec![
             ("content-type", "application/problem+json".to_owned()),
@@ -70,7 +118,7 @@ impl DenialPages {
         if could_not_tell(reason) {
             headers.push(("retry-after", "1".to_owned()));
         } else if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            headers.push(("www-authenticate", self.challenge(reason, status, scopes)));
+            headers.push(("www-authenticate", self.challenge(reason, status, scopes, resource)));
         }
         let body = serde_json::json!({
             "type": format!("urn:doorward:denial:{}", reason.code()),
@@ -82,7 +130,13 @@ impl DenialPages {
         DenialAnswer { status, headers, body: body.to_string() }
     }
 
-    fn challenge(&self, reason: Reason, status: StatusCode, scopes: Option<&str>) -> String {
+    fn challenge(
+        &self,
+        reason: Reason,
+        status: StatusCode,
+        scopes: Option<&str>,
+        resource: Resource,
+    ) -> String {
         let mut challenge = format!("Bearer realm=\"{}\"", self.realm);
         let mut add = |name: &str, value: &str| {
             challenge.push_str(&format!(", {name}=\"{value}\""));
@@ -97,11 +151,18 @@ impl DenialPages {
             add("error", error);
             add("error_description", detail(reason));
         }
-        if let Some(scopes) = scopes {
-            add("scope", &quotable(scopes));
+        let resource = self.resources.get(resource.0);
+        // Who has to get a token anyway is told what to ask for: by the route, else the resource.
+        let of_resource = || {
+            let supported = &resource?.scopes_supported;
+            let told = status == StatusCode::UNAUTHORIZED && !supported.is_empty();
+            told.then(|| supported.join(" "))
+        };
+        if let Some(scopes) = scopes.map(str::to_owned).or_else(of_resource) {
+            add("scope", &quotable(&scopes));
         }
-        if let Some(url) = &self.resource_metadata {
-            add("resource_metadata", &quotable(url));
+        if let Some(resource) = resource {
+            add("resource_metadata", &quotable(&resource.id.metadata_url()));
         }
         challenge
     }
@@ -180,41 +241,88 @@ fn quotable(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn pages(resources: &[&str]) -> DenialPages {
+        let config = serde_json::json!({
+            "auth": {"enabled": false},
+            "protected_resource": match resources {
+                [] => serde_json::json!({}),
+                _ => serde_json::json!({"resource": resources, "scopes_supported": ["a:b", "c"]}),
+            },
+        });
+        let settings = crate::config::Settings::from_yaml("test", &config.to_string()).unwrap();
+        DenialPages::new("my \"realm\"", settings.protected_resources)
+    }
+
+    fn challenge(page: &DenialAnswer) -> Option<&str> {
+        let found = page.headers.iter().find(|(name, _)| *name == "www-authenticate");
+        found.map(|(_, challenge)| challenge.as_str())
+    }
+
     #[test]
     fn every_reason_has_its_page_and_they_say_little() {
-        let pages =
-            DenialPages::new("my \"realm\"", Some("https://x.example/.well-known/y".into()));
+        let pages = pages(&["https://x.example/y"]);
         for reason in Reason::ALL {
-            let page = pages.ready(reason).unwrap();
+            let page = pages.ready(reason, Resource::FIRST).unwrap();
             let body: serde_json::Value = serde_json::from_str(&page.body).unwrap();
             assert_eq!(body["reason"], reason.code());
             assert_eq!(body["status"], page.status.as_u16());
-            let challenge = page.headers.iter().find(|(name, _)| *name == "www-authenticate");
             let expected = matches!(page.status.as_u16(), 401 | 403);
-            assert_eq!(challenge.is_some(), expected, "{reason}");
-            if let Some((_, challenge)) = challenge {
+            assert_eq!(challenge(page).is_some(), expected, "{reason}");
+            if let Some(challenge) = challenge(page) {
                 assert!(challenge.starts_with("Bearer realm=\"my realm\""), "{challenge}");
                 assert_eq!(challenge.contains("error="), reason != Reason::MissingToken);
-                assert!(challenge.contains("resource_metadata=\"https://x.example/"));
+                let metadata = "https://x.example/.well-known/oauth-protected-resource/y";
+                assert!(challenge.contains(&format!("resource_metadata=\"{metadata}\"")));
+                assert_eq!(
+                    challenge.contains("scope=\"a:b c\""),
+                    page.status == 401,
+                    "{challenge}"
+                );
             }
         }
     }
 
     #[test]
+    fn the_resource_is_that_of_host_and_path() {
+        let pages = pages(&[
+            "https://a.example",
+            "https://a.example/mcp",
+            "https://a.example/mcp/one/",
+            "https://b.example:8443/mcp",
+        ]);
+        for (authority, path, resource) in [
+            ("a.example", "/", 0),
+            ("A.example:443", "/mcpx", 0),
+            ("a.example", "/mcp?x=/mcp/one", 1),
+            ("a.example", "/mcp/one/x", 2),
+            ("b.example:8443", "/mcp/one", 3),
+            ("b.example:8443", "/other", 3),
+            // Known by another name: the path decides.
+            ("10.0.0.1", "/mcp/one", 2),
+            ("", "/", 0),
+        ] {
+            let found = pages.resource(authority.as_bytes(), path.as_bytes());
+            assert_eq!(found, Resource(resource), "{authority} {path}");
+        }
+    }
+
+    #[test]
     fn over_http_nothing_is_a_failure_to_envoy() {
-        let pages = DenialPages::new("r", None);
+        let pages = pages(&[]);
         for reason in Reason::ALL {
-            let page = pages.answer_over_http(reason, None);
+            let page = pages.answer_over_http(reason, None, Resource::FIRST);
             assert!(page.status.is_client_error(), "{reason}");
             let retry = page.headers.iter().any(|(name, _)| *name == "retry-after");
-            assert_eq!(retry, pages.answer(reason, None).status == 503, "{reason}");
+            let elsewhere = pages.answer(reason, None, Resource::FIRST);
+            assert_eq!(retry, elsewhere.status == 503, "{reason}");
         }
     }
 
     #[test]
     fn scopes_are_named_and_cannot_break_out_of_their_quotes() {
-        let page = DenialPages::new("r", None).answer(Reason::InsufficientScope, Some("a\"b c"));
-        let challenge = &page.headers.iter().find(|(n, _)| *n == "www-authenticate").unwrap().1;
+        let page = pages(&[]).answer(Reason::InsufficientScope, Some("a\"b c"), Resource::FIRST);
+        let challenge = challenge(&page).unwrap();
         assert!(challenge.contains("scope=\"ab c\""), "{challenge}");
+        assert!(!challenge.contains("resource_metadata"), "{challenge}");
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::denial::DenialPages;
+use super::denial::{DenialPages, Resource};
 use super::envoy::Encoder;
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, UnixTime};
+use crate::config::ResourceId;
 use crate::decision::Decision;
 use crate::request::{HeaderView, RequestView};
 use crate::telemetry::{DecisionLines, Recorder};
@@ -34,8 +36,22 @@ pub type Watcher = Arc<dyn Fn(&RequestView<'_>, &Decision) + Send + Sync>;
 pub struct Documents {
     /// `GET /apis/auth/discovery`.
     pub discovery: Box<dyn Fn() -> String + Send + Sync>,
-    /// `GET /.well-known/oauth-protected-resource`, when configured.
-    pub protected_resource: Option<Box<dyn Fn() -> String + Send + Sync>>,
+    /// `GET /.well-known/oauth-protected-resource`, with the path of a resource behind: each with
+    /// the resource it is about.
+    pub protected_resources: Vec<(ResourceId, String)>,
+}
+
+impl Documents {
+    /// The document at this path, of the resource that the host has there (RFC 9728 §3): of any
+    /// host when only one has that path. Envoy may have been asked under another name than people
+    /// know.
+    pub(super) fn protected_resource(&self, path: &str, authority: &str) -> Option<&str> {
+        let there: SmallVec<[_; 4]> =
+            self.protected_resources.iter().filter(|(id, _)| id.metadata_path() == path).collect();
+        let of_host = there.iter().find(|(id, _)| id.is_at(authority));
+        let only = there.first().filter(|_| there.len() == 1);
+        of_host.or(only).map(|(_, document)| document.as_str())
+    }
 }
 
 /// What a [`Door`] is made of.
@@ -120,15 +136,20 @@ impl Door {
         self.clock.now()
     }
 
-    /// A decision as the `CheckResponse` to a request with these `headers`, the five bytes
-    /// that gRPC puts in front of a message included.
+    /// A decision as the `CheckResponse` to a request for this `resource` with these `headers`,
+    /// the five bytes that gRPC puts in front of a message included.
     #[must_use]
-    pub fn encode(&self, decision: &Decision, headers: &[HeaderView<'_>]) -> Bytes {
+    pub fn encode(
+        &self,
+        decision: &Decision,
+        headers: &[HeaderView<'_>],
+        resource: impl FnOnce(&DenialPages) -> Resource,
+    ) -> Bytes {
         match decision {
             Decision::Allow(grant) => {
                 self.encoder.allow(grant, &self.authorizer.to_remove(grant, headers))
             }
-            Decision::Deny(denial) => self.encoder.deny(denial),
+            Decision::Deny(denial) => self.encoder.deny(denial, resource(&self.pages)),
         }
     }
 

@@ -17,7 +17,7 @@ use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
 
-use super::denial::{DenialAnswer, DenialPages};
+use super::denial::{DenialAnswer, DenialPages, Resource};
 use super::fields::{
     delimited, header, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
 };
@@ -40,8 +40,8 @@ pub(super) struct Encoder {
     identified: Vec<u8>,
     /// The names that every allowing reply removes.
     never_ours: Vec<u8>,
-    /// By [`Reason`].
-    denials: Vec<EncodedDenial>,
+    /// By [`Resource`] and [`Reason`].
+    denials: Vec<Vec<EncodedDenial>>,
     /// The `issuer` member of dynamic metadata, by issuer.
     issuers: Vec<Vec<u8>>,
     headers: HeaderRules,
@@ -76,9 +76,13 @@ impl Encoder {
         };
         let mut never_ours = Vec::new();
         protected.never_ours().for_each(|name| put_removal(name.as_bytes(), &mut never_ours));
-        let denials = Reason::ALL
-            .into_iter()
-            .map(|reason| EncodedDenial::new(reason, &pages.answer(reason, None)))
+        let denials = pages
+            .all_resources()
+            .map(|resource| {
+                let page = |reason| pages.answer(reason, None, resource);
+                let encoded = |reason| EncodedDenial::new(reason, &page(reason));
+                Reason::ALL.into_iter().map(encoded).collect()
+            })
             .collect();
         Self {
             nameless: [
@@ -99,7 +103,7 @@ impl Encoder {
     /// The reply when Doorward itself failed: a denial like any other, because a gRPC
     /// error would let the request pass where `failure_mode_allow` is set.
     fn internal_error(&self) -> Bytes {
-        self.deny(&Denial::from(Fault::Internal))
+        self.deny(&Denial::from(Fault::Internal), Resource::FIRST)
     }
 
     /// The reply to a request that may pass, and loses those of its headers that are in
@@ -180,15 +184,16 @@ impl Encoder {
     }
 
     /// The reply to a request that is denied.
-    pub(super) fn deny(&self, denial: &Denial) -> Bytes {
+    pub(super) fn deny(&self, denial: &Denial, resource: Resource) -> Bytes {
         let reason = denial.reason();
+        let ready = self.denials.get(resource.index()).and_then(|by| by.get(reason as usize));
         // Should the table lack a reason or the route ask for scopes, it is made now. It is
         // never left empty: to Envoy an empty reply has status 0, and allows.
         let made;
-        let encoded = match (self.denials.get(reason as usize), denial.scopes.as_deref()) {
+        let encoded = match (ready, denial.scopes.as_deref()) {
             (Some(ready), None) => ready,
             (_, scopes) => {
-                made = EncodedDenial::new(reason, &self.pages.answer(reason, scopes));
+                made = EncodedDenial::new(reason, &self.pages.answer(reason, scopes, resource));
                 &made
             }
         };

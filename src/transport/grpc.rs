@@ -16,6 +16,7 @@ use tower::Service;
 use super::budget::Account;
 use super::call::Call;
 use super::check_call::CheckCall;
+use super::denial::Resource;
 use super::door::Door;
 use super::h2_connection::{self, Arrived};
 use super::intake::Intake;
@@ -160,9 +161,9 @@ impl Door {
     fn reply(&self, parts: &Parts<'_>, decision: &Decision, started: Instant) -> Bytes {
         let reply = catch_unwind(AssertUnwindSafe(|| {
             self.take_note(&parts.view(), decision, started);
-            self.encode(decision, &parts.headers)
+            self.encode(decision, &parts.headers, |pages| pages.resource(parts.host, parts.path))
         }));
         let internal_error = || Decision::Deny(Denial::from(Fault::Internal));
-        reply.unwrap_or_else(|_| self.encode(&internal_error(), &[]))
+        reply.unwrap_or_else(|_| self.encode(&internal_error(), &[], |_| Resource::FIRST))
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP front: the same decision for Envoy's HTTP ext_authz, and the documents.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::denial::DenialAnswer;
+use super::denial::{DenialAnswer, Resource};
 use super::door::Door;
 use super::http_connection::{self, Answer, Responder};
 use super::parts::Headers;
@@ -64,7 +65,8 @@ impl Responder for HttpFront {
     /// As over ext_authz: whatever was asked for, no answer here is one that Envoy takes for a
     /// failure of ours.
     fn overloaded(&self) -> Answer {
-        page_answer(&self.door.load().pages().answer_over_http(Reason::Overloaded, None))
+        let door = self.door.load();
+        page_answer(&door.pages().answer_over_http(Reason::Overloaded, None, Resource::FIRST))
     }
 }
 
@@ -84,8 +86,8 @@ async fn answer(door: &Door, request: Request<()>) -> Answer {
         },
         // RFC 9728 §3.1: the path of the resource may follow.
         path if path.starts_with(PROTECTED_RESOURCE) => {
-            match &door.documents().protected_resource {
-                Some(document) => json_answer(document()),
+            match door.documents().protected_resource(path, &authority(&request)) {
+                Some(document) => json_answer(document.to_owned()),
                 None => not_found(),
             }
         }
@@ -109,7 +111,9 @@ async fn ext_authz(door: &Door, request: &Request<()>, original: &str) -> Answer
         },
         Decision::Deny(denial) => denial,
     };
-    page_answer(&door.pages().answer_over_http(denial.reason(), denial.scopes.as_deref()))
+    let resource = door.pages().resource(authority(request).as_bytes(), original.as_bytes());
+    let scopes = denial.scopes.as_deref();
+    page_answer(&door.pages().answer_over_http(denial.reason(), scopes, resource))
 }
 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
@@ -158,8 +162,15 @@ async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
                 .to_string(),
             )
         }
-        Decision::Deny(denial) => denied(door, &denial),
+        Decision::Deny(denial) => denied(door, request, &denial),
     }
+}
+
+/// The host that a request names, of Envoy's client for what Envoy sends on.
+fn authority(request: &Request<()>) -> Cow<'_, str> {
+    let of_target = request.uri().authority().map(|authority| authority.as_str().into());
+    let of_header = || request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    of_target.or_else(|| of_header().map(String::from_utf8_lossy)).unwrap_or_default()
 }
 
 fn listed<'i>(items: Option<impl Iterator<Item = &'i str>>) -> Vec<&'i str> {
@@ -180,11 +191,12 @@ fn views(request: &Request<()>) -> Headers<'_> {
     request.headers().iter().map(view).collect()
 }
 
-fn denied(door: &Door, denial: &Denial) -> Answer {
+fn denied(door: &Door, request: &Request<()>, denial: &Denial) -> Answer {
     let pages = door.pages();
-    match (pages.ready(denial.reason()), denial.scopes.as_deref()) {
+    let resource = pages.resource(authority(request).as_bytes(), AUTHENTICATE.as_bytes());
+    match (pages.ready(denial.reason(), resource), denial.scopes.as_deref()) {
         (Some(page), None) => page_answer(page),
-        (_, scopes) => page_answer(&pages.answer(denial.reason(), scopes)),
+        (_, scopes) => page_answer(&pages.answer(denial.reason(), scopes, resource)),
     }
 }
 

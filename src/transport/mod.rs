@@ -36,7 +36,7 @@ pub mod lean {
 }
 
 pub use self::admin::{AdminFront, AdminView, Readiness};
-pub use self::denial::{DenialAnswer, DenialPages};
+pub use self::denial::{DenialAnswer, DenialPages, Resource};
 pub use self::door::{Documents, Door, DoorParts, Watcher};
 pub use self::grpc::{GrpcFront, MAX_OTHER_MESSAGE_BYTES};
 pub use self::http::HttpFront;

@@ -21,6 +21,8 @@ pub struct Parts<'a> {
     pub method: &'a [u8],
     /// `http.path`: query included, not decoded.
     pub path: &'a [u8],
+    /// `http.host`: `:authority`, or `Host`.
+    pub host: &'a [u8],
     /// `http.headers`, and those of `http.header_map`.
     pub headers: Headers<'a>,
     /// What `context_extensions` say to Doorward.
@@ -36,6 +38,7 @@ mod field {
     pub(super) const HTTP_METHOD: u32 = 2;
     pub(super) const HTTP_HEADERS: u32 = 3;
     pub(super) const HTTP_PATH: u32 = 4;
+    pub(super) const HTTP_HOST: u32 = 5;
     pub(super) const HTTP_HEADER_MAP: u32 = 13;
     pub(super) const HEADER_MAP_HEADERS: u32 = 1;
     pub(super) const ENTRY_KEY: u32 = 1;
@@ -92,12 +95,13 @@ impl<'a> Parts<'a> {
     }
 
     fn read_http(&mut self, http: &'a [u8]) -> Result<(), Malformed> {
-        use field::{HTTP_HEADER_MAP, HTTP_HEADERS, HTTP_METHOD, HTTP_PATH};
-        let known = [HTTP_METHOD, HTTP_HEADERS, HTTP_PATH, HTTP_HEADER_MAP];
+        use field::{HTTP_HEADER_MAP, HTTP_HEADERS, HTTP_HOST, HTTP_METHOD, HTTP_PATH};
+        let known = [HTTP_METHOD, HTTP_HEADERS, HTTP_PATH, HTTP_HOST, HTTP_HEADER_MAP];
         each_field(http, &known, |number, value| {
             match number {
                 HTTP_METHOD => self.method = value,
                 HTTP_PATH => self.path = value,
+                HTTP_HOST => self.host = value,
                 HTTP_HEADERS => self.headers.push(Entry::read(value)?.header()),
                 HTTP_HEADER_MAP => {
                     each_field(value, &[field::HEADER_MAP_HEADERS], |number, header| {
@@ -221,20 +225,21 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
 
-    /// Method, path, headers and route: what both readings must agree on.
-    type Reading = (Vec<u8>, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, [Option<Vec<u8>>; 4]);
+    /// Method, path and host, headers, route: what both readings must agree on.
+    type Reading = ([Vec<u8>; 3], Vec<(Vec<u8>, Vec<u8>)>, [Option<Vec<u8>>; 4]);
 
     fn walked(message: &[u8]) -> Option<Reading> {
         let mut parts = Parts::default();
         let read = parts.read(message);
-        let Parts { method, path, headers, route } = parts;
+        let Parts { method, path, host, headers, route } = parts;
         if read.is_err() {
-            assert!(method.is_empty() && path.is_empty() && headers.is_empty());
+            assert!(method.is_empty() && path.is_empty() && host.is_empty());
+            assert!(headers.is_empty());
             assert_eq!(route, RouteView::default());
             return None;
         }
         let headers = headers.iter().map(|h| (h.name.to_vec(), h.value.to_vec())).collect();
-        Some((method.to_vec(), path.to_vec(), headers, owned(route)))
+        Some(([method, path, host].map(<[u8]>::to_vec), headers, owned(route)))
     }
 
     fn generated(message: &[u8]) -> Option<Reading> {
@@ -251,7 +256,8 @@ mod tests {
             (entry.key.to_vec(), value.to_vec())
         };
         let headers = http.headers.into_iter().chain(mapped).map(value).collect();
-        Some((http.method.to_vec(), http.path.to_vec(), headers, owned(route)))
+        let line = [http.method, http.path, http.host].map(|text| text.to_vec());
+        Some((line, headers, owned(route)))
     }
 
     fn owned(route: RouteView<'_>) -> [Option<Vec<u8>>; 4] {
@@ -272,11 +278,13 @@ mod tests {
     }
 
     fn messages() -> impl Strategy<Value = Vec<u8>> {
-        let http = (bytes(), entries(), bytes(), proptest::option::of(entries())).prop_map(
-            |(method, headers, path, map)| lean::HttpRequest {
+        let map = proptest::option::of(entries());
+        let http = (bytes(), entries(), bytes(), bytes(), map).prop_map(
+            |(method, headers, path, host, map)| lean::HttpRequest {
                 method,
                 headers,
                 path,
+                host,
                 header_map: map.map(|headers| lean::HeaderMap { headers }),
             },
         );
@@ -301,9 +309,9 @@ mod tests {
         ) {
             // Envoy's own headers go before those of the map in either reading.
             let mut both = [first, second].concat();
-            let sorted = |reading: Option<Reading>| reading.map(|(method, path, mut h, route)| {
+            let sorted = |reading: Option<Reading>| reading.map(|(line, mut h, route)| {
                 h.sort();
-                (method, path, h, route)
+                (line, h, route)
             });
             prop_assert_eq!(sorted(walked(&both)), sorted(generated(&both)));
             both.truncate(both.len() / 2);
@@ -319,9 +327,9 @@ mod tests {
                 let at = at.index(message.len());
                 message[at] = byte;
             }
-            let sorted = |reading: Option<Reading>| reading.map(|(method, path, mut h, route)| {
+            let sorted = |reading: Option<Reading>| reading.map(|(line, mut h, route)| {
                 h.sort();
-                (method, path, h, route)
+                (line, h, route)
             });
             prop_assert_eq!(sorted(walked(&message)), sorted(generated(&message)));
         }

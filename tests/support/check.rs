@@ -107,6 +107,12 @@ impl Ask {
         self
     }
 
+    /// `:authority`.
+    pub fn host(mut self, host: &str) -> Self {
+        self.http.host = host.into();
+        self
+    }
+
     pub fn route(mut self, key: &str, value: &str) -> Self {
         self.route.insert(key.into(), value.into());
         self

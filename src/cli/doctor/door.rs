@@ -87,8 +87,7 @@ fn examine_file(path: &Path, settings: &Settings) -> Result<Vec<Section>, Exit> 
     let text = read(path).map_err(|error| refuse(&error))?;
     let name =
         if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
-    let by_path = !settings.bypass.is_empty() || settings.endpoints.is_some();
-    envoy::examine(&name, &text, &settings.headers, by_path).map_err(|error| refuse(&error))
+    envoy::examine(&name, &text, &settings.headers, settings).map_err(|error| refuse(&error))
 }
 
 /// No more than can be examined is read: it might be a pipe that never ends.

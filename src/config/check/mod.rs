@@ -16,9 +16,8 @@ mod values;
 use super::bad_value::BadValue;
 use super::fault::KeyPath;
 use super::raw;
-use super::settings::{
-    CacheSettings, DecisionLog, LogFormat, LogSettings, ProtectedResource, Settings,
-};
+use super::resource::ProtectedResource;
+use super::settings::{CacheSettings, DecisionLog, LogFormat, LogSettings, Settings};
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
@@ -93,9 +92,10 @@ impl Checker {
         let fetch = self.fetch_policy(&config.keys);
         let bypass = rules::bypass(self, &config.rules.bypass);
         let endpoints = rules::endpoints(self, &config.rules);
+        let encoded_slashes = rules::encoded_slashes(self, &config.rules.encoded_slashes);
         let realm =
             self.keep(&KeyPath::dotted("denial.realm"), values::quotable(&config.denial.realm));
-        let protected_resource = self.protected_resource(&config.protected_resource);
+        let protected_resources = self.protected_resources(&config.protected_resource);
         let log = self.log(&config.log);
         Some(Settings {
             auth_enabled: config.auth.enabled,
@@ -109,10 +109,12 @@ impl Checker {
             fetch: fetch?,
             headers: headers?,
             bypass: bypass?,
+            encoded_slashes: encoded_slashes?,
+            lets_preflights_pass: config.rules.cors_preflight == raw::CorsPreflight::Allow,
             endpoints: endpoints?,
             endpoints_file: config.rules.endpoints_file.clone(),
             realm: realm?,
-            protected_resource: protected_resource?,
+            protected_resources: protected_resources?,
             platform: platform?,
             server: server?,
             log: log?,
@@ -157,20 +159,20 @@ impl Checker {
         })
     }
 
-    fn protected_resource(
+    fn protected_resources(
         &mut self,
         given: &raw::ProtectedResource,
-    ) -> Option<Option<ProtectedResource>> {
+    ) -> Option<Vec<ProtectedResource>> {
         let section = KeyPath::dotted("protected_resource");
-        let resource =
-            self.keep_given(&section.join("resource"), given.resource.as_deref().map(values::url));
+        let key = section.join("resource");
+        let ids = self.each(&key, &given.resource, |one| values::resource(one));
         let key = section.join("authorization_servers");
         let servers = self.each(&key, &given.authorization_servers, |server| {
             values::url(server).map(|_| server.clone())
         });
         let key = section.join("scopes_supported");
         let scopes = self.each(&key, &given.scopes_supported, |scope| values::word(scope));
-        if given.resource.is_none() {
+        if given.resource.is_empty() {
             for (name, list) in [
                 ("authorization_servers", &given.authorization_servers),
                 ("scopes_supported", &given.scopes_supported),
@@ -181,11 +183,12 @@ impl Checker {
             }
         }
         let (servers, scopes) = (servers?, scopes?);
-        Some(resource?.map(|resource| ProtectedResource {
-            resource,
-            authorization_servers: servers,
-            scopes_supported: scopes,
-        }))
+        let resources = ids?.into_iter().map(|id| ProtectedResource {
+            id,
+            authorization_servers: servers.clone(),
+            scopes_supported: scopes.clone(),
+        });
+        Some(resources.collect())
     }
 
     fn log(&mut self, log: &raw::Log) -> Option<LogSettings> {

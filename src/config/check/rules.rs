@@ -7,7 +7,7 @@ use super::super::tree::{Content, Member, Node};
 use super::{BadValue, Checker, KeyPath, Warning, raw, values};
 use crate::json_object::Object;
 use crate::rules::{
-    EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand,
+    EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand, SlashPrefix,
 };
 
 pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>> {
@@ -20,6 +20,13 @@ pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>>
         c.warnings.push(Warning::EverythingBypassed);
     }
     Some(rules)
+}
+
+/// Below which paths encoded slashes may stand.
+pub(super) fn encoded_slashes(c: &mut Checker, prefixes: &[String]) -> Option<Vec<SlashPrefix>> {
+    c.each(&KeyPath::dotted("rules.encoded_slashes"), prefixes, |text| {
+        text.parse().map_err(|error| BadValue::Path { found: text.into(), error })
+    })
 }
 
 /// The table of endpoints, when there is one.

@@ -10,6 +10,7 @@ use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::plain;
 use super::super::raw::Span;
+use super::super::resource::ResourceId;
 use super::super::warning::Warning;
 use super::Checker;
 use crate::discovery::{CaFile, SetupError, read_file};
@@ -178,6 +179,15 @@ pub(super) fn log_filter(text: &str) -> Result<Targets, BadValue> {
 /// sits on the way of anything else could hand out keys of his own.
 pub(super) fn url(text: &str) -> Result<Url, BadValue> {
     http_url(text, is_loopback, |found| BadValue::NotHttps { found })
+}
+
+/// A resource identifier (RFC 9728 §1.2), which is kept as it is written.
+pub(super) fn resource(text: &str) -> Result<ResourceId, BadValue> {
+    let url = url(text)?;
+    if !text.contains("://") {
+        return Err(BadValue::NotHttps { found: text.into() });
+    }
+    ResourceId::new(text, url).ok_or_else(|| BadValue::QueryOrFragment(text.into()))
 }
 
 /// A URL that an issuer's documents are fetched from. With `allow_http` the operator takes

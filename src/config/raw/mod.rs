@@ -128,6 +128,15 @@ pub struct Rules {
     /// Paths let through without a token: exact (`/health`), or everything below
     /// (`/public/*`).
     pub bypass: Texts,
+    /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) passes
+    /// without a token, stripped of identity headers. The gateway has to show Doorward both headers
+    /// (docs/cors.md). Where a route says `doorward.mode`, that goes first; a closed endpoint stays closed.
+    pub cors_preflight: CorsPreflight,
+    /// Paths below which encoded slashes (`%2F`) may stand, each with a `/` at its end; for NeMo
+    /// Platform `/apis/files/v2/hf/`. There a path is judged in both its readings, with `%2F` within a
+    /// name and with a slash in its place, and both have to be allowed. Anywhere else a path with one
+    /// is then 400. Empty: such a path can be read in two ways, like others.
+    pub encoded_slashes: Texts,
     /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
     /// `scopes`, of which a token needs one, or `deny: true`, which closes it to everybody.
     /// `{name}` stands for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
@@ -138,6 +147,17 @@ pub struct Rules {
     pub endpoints_file: Option<PathBuf>,
     /// Whether tokens without a platform scope (one with a `:`) need one, too.
     pub scopes: ScopeDemand,
+}
+
+/// What becomes of CORS preflights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CorsPreflight {
+    /// They need a token, which browsers do not send: 401.
+    #[default]
+    Deny,
+    /// They pass.
+    Allow,
 }
 
 /// What one method of an endpoint asks for.
@@ -235,9 +255,10 @@ pub struct Denial {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectedResource {
-    /// The resource identifier: the https URL clients know the platform by. Setting it
-    /// turns the document and `resource_metadata` in challenges on.
-    pub resource: Option<String>,
+    /// The resource identifiers: the https URLs clients know the platform, or parts of it, by, each
+    /// written as clients write it: it is told to the letter. Setting one turns the documents and
+    /// `resource_metadata` in challenges on.
+    pub resource: Texts,
     /// Authorization servers to name. Default: the configured issuers.
     pub authorization_servers: Texts,
     /// Scopes to name.

@@ -82,7 +82,7 @@ impl<'v> Scope<'_, 'v> {
         if asked.is_none() && findings.iter().all(|finding| finding.outcome != Outcome::Fail) {
             return findings;
         }
-        findings.extend(paths::findings(&manager.place));
+        findings.extend(paths::findings(&manager.place, &manager.tables));
         findings.extend(self.chain(manager, &manager.chain));
         for (_, chain) in upgrades::chains(manager) {
             let odd = self.chain(manager, &chain);

@@ -125,6 +125,18 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let [first, ..] = missing(&list, &ours.to_see).as_slice() {
         return not_seen(&list, first, "incomplete", ours);
     }
+    let of_preflights = ours.of_preflights.iter().find(|name| taken(&list, name) == Taken::No);
+    if let Some(name) = of_preflights {
+        return Finding::fail(
+            "allowed_headers",
+            format!(
+                "{name} is not in the list{}: Doorward knows no CORS preflight without it, and \
+                 rules.cors_preflight: allow lets none pass",
+                at(&list)
+            ),
+            "add {exact: origin} and {exact: access-control-request-method}",
+        );
+    }
     let unknown = ours.to_see.iter().any(|name| taken(&list, name) == Taken::Unknown);
     if unknown {
         return Finding::warn(

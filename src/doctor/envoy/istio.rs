@@ -54,7 +54,20 @@ fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
 
 fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     let list = texts(service, "includeRequestHeadersInCheck");
-    let hidden = ours.to_see.iter().find(|name| !list.iter().any(|glob| glob_takes(glob, name)));
+    let seen = |name: &str| list.iter().any(|glob| glob_takes(glob, name));
+    if let Some(name) = ours.of_preflights.iter().find(|name| !seen(name)) {
+        return Finding::fail(
+            "allowed_headers",
+            format!(
+                "Doorward never sees {name}{}: it knows no CORS preflight without it, and \
+                 rules.cors_preflight: allow lets none pass",
+                at(service)
+            ),
+            "use envoyExtAuthzGrpc, which sends every header, or add origin and \
+             access-control-request-method to includeRequestHeadersInCheck",
+        );
+    }
+    let hidden = ours.to_see.iter().find(|name| !seen(name));
     match hidden {
         None => Finding::pass("allowed_headers", "Doorward sees every trusted name"),
         Some(name) => Finding::fail(

@@ -45,14 +45,15 @@ mod upgrades;
 use self::document::documents;
 use self::place::Place;
 use super::report::{Outcome, Section};
+use crate::config::Settings;
 use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Examines a configuration, YAML (several documents too) or JSON. `name` is what it is
-/// called in titles; `headers` are the identity headers that Doorward sets; `by_path`: it has
-/// rules for paths.
+/// called in titles; `headers` are the identity headers that Doorward sets; `rules` those of its
+/// rules that need something of the gateway.
 ///
 /// # Errors
 /// It cannot be read, or has nothing of Envoy, Istio or Envoy Gateway in it.
@@ -60,11 +61,15 @@ pub fn examine(
     name: &str,
     text: &str,
     headers: &HeaderRules,
-    by_path: bool,
+    rules: impl Into<RulesInForce>,
 ) -> Result<Vec<Section>, NotEnvoy> {
+    let RulesInForce { by_path, preflights } = rules.into();
     let documents = documents(text)?;
     let places = Place::roots(&documents);
-    let headers = OurHeaders::new(headers);
+    let mut headers = OurHeaders::new(headers);
+    if preflights {
+        headers.of_preflights = &["origin", "access-control-request-method"];
+    }
     let mut sections = door::sections(&places, &headers, by_path);
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
@@ -91,6 +96,28 @@ fn place_last(found: &str, outcome: Outcome) -> String {
     }
 }
 
+/// Which of Doorward's rules depend on the gateway.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RulesInForce {
+    /// Any that go by the path.
+    pub by_path: bool,
+    /// `rules.cors_preflight: allow`.
+    pub preflights: bool,
+}
+
+impl From<bool> for RulesInForce {
+    fn from(by_path: bool) -> Self {
+        Self { by_path, ..Self::default() }
+    }
+}
+
+impl From<&Settings> for RulesInForce {
+    fn from(settings: &Settings) -> Self {
+        let by_path = !settings.bypass.is_empty() || settings.endpoints.is_some();
+        Self { by_path, preflights: settings.lets_preflights_pass }
+    }
+}
+
 /// The signs that may stand in header names (RFC 9110 §5.6.2), and two together.
 const SIGNS: [&str; 16] =
     ["-", "_", ".", "~", "--", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|"];
@@ -105,6 +132,8 @@ struct OurHeaders {
     /// Spellings that Doorward must see to have them removed, whatever the list of known
     /// names: with any sign for each `-`.
     to_see: Vec<String>,
+    /// What else Doorward must see, by which it knows a CORS preflight, if it is to let those pass.
+    of_preflights: &'static [&'static str],
 }
 
 impl OurHeaders {
@@ -126,7 +155,7 @@ impl OurHeaders {
             .filter(|name| protected.forged(name.as_bytes(), nobody))
             .collect();
         let removed = protected.always(nobody).map(str::to_owned).collect();
-        Self { protected, set, removed, to_see }
+        Self { protected, set, removed, to_see, of_preflights: &[] }
     }
 
     /// Whether an upstream may take a header of this name for the identity.

@@ -1,11 +1,12 @@
 //! How a connection manager reads what is in a request line and around it.
 
 use super::judge::at;
+use super::names::matches;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
 /// One reading of a path for routes, Doorward and the upstream.
-pub(super) fn findings(manager: &Place<'_>) -> Vec<Finding> {
+pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding> {
     let on = |check: &'static str, so_what: &str| match manager.flag(check) {
         Some(true) => Finding::pass(check, format!("on{}", at(manager))),
         Some(false) | None => Finding::fail(
@@ -31,6 +32,11 @@ pub(super) fn findings(manager: &Place<'_>) -> Vec<Finding> {
         Some(done @ ("REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" | "UNESCAPE_AND_FORWARD")) => {
             Finding::pass("escaped_slashes", done.to_owned())
         }
+        _ if !tables.is_empty() && tables.iter().all(refuses_encoded_slashes) => Finding::pass(
+            "escaped_slashes",
+            "a route refuses them, but for the paths of the routes before it: Doorward's \
+             rules.encoded_slashes decides about those",
+        ),
         other => Finding::warn(
             "escaped_slashes",
             format!(
@@ -39,11 +45,47 @@ pub(super) fn findings(manager: &Place<'_>) -> Vec<Finding> {
                 other.unwrap_or("not set"),
                 at(manager)
             ),
-            "set path_with_escaped_slashes_action: REJECT_REQUEST, unless the upstream needs \
-             encoded slashes",
+            "set path_with_escaped_slashes_action: REJECT_REQUEST; where the upstream needs encoded \
+             slashes below one path, have routes refuse the others, as in envoy/nemo-grpc.yaml, and \
+             name the path in rules.encoded_slashes",
         ),
     };
     vec![normalize, merge, escaped]
+}
+
+/// Whether every host of a table has a first route that refuses what makes another path wherever it
+/// stands, and one that refuses all encoded slashes before any route that takes all paths.
+fn refuses_encoded_slashes(table: &Place<'_>) -> bool {
+    const ANYWHERE: [&str; 3] = ["/a%2Fb", "/a%2fb/c", "/a%2Fb%2fc"];
+    /// Dot segments, empty segments, backslashes.
+    const IN_FRONT: [&str; 7] = [
+        "/a/..%2Fb",
+        "/a/x%2f..%2fb",
+        "/a/x%2F..",
+        "/a/x%2f../b",
+        "/a%2F%2fb",
+        "/a/%2Fb",
+        "/a/b%5Cc",
+    ];
+    let hosts = table.items("virtual_hosts");
+    !hosts.is_empty()
+        && hosts.iter().all(|host| {
+            let routes = host.items("routes");
+            let all = |it: &Place<'_>| it.text("match.prefix") == Some("/");
+            let refuses = |it: &Place<'_>, paths: &[&str]| {
+                let status = it.number("direct_response.status");
+                let expression = it.at("match.safe_regex");
+                let only = it.get("match").is_some_and(|it| it.children().len() == 1);
+                status.is_some_and(|status| (400..500).contains(&status))
+                    && only
+                    && expression.is_some_and(|expression| {
+                        paths.iter().all(|path| matches(&expression, path) == Some(true))
+                    })
+            };
+            let first = routes.first().is_some_and(|it| refuses(it, &IN_FRONT));
+            let before_all = routes.iter().take_while(|it| !all(it));
+            first && before_all.clone().any(|it| refuses(it, &ANYWHERE))
+        })
 }
 
 /// What becomes of header names with `_`.

@@ -72,9 +72,13 @@ impl<'v> Way<'v> {
         self.to.text("cluster").or_else(|| self.to.text("name"))
     }
 
-    /// A document that Doorward serves itself, by its exact path.
+    /// A document that Doorward serves itself, by its path.
     pub(super) fn to_doorward(&self) -> bool {
-        self.route.text("match.path").is_some_and(|path| DOORWARDS_OWN.contains(&path))
+        let exact = self.route.text("match.path");
+        // RFC 9728 §3.1: the path of the resource follows.
+        let below = self.route.text("match.path_separated_prefix");
+        exact.is_some_and(|path| DOORWARDS_OWN.contains(&path))
+            || below.is_some_and(|path| path == DOORWARDS_OWN[2])
     }
 
     /// Whether every path that no other route takes goes this way.

@@ -60,7 +60,7 @@ fn one_of_the_listed_scopes_and_audiences_is_enough() {
         endpoints: None,
         method: b"GET",
         preflight_of: None,
-        path: b"/",
+        path: Readings::One(b"/"),
     };
     let permit = |audience: &str, scope: &str| {
         let permit = rule.permit([audience].into_iter(), held([scope].into_iter()));
