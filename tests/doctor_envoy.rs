@@ -71,6 +71,29 @@ headers: {claims: {X-Tenant: tid}}";
     assert_eq!(said(&sound.replace(ALL_SPELLINGS, &both)).0, None);
 }
 
+/// Encoded slashes may be kept where routes refuse all but those of one path.
+#[test]
+fn encoded_slashes_are_refused_by_routes_or_that_is_said() {
+    let sound = tools::file("envoy/nemo-grpc.yaml");
+    assert!(sound.contains("KEEP_UNCHANGED"));
+    let pass = findings(&sound).into_iter().find(|it| it.check == "escaped_slashes").unwrap();
+    assert!(pass.found.contains("rules.encoded_slashes"), "{}", pass.found);
+    for (what, without) in [
+        ("(?i).*%2f.*", "(?i)/v1.*%2f.*"),
+        ("(?i).*%2f.*", ".*%2f.*"),
+        ("%5c|", ""),
+        ("(\\.|%2e){0,2}%2f|", "%2f|"),
+        ("direct_response: { status: 400 }", "direct_response: { status: 200 }"),
+    ] {
+        assert!(sound.contains(what), "{what}");
+        let found = faults(&sound.replace(what, without));
+        assert_eq!((found.len(), found[0].0), (1, "escaped_slashes"), "{what}: {found:?}");
+        let remedy = findings(&sound.replace(what, without));
+        let remedy = remedy.into_iter().find(|it| it.check == "escaped_slashes").unwrap().remedy;
+        assert!(remedy.unwrap().contains("envoy/nemo-grpc.yaml"));
+    }
+}
+
 #[test]
 fn each_fault_of_an_envoy_is_named_alone() {
     let filter = format!("{MANAGER}.http_filters[0]");

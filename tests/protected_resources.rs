@@ -30,7 +30,9 @@ async fn document(doorward: &Doorward, path: &str, host: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_resource_is_told_to_the_letter_and_answers_at_its_own_path_alone() {
-    let doorward = Doorward::start(&config(Value::Null).to_string()).await;
+    let mut none = config(json!([]));
+    none["protected_resource"] = json!({});
+    let doorward = Doorward::start(&none.to_string()).await;
     assert_eq!(document(&doorward, AT, "nemo.example").await.0, 404);
     assert!(!doorward.ask(get("/")).await.header("www-authenticate").unwrap().contains("metadata"));
     for (resource, path, elsewhere) in [

@@ -41,10 +41,14 @@ impl HeadFault {
     }
 }
 
-/// RFC 9110 §7.2: `uri-host [ ":" port ]`. It may be empty, for a target without an authority.
+/// RFC 9110 §7.2: `uri-host [ ":" port ]`. It may be empty, for a target without an authority. The
+/// grammar would allow a comma, of which no host's name has one: it joins what was sent twice.
 fn is_host(value: &[u8]) -> bool {
     value.is_empty()
         || Authority::try_from(value).is_ok_and(|authority| {
+            if authority.as_str().contains(',') {
+                return false;
+            }
             let after_host = authority.as_str().strip_prefix(authority.host());
             let port = after_host.map(|rest| rest.strip_prefix(':').unwrap_or(rest));
             // `user@host` does not begin with the host.

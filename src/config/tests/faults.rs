@@ -225,6 +225,9 @@ fn each_bad_value_is_named() {
         ("denial: {realm: 'a\"b'}", "denial.realm"),
         ("protected_resource: {resource: 'http://x'}", "must be an https URL"),
         ("protected_resource: {scopes_supported: [a]}", "has no effect without"),
+        ("protected_resource: {resource: 'https://x/?a'}", "must not have a query or a fragment"),
+        ("rules: {encoded_slashes: [/files]}", "a prefix ends with `/`"),
+        ("rules: {cors_preflight: yes}", "rules.cors_preflight"),
         ("log: {level: 'a=b=c=d'}", "is not a log filter"),
         (
             "log: {level: verbos}",

@@ -53,8 +53,8 @@ pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding
     vec![normalize, merge, escaped]
 }
 
-/// Whether every host of a table has a first route that refuses what makes another path wherever it
-/// stands, and one that refuses all encoded slashes before any route that takes all paths.
+/// Whether every host of a table has a route before those by prefix that refuses what makes another
+/// path wherever it stands, and one that refuses all encoded slashes before any route that takes all paths.
 fn refuses_encoded_slashes(table: &Place<'_>) -> bool {
     const ANYWHERE: [&str; 3] = ["/a%2Fb", "/a%2fb/c", "/a%2Fb%2fc"];
     /// Dot segments, empty segments, backslashes.
@@ -82,9 +82,10 @@ fn refuses_encoded_slashes(table: &Place<'_>) -> bool {
                         paths.iter().all(|path| matches(&expression, path) == Some(true))
                     })
             };
-            let first = routes.first().is_some_and(|it| refuses(it, &IN_FRONT));
-            let before_all = routes.iter().take_while(|it| !all(it));
-            first && before_all.clone().any(|it| refuses(it, &ANYWHERE))
+            let before = |stops: &dyn Fn(&Place<'_>) -> bool, paths: &[&str]| {
+                routes.iter().take_while(|it| !stops(it)).any(|it| refuses(it, paths))
+            };
+            before(&|it| it.at("match.prefix").is_some(), &IN_FRONT) && before(&all, &ANYWHERE)
         })
 }
 
