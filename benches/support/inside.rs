@@ -71,12 +71,12 @@ pub fn door(jwks: &Value, remembered: u64) -> Door {
     };
     Door::new(DoorParts {
         authorizer,
-        pages: DenialPages::new(&settings.realm, None),
+        pages: DenialPages::new(&settings.realm, Vec::new()),
         clock: Arc::new(SystemClock),
         wait: Duration::from_millis(100),
         recorder: Metrics::new().unwrap().recorder(vec![ISSUER.to_owned()]),
         lines: DecisionLines::new(DecisionLog::Off, 1),
-        documents: Documents { discovery: Box::new(String::new), protected_resource: None },
+        documents: Documents { discovery: Box::new(String::new), protected_resources: Vec::new() },
         watcher: None,
     })
 }

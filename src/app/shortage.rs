@@ -68,8 +68,7 @@ impl ShortageLog {
             // Of withdrawn keys the refresher tells, which knows when that is believed.
             match Shortage::of(keys, now).filter(|shortage| *shortage != Shortage::Withdrawn) {
                 Some(why) if keys.was_tried() && !self.short.contains(issuer) => {
-                    let last_error =
-                        keys.status().last_error.map(|error| tracing::field::display(error));
+                    let last_error = keys.status().last_error.map(tracing::field::display);
                     tracing::error!(
                         issuer,
                         %why,

@@ -64,6 +64,7 @@ impl Handshakes {
 }
 
 impl From<&io::Error> for Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the lists are open")]
     fn from(error: &io::Error) -> Self {
         let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
             let why = match error.kind() {
