@@ -154,9 +154,10 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
     })?;
     let texts = [provider.configuration.clone()].into_iter().chain(side(&provider.configuration)?);
     for (file, text) in targets.iter().zip(texts) {
-        write(file, &text, args.force).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => exists(file),
-            _ => Stop::Write(file.to_path_buf(), error),
+        write(file, &text, args.force).map_err(|error| {
+            // Made by somebody else while the provider was asked.
+            let is_new = error.kind() == io::ErrorKind::AlreadyExists;
+            if is_new { exists(file) } else { Stop::Write(file.to_path_buf(), error) }
         })?;
         anstream::eprintln!("{GOOD}wrote{GOOD:#} {}", file.display());
     }
