@@ -18,6 +18,7 @@ mod auth_login;
 mod cli_pages;
 mod config_cli;
 mod config_faults;
+mod demo;
 mod doctor;
 mod doctor_envoy;
 mod doctor_faults;

@@ -37,6 +37,8 @@ pub(super) struct Shown {
 pub(super) enum Outcome {
     /// By Doorward: who it was, when anybody.
     Allowed(Option<String>),
+    /// By Doorward, and then the upstream did not answer: why.
+    Unanswered(String),
     /// By Doorward, or because it could not be asked: why.
     Denied(String),
     /// By Envoy, before anybody was asked: why.

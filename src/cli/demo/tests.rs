@@ -130,8 +130,8 @@ async fn the_screen_fits_a_terminal() {
     let mut scene = scene(Some(Front::Envoy)).await;
     let screen = shown(&scene);
     assert_eq!(screen.matches("    curl ").count(), 3, "{screen}");
-    for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help", "echo"] {
-        assert_eq!(screen.contains(part), part != "echo", "{part}: {screen}");
+    for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help"] {
+        assert!(screen.contains(part), "{part}: {screen}");
     }
     (scene.echoes, scene.written) = (false, Some("guard".into()));
     assert!(shown(&scene).contains("  yours\n"));

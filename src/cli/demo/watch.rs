@@ -47,10 +47,10 @@ fn shown_in(line: &str) -> Option<Shown> {
     // upstream is none of ours.
     let outcome = if details.starts_with("ext_authz_") {
         Outcome::Denied(line.reason.unwrap_or(details))
-    } else if line.decision.is_some() {
-        Outcome::Allowed(line.principal)
     } else if details == "via_upstream" {
-        Outcome::Open
+        line.decision.map_or(Outcome::Open, |_| Outcome::Allowed(line.principal))
+    } else if line.decision.is_some() {
+        Outcome::Unanswered(details)
     } else if details == "path_normalization_failed" {
         Outcome::Refused(details + "; the path is shown as Envoy reads it")
     } else {
@@ -85,6 +85,9 @@ mod tests {
                 "decision":"allow","reason":"authenticated","principal":"alice"}"#,
         );
         assert_eq!(allowed, Outcome::Allowed(Some("alice".into())), "a 404 is the upstream's");
+        let down = r#"{"method":"GET","path":"/a","status":503,"decision":"allow",
+            "details":"upstream_reset_before_response_started{remote_connection_failure}"}"#;
+        assert!(matches!(outcome(down), Outcome::Unanswered(_)));
         let route = r#"{"method":"GET","path":"/b","status":200,"details":"via_upstream"}"#;
         assert_eq!(outcome(route), Outcome::Open);
         assert_eq!(shown_in("[warning] something else"), None);

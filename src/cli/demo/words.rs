@@ -69,34 +69,29 @@ fn running(scene: &Scene) -> impl Iterator<Item = String> {
 
 fn tries(scene: &Scene, program: &str) -> Vec<String> {
     // Without Envoy the answer's headers are what the upstream is to get.
-    let (curl, hello) = match (scene.front, scene.echoes) {
-        (Some(Front::Http), _) => ("curl -i", "/hello"),
-        (_, true) => ("curl", "/hello"),
-        (_, false) => ("curl", "/"),
-    };
-    let (hello, token) = (scene.url(hello), scene.token_url("alice"));
+    let see = if scene.front == Some(Front::Http) { "-i " } else { "" };
+    let hello = scene.url(if scene.echoes { "/hello" } else { "/" });
+    let token = scene.token_url("alice");
     let short = token.trim_start_matches("http://");
+    let bearer = format!("curl -H \"Authorization: Bearer $(curl -s {short})\"");
+    let forged = format!("curl -H '{PRINCIPAL}: {FORGED}'");
     [
-        ("alice's token", format!("TOKEN=$(curl -s {token})"), ""),
-        (
-            "allowed, as alice",
-            format!("{curl} -H \"Authorization: Bearer $(curl -s {short})\""),
-            &*hello,
-        ),
-        ("denied: no token", "curl -i".to_owned(), &hello),
+        ("alice's token", format!("TOKEN=$(curl -s {token})"), String::new()),
+        ("allowed, as alice", bearer, format!("{see}{hello}")),
+        ("denied: no token", "curl -i".to_owned(), hello),
         (
             "needs no token; the forged identity is removed",
-            format!("{curl} -H '{PRINCIPAL}: {FORGED}'"),
-            &scene.url("/public/"),
+            forged,
+            see.to_owned() + &scene.url("/public/"),
         ),
         (
             "log in as a person does; then `auth token` prints the token",
             format!("{program} auth login"),
-            &scene.base_url(),
+            scene.base_url(),
         ),
     ]
     .into_iter()
-    .flat_map(|(label, command, url)| [label_line(label), paste(&command, url)])
+    .flat_map(|(label, command, url)| [label_line(label), paste(&command, &url)])
     .collect()
 }
 
@@ -132,6 +127,9 @@ pub(super) fn line(shown: &Shown) -> String {
     let (style, word, what) = match outcome {
         Outcome::Allowed(who) => {
             (GOOD, "allowed", who.clone().unwrap_or_else(|| "nobody in particular".into()))
+        }
+        Outcome::Unanswered(why) => {
+            (WARN, "allowed", format!("but the upstream did not answer ({why})"))
         }
         Outcome::Denied(why) => (BAD, "denied ", why.clone()),
         Outcome::Refused(why) => {
