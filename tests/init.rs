@@ -261,7 +261,7 @@ async fn each_gateway_has_its_files_and_its_commands() {
             "api.internal:8000",
             &["doorward.yaml", "envoy.yaml"][..],
             &["envoy.yaml"][..],
-            &["type: STRICT_DNS", "address: api.internal, port_value: 8000"][..],
+            &["type: LOGICAL_DNS", "address: \"api.internal\", port_value: 8000"][..],
         ),
         (
             "envoy",

@@ -19,6 +19,7 @@ mod cli_pages;
 mod config_cli;
 mod config_faults;
 mod cors;
+mod demo;
 mod doctor;
 mod doctor_envoy;
 mod doctor_faults;

@@ -1,11 +1,13 @@
 //! `doorward demo`: everything there is, on one machine, with nothing to configure.
 //!
-//! [`stage`] brings up issuer, upstream, Doorward and Envoy; [`words`] says where they
-//! are and what to try; [`watch`] shows decisions as they are made; [`once`] tries two
-//! requests itself and judges what comes of them. [`door`] is where Doorward is started.
+//! [`stage`] brings up issuer, upstream, Doorward and Envoy at their [`places`]; [`words`]
+//! says where they are and what to try; [`watch`] shows what becomes of requests; [`once`]
+//! tries two requests itself and judges what comes of them. [`door`] is where Doorward is
+//! started.
 
 mod door;
 mod once;
+mod places;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -13,11 +15,13 @@ mod watch;
 mod words;
 
 use std::io;
+use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
 use self::door::{DoorFailure, StartDoor};
 pub use self::once::Wrong;
+pub use self::places::{PortError, Upstream, WriteError};
 use self::stage::Stage;
 pub use self::stage::StageError;
 use crate::dev::envoy::EnvoySearch;
@@ -31,14 +35,37 @@ const MAX_UNSHOWN: usize = 256;
 Examples:
   doorward demo
   doorward demo --once
-  doorward demo --no-envoy    (then: doorward auth login http://127.0.0.1:8181)")]
+  doorward demo --upstream http://127.0.0.1:3000
+  doorward demo --no-envoy    (then: doorward auth login http://127.0.0.1:8181)
+
+A service of your own, guarded by a server and an Envoy of your own, in three terminals:
+  doorward demo --issuer-only --upstream http://127.0.0.1:3000 --write guard
+  doorward serve --config guard/doorward.yaml
+  envoy -c guard/envoy.yaml
+
+While the demo runs:
+  curl -s http://127.0.0.1:9180/dev/token/bob                        bob's token
+  curl -s -X POST 'http://127.0.0.1:9180/dev/rotate?keep=true'       a new signing key
+  curl -i http://127.0.0.1:10000/optional/                           a token is not needed, but
+                                                                     has to be valid
+  curl -s http://127.0.0.1:10000/apis/auth/discovery                 where clients log in")]
 pub struct DemoArgs {
     /// Make one allowed and one denied request, show both, and exit: 0 when both came
     /// out right
     #[arg(long)]
     pub once: bool,
-    /// Where requests come in [default: 10000, or a free one]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Guard this service instead of the one that echoes
+    #[arg(long, value_name = "URL", conflicts_with_all = ["once", "no_envoy"])]
+    pub upstream: Option<Upstream>,
+    /// Run the development issuer alone, and leave the other ports to `doorward serve`
+    #[arg(long, conflicts_with_all = ["once", "no_envoy"])]
+    pub issuer_only: bool,
+    /// Write the configurations of Doorward and Envoy that are in use, doorward.yaml and
+    /// envoy.yaml, into this directory; overwrites nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "once")]
+    pub write: Option<PathBuf>,
+    /// Where requests come in; 0: everything on free ports [default: 10000, or a free one]
+    #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
     /// Do without Envoy: ask Doorward's HTTP front directly
     #[arg(long)]
@@ -95,7 +122,7 @@ async fn play(args: &DemoArgs, search: &EnvoySearch, start: StartDoor) -> Result
             () = &mut told_to_stop => Err(DemoError::Stopped),
         }
     } else {
-        words::invite(&stage.scene);
+        anstream::eprintln!("{}", words::screen(&stage.scene, &program()));
         tokio::select! {
             ended = stage.ended() => Err(ended),
             () = watch::show(&mut decisions) => Ok(()),
@@ -104,6 +131,13 @@ async fn play(args: &DemoArgs, search: &EnvoySearch, start: StartDoor) -> Result
     };
     stage.stop().await;
     outcome
+}
+
+/// How this program was called, when that can be pasted.
+fn program() -> String {
+    let plain =
+        |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    std::env::args().next().filter(plain).unwrap_or_else(|| "doorward".to_owned())
 }
 
 /// Resolves at Ctrl-C or, on Unix, SIGTERM.

@@ -1,15 +1,22 @@
-//! An upstream that answers with what it was sent, so that tests and people see exactly
-//! what got through the door.
+//! An upstream that answers with what it was sent, so that people see what got through the
+//! door: who it is first, and a token by its beginning.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 
-use axum::Json;
 use axum::Router;
 use axum::extract::Request;
-use serde::{Deserialize, Serialize};
+use axum::response::IntoResponse;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::loopback::{ListenError, listen};
+
+/// What the names of the headers that say who it is begin with.
+const IDENTITY: &str = "x-nmp-";
+/// How much of the value of `Authorization` is shown.
+const MAX_CREDENTIAL_CHARS: usize = 16;
 
 /// The echo upstream, bound but not yet serving.
 #[derive(Debug)]
@@ -19,14 +26,14 @@ pub struct Echo {
 }
 
 /// What a request looked like when it arrived: the answer's body, as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Echoed {
     /// The method.
     pub method: String,
     /// Path and query, as sent.
     pub path: String,
-    /// Every header as `[name, value]`, names in lower case, repeats kept. A repeat
-    /// stands beside the first header of its name; otherwise the order is the sender's.
+    /// Every header as `[name, value]`, names in lower case, repeats kept; those of the
+    /// identity first. The value of `authorization` is cut short.
     pub headers: Vec<(String, String)>,
 }
 
@@ -59,27 +66,35 @@ impl Echo {
     }
 }
 
-impl Echoed {
-    /// Every value of the header `name` (lower case), in order.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
-    }
-}
-
 fn router() -> Router {
-    Router::new().fallback(async |request: Request| Json(echo(&request)))
+    Router::new().fallback(async |request: Request| {
+        ([(CONTENT_TYPE, "application/json")], echo(&request)).into_response()
+    })
 }
 
-fn echo(request: &Request) -> Echoed {
-    let headers = request.headers().iter().map(|(name, value)| {
-        // Bytes beyond UTF-8 are shown as replacement characters: seen, not hidden.
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
-    Echoed {
-        method: request.method().to_string(),
-        path: request.uri().to_string(),
-        headers: headers.collect(),
-    }
+/// An [`Echoed`], a header a line.
+fn echo(request: &Request) -> String {
+    let mut headers: Vec<_> = request.headers().iter().collect();
+    headers.sort_by_key(|(name, _)| !name.as_str().starts_with(IDENTITY));
+    let headers: Vec<_> = headers
+        .into_iter()
+        .map(|(name, value)| {
+            // Bytes beyond UTF-8 are shown as replacement characters: seen, not hidden.
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let shown = match value.char_indices().nth(MAX_CREDENTIAL_CHARS) {
+                Some((end, _)) if name == AUTHORIZATION => {
+                    format!("{}… ({} characters)", &value[..end], value.chars().count())
+                }
+                _ => value.into_owned(),
+            };
+            format!("    {}", json!([name.as_str(), shown]))
+        })
+        .collect();
+    let (method, path) = (json!(request.method().as_str()), json!(request.uri().to_string()));
+    let headers = headers.join(",\n");
+    format!(
+        "{{\n  \"method\": {method},\n  \"path\": {path},\n  \"headers\": [\n{headers}\n  ]\n}}\n"
+    )
 }
 
 #[cfg(test)]
@@ -89,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn repeated_headers_are_all_shown() {
+    async fn all_headers_are_shown_the_identity_first_and_the_token_by_its_beginning() {
         let echo = Echo::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = echo.address();
         let mut tasks = tokio::task::JoinSet::new();
@@ -98,7 +113,8 @@ mod tests {
         // Written by hand: no client library may merge or reorder what is sent.
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = "POST /a//b?c=%2f HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nX-One: 0\r\nx-two: 2\r\n\
-                       X_Odd: y\r\nConnection: close\r\n\r\n";
+                       X_Odd: y\r\nAuthorization: Bearer 0123456789abcdef\r\n\
+                       X-NMP-Principal-Id: alice\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -107,9 +123,15 @@ mod tests {
 
         assert_eq!(echoed.method, "POST");
         assert_eq!(echoed.path, "/a//b?c=%2f");
-        assert_eq!(echoed.values("x-two").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(echoed.values("x_odd").collect::<Vec<_>>(), ["y"]);
-        assert_eq!(echoed.headers.first().unwrap().0, "host");
+        let values = |name| {
+            let of_name = echoed.headers.iter().filter(move |(have, _)| have == name);
+            of_name.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(values("x-two"), ["1", "2"]);
+        assert_eq!(values("x_odd"), ["y"]);
+        assert_eq!(values("authorization"), ["Bearer 012345678… (23 characters)"]);
+        assert_eq!(echoed.headers.first().unwrap().0, "x-nmp-principal-id");
+        assert!(body.contains("\n    [\"x-nmp-principal-id\",\"alice\"],\n"), "{body}");
     }
 
     #[test]

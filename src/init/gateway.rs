@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::dev::envoy::{EnvoyPorts, TemplateError};
+use crate::dev::envoy::EnvoyPorts;
 
-const ENVOY: &str = include_str!("../../envoy/envoy.yaml");
 const ISTIO_MESH: &str = include_str!("../../envoy/istio/mesh.yaml");
 const ISTIO_GATEWAY: &str = include_str!("../../envoy/istio/gateway.yaml");
 const ENVOY_GATEWAY: &str = include_str!("../../envoy/envoy-gateway/gateway.yaml");
@@ -131,9 +130,9 @@ impl Gateway {
         self,
         upstream: &Upstream,
         configuration: &str,
-    ) -> Result<Vec<String>, FilesError> {
+    ) -> Result<Vec<String>, BadUpstream> {
         let texts = match self {
-            Self::Envoy => vec![envoy(upstream)?],
+            Self::Envoy => vec![envoy(upstream)],
             Self::Istio => vec![kubernetes(configuration), ISTIO_MESH.to_owned(), istio(upstream)?],
             Self::EnvoyGateway => vec![kubernetes(configuration), envoy_gateway(upstream)?],
         };
@@ -141,37 +140,14 @@ impl Gateway {
     }
 }
 
-/// Why there is no gateway's side.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FilesError {
-    /// The upstream is at fault.
-    #[error(transparent)]
-    Upstream(#[from] BadUpstream),
-    /// A file of `envoy/` has changed its form.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-}
-
 /// Comments name files by where they are.
 fn renamed(text: String) -> String {
     NAMES.iter().fold(text, |text, (there, here)| text.replace(there, here))
 }
 
-fn envoy(upstream: &Upstream) -> Result<String, TemplateError> {
-    let ports = EnvoyPorts { door: 10000, admin: 9901, doorward: 9191, upstream: upstream.port };
-    let filled = ports.fill(ENVOY)?;
-    // The last of that name is the cluster; the one before is a virtual host.
-    let Some((front, cluster)) = filled.rsplit_once("- name: upstream\n") else {
-        return Ok(filled);
-    };
-    let (kind, host) = match upstream.host.parse::<IpAddr>() {
-        Ok(address) => ("STATIC", format!("\"{address}\"")),
-        Err(_) => ("STRICT_DNS", upstream.host.clone()),
-    };
-    let cluster = cluster.replacen("type: STATIC", &format!("type: {kind}"), 1);
-    let cluster = cluster.replacen("address: 127.0.0.1,", &format!("address: {host},"), 1);
-    Ok(format!("{front}- name: upstream\n{cluster}"))
+fn envoy(upstream: &Upstream) -> String {
+    let upstream = (upstream.host.clone(), upstream.port);
+    EnvoyPorts { door: 10000, admin: 9901, grpc: 9191, http: 8181, upstream }.configuration()
 }
 
 fn istio(upstream: &Upstream) -> Result<String, BadUpstream> {

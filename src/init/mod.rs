@@ -10,4 +10,4 @@ mod configuration;
 mod gateway;
 
 pub use self::configuration::{Choices, every_tenant, published_issuer};
-pub use self::gateway::{BadUpstream, FilesError, Gateway, Upstream};
+pub use self::gateway::{BadUpstream, Gateway, Upstream};

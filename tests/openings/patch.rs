@@ -35,7 +35,7 @@ fn place(name: &str) -> (&'static str, Option<Put>) {
         "hosts" => ("MANAGER/route_config/virtual_hosts", Some(Put::Last)),
         "first_route" => ("MANAGER/route_config/virtual_hosts/0/routes", Some(Put::Before(0))),
         // The one that takes everything: of `envoy.yaml`, and of `envoy-http.yaml`.
-        "route" => ("MANAGER/route_config/virtual_hosts/0/routes/2", None),
+        "route" => ("MANAGER/route_config/virtual_hosts/0/routes/5", None),
         "only_route" => ("MANAGER/route_config/virtual_hosts/0/routes/0", None),
         other => panic!("no place is called {other}"),
     }

@@ -64,7 +64,12 @@ impl Cli {
 
     /// Starts a command that waits for something.
     pub fn start(&self, arguments: &[&str]) -> Process {
-        Process::start(&mut self.command(arguments, &[]))
+        self.start_with(arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        Process::start(&mut self.command(arguments, environment))
     }
 
     /// What `auth status --json` says, whatever its exit code.

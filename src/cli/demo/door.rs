@@ -22,18 +22,29 @@ pub(super) type Feed = mpsc::Sender<Shown>;
 /// Why Doorward did not start, from whatever layer it comes.
 pub(super) type DoorFailure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A decision to show.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
-    pub(super) allowed: bool,
+    pub(super) outcome: Outcome,
     pub(super) method: String,
     pub(super) path: String,
     /// What the client got.
     pub(super) status: Option<u16>,
-    /// Why it was denied.
-    pub(super) reason: Option<String>,
-    /// Who it was.
-    pub(super) principal: Option<String>,
+}
+
+/// Who decided, what, and about whom or why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// By Doorward: who it was, when anybody.
+    Allowed(Option<String>),
+    /// By Doorward, and then the upstream did not answer: why.
+    Unanswered(String),
+    /// By Doorward, or because it could not be asked: why.
+    Denied(String),
+    /// By Envoy, before anybody was asked: why.
+    Refused(String),
+    /// Nobody has to be asked on this route.
+    Open,
 }
 
 /// A Doorward that runs; stopped when dropped.
@@ -81,19 +92,16 @@ pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure>
 
 fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    let (principal, reason) = match decision {
-        Decision::Allow(grant) => {
-            (grant.admitted().map(|admitted| admitted.identity.subject().to_owned()), None)
-        }
-        Decision::Deny(denial) => (None, Some(denial.reason().code().to_owned())),
-    };
     Shown {
-        allowed: reason.is_none(),
+        outcome: match decision {
+            Decision::Allow(grant) => {
+                Outcome::Allowed(grant.admitted().map(|who| who.identity.subject().to_owned()))
+            }
+            Decision::Deny(denial) => Outcome::Denied(denial.reason().code().to_owned()),
+        },
         method: text(request.method),
         // Without the query, as in Envoy's log: it may hold secrets.
         path: text(request.path_without_query()),
         status: None,
-        reason,
-        principal,
     }
 }

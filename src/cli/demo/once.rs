@@ -51,20 +51,23 @@ pub enum Wrong {
 pub(super) async fn try_both(scene: &Scene) -> Result<(), Wrong> {
     let no_answer = |request| move |source| Wrong::NoAnswer { request, source };
     let http = Client::builder().no_proxy().build().map_err(no_answer("allowed"))?;
-    let url = scene.front.url("/hello");
+    let url = scene.url("/hello");
+    let token = http.get(scene.token_url(SUBJECT)).send().await;
+    let token = expect("token", StatusCode::OK, token).await?.text().await;
+    let token = token.map_err(no_answer("token"))?;
     // Both spellings that an upstream may read as the same name.
     let forged = || http.get(&url).header(PRINCIPAL, FORGED).header("x_nmp_principal_id", FORGED);
 
-    let answer = forged().bearer_auth(&scene.token).send().await;
+    let answer = forged().bearer_auth(token.trim_end()).send().await;
     let answer = expect("allowed", StatusCode::OK, answer).await?;
-    let arrived = arrived(&scene.front, answer).await.map_err(no_answer("allowed"))?;
+    let arrived = arrived(scene.front, answer).await.map_err(no_answer("allowed"))?;
     let principals: Vec<_> = values(&arrived, PRINCIPAL).collect();
     let forgery = arrived.iter().any(|(_, value)| value.contains(FORGED));
     if principals != [SUBJECT] || forgery {
         return Err(Wrong::Identity(arrived));
     }
     let identity = arrived.into_iter().filter(|(name, _)| name.starts_with(TRUSTED_PREFIX));
-    words::allowed(&url, &scene.front, &identity.collect::<Vec<_>>());
+    words::allowed(&url, scene.front, &identity.collect::<Vec<_>>());
 
     let answer = forged().send().await;
     let answer = expect("denied", StatusCode::UNAUTHORIZED, answer).await?;
@@ -91,15 +94,16 @@ async fn expect(
 
 /// The headers as the upstream sees them. Without Envoy: as Doorward's answer makes
 /// them, which overwrite what the client sent.
-async fn arrived(front: &Front, answer: Response) -> Result<Vec<(String, String)>, reqwest::Error> {
-    match front {
-        Front::Envoy(_) => answer.json::<Echoed>().await.map(|echoed| echoed.headers),
-        Front::Http(_) => {
-            let headers = answer.headers().iter();
-            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-            Ok(headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect())
-        }
+async fn arrived(
+    front: Option<Front>,
+    answer: Response,
+) -> Result<Vec<(String, String)>, reqwest::Error> {
+    if front == Some(Front::Envoy) {
+        return answer.json::<Echoed>().await.map(|echoed| echoed.headers);
     }
+    let headers = answer.headers().iter();
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    Ok(headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect())
 }
 
 fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {

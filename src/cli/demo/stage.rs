@@ -1,23 +1,23 @@
 //! Everything the demonstration consists of, brought up in order and taken down again.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::door::{Door, Feed, StartDoor};
+use super::places::{PortError, Ports, Upstream, WriteError};
 use super::{DemoArgs, DemoError, DoorFailure, watch as watching, words};
-use crate::dev::envoy::{
-    EnvoyError, EnvoyPorts, EnvoyProcess, EnvoySearch, Found, SearchError, TemplateError, fetch,
-};
+use crate::dev::envoy::{EnvoyError, EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
 use crate::dev::{DevIssuer, DevIssuerError, DevIssuerOptions, Echo, ListenError};
 
 /// How long Doorward may take until it has the issuer's keys.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// Decisions are shown here and not in a log; and where no Envoy has routes, the rules
+/// say what needs no token.
+const EMBEDDED: &str = "rules: { bypass: [/public/*] }\nlog: { level: warn, decisions: 'off' }\n";
 
 /// All that runs.
 #[derive(Debug)]
@@ -33,23 +33,26 @@ pub(super) struct Stage {
 /// What there is to see: addresses and names, no handles.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
-    pub(super) front: Front,
+    /// Where requests come in; `None`: nothing but the issuer runs.
+    pub(super) front: Option<Front>,
     pub(super) issuer: DevIssuer,
-    pub(super) upstream: SocketAddr,
-    pub(super) grpc: SocketAddr,
-    pub(super) http: SocketAddr,
-    pub(super) admin: SocketAddr,
-    /// A token of alice's.
-    pub(super) token: String,
+    pub(super) ports: Ports,
+    pub(super) upstream: Upstream,
+    /// Whether the upstream is the one that echoes.
+    pub(super) echoes: bool,
+    /// Where the configuration was written.
+    pub(super) written: Option<PathBuf>,
+    /// Which Envoy runs, or can.
+    pub(super) envoy: Option<PathBuf>,
 }
 
 /// Where requests come in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Front {
-    /// Through Envoy, at this address.
-    Envoy(SocketAddr),
+    /// Through Envoy.
+    Envoy,
     /// Straight at Doorward's HTTP front: there is no Envoy.
-    Http(SocketAddr),
+    Http,
 }
 
 /// Why not everything came up.
@@ -63,22 +66,17 @@ pub enum StageError {
     #[error("the upstream did not start")]
     Upstream(#[from] ListenError),
     /// No port.
-    #[error("port {port} cannot be had (0 stands for any)")]
-    Port {
-        /// Which.
-        port: u16,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// `--write`.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// `DOORWARD_ENVOY` is wrong.
     #[error(transparent)]
     Search(SearchError),
     /// The Envoy that was found does not run.
     #[error("Envoy did not start (`--no-envoy` does without)")]
     Envoy(#[from] EnvoyError),
-    /// `envoy/envoy.yaml` has changed.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
     /// Doorward.
     #[error("the server did not start")]
     Door(#[source] DoorFailure),
@@ -90,13 +88,24 @@ pub enum StageError {
     Client(#[from] reqwest::Error),
 }
 
-impl Front {
+impl Scene {
+    /// What clients are told to be the platform.
+    pub(super) fn base_url(&self) -> String {
+        match self.front {
+            Some(Front::Http) => format!("http://{}", self.ports.http),
+            Some(Front::Envoy) | None => format!("http://{}", self.ports.door),
+        }
+    }
+
     /// The URL of a path behind the door.
     pub(super) fn url(&self, path: &str) -> String {
-        match self {
-            Self::Envoy(address) => format!("http://{address}{path}"),
-            Self::Http(address) => format!("http://{address}/apis/auth/ext-authz{path}"),
-        }
+        let under = if self.front == Some(Front::Http) { "/apis/auth/ext-authz" } else { "" };
+        format!("{}{under}{path}", self.base_url())
+    }
+
+    /// The URL of a token for `user`.
+    pub(super) fn token_url(&self, user: &str) -> String {
+        format!("{}/dev/token/{user}", self.issuer.issuer_url())
     }
 }
 
@@ -107,7 +116,9 @@ impl Stage {
         start: StartDoor,
         feed: Feed,
     ) -> Result<Self, StageError> {
-        let envoy = if args.no_envoy { None } else { find_envoy(search).await? };
+        // Who writes its configuration is told how to start one.
+        let without = args.no_envoy || (args.issuer_only && args.write.is_none());
+        let envoy = if without { None } else { find_envoy(search).await? };
         let ports = Ports::choose(args, envoy.is_some())?;
         let (running, over) = watch::channel(());
         let mut servers = JoinSet::new();
@@ -116,44 +127,43 @@ impl Stage {
             async move { while over.changed().await.is_ok() {} }
         };
 
-        let options = DevIssuerOptions::default();
-        let issuer = DevIssuer::bind(ports.issuer, options).await?;
+        let issuer = DevIssuer::bind(ports.issuer, DevIssuerOptions::default()).await?;
         let serving = issuer.serve(until_over());
         servers.spawn(async move { drop(serving.await) });
-        let echo = Echo::bind(ports.upstream)?;
-        let upstream = echo.address();
-        let serving = echo.serve(until_over());
-        servers.spawn(async move { drop(serving.await) });
-
         let scene = Scene {
             front: match envoy {
-                Some(_) => Front::Envoy(ports.door),
-                None => Front::Http(ports.http),
+                _ if args.issuer_only => None,
+                Some(_) => Some(Front::Envoy),
+                None => Some(Front::Http),
             },
-            token: issuer.mint("alice", json!({ "scope": "openid email models:read" }))?,
+            upstream: args.upstream.clone().unwrap_or_else(|| ports.upstream.into()),
+            echoes: args.upstream.is_none(),
+            written: args.write.clone(),
             issuer,
-            upstream,
-            grpc: ports.grpc,
-            http: ports.http,
-            admin: ports.admin,
+            ports,
+            envoy,
         };
-        let yaml = demo_settings(&scene);
+        if let Some(dir) = &scene.written {
+            ports.write(dir, &scene.issuer, &scene.upstream)?;
+        }
+        let mut stage = Self { scene, envoy: None, door: None, _running: running, servers };
+        let Some(front) = stage.scene.front else { return Ok(stage) };
+        if stage.scene.echoes {
+            let serving = Echo::bind(ports.upstream)?.serve(until_over());
+            stage.servers.spawn(async move { drop(serving.await) });
+        }
+        let yaml = ports.doorward(&stage.scene.issuer) + EMBEDDED;
         // With Envoy, its access log tells what became of each request.
-        let (envoy_feed, door_feed) = match envoy {
-            Some(_) => (Some(feed), None),
-            None => (None, Some(feed)),
-        };
+        let door_feed = (front == Front::Http).then(|| feed.clone());
         // On a thread of its own: starting a server with its own threads blocks.
         let door = tokio::task::spawn_blocking(move || start(&yaml, door_feed));
         let door = door.await.map_err(|died| StageError::Door(died.into()))?;
-        let door = Some(door.map_err(StageError::Door)?);
-        let mut stage = Self { scene, envoy: None, door, _running: running, servers };
+        stage.door = Some(door.map_err(StageError::Door)?);
         stage.door_is_ready().await?;
-        if let Some(binary) = envoy {
-            let ports = ports.envoy(upstream);
-            let config = ports.fill(include_str!("../../../envoy/envoy.yaml"))?;
-            let mut envoy = EnvoyProcess::start(&binary, &config, &ports).await?;
-            if let (Some(feed), Some(log)) = (envoy_feed, envoy.take_output()) {
+        if let (Front::Envoy, Some(binary)) = (front, &stage.scene.envoy) {
+            let mut envoy =
+                EnvoyProcess::start(binary, &ports.envoy(&stage.scene.upstream)).await?;
+            if let Some(log) = envoy.take_output() {
                 stage.servers.spawn(watching::follow(log, feed));
             }
             stage.envoy = Some(envoy);
@@ -184,7 +194,7 @@ impl Stage {
 
     async fn door_is_ready(&self) -> Result<(), StageError> {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
-        let url = format!("http://{}/health/ready", self.scene.admin);
+        let url = format!("http://{}/health/ready", self.scene.ports.admin);
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             let answer = http.get(&url).send().await;
@@ -198,7 +208,7 @@ impl Stage {
 }
 
 /// An Envoy, fetched when there is none; `None` when that fails, which is said.
-async fn find_envoy(search: &EnvoySearch) -> Result<Option<std::path::PathBuf>, StageError> {
+async fn find_envoy(search: &EnvoySearch) -> Result<Option<PathBuf>, StageError> {
     let dir = match search.find() {
         Ok(Found::Binary(binary)) => return Ok(Some(binary)),
         Ok(Found::Nothing { fetch_into }) => fetch_into,
@@ -214,73 +224,6 @@ async fn find_envoy(search: &EnvoySearch) -> Result<Option<std::path::PathBuf>, 
         Err(failure) => {
             words::without_envoy(&failure);
             Ok(None)
-        }
-    }
-}
-
-/// Doorward's configuration: nothing but the issuer and where to listen.
-fn demo_settings(scene: &Scene) -> String {
-    let Scene { issuer, grpc, http, admin, .. } = scene;
-    let (url, audience, client) = (issuer.issuer_url(), issuer.audience(), issuer.client_id());
-    format!(
-        "auth:\n  oidc:\n    issuer: {url}\n    client_id: {client}\n    audience: {audience}\n\
-         server:\n  grpc: {{ listen: '{grpc}' }}\n  http: {{ listen: '{http}' }}\n  \
-         admin: {{ listen: '{admin}' }}\n  workers: 1\n\
-         rules:\n  bypass: [/public/*]\n\
-         log: {{ level: warn, decisions: 'off' }}\n"
-    )
-}
-
-/// Where everything listens.
-#[derive(Clone, Copy, Debug)]
-struct Ports {
-    door: SocketAddr,
-    envoy_admin: SocketAddr,
-    issuer: SocketAddr,
-    upstream: SocketAddr,
-    grpc: SocketAddr,
-    http: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Ports {
-    /// The ports the documentation uses where they are free, for people; any free ones
-    /// for `--once`, which may run beside anything.
-    fn choose(args: &DemoArgs, envoy: bool) -> Result<Self, StageError> {
-        // Held until all are chosen: no two get the same.
-        let mut held = Vec::new();
-        let mut choose = |usual: u16, wanted: Option<u16>| {
-            let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-            let listener = match wanted {
-                Some(port) => bind(port),
-                None if args.once => bind(0),
-                None => bind(usual).or_else(|_| bind(0)),
-            };
-            let address = listener.and_then(|listener| {
-                let address = listener.local_addr();
-                held.push(listener);
-                address
-            });
-            let port = wanted.unwrap_or(0);
-            address.map_err(|source| StageError::Port { port, source })
-        };
-        Ok(Self {
-            door: choose(10000, args.port.filter(|_| envoy))?,
-            envoy_admin: choose(9901, None)?,
-            issuer: choose(9180, None)?,
-            upstream: choose(8080, None)?,
-            grpc: choose(9191, None)?,
-            http: choose(8181, args.port.filter(|_| !envoy))?,
-            admin: choose(9192, None)?,
-        })
-    }
-
-    fn envoy(&self, upstream: SocketAddr) -> EnvoyPorts {
-        EnvoyPorts {
-            door: self.door.port(),
-            admin: self.envoy_admin.port(),
-            doorward: self.grpc.port(),
-            upstream: upstream.port(),
         }
     }
 }

@@ -10,8 +10,11 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::door::{Door, Feed};
+use super::places::Ports;
+use super::stage::{Front, Scene};
 use super::*;
 use crate::config::raw::Config;
+use crate::dev::{DevIssuer, DevIssuerOptions};
 
 /// A server with `answers` on the HTTP and admin addresses of the YAML.
 fn fake(yaml: &str, answers: fn(&Request) -> Response) -> Door {
@@ -62,7 +65,7 @@ fn open(request: &Request) -> Response {
 }
 
 fn once(start: StartDoor) -> Result<(), DemoError> {
-    let args = DemoArgs { once: true, no_envoy: true, port: None };
+    let args = DemoArgs { once: true, no_envoy: true, ..DemoArgs::default() };
     run_with(&args, &EnvoySearch::default(), start)
 }
 
@@ -99,4 +102,77 @@ fn an_envoy_that_was_named_but_is_not_there_is_an_error() {
     let args = DemoArgs { once: true, ..DemoArgs::default() };
     let wrong = run_with(&args, &search, |_, _| Err("not reached".into())).unwrap_err();
     assert!(wrong.to_string().contains("/nowhere/envoy"), "{wrong}");
+}
+
+/// A scene with ports of five digits.
+async fn scene(front: Option<Front>) -> Scene {
+    let any = DemoArgs { port: Some(0), ..DemoArgs::default() };
+    let ports = Ports::choose(&any, true).unwrap();
+    let issuer = DevIssuer::bind(ports.issuer, DevIssuerOptions::default()).await.unwrap();
+    let upstream = ports.upstream.into();
+    Scene { front, issuer, ports, upstream, echoes: true, written: None, envoy: None }
+}
+
+fn shown(scene: &Scene) -> String {
+    let screen = words::screen(scene, "target/release/doorward");
+    let screen = anstream::adapter::strip_str(&screen).to_string();
+    // One line is for the prompt or the first request.
+    assert!(screen.lines().count() < 24, "{screen}");
+    for line in screen.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(!screen.contains("eyJ"), "a token: {screen}");
+    screen
+}
+
+#[tokio::test]
+async fn the_screen_fits_a_terminal() {
+    let mut scene = scene(Some(Front::Envoy)).await;
+    let screen = shown(&scene);
+    assert_eq!(screen.matches("    curl ").count(), 3, "{screen}");
+    for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    (scene.echoes, scene.written) = (false, Some("guard".into()));
+    assert!(shown(&scene).contains("  yours\n"));
+    scene.front = Some(Front::Http);
+    assert!(!shown(&scene).contains("Envoy "));
+    scene.front = None;
+    scene.envoy = Some("/home/somebody/.cache/doorward/envoy-1.40.0/envoy".into());
+    let written = shown(&scene);
+    assert!(written.contains("serve --config guard/doorward.yaml\n"), "{written}");
+    scene.written = None;
+    let lines = shown(&scene);
+    assert!(lines.contains(&format!("issuer: {}\n", scene.issuer.issuer_url())), "{lines}");
+}
+
+#[test]
+fn a_port_in_use_is_called_that() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let args = DemoArgs { port: Some(port), no_envoy: true, ..DemoArgs::default() };
+    let wrong = run_with(&args, &EnvoySearch::default(), |_, _| Err("not reached".into()));
+    let said = format!("port {port} is already in use (--port N chooses another, --port 0 any)");
+    assert_eq!(wrong.unwrap_err().to_string(), said);
+}
+
+#[test]
+fn an_upstream_is_host_and_port() {
+    let shown = |text: &str| text.parse::<Upstream>().map(|upstream| upstream.to_string());
+    for (text, upstream) in [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://Models.example/", "http://models.example:80"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ] {
+        assert_eq!(shown(text).unwrap(), upstream);
+    }
+    for (text, part) in [
+        ("localhost:3000", "http://HOST:PORT"),
+        ("3000", "http://HOST:PORT"),
+        ("http://127.0.0.1:3000/v1", "http://HOST:PORT"),
+        ("http://a@127.0.0.1:3000", "http://HOST:PORT"),
+        ("https://models.example", "transport_socket"),
+    ] {
+        assert!(shown(text).unwrap_err().contains(part), "{text}");
+    }
 }

@@ -7,10 +7,14 @@ use std::path::Path;
 use anstream::{eprintln, println};
 use reqwest::StatusCode;
 
-use super::door::Shown;
+use super::door::{Outcome, Shown};
 use super::once::{FORGED, PRINCIPAL};
+use super::places::believe;
 use super::stage::{Front, Scene};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
+
+const MAX_COLUMNS: usize = 80;
+const INDENT: &str = "    ";
 
 pub(super) fn fetching(dir: &Path) {
     eprintln!("No Envoy yet: fetching one into {} (40 MB, once)", dir.display());
@@ -21,90 +25,130 @@ pub(super) fn without_envoy(why: &dyn std::fmt::Display) {
     eprintln!("Requests go to Doorward's HTTP front instead; its answers are the same decisions.");
 }
 
-/// What runs where, and what to try. Each line to paste stands alone: not every shell
-/// takes a comment behind it.
-pub(super) fn invite(scene: &Scene) {
-    let Scene { front, issuer, upstream, grpc, http, admin, token } = scene;
-    let url = issuer.issuer_url();
-    let client = issuer.client_id();
-    eprintln!("\n{HEAD}Running{HEAD:#}");
-    match front {
-        Front::Envoy(door) => {
-            eprintln!("  Envoy      http://{door}  asks Doorward, then the upstream");
-        }
-        Front::Http(_) => eprintln!("  no Envoy: ask Doorward's HTTP front yourself"),
+/// What runs where, and what to try: within 24 lines of 80 columns. Each line to paste
+/// stands alone: none needs another, and not every shell takes a comment behind it.
+/// `program` is how this one is called.
+pub(super) fn screen(scene: &Scene, program: &str) -> String {
+    let mut lines = vec![String::new(), heading("Running")];
+    lines.extend(running(scene));
+    lines.push(String::new());
+    if scene.front.is_some() {
+        lines.push(heading("Try, in any order"));
+        lines.extend(tries(scene, program));
+        lines.push(String::new());
+        lines.push(
+            heading("Requests") + " (Ctrl-C ends the demo; more: " + program + " demo --help)",
+        );
+    } else {
+        lines.extend(issuer_only(scene, program));
+        lines.push(format!("Ctrl-C ends the issuer; more: {program} demo --help"));
     }
-    eprintln!("  Doorward   grpc {grpc}, http {http}, admin http://{admin}/metrics");
-    eprintln!("  issuer     {url}  users alice/wonderland, bob/builder");
-    eprintln!("  upstream   http://{upstream}  answers with what it was sent");
-
-    let hello = front.url("/hello");
-    let tokens = |form: &str| {
-        format!(
-            "TOKEN=$(curl -s -d client_id={client} {form} {url}/token | {})",
-            cut("access_token")
-        )
-    };
-    eprintln!("\n{HEAD}Try{HEAD:#} (paste in this order)");
-    paste("alice's token", &format!("TOKEN='{token}'"));
-    paste("allowed", &format!("curl -i -H \"Authorization: Bearer $TOKEN\" {hello}"));
-    paste("denied: no token", &format!("curl -i {hello}"));
-    let stripped = match front {
-        Front::Envoy(_) => "forged: arrives as alice",
-        Front::Http(_) => "forged: the answer says alice, and what else to remove",
-    };
-    let forged = format!("-H '{PRINCIPAL}: {FORGED}'");
-    paste(stripped, &format!("curl -i -H \"Authorization: Bearer $TOKEN\" {forged} {hello}"));
-    let public = front.url("/public/");
-    paste("no token asked, still stripped", &format!("curl -i {forged} {public}"));
-    paste(
-        "bob's token",
-        &tokens("-d grant_type=password -d username=bob -d password=builder -d scope=openid"),
-    );
-    paste(
-        "device login: open verification_uri_complete and click",
-        &format!(
-            "CODE=$(curl -s -d client_id={client} -d scope=openid {url}/device_authorization | \
-             tee /dev/stderr | {})",
-            cut("device_code")
-        ),
-    );
-    paste(
-        "then",
-        &tokens(
-            "-d grant_type=urn:ietf:params:oauth:grant-type:device_code -d device_code=\"$CODE\"",
-        ),
-    );
-    paste(
-        "new signing key, the old one stays published",
-        &format!("curl -s -X POST '{url}/dev/rotate?keep=true'"),
-    );
-    eprintln!("\n{HEAD}Decisions{HEAD:#} (Ctrl-C ends it all)");
+    lines.join("\n")
 }
 
-/// A decision that was just made.
-pub(super) fn decision(decision: &Shown) {
-    let Shown { allowed, method, path, status, reason, principal } = decision;
+fn running(scene: &Scene) -> impl Iterator<Item = String> {
+    let Scene { issuer, ports, upstream, .. } = scene;
+    let envoy = scene.front == Some(Front::Envoy);
+    let upstream_does = if scene.echoes { "answers with what it was sent" } else { "yours" };
+    let doorward = format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin);
+    let issuer = format!("{}  users alice/wonderland, bob/builder", issuer.issuer_url());
+    let written = scene
+        .written
+        .as_deref()
+        .map(|dir| format!("{0}/doorward.yaml, {0}/envoy.yaml", dir.display()));
+    [
+        ("Envoy", envoy.then(|| format!("{}  asks Doorward, then the upstream", scene.base_url()))),
+        ("Doorward", scene.front.map(|_| doorward)),
+        ("issuer", Some(issuer)),
+        ("upstream", envoy.then(|| format!("{upstream}  {upstream_does}"))),
+        ("written", written),
+    ]
+    .into_iter()
+    .filter_map(|(name, what)| Some(format!("  {name:9} {}", what?)))
+}
+
+fn tries(scene: &Scene, program: &str) -> Vec<String> {
+    // Without Envoy the answer's headers are what the upstream is to get.
+    let see = if scene.front == Some(Front::Http) { "-i " } else { "" };
+    let hello = scene.url(if scene.echoes { "/hello" } else { "/" });
+    let token = scene.token_url("alice");
+    let short = token.trim_start_matches("http://");
+    let bearer = format!("curl -H \"Authorization: Bearer $(curl -s {short})\"");
+    let forged = format!("curl -H '{PRINCIPAL}: {FORGED}'");
+    [
+        ("alice's token", format!("TOKEN=$(curl -s {token})"), String::new()),
+        ("allowed, as alice", bearer, format!("{see}{hello}")),
+        ("denied: no token", "curl -i".to_owned(), hello),
+        (
+            "needs no token; the forged identity is removed",
+            forged,
+            see.to_owned() + &scene.url("/public/"),
+        ),
+        (
+            "log in as a person does; then `auth token` prints the token",
+            format!("{program} auth login"),
+            scene.base_url(),
+        ),
+    ]
+    .into_iter()
+    .flat_map(|(label, command, url)| [label_line(label), paste(&command, &url)])
+    .collect()
+}
+
+/// How to run the rest.
+fn issuer_only(scene: &Scene, program: &str) -> Vec<String> {
+    let token = format!("TOKEN=$(curl -s {})", scene.token_url("alice"));
+    let mut lines = vec![label_line("alice's token"), paste(&token, "")];
+    match &scene.written {
+        Some(dir) => {
+            let envoy = scene.envoy.as_deref().unwrap_or(Path::new("envoy"));
+            let (dir, envoy) = (dir.display(), envoy.display());
+            lines.extend([
+                label_line("next, each in a terminal of its own"),
+                paste(&format!("{program} serve --config"), &format!("{dir}/doorward.yaml")),
+                paste(&format!("{envoy} -c"), &format!("{dir}/envoy.yaml")),
+                label_line("then requests pass with that token, or after"),
+                paste(&format!("{program} auth login"), &scene.base_url()),
+            ]);
+        }
+        None => {
+            lines.push(label_line(
+                "for the configuration of `serve` (--write DIR writes it, and Envoy's)",
+            ));
+            lines.extend(believe(&scene.issuer).lines().map(|line| format!("    {line}")));
+        }
+    }
+    lines
+}
+
+/// What became of a request.
+pub(super) fn line(shown: &Shown) -> String {
+    let Shown { outcome, method, path, status } = shown;
+    let (style, word, what) = match outcome {
+        Outcome::Allowed(who) => {
+            (GOOD, "allowed", who.clone().unwrap_or_else(|| "nobody in particular".into()))
+        }
+        Outcome::Unanswered(why) => {
+            (WARN, "allowed", format!("but the upstream did not answer ({why})"))
+        }
+        Outcome::Denied(why) => (BAD, "denied ", why.clone()),
+        Outcome::Refused(why) => {
+            (WARN, "refused", format!("by Envoy, Doorward was not asked ({why})"))
+        }
+        Outcome::Open => (DIM, "open   ", "without a decision, by Doorward itself".to_owned()),
+    };
     let status = status.map(|status| status.to_string()).unwrap_or_default();
     // A path is the client's text: a terminal must not obey it.
-    let path = path.escape_debug();
-    let (style, word, what) = if *allowed {
-        (GOOD, "allowed", principal.as_deref().unwrap_or("nobody in particular"))
-    } else {
-        (BAD, "denied ", reason.as_deref().unwrap_or_default())
-    };
-    let (method, what) = (method.escape_debug(), what.escape_debug());
-    eprintln!("  {style}{word}{style:#} {status} {method} {path}  {what}");
+    let (method, path, what) = (method.escape_debug(), path.escape_debug(), what.escape_debug());
+    format!("  {style}{word}{style:#} {status} {method} {path}  {what}")
 }
 
 /// `--once`: the request that passed, and the identity it passed with.
-pub(super) fn allowed(url: &str, front: &Front, identity: &[(String, String)]) {
+pub(super) fn allowed(url: &str, front: Option<Front>, identity: &[(String, String)]) {
     println!("{GOOD}allowed{GOOD:#} GET {url}");
     println!("  {DIM}sent: alice's token, and a forged {PRINCIPAL}: {FORGED}{DIM:#}");
-    match front {
-        Front::Envoy(_) => println!("  200, and the upstream got"),
-        Front::Http(_) => println!("  200, and the upstream is to get"),
-    }
+    let got = if front == Some(Front::Envoy) { "got" } else { "is to get" };
+    println!("  200, and the upstream {got}");
     for (name, value) in identity {
         println!("    {name}: {value}");
     }
@@ -118,11 +162,18 @@ pub(super) fn denied(url: &str, status: StatusCode, reason: &str, challenge: &st
     println!("    www-authenticate: {challenge}");
 }
 
-fn paste(label: &str, line: &str) {
-    eprintln!("  {DIM}{label}{DIM:#}\n    {line}");
+fn heading(text: &str) -> String {
+    format!("{HEAD}{text}{HEAD:#}")
 }
 
-/// One string member of a JSON answer, with what every machine has.
-fn cut(member: &str) -> String {
-    format!("sed -E 's/.*\"{member}\":\"([^\"]+)\".*/\\1/'")
+fn label_line(text: &str) -> String {
+    format!("  {DIM}{text}{DIM:#}")
+}
+
+fn paste(command: &str, url: &str) -> String {
+    if command.len() + url.len() < MAX_COLUMNS - INDENT.len() {
+        format!("{INDENT}{command} {url}").trim_end().to_owned()
+    } else {
+        format!("{INDENT}{command} \\\n{INDENT}  {url}")
+    }
 }

@@ -1,7 +1,7 @@
 //! A real Envoy for development: found, fetched when there is none, started, stopped.
 //!
-//! [`EnvoySearch::find`] says where one is, [`fetch`] gets one, [`EnvoyPorts::fill`]
-//! makes a configuration of a file in `envoy/`, [`EnvoyProcess::start`] runs it.
+//! [`EnvoySearch::find`] says where one is, [`fetch`] gets one, [`EnvoyPorts`]
+//! makes a configuration of `envoy/envoy.yaml`, [`EnvoyProcess::start`] runs it.
 
 mod fetch;
 mod find;
@@ -11,7 +11,7 @@ mod scratch;
 
 pub use self::fetch::{FetchError, fetch};
 pub use self::find::{EnvoySearch, Found, SearchError};
-pub use self::ports::{EnvoyPorts, TemplateError};
+pub use self::ports::EnvoyPorts;
 pub use self::process::{EnvoyError, EnvoyProcess};
 
 /// The version that is fetched, and that Doorward is tested with.

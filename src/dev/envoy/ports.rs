@@ -1,78 +1,59 @@
-//! One of the files in `envoy/`, with its ports changed.
+//! `envoy/envoy.yaml`, with its addresses changed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// What a port of a file in `envoy/` looks like: each stands there once.
-const MARK: &str = "port_value: ";
+const TEMPLATE: &str = include_str!("../../../envoy/envoy.yaml");
+/// What stands before a port in the template: each port stands there once.
+const MARK: &str = "address: 127.0.0.1, port_value: ";
 
-/// Which ports an Envoy uses. The files in `envoy/` listen on 127.0.0.1 and expect
-/// everybody there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where an Envoy listens and whom it talks to; on 127.0.0.1, but for the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyPorts {
     /// Where clients come in; 10000 in the file.
     pub door: u16,
     /// Envoy's admin; 9901 in the file.
     pub admin: u16,
-    /// Doorward's gRPC, 9191, or HTTP, 8181, whichever the file asks.
-    pub doorward: u16,
-    /// The upstream; 8080 in the file.
-    pub upstream: u16,
-}
-
-/// Why a file is not one of ours.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TemplateError {
-    /// A port that this program does not know the meaning of.
-    #[error("the Envoy configuration has `port_value: {0}`, which nobody here knows")]
-    Unknown(String),
-    /// Not every part is in it.
-    #[error("the Envoy configuration has {0} ports to fill in, not 4")]
-    Count(usize),
+    /// Doorward's gRPC; 9191 in the file.
+    pub grpc: u16,
+    /// Doorward's HTTP front; 8181 in the file.
+    pub http: u16,
+    /// Name or address of the upstream, and its port; 127.0.0.1 and 8080 in the file.
+    pub upstream: (String, u16),
 }
 
 impl EnvoyPorts {
-    /// `template` with these ports in the place of its own.
-    ///
-    /// # Errors
-    /// When `template` does not have exactly the four known ports.
-    pub fn fill(&self, template: &str) -> Result<String, TemplateError> {
-        let mut parts = template.split(MARK);
+    /// The configuration of `envoy/envoy.yaml` with these addresses in the place of its own.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        let loopback = |port| ("127.0.0.1", port);
+        let mut parts = TEMPLATE.split(MARK);
         let mut filled = parts.next().unwrap_or_default().to_owned();
-        let mut count = 0;
         for part in parts {
             let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             let (number, rest) = part.split_at(end);
-            filled.push_str(MARK);
-            if number.is_empty() {
-                // In a comment about ports.
-                filled.push_str(rest);
-                continue;
-            }
-            let port = match number {
-                "10000" => self.door,
-                "9901" => self.admin,
-                "9191" | "8181" => self.doorward,
-                "8080" => self.upstream,
-                other => return Err(TemplateError::Unknown(other.to_owned())),
+            let (host, port) = match number {
+                "10000" => loopback(self.door),
+                "9901" => loopback(self.admin),
+                "9191" => loopback(self.grpc),
+                "8181" => loopback(self.http),
+                // The tests see to it that this is 8080, and nothing else.
+                _ => (self.upstream.0.as_str(), self.upstream.1),
             };
-            filled.push_str(&port.to_string());
-            filled.push_str(rest);
-            count += 1;
+            filled.push_str(&format!("address: {host:?}, port_value: {port}{rest}"));
         }
-        if count == 4 { Ok(filled) } else { Err(TemplateError::Count(count)) }
+        filled
     }
 
     /// Where clients come in.
     #[must_use]
     pub fn door_address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.door))
+        (Ipv4Addr::LOCALHOST, self.door).into()
     }
 
     /// Envoy's admin.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.admin))
+        (Ipv4Addr::LOCALHOST, self.admin).into()
     }
 }
 
@@ -80,29 +61,24 @@ impl EnvoyPorts {
 mod tests {
     use super::*;
 
-    // New ports that are old ones of others: nothing may be replaced twice.
-    const PORTS: EnvoyPorts = EnvoyPorts { door: 9901, admin: 8080, doorward: 10000, upstream: 1 };
-
+    /// New ports that are old ones of others: nothing may be replaced twice.
     #[test]
-    fn each_port_is_replaced_once() {
-        let template = "# port_value: N\na { port_value: 10000 }\nb { port_value: 9901 }\nmax_requests: 10000\n\
-                        c { port_value: 9191 }\nd { port_value: 8080 }\n";
-        let filled = "# port_value: N\na { port_value: 9901 }\nb { port_value: 8080 }\nmax_requests: 10000\n\
-                      c { port_value: 10000 }\nd { port_value: 1 }\n";
-        assert_eq!(PORTS.fill(template).unwrap(), filled);
-    }
-
-    #[test]
-    fn a_file_of_another_kind_is_refused() {
-        assert_eq!(PORTS.fill("port_value: 10000"), Err(TemplateError::Count(1)));
-        let unknown = PORTS.fill("port_value: 100001").unwrap_err();
-        assert_eq!(unknown, TemplateError::Unknown("100001".into()));
-    }
-
-    /// The file the demo and the tests start.
-    #[test]
-    fn the_file_in_the_repository_can_be_filled() {
-        let filled = PORTS.fill(include_str!("../../../envoy/envoy.yaml")).unwrap();
-        assert!(!filled.contains("port_value: 9191"), "{filled}");
+    fn each_address_is_replaced_once() {
+        let upstream = ("model.local".to_owned(), 1);
+        let ports = EnvoyPorts { door: 9901, admin: 8080, grpc: 10000, http: 9191, upstream };
+        let addresses = |text: &str| -> Vec<String> {
+            let after = text.split("socket_address: { address: ").skip(1);
+            after.map(|rest| rest.split_once(" }").unwrap().0.to_owned()).collect()
+        };
+        let numbers = [9901, 10000, 9191, 8080, 8181];
+        let before = numbers.map(|port| format!("127.0.0.1, port_value: {port}"));
+        assert_eq!(addresses(TEMPLATE), before);
+        let after = [8080, 9901, 10000].map(|port| format!(r#""127.0.0.1", port_value: {port}"#));
+        let filled = addresses(&ports.configuration());
+        assert_eq!(filled[..3], after);
+        assert_eq!(
+            filled[3..],
+            [r#""model.local", port_value: 1"#, r#""127.0.0.1", port_value: 9191"#]
+        );
     }
 }

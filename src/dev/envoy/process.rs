@@ -37,7 +37,7 @@ pub struct EnvoyProcess {
 #[non_exhaustive]
 pub enum EnvoyError {
     /// Two Envoys can share a port without noticing; requests would reach either.
-    #[error("port {port} is taken")]
+    #[error("port {port} is already in use")]
     PortTaken {
         /// Which.
         port: u16,
@@ -75,23 +75,19 @@ pub enum EnvoyError {
 }
 
 impl EnvoyProcess {
-    /// Runs `binary` with `config` (as YAML, its ports those of `ports`) and waits until
-    /// it takes requests.
+    /// Runs `binary` with the configuration that `ports` makes and waits until it takes
+    /// requests.
     ///
     /// # Errors
     /// When it does not get there; the end of Envoy's own log is in the error.
-    pub async fn start(
-        binary: &Path,
-        config: &str,
-        ports: &EnvoyPorts,
-    ) -> Result<Self, EnvoyError> {
+    pub async fn start(binary: &Path, ports: &EnvoyPorts) -> Result<Self, EnvoyError> {
         for address in [ports.door_address(), ports.admin_address()] {
             refuse_taken(address)?;
         }
         let scratch = Scratch::new("doorward-envoy").map_err(EnvoyError::Prepare)?;
         let config_path = scratch.path().join("envoy.yaml");
         let log_path = scratch.path().join("envoy.log");
-        fs::write(&config_path, config).map_err(EnvoyError::Prepare)?;
+        fs::write(&config_path, ports.configuration()).map_err(EnvoyError::Prepare)?;
         let log = File::create(&log_path).map_err(EnvoyError::Prepare)?;
         let child = Command::new(binary)
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"])
@@ -197,7 +193,8 @@ mod tests {
 
     fn free_ports() -> EnvoyPorts {
         let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        EnvoyPorts { door: free(), admin: free(), doorward: 1, upstream: 2 }
+        let upstream = ("127.0.0.1".to_owned(), 3);
+        EnvoyPorts { door: free(), admin: free(), grpc: 1, http: 2, upstream }
     }
 
     #[tokio::test]
@@ -206,7 +203,7 @@ mod tests {
         let binary = dir.path().join("envoy");
         fs::write(&binary, "#!/bin/sh\necho 'no such field: frobnicate' >&2\nexit 3\n").unwrap();
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-        let failed = EnvoyProcess::start(&binary, "", &free_ports()).await.unwrap_err();
+        let failed = EnvoyProcess::start(&binary, &free_ports()).await.unwrap_err();
         assert!(matches!(failed, EnvoyError::Ended { .. }), "{failed}");
         assert!(failed.to_string().contains("frobnicate"), "{failed}");
     }
@@ -215,7 +212,7 @@ mod tests {
     async fn a_taken_port_is_not_shared() {
         let ports = free_ports();
         let _taken = TcpListener::bind(ports.door_address()).unwrap();
-        let failed = EnvoyProcess::start(Path::new("/bin/false"), "", &ports).await.unwrap_err();
+        let failed = EnvoyProcess::start(Path::new("/bin/false"), &ports).await.unwrap_err();
         assert!(matches!(failed, EnvoyError::PortTaken { port, .. } if port == ports.door));
     }
 }

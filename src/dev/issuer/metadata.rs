@@ -1,8 +1,9 @@
-//! What the issuer publishes about itself, and the switch that rotates its keys.
+//! What the issuer publishes about itself, and what no real issuer has: tokens
+//! for the asking, and the switch that rotates its keys.
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,6 +15,9 @@ use super::Issuer;
 use super::fault::OAuthFault;
 use super::keys::{PreviousKey, SigningAlgorithm};
 
+/// What the tokens of `/dev/token/{user}` allow.
+const TOKEN_SCOPE: &str = "openid email models:read";
+
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new()
         .route("/", get(async |State(issuer): State<Arc<Issuer>>| Json(document(&issuer))))
@@ -21,6 +25,7 @@ pub(super) fn routes() -> Router<Arc<Issuer>> {
         // RFC 8414: the same under OAuth's name.
         .route("/.well-known/oauth-authorization-server", get(discovery))
         .route("/jwks", get(key_set))
+        .route("/dev/token/{user}", get(token))
         .route("/dev/rotate", post(rotate))
 }
 
@@ -65,6 +70,15 @@ fn document(issuer: &Issuer) -> Value {
 async fn key_set(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
     let max_age = format!("public, max-age={}", issuer.options.jwks_max_age.as_secs());
     ([(CACHE_CONTROL, max_age)], Json(issuer.keys.published()))
+}
+
+/// An access token and nothing else, for `TOKEN=$(curl …)`.
+async fn token(
+    State(issuer): State<Arc<Issuer>>,
+    Path(user): Path<String>,
+) -> Result<impl IntoResponse, OAuthFault> {
+    let token = issuer.minted_token(&user, json!({ "scope": TOKEN_SCOPE }))?;
+    Ok(([(CACHE_CONTROL, "no-store")], token + "\n"))
 }
 
 #[derive(Debug, Deserialize)]
