@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 25] = [
+const MAY_NAME: [(&str, &[&str]); 26] = [
     (
         "transport",
         &[
@@ -51,16 +51,26 @@ const MAY_NAME: [(&str, &[&str]); 25] = [
     ("decision", &["bearer", "clock", "identity", "issuers", "keys", "request", "rules", "token"]),
     ("token_cache", &["bearer", "decision"]),
     ("clock", &[]),
-    ("discovery", &["clock", "keys", "loopback"]),
+    ("discovery", &["clock", "keys", "loopback", "pkce"]),
     ("config", &["discovery", "identity", "json_object", "keys", "loopback", "rules", "token"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
-    ("dev", &["clock", "loopback"]),
+    ("dev", &["clock", "loopback", "pkce"]),
     ("loopback", &[]),
+    ("pkce", &[]),
     ("printable", &[]),
     ("product", &[]),
     (
         "login",
-        &["clock", "discovery", "json_object", "loopback", "printable", "product", "scope_prefix"],
+        &[
+            "clock",
+            "discovery",
+            "json_object",
+            "loopback",
+            "pkce",
+            "printable",
+            "product",
+            "scope_prefix",
+        ],
     ),
     (
         "doctor",
@@ -75,6 +85,7 @@ const MAY_NAME: [(&str, &[&str]); 25] = [
             "issuers",
             "keys",
             "loopback",
+            "pkce",
             "printable",
             "product",
             "scope_prefix",
