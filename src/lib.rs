@@ -51,6 +51,7 @@ pub mod json_object;
 pub mod keys;
 pub mod login;
 pub mod loopback;
+pub mod pkce;
 pub mod printable;
 pub mod product;
 pub mod redact;

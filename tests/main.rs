@@ -11,6 +11,7 @@
     unreachable_pub
 )]
 
+mod auth_answers;
 mod auth_browser;
 mod auth_faults;
 mod auth_key_ring;

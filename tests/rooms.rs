@@ -10,7 +10,7 @@ use crate::support::tools;
 
 /// Room → rooms that its code may name. The path of a request comes first, top to bottom,
 /// then the side rooms.
-const MAY_NAME: [(&str, &[&str]); 28] = [
+const MAY_NAME: [(&str, &[&str]); 29] = [
     (
         "transport",
         &[
@@ -52,7 +52,7 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
     ("decision", &["bearer", "clock", "identity", "issuers", "keys", "request", "rules", "token"]),
     ("token_cache", &["bearer", "decision"]),
     ("clock", &[]),
-    ("discovery", &["clock", "keys", "loopback", "redact"]),
+    ("discovery", &["clock", "keys", "loopback", "pkce", "redact"]),
     (
         "config",
         &[
@@ -72,15 +72,25 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
     ),
     ("tls_files", &["clock"]),
     ("telemetry", &["clock", "config", "decision", "issuers", "request", "token_cache"]),
-    ("dev", &["clock", "loopback"]),
+    ("dev", &["clock", "loopback", "pkce"]),
     ("loopback", &[]),
+    ("pkce", &[]),
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
     ("init", &["config", "dev", "doctor", "printable", "product"]),
     (
         "login",
-        &["clock", "discovery", "json_object", "loopback", "printable", "product", "scope_prefix"],
+        &[
+            "clock",
+            "discovery",
+            "json_object",
+            "loopback",
+            "pkce",
+            "printable",
+            "product",
+            "scope_prefix",
+        ],
     ),
     (
         "doctor",
@@ -95,6 +105,7 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
             "issuers",
             "keys",
             "loopback",
+            "pkce",
             "printable",
             "product",
             "scope_prefix",

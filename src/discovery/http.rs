@@ -234,7 +234,7 @@ fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, FetchErrorKind> {
 }
 
 /// `Retry-After` in seconds; the form with a date is rare, and needs a clock that agrees.
-fn retry_after(header: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(header: &HeaderMap) -> Option<Duration> {
     let seconds = header.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::hop::{self, Astray};
+use crate::pkce;
 
 /// The place where Azure's multi-tenant documents leave the tenant out.
 const TENANT: &str = "{tenantid}";
@@ -75,6 +76,13 @@ impl Metadata {
             token_endpoint_auth_methods_supported: words("token_endpoint_auth_methods_supported"),
             id_token_signing_alg_values_supported: words("id_token_signing_alg_values_supported"),
         })
+    }
+
+    /// Whether PKCE is offered with S256 (RFC 7636; RFC 8414 §2).
+    #[must_use]
+    pub fn offers_pkce(&self) -> bool {
+        let methods = self.code_challenge_methods_supported.iter().flatten();
+        methods.into_iter().any(|method| method == pkce::METHOD)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The HTTP client sending a body: what logging in needs besides fetching documents.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::fetch_error::{FetchError, FetchErrorKind};
-use super::http::{HttpFetcher, read, shown};
+use super::http::{HttpFetcher, read, retry_after, shown};
 
 /// An answer of any status.
 #[derive(Clone, Debug)]
@@ -18,6 +20,14 @@ pub struct Reply {
     pub header: HeaderMap,
     /// At most 1 MiB.
     pub body: Bytes,
+}
+
+impl Reply {
+    /// How long the other side asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.header)
+    }
 }
 
 impl HttpFetcher {

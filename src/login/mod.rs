@@ -7,6 +7,7 @@
 //! | `scopes` | which scopes to ask for, and which were not granted |
 //! | `exchange` | [`Exchange`]: password, refresh and revocation requests |
 //! | `device` | the device flow (RFC 8628) |
+//! | `lenient` | answers as providers send them |
 //! | `tokens`, `who` | what was obtained, and for whom |
 //! | `session` | the token one is logged in with, refreshed when it is near its end |
 //! | `store` | where logins are kept, by name: [`Logins`] |
@@ -18,6 +19,7 @@
 mod device;
 mod error;
 mod exchange;
+mod lenient;
 mod provider;
 mod remedy;
 mod scopes;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::LoginError;
-use crate::discovery::{HttpFetcher, Metadata, discover, may_lead, well_known_url};
+use crate::discovery::{HttpFetcher, discover, may_lead, well_known_url};
 use crate::loopback::is_loopback;
 use crate::product::Product;
 
@@ -33,6 +33,9 @@ pub struct Provider {
     /// RFC 7009, when revocation is offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<Url>,
+    /// Whether PKCE with S256 is offered (RFC 7636; `code_challenge_methods_supported`).
+    #[serde(default)]
+    pub pkce: bool,
     /// The scopes to ask for when nobody chooses, separated by blanks.
     #[serde(default)]
     pub default_scopes: String,
@@ -110,16 +113,13 @@ impl Provider {
             (Err(_), Some(_)) => None,
             (Err(error), None) => return Err(error),
         };
-        let (mut token, mut from_issuer, mut revocation) = (token_endpoint, None, None);
-        if let Some(published) = published {
-            token = token.or(published.token);
-            from_issuer = published.device;
-            revocation = published.revocation;
-        }
+        let published = published.unwrap_or_default();
+        let token = token_endpoint.or(published.token);
         Ok(Self {
             token_endpoint: token.ok_or_else(|| no_token_endpoint(issuer))?,
-            device_authorization_endpoint: device.or(from_issuer),
-            revocation_endpoint: revocation,
+            device_authorization_endpoint: device.or(published.device),
+            revocation_endpoint: published.revocation,
+            pkce: published.pkce,
             default_scopes: text("default_scopes").unwrap_or(DEFAULT_SCOPES).to_owned(),
             scope_prefix: options.scope_prefix.or_else(|| text("scope_prefix").map(str::to_owned)),
             issuer: issuer.to_owned(),
@@ -147,6 +147,7 @@ impl Provider {
             token_endpoint: published.token.ok_or_else(|| no_token_endpoint(issuer))?,
             device_authorization_endpoint: published.device,
             revocation_endpoint: published.revocation,
+            pkce: published.pkce,
             default_scopes: DEFAULT_SCOPES.to_owned(),
             scope_prefix: options.scope_prefix,
             issuer: issuer.to_owned(),
@@ -170,28 +171,31 @@ impl Provider {
 
 const DEFAULT_SCOPES: &str = "openid profile email offline_access";
 
-/// The endpoints that an issuer publishes, judged.
+/// What an issuer publishes of logging in, its endpoints judged.
+#[derive(Default)]
 struct Published {
     token: Option<Url>,
     device: Option<Url>,
     revocation: Option<Url>,
+    pkce: bool,
 }
 
 async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginError> {
     parse_url(issuer, issuer)?;
     let url = well_known_url(issuer)
         .map_err(|cause| LoginError::NotAUrl { text: issuer.to_owned(), cause })?;
-    let metadata = discover(http, &url, issuer).await;
-    let Metadata { token_endpoint, device_authorization_endpoint, revocation_endpoint, .. } =
-        metadata.map_err(|cause| LoginError::NoMetadata { issuer: issuer.to_owned(), cause })?;
+    let metadata = discover(http, &url, issuer)
+        .await
+        .map_err(|cause| LoginError::NoMetadata { issuer: issuer.to_owned(), cause })?;
     let judged = |name, endpoint: Option<Url>| {
         endpoint.map(|endpoint| trusted(name, endpoint, &url)).transpose()
     };
     Ok(Published {
-        token: judged("token_endpoint", token_endpoint)?,
-        device: judged("device_authorization_endpoint", device_authorization_endpoint)?,
+        pkce: metadata.offers_pkce(),
+        token: judged("token_endpoint", metadata.token_endpoint)?,
+        device: judged("device_authorization_endpoint", metadata.device_authorization_endpoint)?,
         // Not worth a login: what is not trusted is not used.
-        revocation: judged("revocation_endpoint", revocation_endpoint).unwrap_or_default(),
+        revocation: judged("revocation_endpoint", metadata.revocation_endpoint).unwrap_or_default(),
     })
 }
 

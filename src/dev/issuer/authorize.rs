@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
+use super::codes::challenge;
 use super::device::Answer;
 use super::fault::OAuthFault;
 use super::session::{Scope, Session, secret};
@@ -114,11 +115,7 @@ impl Issuer {
             .filter(is_safe_target)
             .ok_or(Refused::Page("redirect_uri must be http or https on this machine."))?;
 
-        let challenge = match (query.code_challenge, query.code_challenge_method.as_deref()) {
-            (None, None) => Ok(None),
-            (Some(challenge), Some("S256")) => Ok(Some(challenge)),
-            _ => Err(OAuthFault::InvalidRequest("PKCE needs code_challenge_method S256")),
-        };
+        let challenge = challenge(query.code_challenge, query.code_challenge_method.as_deref());
         let response_type = match query.response_type.as_deref() {
             Some("code") => Ok(()),
             _ => Err(OAuthFault::InvalidRequest("response_type must be code")),

@@ -1,14 +1,11 @@
 //! Authorization codes: given out once, redeemed once (RFC 6749 §4.1, RFC 7636).
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Session, secret};
 use super::shelf::Shelf;
 use crate::clock::UnixTime;
+use crate::pkce::{self, s256};
 
 /// How long a code can be redeemed, in seconds.
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(60);
@@ -78,29 +75,31 @@ impl Codes {
         }
         // Spent even when the verifier is wrong: there is one try.
         code.spent = true;
-        match (&code.challenge, verifier) {
-            (None, None) => Ok(code.session.clone()),
-            (Some(challenge), Some(verifier)) if *challenge == s256(verifier) => {
-                Ok(code.session.clone())
-            }
-            (Some(_), Some(_)) => refuse("code_verifier does not match code_challenge"),
-            (Some(_), None) => refuse("code_verifier is missing"),
-            // RFC 9700 §4.8.2: otherwise PKCE could be stripped from the first request.
-            (None, Some(_)) => refuse("code_verifier without a code_challenge"),
-        }
+        proven(code.challenge.as_deref(), verifier).map_err(Unredeemed::Refused)?;
+        Ok(code.session.clone())
     }
 }
 
-/// RFC 7636 §4.2.
-pub(super) fn s256(verifier: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
+/// Whether who redeems a code is the one who asked for it (RFC 7636 §4.6).
+pub(super) fn proven(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), OAuthFault> {
+    Err(OAuthFault::InvalidGrant(match (challenge, verifier) {
+        (None, None) => return Ok(()),
+        (Some(challenge), Some(verifier)) if challenge == s256(verifier) => return Ok(()),
+        (Some(_), Some(_)) => "code_verifier does not match code_challenge",
+        (Some(_), None) => "code_verifier is missing",
+        // RFC 9700 §4.8.2: otherwise PKCE could be stripped from the first request.
+        (None, Some(_)) => "code_verifier without a code_challenge",
+    }))
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn s256_is_that_of_rfc_7636_appendix_b() {
-        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(super::s256(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+/// The challenge of a request, of the one method there is.
+pub(super) fn challenge(
+    challenge: Option<String>,
+    method: Option<&str>,
+) -> Result<Option<String>, OAuthFault> {
+    match (challenge, method) {
+        (None, None) => Ok(None),
+        (Some(challenge), Some(pkce::METHOD)) => Ok(Some(challenge)),
+        (..) => Err(OAuthFault::InvalidRequest("PKCE needs code_challenge_method S256")),
     }
 }

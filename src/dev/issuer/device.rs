@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::codes::challenge;
 use super::devices::DeviceRequest;
 use super::directory::authenticate;
 use super::fault::OAuthFault;
@@ -30,6 +31,8 @@ struct BeginRequest {
     client_id: Option<String>,
     client_secret: Option<String>,
     scope: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
 }
 
 async fn begin(
@@ -41,10 +44,11 @@ async fn begin(
     let credentials = (request.client_id.as_deref(), request.client_secret.as_deref());
     let client = authenticate(&issuer.options.clients, &headers, credentials)?;
     let scope = Scope::parse(request.scope.as_deref())?;
+    let challenge = challenge(request.code_challenge, request.code_challenge_method.as_deref())?;
 
     let options = &issuer.options;
     let (interval, lifetime) = (options.device_interval, options.device_code_lifetime);
-    let request = DeviceRequest { client_id: client.id.clone(), scope };
+    let request = DeviceRequest { client_id: client.id.clone(), scope, challenge };
     let codes = lock(&issuer.devices).start(request, interval, lifetime, issuer.clock.now())?;
     let page = format!("{}/device", issuer.url);
     let body = json!({
@@ -67,7 +71,7 @@ async fn ask(State(issuer): State<Arc<Issuer>>, Query(query): Query<AskQuery>) -
     let Some(user_code) = query.user_code else { return pages::ask_for_code(None) };
     let request = lock(&issuer.devices).awaiting(&user_code, issuer.clock.now());
     match request {
-        Some(DeviceRequest { client_id, scope }) => {
+        Some(DeviceRequest { client_id, scope, .. }) => {
             let hidden = [("user_code", user_code.as_str())];
             pages::consent(&issuer.users, None, &client_id, scope.as_str(), &hidden)
         }

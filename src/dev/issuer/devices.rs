@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::DevIssuerError;
+use super::codes::proven;
 use super::fault::OAuthFault;
 use super::session::{Scope, Session, random, secret};
 use super::shelf::Shelf;
@@ -25,6 +26,7 @@ struct Device {
     user_code: String,
     client_id: String,
     scope: Scope,
+    challenge: Option<String>,
     expires: UnixTime,
     interval: Duration,
     polled: Option<UnixTime>,
@@ -43,6 +45,8 @@ enum Answer {
 pub(super) struct DeviceRequest {
     pub(super) client_id: String,
     pub(super) scope: Scope,
+    /// PKCE, S256.
+    pub(super) challenge: Option<String>,
 }
 
 /// What the device gets, and what it shows.
@@ -70,6 +74,7 @@ impl Devices {
             user_code: codes.user_code.clone(),
             client_id: request.client_id,
             scope: request.scope,
+            challenge: request.challenge,
             expires,
             interval,
             polled: None,
@@ -84,6 +89,7 @@ impl Devices {
         self.by_user_code(user_code, now).map(|device| DeviceRequest {
             client_id: device.client_id.clone(),
             scope: device.scope.clone(),
+            challenge: device.challenge.clone(),
         })
     }
 
@@ -98,6 +104,7 @@ impl Devices {
         &mut self,
         device_code: &str,
         client_id: &str,
+        verifier: Option<&str>,
         now: UnixTime,
     ) -> Result<Session, OAuthFault> {
         let unknown = OAuthFault::InvalidGrant("the device code is unknown or was used");
@@ -105,6 +112,7 @@ impl Devices {
         if device.client_id != client_id {
             return Err(OAuthFault::InvalidGrant("the device code was given to another client"));
         }
+        proven(device.challenge.as_deref(), verifier)?;
         if device.expires <= now {
             return Err(OAuthFault::ExpiredToken);
         }

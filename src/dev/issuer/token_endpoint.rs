@@ -71,7 +71,8 @@ impl Issuer {
             "authorization_code" => self.by_code(client, request)?,
             "urn:ietf:params:oauth:grant-type:device_code" => {
                 let code = required(request.device_code.as_ref(), "device_code is missing")?;
-                lock(&self.devices).poll(code, &client.id, now)?
+                let verifier = request.code_verifier.as_deref();
+                lock(&self.devices).poll(code, &client.id, verifier, now)?
             }
             "password" => self.by_password(client, request)?,
             "refresh_token" => {

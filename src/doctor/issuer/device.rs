@@ -8,6 +8,7 @@ use url::Url;
 use super::super::remedies::login as remedies;
 use super::super::report::Finding;
 use crate::discovery::{HttpFetcher, Reply};
+use crate::pkce;
 use crate::product::Product;
 
 /// A device authorization to be asked for (RFC 8628 §3.1), which nobody will ever grant.
@@ -17,15 +18,14 @@ pub(super) struct Probe<'a> {
     pub(super) scopes: &'a str,
     /// As discovery lists them.
     pub(super) scopes_supported: Option<&'a [String]>,
+    /// Whether PKCE is offered, and may be demanded.
+    pub(super) pkce: bool,
     pub(super) provider: Product,
 }
 
 impl Probe<'_> {
     pub(super) async fn ask(&self, endpoint: &Url, http: &HttpFetcher) -> Vec<Finding> {
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("client_id", self.client)
-            .append_pair("scope", self.scopes)
-            .finish();
+        let form = self.form();
         let mut header = HeaderMap::new();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         header.insert(CONTENT_TYPE, form_type);
@@ -37,6 +37,18 @@ impl Probe<'_> {
                 "see that this machine can reach the endpoint; people who log in have to",
             )],
         }
+    }
+
+    fn form(&self) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", self.client).append_pair("scope", self.scopes);
+        if self.pkce
+            && let Some(verifier) = pkce::verifier()
+        {
+            form.append_pair("code_challenge", &pkce::s256(&verifier))
+                .append_pair("code_challenge_method", pkce::METHOD);
+        }
+        form.finish()
     }
 
     fn judge(&self, reply: &Reply) -> Vec<Finding> {
@@ -126,7 +138,13 @@ mod tests {
             header: http::HeaderMap::new(),
             body: body.to_owned().into(),
         };
-        let probe = Probe { client: "nmp", scopes: "openid x:y", scopes_supported: None, provider };
+        let probe = Probe {
+            client: "nmp",
+            scopes: "openid x:y",
+            scopes_supported: None,
+            pkce: false,
+            provider,
+        };
         probe.judge(&reply)
     }
 

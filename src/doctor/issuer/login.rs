@@ -34,6 +34,7 @@ pub(super) async fn examine(
                         client,
                         scopes: &login.scopes,
                         scopes_supported: metadata.scopes_supported.as_deref(),
+                        pkce: metadata.offers_pkce(),
                         provider,
                     };
                     probe.ask(endpoint, http).await

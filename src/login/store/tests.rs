@@ -87,6 +87,7 @@ fn login(kept: Kept) -> Login {
         token_endpoint: Url::parse("https://idp.example/token").unwrap(),
         device_authorization_endpoint: None,
         revocation_endpoint: None,
+        pkce: false,
         default_scopes: String::new(),
         scope_prefix: None,
         parameters: Vec::new(),
