@@ -1,6 +1,8 @@
 //! The HTTP filters of a connection manager in the order in which requests meet them, and
 //! what each can do to a request.
 
+use std::slice;
+
 use super::place::Place;
 
 /// A filter, taken out of what it may be wrapped in.
@@ -32,7 +34,7 @@ pub(super) enum Power {
 
 /// The filters of this list, in their order.
 pub(super) fn in_order<'v>(list: &[Place<'v>]) -> Vec<Filter<'v>> {
-    list.iter().flat_map(|entry| unwrapped(entry, &[entry.clone()], false)).collect()
+    list.iter().flat_map(|entry| unwrapped(entry, slice::from_ref(entry), false)).collect()
 }
 
 fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<Filter<'v>> {
@@ -40,7 +42,7 @@ fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<
     if let Some(config) = &config {
         if config.is_a(".filter_chain.v3.FilterChainConfig") {
             let inside = config.items("default_filter_chain.filters");
-            let below = |one: &Place<'v>| [entries, &[one.clone()]].concat();
+            let below = |one: &Place<'v>| [entries, slice::from_ref(one)].concat();
             return inside.iter().flat_map(|one| unwrapped(one, &below(one), picked)).collect();
         }
         if config.is_a(".matching.v3.ExtensionWithMatcher")

@@ -195,8 +195,8 @@ mod tests {
             [("openid email api://x/y models:read", None), ("openid emial", Some(": emial"))]
         {
             let provider = Product::Keycloak;
-            let probe =
-                Probe { client: "nmp", scopes, scopes_supported: Some(&supported), provider };
+            let scopes_supported = Some(&supported[..]);
+            let probe = Probe { client: "nmp", scopes, scopes_supported, pkce: false, provider };
             let finding = probe.scopes();
             let found = (finding.outcome == Outcome::Warn).then_some(finding.found);
             assert_eq!(found.is_some(), unlisted.is_some(), "{found:?}");
