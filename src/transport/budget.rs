@@ -22,11 +22,10 @@ pub(super) const CONNECTION_BYTES: usize = 7 * 1024 * 1024;
 /// together, in bytes: some thirty of Envoy's usual limit at once, or one of any length.
 const GROWING_BYTES: usize = 2 * 1024 * 1024;
 /// What the calls of one connection that wait for an issuer's keys may hold together, in bytes:
-/// made-up key ids must leave room for everybody else's messages, and for three quarters of the
-/// streams.
+/// made-up key ids must leave room for everybody else's messages, and half of the streams.
 const KEYLESS_BYTES: usize = CONNECTION_BYTES / 2;
 /// What such a call counts for at least, in bytes.
-const KEYLESS_CALL_BYTES: usize = KEYLESS_BYTES / 256;
+const KEYLESS_CALL_BYTES: usize = KEYLESS_BYTES / 512;
 const UNIT: usize = 1024;
 /// What all connections may hold together beyond [`OWN_BYTES`] each, in bytes.
 const SHARED_BYTES: usize = 64 * 1024 * 1024;
