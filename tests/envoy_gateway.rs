@@ -10,7 +10,7 @@ use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
 use crate::support::gateway::{Gateway, behind};
 use crate::support::process::{free_port, script};
-use crate::support::raw::get;
+use crate::support::raw::{get, request};
 use crate::support::signer::{RSA, claims, jwks};
 use crate::support::tools;
 
@@ -34,12 +34,10 @@ fn pipe(command: &mut Command, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-#[tokio::test]
-async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
-    let (Some(egctl), Some(envoy)) = (tools::tool("egctl").await, tools::tool("envoy").await)
-    else {
-        return;
-    };
+/// What Envoy Gateway makes of our set-up, changed so. `None`: a tool is missing, and the test is
+/// skipped.
+async fn started(change: impl FnOnce(String) -> String) -> Option<Gateway> {
+    let (egctl, envoy) = (tools::tool("egctl").await?, tools::tool("envoy").await?);
     let config = json!({
         "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
     });
@@ -47,7 +45,7 @@ async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
     let behind = behind(&doorward, &echo);
 
     let resources = [
-        tools::file("envoy/envoy-gateway/gateway.yaml"),
+        change(tools::file("envoy/envoy-gateway/gateway.yaml")),
         tools::file("tests/support/envoy-gateway/cluster.yaml"),
     ]
     .join("\n---\n");
@@ -63,8 +61,37 @@ async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
     let bootstrap = pipe(script("scripts/egctl-to-envoy".as_ref()).args(ports), &translated);
     let bootstrap = String::from_utf8(bootstrap).unwrap();
     let envoy = Envoy::run(&envoy, "envoy.json", &bootstrap).await;
-    let gateway = Gateway::of(envoy, doorward, echo);
+    Some(Gateway::of(envoy, doorward, echo))
+}
 
+/// The first way of docs/cors.md, whose YAML this is.
+#[tokio::test]
+async fn its_cors_filter_answers_before_doorward_is_asked() {
+    const OURS: &str = "kind: Gateway, name: door }\n  extAuth:\n";
+    let guide = tools::file("docs/cors.md");
+    let mut blocks = guide.split("```yaml\n").skip(1).map(|it| it.split("```").next().unwrap());
+    let ours = blocks.find(|block| block.starts_with("cors:")).unwrap().lines();
+    let cors: String = ours.map(|line| format!("  {line}\n")).collect();
+    let with_cors = |file: String| {
+        assert_eq!(file.matches(OURS).count(), 1);
+        file.replace(OURS, &OURS.replace("  extAuth:\n", &format!("{cors}  extAuth:\n")))
+    };
+    let Some(gateway) = started(with_cors).await else { return };
+    let preflight = request("OPTIONS", "/v1/models")
+        .header("Origin", "https://app.example")
+        .header("Access-Control-Request-Method", "POST");
+    let reply = gateway.send(&preflight).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example"));
+    let asked = gateway.doorward().metric("doorward_check_duration_seconds_count").await;
+    assert_eq!(asked, Some(0.0), "Doorward is not asked");
+    assert!(gateway.echo().take().is_empty());
+    assert_eq!(gateway.send(&request("OPTIONS", "/v1/models")).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
+    let Some(gateway) = started(|file| file).await else { return };
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     let spoofs = [
         ("X-NMP-Principal-Id", "service:jobs"),
