@@ -8,6 +8,30 @@ use super::place::Place;
 use crate::doctor::report::Finding;
 use crate::loopback::is_loopback_host;
 
+/// Members that clusters have, and nothing else that has a name.
+const FIELDS: [&str; 6] = [
+    "load_assignment",
+    "connect_timeout",
+    "eds_cluster_config",
+    "cluster_type",
+    "original_dst_lb_config",
+    "typed_extension_protocol_options",
+];
+/// In the order of their numbers.
+const TYPES: [&str; 5] = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
+/// Extensions that lead where their configuration says: to addresses, or to clusters.
+const LEADS_AS_SAID: [&str; 9] = [
+    "static",
+    "strict_dns",
+    "logical_dns",
+    "dns",
+    "eds",
+    "aggregate",
+    "composite",
+    "redis",
+    "reverse_connection",
+];
+
 /// The clusters of a file.
 pub(super) struct Clusters<'v> {
     by_name: BTreeMap<&'v str, Place<'v>>,
@@ -19,11 +43,13 @@ impl<'v> Clusters<'v> {
     pub(super) fn of(roots: &[Place<'v>]) -> Self {
         let is_cluster = |place: &Place<'_>| {
             place.get("name").is_some()
-                && ["load_assignment", "connect_timeout", "eds_cluster_config", "cluster_type"]
-                    .iter()
-                    .any(|field| place.get(field).is_some())
+                && (place.is_a(".cluster.v3.Cluster")
+                    || FIELDS.iter().any(|field| place.get(field).is_some()))
         };
-        let all = roots.iter().flat_map(|root| root.find(&is_cluster));
+        let of_type = roots.iter().flat_map(|root| root.find(&is_cluster));
+        // By their place, whatever is in them.
+        let listed = roots.iter().flat_map(|root| root.items("static_resources.clusters"));
+        let all = of_type.chain(listed);
         let by_name = all.filter_map(|cluster| Some((cluster.text("name")?, cluster))).collect();
         let complete = |root: &Place<'_>| {
             let elsewhere = ["cds_config", "cds_resources_locator"];
@@ -56,19 +82,24 @@ impl<'v> Clusters<'v> {
             if let Some(eds) = cluster.get("eds_cluster_config") {
                 ends.insert(format!("service {}", eds.text("service_name").unwrap_or(name)));
             }
-            names.extend(cluster.texts("cluster_type.typed_config.clusters"));
+            names.extend(made_of(cluster));
         }
         ends
     }
 
-    /// Whether a cluster goes wherever a request says.
+    /// Whether a cluster, or one that it is made of, goes wherever a request says, or an
+    /// extension that nobody knows here.
     pub(super) fn anywhere(&self, name: &str) -> bool {
-        let Some(cluster) = self.named(name) else { return false };
-        let kind = cluster.text("cluster_type.name").or_else(|| cluster.text("type"));
-        kind.is_some_and(|kind| {
-            let kind = kind.to_ascii_lowercase();
-            kind.contains("original_dst") || kind.contains("dynamic_forward_proxy")
-        })
+        let (mut seen, mut names) = (BTreeSet::new(), vec![name]);
+        while let Some(name) = names.pop() {
+            let Some(cluster) = self.named(name).filter(|_| seen.insert(name)) else { continue };
+            let by_extension = cluster.get("cluster_type").is_some_and(|it| !leads_as_said(&it));
+            if by_extension || cluster.choice("type", &TYPES) == Some("ORIGINAL_DST") {
+                return true;
+            }
+            names.extend(made_of(cluster));
+        }
+        false
     }
 
     /// This list of the protocol options of a cluster.
@@ -129,6 +160,24 @@ impl<'v> Clusters<'v> {
             )
         }
     }
+}
+
+/// The clusters that one is made of: by their names, or as objects with names.
+fn made_of<'v>(cluster: &Place<'v>) -> Vec<&'v str> {
+    let inside = cluster.items("cluster_type.typed_config.clusters");
+    inside.iter().filter_map(|it| it.value.as_str().or_else(|| it.text("name"))).collect()
+}
+
+/// Whether a `cluster_type` is known to be none that goes where a request says. Envoy goes by
+/// the type of the configuration; the name decides where there is none.
+fn leads_as_said(kind: &Place<'_>) -> bool {
+    let type_url = kind.get("typed_config").and_then(|it| it.value.get("@type")?.as_str());
+    let name = match type_url.and_then(|url| url.split_once(".extensions.clusters.")) {
+        Some((_, kind)) => kind.split('.').next(),
+        None if type_url.is_some_and(|url| !url.ends_with(".Empty")) => None,
+        None => kind.text("name").and_then(|name| name.rsplit('.').next()),
+    };
+    name.is_some_and(|name| LEADS_AS_SAID.contains(&name.to_ascii_lowercase().as_str()))
 }
 
 /// The cluster that an ext_authz filter, or `check_settings`, asks.

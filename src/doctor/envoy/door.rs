@@ -119,6 +119,7 @@ impl<'v> Scope<'_, 'v> {
             .collect();
         let upstream = self.upstream_filters(manager, chain);
         findings.push(order::finding(chain, &upstream, self.ours));
+        findings.extend(order::route_again(manager, chain));
         let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
         let mut behind = said_of(manager, &late);
         behind.extend(manager.tables.iter().cloned());

@@ -2,7 +2,7 @@
 
 use super::filters::Filter;
 use super::judge::at;
-use super::names;
+use super::names::Matcher;
 use super::place::Place;
 use super::routes::Way;
 use crate::doctor::report::Finding;
@@ -95,7 +95,7 @@ fn share_marked<'v>(marked: &Place<'v>, front: &[Filter<'v>], ways: &[Way<'v>]) 
         let path = marked.items("path");
         let wanted = |policy: &Place<'_>| {
             let value = marked.at("value.string_match");
-            value.is_some_and(|value| names::takes(&value, policy.key()) == Some(true))
+            value.is_some_and(|value| Matcher::read(&value).takes(policy.key()) == Some(true))
         };
         path.len() == 1
             && path.iter().all(|segment| segment.text("key") == Some(&key))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::OurHeaders;
 use super::filters::Filter;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
-use super::names::{Taken, missing, taken};
+use super::names::{List, Taken};
 use super::place::Place;
 use super::routes::Way;
 use super::{enabled, mutation_rules};
@@ -55,11 +55,7 @@ pub(super) fn findings(
 fn route_cache(filter: &Place<'_>, ways: &[Way<'_>]) -> Finding {
     let again = filter.get("clear_route_cache");
     let again = again.filter(|_| filter.flag("clear_route_cache") == Some(true));
-    let depends = |way: &Way<'_>| {
-        ["headers", "dynamic_metadata", "filter_state"].iter().any(|it| way.matches_by(it))
-            || [".matcher.", ".scoped_routes."].iter().any(|it| way.route.path.contains(it))
-    };
-    match (again, ways.iter().find(|way| depends(way))) {
+    match (again, ways.iter().find(|way| way.depends())) {
         (Some(again), Some(way)) => Finding::fail(
             "route_cache",
             format!(
@@ -95,12 +91,13 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         .or_else(|| filter.at("http_service.authorization_request.allowed_headers"));
     let authorization = "authorization".to_owned();
     if let Some(hidden) = filter.get("disallowed_headers") {
-        let names = ours.to_see.iter().chain([&authorization]);
-        let lost: Vec<_> = names.filter(|name| taken(&hidden, name) != Taken::No).collect();
-        if let Some(first) = lost.first() {
+        let matchers = List::read(&hidden);
+        let like: Vec<_> = matchers.texts().flat_map(|text| ours.like(text)).collect();
+        let mut names = ours.to_see.iter().chain(&like).chain([&authorization]);
+        if let Some(lost) = names.find(|name| matchers.taken(name) != Taken::No) {
             return Finding::fail(
                 "allowed_headers",
-                format!("disallowed_headers hides {first} from Doorward{}", at(&hidden)),
+                format!("disallowed_headers hides {lost} from Doorward{}", at(&hidden)),
                 "remove it from disallowed_headers",
             );
         }
@@ -113,19 +110,20 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
             Finding::pass("allowed_headers", "Doorward sees every header")
         };
     };
+    let matchers = List::read(&list);
     // Envoy adds Authorization by itself when it asks over HTTP.
     let asked = filter.get("http_service").is_none().then_some(&authorization);
-    if let [first, ..] = missing(&list, asked).as_slice() {
+    if let Some(lost) = matchers.first(Taken::No, asked) {
         return Finding::fail(
             "allowed_headers",
-            format!("{first} is not in the list{}: every request is without a token", at(&list)),
+            format!("{lost} is not in the list{}: every request is without a token", at(&list)),
             "add {exact: authorization}",
         );
     }
-    if let [first, ..] = missing(&list, &ours.to_see).as_slice() {
-        return not_seen(&list, first, "incomplete", ours);
+    if let Some(lost) = matchers.first(Taken::No, &ours.to_see) {
+        return not_seen(&list, lost, "incomplete", ours);
     }
-    let of_preflights = ours.of_preflights.iter().find(|name| taken(&list, name) == Taken::No);
+    let of_preflights = ours.of_preflights.iter().find(|name| matchers.taken(name) == Taken::No);
     if let Some(name) = of_preflights {
         return Finding::fail(
             "allowed_headers",
@@ -137,14 +135,10 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
             "add {exact: origin} and {exact: access-control-request-method}",
         );
     }
-    let unknown = ours.to_see.iter().any(|name| taken(&list, name) == Taken::Unknown);
-    if unknown {
+    if matchers.first(Taken::Unknown, asked.into_iter().chain(&ours.to_see)).is_some() {
         return Finding::warn(
             "allowed_headers",
-            format!(
-                "a regular expression that cannot be read decides what Doorward sees{}",
-                at(&list)
-            ),
+            format!("a matcher that cannot be read decides what Doorward sees{}", at(&list)),
             ours.remedy(),
         );
     }
@@ -193,19 +187,23 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
             format!("set it to {{patterns: {}}}", ours.upstream_matchers()),
         );
     };
-    if let [first, ..] = missing(&list, &ours.set).as_slice() {
+    const REMEDY: &str =
+        "allow {prefix: x-nmp-, ignore_case: true}, and the names of headers.claims";
+    let matchers = List::read(&list);
+    if let Some(lost) = matchers.first(Taken::No, &ours.set) {
         return Finding::fail(
             "http_headers",
             format!(
-                "{first} is not among allowed_upstream_headers{}: the upstream keeps the client's",
+                "{lost} is not among allowed_upstream_headers{}: the upstream keeps the client's",
                 at(&list)
             ),
-            format!("let all of these pass: {}", ours.upstream_matchers()),
+            REMEDY,
         );
     }
     let appended = service.at("authorization_response.allowed_upstream_headers_to_append");
     let appended = appended.and_then(|list| {
-        let name = ours.set.iter().find(|name| taken(&list, name) != Taken::No)?;
+        let matchers = List::read(&list);
+        let name = ours.set.iter().find(|name| matchers.taken(name) != Taken::No)?;
         Some(Finding::fail(
             "http_headers",
             format!("{name} is appended{}: the client's value stays in front of ours", at(&list)),
@@ -214,6 +212,13 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     });
     if let Some(finding) = appended {
         return finding;
+    }
+    if let Some(name) = matchers.first(Taken::Unknown, &ours.set) {
+        return Finding::warn(
+            "http_headers",
+            format!("a matcher that cannot be read decides about {name}{}", at(&list)),
+            REMEDY,
+        );
     }
     // Envoy adds WWW-Authenticate to allowed_client_headers by itself.
     Finding::pass("http_headers", format!("identity headers reach the upstream{}", at(&list)))

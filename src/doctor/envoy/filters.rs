@@ -157,6 +157,13 @@ impl<'v> Filter<'v> {
     }
 }
 
+impl Filter<'_> {
+    /// Filters that have the route chosen again whatever is written of them.
+    pub(super) fn routes_again(&self) -> bool {
+        ["ip_tagging", "json_to_metadata", "thrift_to_metadata"].contains(&self.kind())
+    }
+}
+
 /// `lua` of `type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua`.
 fn kind<'v>(config: &Place<'v>) -> Option<&'v str> {
     let (_, kind) = config.value.get("@type")?.as_str()?.split_once(".extensions.filters.http.")?;

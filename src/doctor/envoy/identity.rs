@@ -2,7 +2,7 @@
 
 use super::OurHeaders;
 use super::judge::at;
-use super::names::may_take;
+use super::names::Matcher;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
@@ -42,24 +42,92 @@ pub(super) fn behind(places: &[Place<'_>], namespaces: &[&str], ours: &OurHeader
 /// Changes in front of the decision: whoever has no token must not be given one.
 pub(super) fn in_front(places: &[Place<'_>]) -> Option<Finding> {
     const TOKEN: &str = "authorization";
-    let gives = |change: &Change<'_>| {
-        matches!(&change.header, Header::Named(name) if name == TOKEN)
-            && change.value.is_some_and(|value| !value.contains('%'))
-    };
-    let given: Vec<_> = places.iter().flat_map(changes).filter(gives).collect();
-    let first = given.first()?;
-    Some(Finding::fail(
-        "identity",
-        format!("{}: every request comes with the same token", first.said(TOKEN, given.len())),
-        "leave authorization alone there: clients send their own",
-    ))
+    let changes = places.iter().flat_map(changes);
+    let changes = changes.filter(|it| matches!(&it.header, Header::Named(name) if name == TOKEN));
+    let given: Vec<_> =
+        changes.map(|it| (it.value.origin(), it)).filter(|it| it.0 != Origin::Request).collect();
+    let of_config = given.iter().find(|(origin, _)| *origin == Origin::Configuration);
+    let (origin, first) = of_config.or(given.first())?;
+    let said = first.said(TOKEN, given.len());
+    Some(match origin {
+        Origin::Configuration => Finding::fail(
+            "identity",
+            format!("{said}: every request comes with the same token"),
+            "leave authorization alone there: clients send their own",
+        ),
+        Origin::Request | Origin::Unknown => Finding::warn(
+            "identity",
+            format!("{said}: whose token that is cannot be told from this file"),
+            "make sure that it is the client's own",
+        ),
+    })
+}
+
+/// What a header is set to.
+#[derive(Clone, Copy)]
+enum Value<'v> {
+    /// It is removed, or gets what a filter makes of the request.
+    Other,
+    /// A format.
+    Text(&'v str),
+    /// The same for all, written elsewhere or in another form.
+    Secret,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Request,
+    Configuration,
+    Unknown,
+}
+
+/// What a request brings, among the operators of Envoy's formats.
+const OF_REQUEST: [&str; 6] =
+    ["REQ", "REQUEST_HEADER", "REQ_WITHOUT_QUERY", "COOKIE", "QUERY_PARAM", "PATH"];
+/// Where filters and modules put what may be of the request.
+const OF_FILTERS: [&str; 5] =
+    ["DYNAMIC_METADATA", "FILTER_STATE", "PER_REQUEST_STATE", "CEL", "METADATA"];
+
+impl Value<'_> {
+    fn origin(self) -> Origin {
+        let text = match self {
+            Self::Other => return Origin::Request,
+            Self::Secret => return Origin::Configuration,
+            Self::Text(text) => text,
+        };
+        let (mut rest, mut names) = (String::new(), Vec::new());
+        let mut left = text;
+        while let Some((before, behind)) = left.split_once('%') {
+            rest.push_str(before);
+            let end = behind.find(|char: char| !matches!(char, 'A'..='Z' | '0'..='9' | '_'));
+            let (name, arguments) = behind.split_at(end.unwrap_or(behind.len()));
+            names.push(name);
+            // There may be signs for percent in the parentheses.
+            let close = arguments.starts_with('(').then(|| arguments.find(')')).flatten();
+            let tail = arguments.get(close.unwrap_or(0)..).unwrap_or_default();
+            left = tail.split_once('%').map_or("", |(_, left)| left);
+        }
+        rest.push_str(left);
+        // `Bearer ` may stand in front; a whole token is the same for all.
+        let is_scheme = rest.trim().chars().all(|char| char.is_ascii_alphabetic());
+        let all = |known: &[&str]| names.iter().all(|name| known.contains(name));
+        if names.is_empty() || !is_scheme {
+            Origin::Configuration
+        } else if all(&OF_REQUEST) {
+            Origin::Request
+        } else if all(&[&OF_REQUEST[..], &OF_FILTERS[..]].concat()) {
+            Origin::Unknown
+        } else {
+            Origin::Configuration
+        }
+    }
 }
 
 /// A request header that a configuration changes.
 struct Change<'v> {
     header: Header<'v>,
-    /// What it is set to, where that is written.
-    value: Option<&'v str>,
+    value: Value<'v>,
     place: Place<'v>,
 }
 
@@ -75,9 +143,12 @@ impl Change<'_> {
     fn hit(&self, namespaces: &[&str], ours: &OurHeaders) -> Option<String> {
         match (&self.header, self.value) {
             // Doorward's own answer, by another way.
-            (_, Some(value)) if said_by_doorward(value, namespaces) => None,
+            (_, Value::Text(value)) if said_by_doorward(value, namespaces) => None,
             (Header::Named(name), _) => ours.trusted(name).then(|| name.clone()),
-            (Header::Matched(matcher), _) => ours.known().find(|name| may_take(matcher, name)),
+            (Header::Matched(matcher), _) => {
+                let matcher = Matcher::read(matcher);
+                ours.known().find(|name| matcher.may_take(name))
+            }
         }
     }
 
@@ -111,27 +182,45 @@ fn changes<'v>(place: &Place<'v>) -> Vec<Change<'v>> {
         place: place.clone(),
     };
     let mut found = Vec::new();
-    let added = place.text("header.key");
-    found.extend(added.map(|name| change(name, place.text("header.value"), place)));
+    let value = |place: &Place<'v>| match place.text("value") {
+        Some(text) => Value::Text(text),
+        // In Base64, or a number.
+        None => Value::Secret,
+    };
+    let added = place.get("header").and_then(|it| Some((it.text("key")?, value(&it))));
+    found.extend(added.map(|(name, value)| change(name, value, place)));
     // A list of names and values, without what to do where there is one.
     let given = place.items("headers_to_add");
-    found.extend(given.iter().filter_map(|it| Some(change(it.text("key")?, it.text("value"), it))));
+    found.extend(given.iter().filter_map(|it| Some(change(it.text("key")?, value(it), it))));
+    found.extend(credential(place).map(|name| change(name, Value::Secret, place)));
     let removed = place.text("remove").into_iter();
     let removed = removed.chain(place.texts("request_headers_to_remove"));
-    found.extend(removed.map(|name| change(name, None, place)));
+    found.extend(removed.map(|name| change(name, Value::Other, place)));
     if let Some(matcher) = place.at("remove_on_match.key_matcher") {
         found.push(Change {
             place: matcher.clone(),
             header: Header::Matched(matcher),
-            value: None,
+            value: Value::Other,
         });
     }
     found.extend(named_by_filters(place).iter().filter_map(|set| {
         let name = set.value.as_str()?;
-        Some(change(name, None, set))
+        Some(change(name, Value::Other, set))
     }));
     found.extend(place.children().iter().flat_map(changes));
     found
+}
+
+/// The header in which a filter puts a credential of the gateway's own.
+fn credential<'v>(place: &Place<'v>) -> Option<&'v str> {
+    let field = if place.is_a(".credential_injector.v3.CredentialInjector") {
+        "credential.typed_config.header"
+    } else if place.is_a(".gcp_authn.v3.GcpAuthnFilterConfig") {
+        "token_header.name"
+    } else {
+        return None;
+    };
+    Some(place.text(field).filter(|name| !name.is_empty()).unwrap_or("authorization"))
 }
 
 /// Names of request headers in the fields of single filters.
@@ -141,9 +230,8 @@ fn named_by_filters<'v>(place: &Place<'v>) -> Vec<Place<'v>> {
     names.extend(claims.iter().filter_map(|claim| claim.get("header_name")));
     names.extend(place.items("geo_headers_to_add"));
     names.extend(place.items("geo_field_keys"));
-    // `header_to_metadata` may take the header away, `credential_injector` puts one in.
-    if place.flag("remove") == Some(true) || place.is_a(".injected_credentials.generic.v3.Generic")
-    {
+    // `header_to_metadata` may take the header away.
+    if place.flag("remove") == Some(true) {
         names.extend(place.get("header"));
     }
     names

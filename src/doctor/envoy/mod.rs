@@ -46,7 +46,7 @@ use self::document::documents;
 use self::place::Place;
 use super::report::{Outcome, Section};
 use crate::config::Settings;
-use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -129,6 +129,8 @@ struct OurHeaders {
     set: Vec<String>,
     /// Those that are removed when nobody is known.
     removed: Vec<String>,
+    /// All of them, and one more behind the prefix, [`folded`].
+    folded: Vec<String>,
     /// Spellings that Doorward must see to have them removed, whatever the list of known
     /// names: with any sign for each `-`.
     to_see: Vec<String>,
@@ -148,14 +150,14 @@ impl OurHeaders {
         // Names that are removed seen or not need not be seen.
         let protected = ProtectedHeaders::new(rules);
         let nobody = IdentityHeaders::new(None, rules);
-        let to_see = [format!("{}anything", protected.prefix())]
-            .iter()
-            .chain(protected.elsewhere())
-            .flat_map(|name| spellings(name))
-            .filter(|name| protected.forged(name.as_bytes(), nobody))
-            .collect();
-        let removed = protected.always(nobody).map(str::to_owned).collect();
-        Self { protected, set, removed, to_see, of_preflights: &[] }
+        let removed: Vec<_> = protected.always(nobody).map(str::to_owned).collect();
+        let mut all: Vec<_> = set.iter().chain(&removed).map(|name| folded(name)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.insert(0, format!("{}anything", protected.prefix()));
+        let seen = |name: &String| protected.forged(name.as_bytes(), nobody);
+        let to_see = all.iter().flat_map(|name| spellings(name)).filter(seen).collect();
+        Self { set, removed, folded: all, to_see, protected, of_preflights: &[] }
     }
 
     /// Whether an upstream may take a header of this name for the identity.
@@ -189,6 +191,25 @@ impl OurHeaders {
     fn upstream_matchers(&self) -> String {
         let prefix = |prefix: &str| format!("{{prefix: {prefix}, ignore_case: true}}");
         self.to_set(prefix, |name| format!("{{exact: {name}, ignore_case: true}}"))
+    }
+
+    /// Spellings of ours with this text in them, which Doorward must see.
+    fn like(&self, text: &str) -> Vec<String> {
+        let text = text.to_ascii_lowercase();
+        let plain = folded(&text);
+        let woven = self.folded.iter().flat_map(|name| {
+            let found = name
+                .match_indices(&plain)
+                .map(|(start, found)| (name.get(..start), name.get(start + found.len()..)));
+            found.filter_map(|(front, rest)| Some(format!("{}{text}{}", front?, rest?)))
+        });
+        woven.chain([text.clone()]).filter(|name| self.is_forged(name)).collect()
+    }
+
+    /// Whether Doorward has a header of this name removed because it saw it, and not always.
+    fn is_forged(&self, name: &str) -> bool {
+        self.trusted(name)
+            && !self.set.iter().chain(&self.removed).any(|it| it.eq_ignore_ascii_case(name))
     }
 
     /// What to add to a list of matchers.

@@ -2,14 +2,15 @@
 
 use super::OurHeaders;
 use super::judge::at;
-use super::names::matches;
+use super::names::Expression;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
 /// Nothing, when every change that we may ask for is carried out.
 pub(super) fn finding(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let rules = filter.get("decoder_header_mutation_rules")?;
-    let name = ours.known().find(|name| !allowed(&rules, name))?;
+    let allowed = allowed(&rules);
+    let name = ours.known().find(|name| !allowed(name))?;
     let then = if rules.flag("disallow_is_error") == Some(true) {
         "every request is refused"
     } else {
@@ -23,14 +24,15 @@ pub(super) fn finding(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> 
 }
 
 /// In Envoy's order: what is disallowed by name, what is allowed by name, all.
-fn allowed(rules: &Place<'_>, name: &str) -> bool {
-    let says = |field: &str| rules.get(field).map(|expression| matches(&expression, name));
-    // An expression that cannot be read here may say anything.
-    if says("disallow_expression").is_some_and(|it| it != Some(false)) {
-        return false;
+fn allowed(rules: &Place<'_>) -> impl Fn(&str) -> bool {
+    let expression = |field: &str| rules.get(field).map(|it| Expression::read(&it));
+    let (disallow, allow) = (expression("disallow_expression"), expression("allow_expression"));
+    let all = rules.flag("disallow_all") != Some(true);
+    move |name| {
+        // An expression that cannot be read here may say anything.
+        if disallow.as_ref().is_some_and(|it| it.takes(name) != Some(false)) {
+            return false;
+        }
+        all || allow.as_ref().is_some_and(|it| it.takes(name) == Some(true))
     }
-    if says("allow_expression") == Some(Some(true)) {
-        return true;
-    }
-    rules.flag("disallow_all") != Some(true)
 }

@@ -1,43 +1,79 @@
 //! Which header names a list of string matchers lets pass.
 
-use regex::bytes::RegexBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::place::Place;
 
 /// A larger program is not compiled, in bytes.
 const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
-/// Whether a matcher (`exact`, `prefix`, `suffix`, `contains`, each with `ignore_case`, or
-/// `safe_regex`) takes a name in lower case. `None`: nobody but Envoy knows.
-pub(super) fn takes(matcher: &Place<'_>, name: &str) -> Option<bool> {
-    if let Some(regex) = matcher.get("safe_regex") {
-        return matches(&regex, name);
+/// A `StringMatcher`, read.
+pub(super) enum Matcher<'v> {
+    Text {
+        test: fn(&str, &str) -> bool,
+        pattern: &'v str,
+        folded: Option<String>,
+    },
+    Regex(Expression),
+    /// A module decides (`custom`), or something that is not known here.
+    Other,
+}
+
+impl<'v> Matcher<'v> {
+    /// `exact`, `prefix`, `suffix` or `contains`, each with `ignore_case`, or `safe_regex`.
+    pub(super) fn read(place: &Place<'v>) -> Self {
+        const TEXTS: [(&str, fn(&str, &str) -> bool); 4] = [
+            ("exact", |name, pattern| name == pattern),
+            ("prefix", |name, pattern| name.starts_with(pattern)),
+            ("suffix", |name, pattern| name.ends_with(pattern)),
+            ("contains", |name, pattern| name.contains(pattern)),
+        ];
+        if let Some(regex) = place.get("safe_regex") {
+            return Self::Regex(Expression::read(&regex));
+        }
+        let fold = place.flag("ignore_case") == Some(true);
+        let mut texts = TEXTS.into_iter();
+        let text = texts.find_map(|(kind, test)| {
+            let pattern = place.text(kind)?;
+            Some(Self::Text { test, pattern, folded: fold.then(|| pattern.to_ascii_lowercase()) })
+        });
+        text.unwrap_or(Self::Other)
     }
-    let fold = matcher.flag("ignore_case") == Some(true);
-    let one = |kind: &str, test: fn(&str, &str) -> bool| {
-        matcher.text(kind).map(|pattern| {
-            if fold { test(name, &pattern.to_ascii_lowercase()) } else { test(name, pattern) }
-        })
-    };
-    one("exact", |name, pattern| name == pattern)
-        .or_else(|| one("prefix", |name, pattern| name.starts_with(pattern)))
-        .or_else(|| one("suffix", |name, pattern| name.ends_with(pattern)))
-        .or_else(|| one("contains", |name, pattern| name.contains(pattern)))
-        .or(Some(false))
+
+    /// Whether it takes a name in lower case. `None`: nobody but Envoy knows.
+    pub(super) fn takes(&self, name: &str) -> Option<bool> {
+        match self {
+            Self::Text { test, pattern, folded } => {
+                Some(test(name, folded.as_deref().unwrap_or(pattern)))
+            }
+            Self::Regex(expression) => expression.takes(name),
+            Self::Other => None,
+        }
+    }
+
+    /// The same, when what cannot be read here might.
+    pub(super) fn may_take(&self, name: &str) -> bool {
+        self.takes(name) != Some(false)
+    }
 }
 
-/// The same, when a regular expression that cannot be read here might.
-pub(super) fn may_take(matcher: &Place<'_>, name: &str) -> bool {
-    takes(matcher, name) != Some(false)
-}
+/// A regular expression (`{regex: …}`). Envoy's are of RE2, which has the same syntax but for
+/// what is not ASCII; `None` is one that is not understood here.
+pub(super) struct Expression(Option<Regex>);
 
-/// Whether a regular expression (`{regex: …}`) takes the whole of a name, as Envoy has it.
-/// Envoy's are of RE2, which has the same syntax but for what is not ASCII; `None` for one that
-/// is not understood here.
-pub(super) fn matches(expression: &Place<'_>, name: &str) -> Option<bool> {
-    let mut whole = RegexBuilder::new(&format!("^(?:{})$", expression.text("regex")?));
-    let whole = whole.unicode(false).size_limit(MAX_REGEX_BYTES).build().ok()?;
-    Some(whole.is_match(name.as_bytes()))
+impl Expression {
+    pub(super) fn read(place: &Place<'_>) -> Self {
+        let whole = place.text("regex").map(|regex| format!("^(?:{regex})$"));
+        Self(whole.and_then(|whole| {
+            let mut whole = RegexBuilder::new(&whole);
+            whole.unicode(false).size_limit(MAX_REGEX_BYTES).build().ok()
+        }))
+    }
+
+    /// Whether it takes the whole of a name, as Envoy has it.
+    pub(super) fn takes(&self, name: &str) -> Option<bool> {
+        Some(self.0.as_ref()?.is_match(name.as_bytes()))
+    }
 }
 
 /// What a list of matchers does with a name.
@@ -45,30 +81,46 @@ pub(super) fn matches(expression: &Place<'_>, name: &str) -> Option<bool> {
 pub(super) enum Taken {
     Yes,
     No,
-    /// There is a regular expression that cannot be read here.
+    /// There is a matcher that cannot be read here.
     Unknown,
 }
 
-/// What the list at `list` (`{patterns: […]}`) does with a name.
-pub(super) fn taken(list: &Place<'_>, name: &str) -> Taken {
-    let matchers = list.items("patterns");
-    let answers: Vec<_> = matchers.iter().map(|matcher| takes(matcher, name)).collect();
-    if answers.contains(&Some(true)) {
-        Taken::Yes
-    } else if answers.contains(&None) {
-        Taken::Unknown
-    } else {
-        Taken::No
-    }
-}
+/// A list of matchers: `{patterns: […]}`.
+pub(super) struct List<'v>(Vec<Matcher<'v>>);
 
-/// The names that the list does not take.
-pub(super) fn missing<'n>(
-    list: &Place<'_>,
-    names: impl IntoIterator<Item = &'n String>,
-) -> Vec<&'n str> {
-    let names = names.into_iter().map(String::as_str);
-    names.filter(|name| taken(list, name) == Taken::No).collect()
+impl<'v> List<'v> {
+    pub(super) fn read(place: &Place<'v>) -> Self {
+        Self(place.items("patterns").iter().map(Matcher::read).collect())
+    }
+
+    /// What it does with a name.
+    pub(super) fn taken(&self, name: &str) -> Taken {
+        let answers: Vec<_> = self.0.iter().map(|matcher| matcher.takes(name)).collect();
+        if answers.contains(&Some(true)) {
+            Taken::Yes
+        } else if answers.contains(&None) {
+            Taken::Unknown
+        } else {
+            Taken::No
+        }
+    }
+
+    /// The first of these names of which this becomes.
+    pub(super) fn first<'n>(
+        &self,
+        becomes: Taken,
+        names: impl IntoIterator<Item = &'n String>,
+    ) -> Option<&'n str> {
+        names.into_iter().map(String::as_str).find(|name| self.taken(name) == becomes)
+    }
+
+    /// The texts that it compares with.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'v str> {
+        self.0.iter().filter_map(|matcher| match matcher {
+            Matcher::Text { pattern, .. } => Some(*pattern),
+            Matcher::Regex(_) | Matcher::Other => None,
+        })
+    }
 }
 
 /// Whether a name of Istio's (`exact`, `prefix*`, `*suffix`, `*`) takes one in lower case.

@@ -3,7 +3,7 @@
 use super::OurHeaders;
 use super::filters::{Filter, Power};
 use super::judge::at;
-use super::manager::Chain;
+use super::manager::{Chain, Manager};
 use crate::doctor::report::Finding;
 
 /// Whether what comes before decides nothing in its place, and what comes after changes
@@ -31,6 +31,46 @@ pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHead
         ),
         "make sure that it does not, or put it before ext_authz",
     )
+}
+
+/// Filters behind the decision that have the route chosen again, by what they are or by what is
+/// written of them.
+pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Finding> {
+    const FIELD: &str = "clear_route_cache";
+    let again = chain.behind().iter().find_map(|filter| {
+        if filter.routes_again() {
+            return Some((filter, filter.place.clone()));
+        }
+        let said = [filter.place.clone()].into_iter().chain(manager.settings_of(filter));
+        let said = said
+            .collect::<Vec<_>>()
+            .iter()
+            .find_map(|place| place.somewhere(&|inside| inside.flag(FIELD) == Some(true)))?;
+        Some((filter, said))
+    });
+    let (filter, place) = again?;
+    let name = filter.name();
+    Some(match manager.ways.iter().find(|way| way.depends()) {
+        Some(way) => Finding::fail(
+            "route_cache",
+            format!(
+                "{name} has the route chosen again after the decision{}, and {} is one that it may \
+                 lead to: what that asks for is never checked",
+                at(&place),
+                way.route.path
+            ),
+            "put it before ext_authz",
+        ),
+        None => Finding::warn(
+            "route_cache",
+            format!(
+                "{name} has the route chosen again after the decision{}: another route may be \
+                 entered with this one's decision",
+                at(&place)
+            ),
+            "put it before ext_authz",
+        ),
+    })
 }
 
 /// What a filter in front of ours does that it must not, and the remedy.

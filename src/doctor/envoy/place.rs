@@ -162,6 +162,12 @@ impl<'v> Place<'v> {
         last.unwrap_or_default()
     }
 
+    /// The first place below it, itself included, that `wanted` wants.
+    pub(super) fn somewhere(&self, wanted: &dyn Fn(&Self) -> bool) -> Option<Self> {
+        let below = || self.children().iter().find_map(|child| child.somewhere(wanted));
+        if wanted(self) { Some(self.clone()) } else { below() }
+    }
+
     /// Everything below it, itself included, that `wanted` wants; what is inside of those
     /// is not looked at.
     pub(super) fn find(&self, wanted: &dyn Fn(&Place<'v>) -> bool) -> Vec<Place<'v>> {

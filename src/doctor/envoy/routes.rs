@@ -94,6 +94,12 @@ impl<'v> Way<'v> {
         self.route.get("match").is_some_and(|matched| matched.get(field).is_some())
     }
 
+    /// Whether it may be chosen by what a filter on the way has said or changed.
+    pub(super) fn depends(&self) -> bool {
+        ["headers", "dynamic_metadata", "filter_state"].iter().any(|it| self.matches_by(it))
+            || [".matcher.", ".scoped_routes."].iter().any(|it| self.route.path.contains(it))
+    }
+
     /// Where the filter is off on this way: the most specific that is said of it decides.
     pub(super) fn off(&self, filter: &Filter<'v>) -> Option<Place<'v>> {
         match self.said(filter).next() {
