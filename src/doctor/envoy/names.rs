@@ -7,10 +7,13 @@ use super::place::Place;
 /// A larger program is not compiled, in bytes.
 const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
+/// Whether a name is one of this text.
+type Test = fn(&str, &str) -> bool;
+
 /// A `StringMatcher`, read.
 pub(super) enum Matcher<'v> {
     Text {
-        test: fn(&str, &str) -> bool,
+        test: Test,
         pattern: &'v str,
         folded: Option<String>,
     },
@@ -22,7 +25,7 @@ pub(super) enum Matcher<'v> {
 impl<'v> Matcher<'v> {
     /// `exact`, `prefix`, `suffix` or `contains`, each with `ignore_case`, or `safe_regex`.
     pub(super) fn read(place: &Place<'v>) -> Self {
-        const TEXTS: [(&str, fn(&str, &str) -> bool); 4] = [
+        const TEXTS: [(&str, Test); 4] = [
             ("exact", |name, pattern| name == pattern),
             ("prefix", |name, pattern| name.starts_with(pattern)),
             ("suffix", |name, pattern| name.ends_with(pattern)),

@@ -1,7 +1,7 @@
 //! How a connection manager reads what is in a request line and around it.
 
 use super::judge::at;
-use super::names::matches;
+use super::names::Expression;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
@@ -79,7 +79,9 @@ fn refuses_encoded_slashes(table: &Place<'_>) -> bool {
                 status.is_some_and(|status| (400..500).contains(&status))
                     && only
                     && expression.is_some_and(|expression| {
-                        paths.iter().all(|path| matches(&expression, path) == Some(true))
+                        paths
+                            .iter()
+                            .all(|path| Expression::read(&expression).takes(path) == Some(true))
                     })
             };
             let before = |stops: &dyn Fn(&Place<'_>) -> bool, paths: &[&str]| {
