@@ -60,11 +60,13 @@ impl<'a> RequestView<'a> {
         self.path.split(|byte| *byte == b'?').next().unwrap_or_default()
     }
 
-    /// The method that a browser asks leave for, when this is a CORS preflight.
-    #[must_use]
-    pub fn preflight_of(&self) -> Option<&'a [u8]> {
+    /// The methods that a browser asks leave for, when this is a CORS preflight. It asks for one:
+    /// of more, in one header or several, nobody knows which the upstream reads.
+    pub fn preflight_of(&self) -> impl Iterator<Item = &'a [u8]> {
         let is_options = self.method.eq_ignore_ascii_case(b"OPTIONS");
-        is_options.then(|| self.header_values("access-control-request-method").next()).flatten()
+        let headers = is_options.then(|| self.header_values("access-control-request-method"));
+        let listed = |value: &'a [u8]| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        headers.into_iter().flatten().flat_map(listed)
     }
 
     /// Whether a browser asks for leave on behalf of a page from elsewhere (Fetch, §4.8: CORS
@@ -73,8 +75,9 @@ impl<'a> RequestView<'a> {
     pub fn is_preflight(&self) -> bool {
         let mut origins = self.header_values("origin");
         let origin = origins.next().is_some_and(|origin| !origin.is_empty());
-        let asked = self.preflight_of().is_some_and(|method| !method.is_empty());
-        origin && origins.next().is_none() && asked
+        let mut methods = self.preflight_of();
+        let method = methods.next().is_some_and(|method| !method.is_empty());
+        origin && origins.next().is_none() && method && methods.next().is_none()
     }
 
     /// The values of the header `name` (lower case), in their order.

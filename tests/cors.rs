@@ -54,6 +54,7 @@ async fn a_preflight_passes_where_that_is_asked_for_and_is_nobody() {
         (preflight("/v1/models", ""), "missing_token"),
         (preflight("/v1/models", "POST").header("origin", ""), "missing_token"),
         (preflight("/v1/models", "POST").method("POST"), "missing_token"),
+        (preflight("/v1/models", "GET, POST"), "missing_token"),
         (preflight("/v1/closed", "DELETE"), "policy_denied"),
         (preflight("/v1/closed/", "delete"), "policy_denied"),
         (preflight("/v1/closed", "GET"), "bypassed"),

@@ -172,7 +172,6 @@ async fn hugging_face_clients_reach_nemo() {
                 "/apis/files/v2/hf/x%2F%2Fy",
                 "/apis/files/v2/hf/x%5Cy",
                 "/apis/files/v2/hf%2Fx",
-                "/internal%2Fx",
                 "/apis/auth%2Fdiscovery",
                 "/apis/auth/discovery%2F",
                 "/.well-known/oauth-protected-resource%2F..%2Fx",

@@ -136,6 +136,14 @@ async fn a_closed_endpoint_is_closed_to_everybody() {
     assert_eq!(doorward.ask(preflight("DELETE")).await.reason, "policy_denied");
     assert_eq!(doorward.ask(preflight("DELETE").bearer(&any)).await.reason, "policy_denied");
     assert_eq!(doorward.ask(preflight("POST")).await.reason, "bypassed");
+    // Of several methods the upstream may read any.
+    for listed in ["POST, delete", "POST,,DELETE", "DELETE\t,POST"] {
+        assert_eq!(doorward.ask(preflight(listed)).await.reason, "policy_denied", "{listed}");
+    }
+    let header = "access-control-request-method";
+    let two = get("/public/secret").method("OPTIONS").raw_header(header, b"POST");
+    assert_eq!(doorward.ask(two.clone()).await.reason, "bypassed");
+    assert_eq!(doorward.ask(two.raw_header(header, b"DELETE")).await.reason, "policy_denied");
     let over_http = raw::get("/apis/auth/ext-authz/public/secret");
     let reply = over_http.send(doorward.http_address()).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "policy_denied"));

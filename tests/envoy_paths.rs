@@ -118,6 +118,41 @@ async fn no_path_sneaks_through_a_bypass() {
     }
 }
 
+#[tokio::test]
+async fn nobody_from_outside_reaches_the_internal_paths_of_nemo() {
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    for file in ["nemo-grpc.yaml", "nemo-http.yaml"] {
+        let Some(gateway) = Gateway::start(file, &config()).await else { return };
+        for path in [
+            "/internal",
+            "/internal/",
+            "/internal/x?y=1",
+            "/internal;a/x",
+            "/internal%3Ba/x",
+            "/internal%20/x",
+            "/internal%2Fx",
+            "/Internal/x",
+            "/%69nternal/x",
+            "//internal/x",
+            "/./internal/x",
+            "/apis/../internal/x",
+            "/apis/%2e%2e/internal/x",
+            "/public/../internal/x",
+            "http://platform.example/internal/x",
+        ] {
+            // Doorward is asked first, whatever the route.
+            for (request, status) in [(get(path), 401), (get(path).bearer(&token), 403)] {
+                let reply = gateway.send(&request).await;
+                assert_eq!(reply.status, status, "{file}: {path}: {reply:?}");
+            }
+        }
+        assert!(gateway.echo().take().is_empty());
+        for path in ["/apis/internal/x", "/internals"] {
+            assert_eq!(gateway.send(&get(path).bearer(&token)).await.status, 200, "{file}: {path}");
+        }
+    }
+}
+
 /// The same behind an Envoy that normalizes nothing: Doorward sees the path as sent.
 #[tokio::test]
 async fn an_ambiguous_path_needs_a_token_whatever_lets_its_route_through() {

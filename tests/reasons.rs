@@ -245,6 +245,12 @@ async fn only_access_tokens_are_keys() {
             }
         }
     }
+    // A logout token without a type (OpenID Connect Back-Channel Logout §2.4).
+    let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    let logout = RSA.token("RS256", &claims(ISSUER, json!({"events": logout, "sid": "s"})));
+    for doorward in [&lenient, &strict] {
+        denied(doorward, get("/").bearer(&logout), 401, "unsupported_token").await;
+    }
     for (more, is_access) in [
         (json!({"at_hash": "h"}), false),
         (json!({"c_hash": "h"}), false),

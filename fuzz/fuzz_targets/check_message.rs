@@ -34,12 +34,12 @@ static DOOR: LazyLock<Door> = LazyLock::new(|| {
     };
     Door::new(DoorParts {
         authorizer,
-        pages: DenialPages::new("fuzz", None),
+        pages: DenialPages::new("fuzz", Vec::new()),
         clock: Arc::new(SystemClock),
         wait: Duration::ZERO,
         recorder: Metrics::new().expect("metrics").recorder(Vec::new()),
         lines: DecisionLines::new(DecisionLog::Off, 0),
-        documents: Documents { discovery: Box::new(String::new), protected_resource: None },
+        documents: Documents { discovery: Box::new(String::new), protected_resources: Vec::new() },
         watcher: None,
     })
 });

@@ -14,13 +14,18 @@ pub enum Warning {
         "auth.allow_unsigned_jwt is true: anybody can write a token; for local development only"
     )]
     UnsignedAccepted,
-    /// `verify_audience: false`, without `allowed_clients`.
-    #[error("{key} is false: tokens that {issuer} made for other applications are accepted")]
+    /// `verify_audience: false`, but for Cognito with `allowed_clients`.
+    #[error(
+        "{key} is false: tokens that {issuer} made for other applications are accepted{}",
+        if *clients { ", as long as one of allowed_clients asked for them" } else { "" }
+    )]
     AudienceNotVerified {
         /// The key.
         key: String,
         /// The issuer.
         issuer: Shown,
+        /// Whether only tokens of certain clients are accepted.
+        clients: bool,
     },
     /// A v2 issuer of Entra's with an audience that only v1 tokens have.
     #[error(

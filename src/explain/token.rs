@@ -1,7 +1,5 @@
 //! What the checks of request, header, issuer, audience and route expected and found.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::story::{Facts, Story};
@@ -12,7 +10,8 @@ use crate::keys::Algorithm;
 use crate::request::RequestFault;
 use crate::rules::{Credentials, Match, RuleFault};
 use crate::token::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenKind,
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, Sign, TENANT_PLACEHOLDER, TenantRule,
+    TokenKind,
 };
 
 impl Story<'_> {
@@ -166,6 +165,9 @@ impl Story<'_> {
         };
         let found = match self.token_kind() {
             TokenKind::Access => "it says that it is for access".to_owned(),
+            TokenKind::Other(OtherKind::Event) => {
+                format!("events {}", claim(self.token.claim("events")))
+            }
             TokenKind::Other(_) => format!("typ {}", claim(self.token.claim("typ"))),
             TokenKind::LikeId(name) => {
                 format!("{name} {}, as ID tokens have", claim(self.token.claim(name)))
@@ -182,8 +184,7 @@ impl Story<'_> {
     /// What kind of token it says it is, or looks like.
     pub(super) fn token_kind(&self) -> TokenKind {
         let typ = self.token.header("typ").and_then(Value::as_str);
-        let text = |name: &str| self.token.text(name).map(Cow::Borrowed);
-        TokenKind::of(typ, text, |name| self.token.claim(name).is_some())
+        TokenKind::of(typ, |name| Sign::of(self.token.claim(name)?))
     }
 
     pub(super) fn algorithm(&self) -> Facts {
@@ -251,14 +252,14 @@ impl Story<'_> {
         };
         let mut found = None;
         for path in readings.each() {
-            let of_preflight = request.preflight_of().map(|of| endpoints.table.find(of, path));
+            let mut of_preflight = request.preflight_of().map(|of| endpoints.table.find(of, path));
             let closed = |found: &Match<'_>| matches!(found, Match::Rule(rule) if rule.closed);
             let own = endpoints.table.find(request.method, path);
             // Of two readings, the one that decided.
             let decided = |found: &Match<'_>| {
                 closed(found) || matches!(found, Match::Rule(rule) if wanted == Some(&*rule.scopes))
             };
-            let this = of_preflight.filter(closed).unwrap_or(own);
+            let this = of_preflight.find(closed).unwrap_or(own);
             if found.is_none() || decided(&this) {
                 found = Some(this);
             }

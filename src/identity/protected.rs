@@ -32,6 +32,8 @@ pub struct ProtectedHeaders {
     ours: Vec<String>,
     /// Names that are removed from every request and that we never set.
     never_ours: Vec<String>,
+    /// By the first byte of a header's name: whether it may be a protected one.
+    initials: [bool; 256],
 }
 
 impl ProtectedHeaders {
@@ -49,7 +51,7 @@ impl ProtectedHeaders {
         let prefix = folded(&rules.trusted_prefix);
         ours.sort_unstable();
         ours.dedup();
-        let elsewhere = ours
+        let elsewhere: Vec<String> = ours
             .iter()
             .map(|name| folded(name))
             .filter(|name| !name.starts_with(&prefix))
@@ -61,15 +63,31 @@ impl ProtectedHeaders {
         never_ours.sort_unstable();
         never_ours.dedup();
         never_ours.retain(|name| ours.binary_search(name).is_err());
-        Self { prefix, elsewhere, ours, never_ours }
+        let initials = std::array::from_fn(|byte| {
+            let byte = [u8::try_from(byte).unwrap_or_default()];
+            elsewhere
+                .iter()
+                .chain([&prefix])
+                .any(|name| name.get(..1).is_none_or(|first| behind(&byte, first).is_some()))
+        });
+        Self { prefix, elsewhere, ours, never_ours, initials }
     }
 
     /// Whether a client must not decide the header `name`: [`folded`], it has the trusted
     /// prefix or is one of our names. Many servers cannot tell `x_nmp_principal_id` from the
     /// real one, some not `x.nmp.principal.id` or `x--nmp--principal--id`.
+    ///
+    /// Asked of every header of every request: most names differ in the first byte.
     #[must_use]
     #[inline]
     pub fn covers(&self, name: &[u8]) -> bool {
+        let may_begin = |first: &u8| self.initials.get(usize::from(*first)) == Some(&true);
+        name.first().is_some_and(may_begin) && self.covers_spelled(name)
+    }
+
+    /// [`covers`](Self::covers) without the short cut, out of line to keep callers small.
+    #[inline(never)]
+    fn covers_spelled(&self, name: &[u8]) -> bool {
         behind(name, &self.prefix).is_some()
             || self.elsewhere.iter().any(|ours| behind(name, ours).is_some_and(<[u8]>::is_empty))
     }
@@ -143,9 +161,7 @@ pub fn folded(name: &str) -> String {
     folded
 }
 
-/// What is behind `front` in a name that, [`folded`], begins with it. Asked of every header of
-/// every request: most names differ in the first character.
-#[inline]
+/// What is behind `front` in a name that, [`folded`], begins with it.
 fn behind<'n>(name: &'n [u8], front: &str) -> Option<&'n [u8]> {
     let mut rest = name;
     for expected in front.bytes() {

@@ -114,8 +114,7 @@ impl Rules {
             scopes: text(scopes)?,
             audience: text(audience)?,
             endpoints: self.endpoints.as_ref(),
-            method: request.method,
-            preflight_of: request.preflight_of(),
+            request: *request,
             path,
         })
     }
@@ -154,8 +153,7 @@ pub struct RouteRule<'a> {
     scopes: Option<&'a str>,
     audience: Option<&'a str>,
     endpoints: Option<&'a EndpointRules>,
-    method: &'a [u8],
-    preflight_of: Option<&'a [u8]>,
+    request: RequestView<'a>,
     path: Readings<'a>,
 }
 
@@ -220,7 +218,7 @@ impl<'a> RouteRule<'a> {
     /// The scopes of which a token needs one here, separated by spaces; of two readings of the
     /// path, those of the first that asks for some.
     pub fn scopes(&self) -> Option<&'a str> {
-        let of_table = |path| match self.endpoints?.table.find(self.method, path) {
+        let of_table = |path| match self.endpoints?.table.find(self.request.method, path) {
             Match::Rule(rule) if !rule.closed && !rule.scopes.is_empty() => Some(&*rule.scopes),
             Match::Rule(_) | Match::None | Match::Unreadable => None,
         };
@@ -229,10 +227,10 @@ impl<'a> RouteRule<'a> {
 
     /// What the table has for the request, unless nobody may come there.
     fn open(&self, endpoints: &'a EndpointRules, path: &[u8]) -> Result<Match<'a>, RuleFault> {
-        if let Some(method) = self.preflight_of {
-            endpoints.open(method, path)?;
-        }
-        endpoints.open(self.method, path)
+        self.request
+            .preflight_of()
+            .try_for_each(|method| endpoints.open(method, path).map(drop))?;
+        endpoints.open(self.request.method, path)
     }
 }
 

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::fault::TokenFault;
 use super::rules::TokenRules;
 
@@ -17,7 +19,7 @@ pub enum TokenKind {
     /// It says that it is for access: Keycloak's claim `typ`, the header `typ` of RFC 9068 §2.1,
     /// Cognito's `token_use`.
     Access,
-    /// It says, by Keycloak's claim `typ`, that it is for something else.
+    /// It says, by Keycloak's claim `typ` or by its `events`, that it is for something else.
     Other(OtherKind),
     /// It does not say so, but has this claim, as ID tokens have.
     LikeId(&'static str),
@@ -36,17 +38,43 @@ pub enum OtherKind {
     Offline,
     /// A logout token (OpenID Connect Back-Channel Logout §2.4).
     Logout,
+    /// A security event token (RFC 8417 §2.2), as logout tokens are: its `events` is an object.
+    Event,
+}
+
+/// One claim, as far as it tells the kind of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign<'t> {
+    /// A string.
+    Text(Cow<'t, str>),
+    /// An object.
+    Object,
+    /// Any other value but `null`, which counts as no claim.
+    Value,
+}
+
+impl<'t> Sign<'t> {
+    /// The sign that a claim with this value is; `None` for `null`.
+    #[must_use]
+    pub fn of(value: &'t Value) -> Option<Self> {
+        match value {
+            Value::Null => None,
+            Value::String(text) => Some(Self::Text(Cow::Borrowed(text))),
+            Value::Object(_) => Some(Self::Object),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(Self::Value),
+        }
+    }
 }
 
 impl TokenKind {
-    /// Tells by the header's `typ`, the claims that are texts and the claims that are there.
-    pub fn of<'t>(
-        typ: Option<&str>,
-        text: impl Fn(&str) -> Option<Cow<'t, str>>,
-        is_there: impl Fn(&str) -> bool,
-    ) -> Self {
+    /// Tells by the header's `typ` and by the claims, looked up by name.
+    pub fn of<'t>(typ: Option<&str>, claim: impl Fn(&str) -> Option<Sign<'t>>) -> Self {
+        let text = |name: &str| match claim(name) {
+            Some(Sign::Text(text)) => Some(text),
+            Some(Sign::Object | Sign::Value) | None => None,
+        };
         let said = text("typ").unwrap_or_default();
-        if let Some(other) = OtherKind::named(&said) {
+        if let Some(other) = OtherKind::named(said.trim()) {
             return Self::Other(other);
         }
         let says_access = ["Bearer", "DPoP"].iter().any(|name| said.eq_ignore_ascii_case(name));
@@ -58,7 +86,10 @@ impl TokenKind {
             Some("id") => return Self::LikeId("token_use"),
             Some(_) | None => {}
         }
-        let sign = OF_ID_TOKENS.into_iter().find(|name| is_there(name));
+        if claim("events") == Some(Sign::Object) {
+            return Self::Other(OtherKind::Event);
+        }
+        let sign = OF_ID_TOKENS.into_iter().find(|name| claim(name).is_some());
         sign.map_or(Self::Unsaid, Self::LikeId)
     }
 
@@ -81,6 +112,7 @@ impl OtherKind {
     fn named(typ: &str) -> Option<Self> {
         let kinds = [
             ("ID", Self::Id),
+            ("Serialized-ID", Self::Id),
             ("Refresh", Self::Refresh),
             ("Offline", Self::Offline),
             ("Logout", Self::Logout),
@@ -96,6 +128,7 @@ impl fmt::Display for OtherKind {
             Self::Refresh => "a refresh token",
             Self::Offline => "an offline token",
             Self::Logout => "a logout token",
+            Self::Event => "a security event token",
         })
     }
 }
@@ -112,13 +145,12 @@ pub(super) fn media_type(typ: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
     fn kind(typ: &str, claims: &Value) -> TokenKind {
-        let text = |name: &str| claims.get(name)?.as_str().map(Cow::Borrowed);
-        TokenKind::of(Some(typ), text, |name| claims.get(name).is_some())
+        TokenKind::of(Some(typ), |name| Sign::of(claims.get(name)?))
     }
 
     #[test]
@@ -132,10 +164,15 @@ mod tests {
             ("JWT", json!({"token_use": "access", "nonce": "n"}), K::Access),
             ("JWT", json!({"typ": "ID"}), K::Other(OtherKind::Id)),
             ("JWT", json!({"typ": "id"}), K::Other(OtherKind::Id)),
+            ("JWT", json!({"typ": " Serialized-ID"}), K::Other(OtherKind::Id)),
             ("at+jwt", json!({"typ": "ID"}), K::Other(OtherKind::Id)),
             ("JWT", json!({"typ": "Refresh"}), K::Other(OtherKind::Refresh)),
             ("JWT", json!({"typ": "Offline"}), K::Other(OtherKind::Offline)),
             ("JWT", json!({"typ": "Logout"}), K::Other(OtherKind::Logout)),
+            ("JWT", json!({"events": {"http://e/logout": {}}}), K::Other(OtherKind::Event)),
+            ("JWT", json!({"events": {}, "nonce": "n"}), K::Other(OtherKind::Event)),
+            ("JWT", json!({"events": ["build"]}), K::Unsaid),
+            ("JWT", json!({"events": null, "nonce": null}), K::Unsaid),
             ("JWT", json!({"token_use": "id"}), K::LikeId("token_use")),
             ("JWT", json!({"nonce": "n"}), K::LikeId("nonce")),
             ("JWT", json!({"typ": "custom", "c_hash": "h"}), K::LikeId("c_hash")),

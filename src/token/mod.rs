@@ -15,7 +15,7 @@ mod verified;
 pub use self::claims::{Claims, WrongType, numeric_date};
 pub use self::fault::TokenFault;
 pub use self::jws::CompactJws;
-pub use self::kind::{OtherKind, TokenKind};
+pub use self::kind::{OtherKind, Sign, TokenKind};
 pub use self::rules::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules,
 };

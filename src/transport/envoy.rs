@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
+use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages, Resource};
 use super::fields::{
@@ -142,6 +143,7 @@ impl Encoder {
         let Some((known, unset)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
+        let set: SmallVec<[_; 8]> = set.iter().collect();
         let metadata = outcome.len() + issuer.len() + known.len();
         let headers: usize = set.iter().map(|(name, value)| header(name, value)).sum();
         let sent: usize = to_remove.iter().map(|name| removal(name)).sum();

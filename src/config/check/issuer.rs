@@ -247,12 +247,13 @@ fn audience(
         }
         return audiences.map(AudienceRule::AnyOf);
     }
-    // Where clients are named, theirs are the tokens that pass: all there is to go by where a
-    // provider's access tokens have no `aud`, as with Cognito.
-    if raw.allowed_clients.is_empty() {
+    // Cognito's access tokens have no `aud`: who asked for them is all there is to go by.
+    let clients = !raw.allowed_clients.is_empty();
+    if !clients || Product::recognise(issuer, None) != Product::Cognito {
         c.warnings.push(Warning::AudienceNotVerified {
             key: section.join("verify_audience").to_string(),
             issuer: issuer.into(),
+            clients,
         });
     }
     audiences.map(|_| AudienceRule::NotChecked)

@@ -248,6 +248,10 @@ fn what_should_not_go_unnoticed_is_a_warning() {
     assert!(found.len() == 1 && found[0].starts_with(same), "{found:?}");
     for (text, part) in [
         ("auth: {oidc: {verify_audience: false}}", "auth.oidc.verify_audience is false"),
+        (
+            "auth: {oidc: {verify_audience: false, allowed_clients: [cli]}}",
+            "made for other applications are accepted, as long as one of allowed_clients asked",
+        ),
         ("auth: {allow_unsigned_jwt: true}", "anybody can write a token"),
         ("auth: {enabled: false}", "every request is allowed"),
         ("rules: {bypass: ['/*']}", "no path needs a token"),

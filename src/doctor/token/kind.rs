@@ -1,13 +1,11 @@
 //! What kind of token it is: access tokens only are keys to an API.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
 use crate::product::Product;
-use crate::token::{CLIENT_CLAIMS, OtherKind, TokenKind, TokenRules};
+use crate::token::{CLIENT_CLAIMS, OtherKind, Sign, TokenKind, TokenRules};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +18,7 @@ pub(super) enum Kind {
     Id,
     /// Something to get other tokens with.
     Refresh,
-    /// News for a client that a session has ended.
+    /// News for a client that a session has ended, or another event.
     Logout,
     /// For Microsoft Graph.
     Graph,
@@ -28,9 +26,7 @@ pub(super) enum Kind {
 
 /// What the token says of itself, or looks like to the server.
 pub(super) fn said(header: &Value, claims: &Value) -> TokenKind {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(Cow::Borrowed);
-    let is_there = |name: &str| claims.get(name).is_some_and(|value| !value.is_null());
-    TokenKind::of(header.get("typ").and_then(Value::as_str), text, is_there)
+    TokenKind::of(header.get("typ").and_then(Value::as_str), |name| Sign::of(claims.get(name)?))
 }
 
 impl Kind {
@@ -46,7 +42,7 @@ impl Kind {
         match said {
             TokenKind::Access => return access,
             TokenKind::Other(OtherKind::Refresh | OtherKind::Offline) => return Self::Refresh,
-            TokenKind::Other(OtherKind::Logout) => return Self::Logout,
+            TokenKind::Other(OtherKind::Logout | OtherKind::Event) => return Self::Logout,
             TokenKind::Other(OtherKind::Id) | TokenKind::LikeId(_) => return Self::Id,
             TokenKind::Unsaid => {}
         }
@@ -85,7 +81,8 @@ impl Kind {
             ),
             Self::Logout => Finding::fail(
                 "token_kind",
-                "a logout token: it tells a client that a session has ended",
+                "a logout token or another event token: it tells a client what has happened to a \
+                 session or a user",
                 "send access_token",
             ),
             Self::Id if refused => Finding::fail(
@@ -169,6 +166,7 @@ mod tests {
             (&jwt, json!({"typ": "Refresh"}), Kind::Refresh),
             (&jwt, json!({"typ": "Offline"}), Kind::Refresh),
             (&jwt, json!({"typ": "Logout"}), Kind::Logout),
+            (&jwt, json!({"events": {"http://e/logout": {}}, "sub": "a"}), Kind::Logout),
             (
                 &jwt,
                 json!({"typ": "Bearer", "azp": "job", "preferred_username": "service-account-job"}),

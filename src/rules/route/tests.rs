@@ -1,3 +1,5 @@
+//! Which credentials a route wants, the scopes of endpoints, and who may spell paths how.
+
 use super::*;
 use crate::rules::EndpointRule;
 
@@ -58,8 +60,12 @@ fn one_of_the_listed_scopes_and_audiences_is_enough() {
         scopes: Some("a:read a:write"),
         audience: Some("x y"),
         endpoints: None,
-        method: b"GET",
-        preflight_of: None,
+        request: RequestView {
+            method: b"GET",
+            path: b"/",
+            headers: &[],
+            route: RouteView::default(),
+        },
         path: Readings::One(b"/"),
     };
     let permit = |audience: &str, scope: &str| {
