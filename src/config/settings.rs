@@ -12,6 +12,7 @@ use url::Url;
 use super::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::identity::{HeaderRules, IdentityRules};
+use crate::loopback::is_loopback_address;
 use crate::rules::{EndpointRules, PathRule, SlashPrefix};
 use crate::token::TokenRules;
 
@@ -159,7 +160,7 @@ impl ListenAddress {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Tcp(address) => is_loopback_address(address.ip()),
             Self::Unix(_) => true,
         }
     }

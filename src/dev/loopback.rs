@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use crate::loopback::is_loopback_address;
+
 /// Why a development server does not listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,7 +26,7 @@ pub enum ListenError {
 
 /// A listener on `address`, ready for tokio, and the address it really got.
 pub(super) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
-    if !address.ip().is_loopback() {
+    if !is_loopback_address(address.ip()) {
         return Err(ListenError::NotLoopback(address));
     }
     let bind = || {

@@ -54,6 +54,9 @@ pub enum FetchErrorKind {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// It says that plain http was sent to a port for TLS.
+    #[error("it answered with status {0}: plain http was sent to a port for TLS")]
+    WantsTls(u16),
     /// Over 1 MiB.
     #[error("the document is larger than 1 MiB")]
     TooLarge,

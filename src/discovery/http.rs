@@ -111,6 +111,9 @@ impl HttpFetcher {
             }
             url = match response.headers().get(LOCATION) {
                 Some(location) if status.is_redirection() => next_hop(&url, location)?,
+                _ if status == StatusCode::BAD_REQUEST && url.scheme() == "http" => {
+                    return Err(bad_request(response).await);
+                }
                 _ => {
                     let retry_after = retry_after(response.headers());
                     return Err(self.refused(status.as_u16(), retry_after, is_shown));
@@ -222,6 +225,17 @@ pub(super) async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind
         body.advance(3);
     }
     Ok(body.freeze())
+}
+
+/// nginx, Apache and Go say so in a page when plain http comes to a port for TLS.
+async fn bad_request(response: Response) -> FetchErrorKind {
+    let status = response.status().as_u16();
+    match read(response).await {
+        Ok(page) if page.windows(5).any(|word| word == b"HTTPS") => {
+            FetchErrorKind::WantsTls(status)
+        }
+        Ok(_) | Err(_) => FetchErrorKind::Status { status, retry_after: None },
+    }
 }
 
 fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, FetchErrorKind> {

@@ -14,6 +14,7 @@
 //! | `schedule`, `freshness` | when it fetches by itself |
 //! | `origin` | one attempt: location → document → key set |
 //! | `http`, `hop` | the HTTP client, and which URL may lead to which |
+//! | `fetch_error`, `obstacle` | why no document came, and by kind what stood in the way |
 //! | `trust`, `bearer` | whom it trusts over TLS, and the token that some want to see |
 //! | `post` | the same client, sending a form: what logging in needs |
 //! | `metadata`, `issuer_metadata` | the discovery document, and the last good one at hand |
@@ -34,6 +35,7 @@ mod limiter;
 mod location;
 mod metadata;
 mod no_proxy;
+mod obstacle;
 mod origin;
 mod post;
 mod refresher;
@@ -54,6 +56,7 @@ pub use self::issuer_keys::{FetchCounts, IssuerKeys, IssuerStatus, KeysSpec};
 pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec, Published};
 pub use self::location::{Access, FetchPolicy, KeyLocation};
 pub use self::metadata::{Metadata, MetadataError, well_known_url};
+pub use self::obstacle::Obstacle;
 pub use self::origin::{ObtainError, discover};
 pub use self::post::Reply;
 pub use self::regular_file::{is_ours_alone, read_file};

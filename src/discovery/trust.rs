@@ -188,7 +188,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-const NO_AUTHORITIES: &str =
+pub(super) const NO_AUTHORITIES: &str =
     "no certificate authorities: none is installed here, and no ca_file names one";
 
 fn lacks_only_trust(error: &rustls::Error) -> bool {

@@ -11,6 +11,7 @@ use super::super::settings::{ListenAddress, ListenerSettings, ServerSettings, Tl
 use super::super::warning::Warning;
 use super::{Checker, values};
 use crate::clock::{Clock as _, SystemClock};
+use crate::loopback::is_loopback_host;
 use crate::tls_files::{Lifetime, TlsFiles, told};
 
 const NAMES: [&str; 3] = ["server.grpc", "server.http", "server.admin"];
@@ -77,11 +78,14 @@ fn address(text: &str) -> Result<ListenAddress, BadValue> {
             None => Err(BadValue::BadSocketPath),
         };
     }
-    // A name would be looked up, and could lead anywhere; this one leads home.
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-        return Ok(ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
+    if let Ok(address) = text.parse() {
+        return Ok(ListenAddress::Tcp(address));
     }
-    text.parse().map(ListenAddress::Tcp).map_err(|_| BadValue::NotAnAddress(text.into()))
+    // A name would be looked up, and could lead anywhere; these lead home.
+    let home = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') && is_loopback_host(host));
+    home.and_then(|(_, port)| port.parse().ok())
+        .map(|port| ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))
+        .ok_or_else(|| BadValue::NotAnAddress(text.into()))
 }
 
 fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings> {
@@ -144,7 +148,9 @@ mod tests {
     fn addresses() {
         let parsed = |text: &str| address(text).ok().map(|address| address.to_string());
         assert_eq!(parsed("127.0.0.1:9191").as_deref(), Some("127.0.0.1:9191"));
-        assert_eq!(parsed("localhost:9191").as_deref(), Some("127.0.0.1:9191"));
+        for name in ["localhost:9191", "LOCALHOST:9191", "doorward.localhost:9191"] {
+            assert_eq!(parsed(name).as_deref(), Some("127.0.0.1:9191"), "{name}");
+        }
         assert_eq!(parsed("[::]:9191").as_deref(), Some("[::]:9191"));
         assert_eq!(parsed("unix:/tmp/d.sock").as_deref(), Some("unix:/tmp/d.sock"));
         assert_eq!(parsed("unix:///tmp/d.sock").as_deref(), Some("unix:/tmp/d.sock"));

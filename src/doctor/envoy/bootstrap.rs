@@ -4,6 +4,7 @@ use super::OurHeaders;
 use super::judge::at;
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
+use crate::loopback::is_loopback_host;
 
 /// A section for each bootstrap with something odd in it.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
@@ -54,9 +55,7 @@ fn header_prefix(root: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Op
 /// Who reaches the admin port reads all of this, changes runtime keys, and can end Envoy.
 fn admin(root: &Place<'_>) -> Option<Finding> {
     let address = root.at("admin.address.socket_address")?;
-    let host = address.text("address").unwrap_or_default();
-    let local = host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let local = is_loopback_host(address.text("address").unwrap_or_default());
     (!local).then(|| {
         Finding::warn(
             "admin",

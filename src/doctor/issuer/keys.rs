@@ -67,7 +67,7 @@ async fn fetch(
             let otherwise = "open this URL in a browser: it should show a JSON object with keys; \
                              a provider behind a proxy has to know its public URL";
             let access = &patient.settings.access;
-            let remedy = fetching::not_fetched(&error.kind, access, otherwise.into());
+            let remedy = fetching::not_fetched(&error, access, otherwise.into());
             findings.push(Finding::fail("jwks_endpoint", error.to_string(), remedy));
             None
         }

@@ -12,6 +12,7 @@ use super::clock::Sample;
 use crate::clock::Clock;
 use crate::discovery::{
     Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
+    Obstacle,
 };
 use crate::loopback::is_loopback;
 use crate::product::Product;
@@ -129,8 +130,9 @@ fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
     } else {
         format!("no discovery document comes like this: {not_found}")
     };
-    let remedy = fetching::not_fetched(&error.kind, &patient.settings.access, otherwise);
-    let check = if fetching::is_of_tls(&error.kind) { "tls" } else { "discovery" };
+    let remedy = fetching::not_fetched(error, &patient.settings.access, otherwise);
+    let of_tls = error.obstacle().is_some_and(Obstacle::is_of_tls);
+    let check = if of_tls { "tls" } else { "discovery" };
     in_need(patient, check, error.to_string(), remedy)
 }
 

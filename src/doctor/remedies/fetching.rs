@@ -1,26 +1,18 @@
 //! A document cannot be fetched: network, TLS, or somebody who wants to know who asks.
 
-use crate::discovery::{Access, FetchErrorKind};
+use crate::discovery::{Access, FetchError, FetchErrorKind, Obstacle};
 
 /// What to do about it; `otherwise` when the answer is no document at all.
 pub(in crate::doctor) fn not_fetched(
-    kind: &FetchErrorKind,
+    error: &FetchError,
     access: &Access,
     otherwise: String,
 ) -> String {
-    match kind {
-        FetchErrorKind::Client(_) => "check this issuer's proxy, and HTTPS_PROXY".into(),
-        FetchErrorKind::Exchange(_) if is_of_tls(kind) => certificate(&kind.to_string(), access),
-        FetchErrorKind::Exchange(_) => network(&kind.to_string()).into(),
-        FetchErrorKind::TimedOut(_) => {
-            "nothing came in time: look for a firewall in between, for a proxy that should be used \
-             (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
-                .into()
-        }
+    if let Some(obstacle) = error.obstacle() {
+        return in_the_way(obstacle, access);
+    }
+    match &error.kind {
         FetchErrorKind::Status { status: 401 | 403, .. } => credentials(access).into(),
-        FetchErrorKind::Status { status: 407, .. } => {
-            "the proxy wants a name and a password: proxy: http://user:password@host".into()
-        }
         FetchErrorKind::Status { status: 500.., .. } => {
             "the provider, or a proxy before it, is in trouble: look at its log".into()
         }
@@ -34,7 +26,11 @@ pub(in crate::doctor) fn not_fetched(
              https://kubernetes.default.svc/openid/v1/jwks"
                 .into()
         }
-        FetchErrorKind::Status { .. }
+        FetchErrorKind::Client(_)
+        | FetchErrorKind::Exchange(_)
+        | FetchErrorKind::TimedOut(_)
+        | FetchErrorKind::WantsTls(_)
+        | FetchErrorKind::Status { .. }
         | FetchErrorKind::Tls(_)
         | FetchErrorKind::TooLarge
         | FetchErrorKind::Encoded
@@ -44,55 +40,65 @@ pub(in crate::doctor) fn not_fetched(
     }
 }
 
-/// Whether it is the TLS of the other side that failed.
-pub(in crate::doctor) fn is_of_tls(kind: &FetchErrorKind) -> bool {
-    // Not of the whole text: it begins with the URL.
-    let cause = kind.to_string().to_ascii_lowercase();
-    let named = ["certificate", "handshake", "invalidcontenttype", "tls"];
-    matches!(kind, FetchErrorKind::Exchange(_)) && named.iter().any(|word| cause.contains(word))
-}
-
-/// What rustls says, by the words that stay the same from version to version.
-fn certificate(found: &str, access: &Access) -> String {
-    let found = found.to_ascii_lowercase().replace(' ', "");
-    if found.contains("nocertificateauthorities") {
-        "install the system's certificate authorities (ca-certificates), or name a ca_file".into()
-    } else if found.contains("unknownissuer") || found.contains("causedasendentity") {
-        let wanted = "the PEM certificate of the authority that signed it, or the very certificate \
-                      that the issuer shows (openssl s_client -connect host:port -showcerts)";
-        match &access.ca_file {
-            Some(path) => format!(
-                "the certificate is neither in {} nor of an authority that is: put there {wanted}",
-                path.display()
-            ),
-            None => format!(
-                "the certificate is of an authority that is not trusted here: name in this \
-                 issuer's ca_file a file with {wanted}"
-            ),
+fn in_the_way(obstacle: Obstacle, access: &Access) -> String {
+    match obstacle {
+        Obstacle::UnknownHost => {
+            "the host's name is not known here: check its spelling, and this machine's DNS"
         }
-    } else if found.contains("expired") || found.contains("notvalidyet") {
-        "renew the certificate at the provider, or set this machine's clock right".into()
-    } else if found.contains("unsupportedcertversion") || found.contains("notvalidforanynames") {
-        "the certificate does not say which host it is for (a common name alone does not count): \
-         issue it anew with a subjectAltName, such as openssl req -x509 … -addext \
-         subjectAltName=DNS:idp.example"
-            .into()
-    } else if found.contains("notvalidforname") {
-        "the certificate is of another host: use the name that is in it".into()
-    } else {
-        "check that this port speaks TLS, and which certificate it shows: openssl s_client -connect \
-         host:port"
-            .into()
+        Obstacle::Refused => {
+            "nothing listens there: check host and port, and that the provider runs"
+        }
+        Obstacle::TimedOut => {
+            "nothing came in time: look for a firewall in between, for a proxy that should be used \
+             (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
+        }
+        Obstacle::Proxy => "check this issuer's proxy, and HTTPS_PROXY",
+        Obstacle::ProxyCredentials => {
+            "the proxy wants a name and a password: proxy: http://user:password@host"
+        }
+        Obstacle::NotPlain => "if that port speaks TLS, write https:// in the issuer's URL",
+        Obstacle::NotTls => {
+            "that port does not speak TLS: check it; plain http is taken from loopback, or with \
+             this issuer's allow_http"
+        }
+        Obstacle::Untrusted => return untrusted(access),
+        Obstacle::NoAuthorities => {
+            "install the system's certificate authorities (ca-certificates), or name a ca_file"
+        }
+        Obstacle::Expired | Obstacle::NotYetValid => {
+            "renew the certificate at the provider, or set this machine's clock right"
+        }
+        Obstacle::Nameless => {
+            "the certificate does not say which host it is for (a common name alone does not \
+             count): issue it anew with a subjectAltName, such as openssl req -x509 … -addext \
+             subjectAltName=DNS:idp.example"
+        }
+        Obstacle::OtherHost => {
+            "the certificate is of another host: use the name that is in it"
+        }
+        Obstacle::Handshake => {
+            "check that this port speaks TLS, and which certificate it shows: openssl s_client \
+             -connect host:port"
+        }
+        Obstacle::NoRoute | Obstacle::Broken => {
+            "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
+        }
     }
+    .into()
 }
 
-fn network(found: &str) -> &'static str {
-    if found.contains("dns error") || found.contains("lookup") {
-        "the host's name is not known here: check its spelling, and this machine's DNS"
-    } else if found.contains("refused") {
-        "nothing listens there: check host and port, and that the provider runs"
-    } else {
-        "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
+fn untrusted(access: &Access) -> String {
+    let wanted = "the PEM certificate of the authority that signed it, or the very certificate \
+                  that the issuer shows (openssl s_client -connect host:port -showcerts)";
+    match &access.ca_file {
+        Some(path) => format!(
+            "the certificate is neither in {} nor of an authority that is: put there {wanted}",
+            path.display()
+        ),
+        None => format!(
+            "the certificate is of an authority that is not trusted here: name in this issuer's \
+             ca_file a file with {wanted}"
+        ),
     }
 }
 
