@@ -155,7 +155,7 @@ async fn a_provider_that_hangs_is_waited_for_so_long_and_no_longer() {
     let began = Instant::now();
     password_login(&provider)
         .await
-        .assert(1, &["does not answer", "no complete answer within 15s"]);
+        .assert(1, &["it did not answer in time", "no complete answer within 15s"]);
     assert!(began.elapsed() < Duration::from_secs(30));
 }
 

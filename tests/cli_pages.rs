@@ -10,13 +10,14 @@ use crate::support::oauth::{OAuth, refusal, tokens};
 use crate::support::process::Process;
 use crate::support::tools;
 
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 16] = [
     &[],
     &["serve"],
     &["config"],
     &["auth"],
     &["auth", "login"],
     &["auth", "status"],
+    &["auth", "use"],
     &["auth", "token"],
     &["auth", "refresh"],
     &["auth", "logout"],
@@ -113,7 +114,7 @@ async fn on_a_terminal_there_is_a_spinner_and_colour_unless_told_otherwise() {
         let login = format!("{doorward} auth login --no-browser {}", provider.url());
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", &login, "/dev/null"]);
-        command.env("TERM", "xterm").env("DOORWARD_CLI_KEYRING", "off");
+        command.env("TERM", "xterm").env("DOORWARD_CLI_STORE", "file");
         command.env("HOME", cli.home()).env("XDG_CONFIG_HOME", cli.home());
         command.env_remove("NO_COLOR").env_remove("NMP_OIDC_USERNAME");
         if no_color {

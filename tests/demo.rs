@@ -125,7 +125,7 @@ async fn the_lines_on_the_screen_do_what_they_say_in_any_order() {
             .args(["-c", &format!("{line}\necho \"${{TOKEN-}}\"")])
             .env("NMP_OIDC_USERNAME", "alice")
             .env("NMP_OIDC_PASSWORD", "wonderland")
-            .env("DOORWARD_CLI_KEYRING", "off")
+            .env("DOORWARD_CLI_STORE", "file")
             .env("XDG_CONFIG_HOME", cli.home())
             .env("HOME", cli.home())
             .env("NO_PROXY", "*")

@@ -16,6 +16,7 @@ mod auth_browser;
 mod auth_faults;
 mod auth_key_ring;
 mod auth_login;
+mod auth_trouble;
 mod cli_pages;
 mod config_cli;
 mod config_faults;

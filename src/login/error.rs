@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::remedy;
-use super::store::StoreError;
+use super::store::{Over, StoreError};
 use crate::discovery::{FetchError, ObtainError, SetupError};
 use crate::printable::printable;
 use crate::product::Product;
@@ -55,8 +55,8 @@ pub enum LoginError {
     /// `--issuer` without a client.
     #[error("an issuer alone does not say which client to use")]
     NoClientId,
-    /// The platform did not answer.
-    #[error("the platform does not say how to log in")]
+    /// The platform did not answer, or not with a document.
+    #[error("{}", Unanswered(.0, &"the platform does not say how to log in"))]
     NoPlatform(#[source] FetchError),
     /// The platform answered with something else.
     #[error("{url} is not a discovery document of a platform: {why}")]
@@ -73,7 +73,7 @@ pub enum LoginError {
         base_url: String,
     },
     /// The issuer's own document cannot be had.
-    #[error("issuer {} does not say where to log in", printable(issuer))]
+    #[error("{}", NoMetadata(issuer, cause))]
     NoMetadata {
         /// The issuer.
         issuer: String,
@@ -110,7 +110,7 @@ pub enum LoginError {
         product: Product,
     },
     /// There was no answer.
-    #[error("the identity provider does not answer")]
+    #[error("{}", Unanswered(.0, &"the identity provider does not answer"))]
     Unreachable(#[source] FetchError),
     /// There was one that means nothing.
     #[error("{endpoint} did not answer as an OAuth endpoint does: {}", printable(why))]
@@ -124,18 +124,28 @@ pub enum LoginError {
     #[error("nobody logged in within {}", humantime::format_duration(*.0))]
     CodeExpired(Duration),
     /// There is no login, or none of that name.
-    #[error("{}", NotLoggedIn(context.as_deref()))]
+    #[error("{}", NotLoggedIn(context.as_deref(), known))]
     NotLoggedIn {
-        /// Which was asked for; `None`: the current one.
+        /// Which was asked for; `None`: the current one, and there is none.
         context: Option<String>,
         /// Which there are.
         known: Vec<String>,
     },
-    /// The access token has ended, and there is nothing to obtain another with.
-    #[error("the login at {} has ended, and there is no refresh token", printable(context))]
+    /// Several logins are at the platform or issuer that was named.
+    #[error("there are several logins at {}", printable(name))]
+    Several {
+        /// What was asked for.
+        name: String,
+        /// Which there are.
+        known: Vec<String>,
+    },
+    /// There is nothing to obtain another access token with.
+    #[error("the login at {} has ended{}", printable(context), Refusal(over.as_ref()))]
     Ended {
         /// Which login.
         context: String,
+        /// What the provider said of the refresh token; `None`: there is none.
+        over: Option<Over>,
     },
     /// Logins cannot be read or kept.
     #[error(transparent)]
@@ -148,6 +158,40 @@ impl LoginError {
     pub fn next_step(&self) -> Option<String> {
         remedy::next_step(self)
     }
+
+    /// The request that failed, when that is what went wrong.
+    pub(super) fn request(&self) -> Option<&FetchError> {
+        match self {
+            Self::NoPlatform(error)
+            | Self::Unreachable(error)
+            | Self::NoMetadata { cause: ObtainError::Fetch(error), .. } => Some(error),
+            Self::Setup(_)
+            | Self::NotAUrl { .. }
+            | Self::NoClientId
+            | Self::NotAPlatform { .. }
+            | Self::LoginOff { .. }
+            | Self::NoMetadata { .. }
+            | Self::NotOffered { .. }
+            | Self::Insecure { .. }
+            | Self::Refused { .. }
+            | Self::BadAnswer { .. }
+            | Self::CodeExpired(_)
+            | Self::NotLoggedIn { .. }
+            | Self::Several { .. }
+            | Self::Ended { .. }
+            | Self::Store(_) => None,
+        }
+    }
+
+    /// What the provider said, when it takes the refresh token for void (RFC 6749 §5.2): expired,
+    /// revoked, or the session behind it has ended.
+    pub(super) fn ends_the_login(&self) -> Option<String> {
+        let Self::Refused { grant: Grant::Refresh, code, description, .. } = self else {
+            return None;
+        };
+        (code == "invalid_grant")
+            .then(|| format!("{code}{}", Description(description.as_deref())))
+    }
 }
 
 /// `: …` when there is one.
@@ -159,13 +203,51 @@ impl fmt::Display for Description<'_> {
     }
 }
 
-struct NotLoggedIn<'c>(Option<&'c str>);
+/// Whom one does not reach and why, else `otherwise`.
+struct Unanswered<'e>(&'e FetchError, &'e dyn fmt::Display);
+
+impl fmt::Display for Unanswered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.obstacle() {
+            Some(obstacle) => write!(f, "cannot reach {}: {obstacle}", printable(self.0.host())),
+            None => self.1.fmt(f),
+        }
+    }
+}
+
+struct NoMetadata<'e>(&'e str, &'e ObtainError);
+
+impl fmt::Display for NoMetadata<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let otherwise = format!("issuer {} does not say where to log in", printable(self.0));
+        if let ObtainError::Fetch(error) = self.1 {
+            return Unanswered(error, &otherwise).fmt(f);
+        }
+        f.write_str(&otherwise)
+    }
+}
+
+struct Refusal<'o>(Option<&'o Over>);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Over { said, .. }) => {
+                write!(f, ": the identity provider refused the refresh: {}", printable(said))
+            }
+            None => f.write_str(", and there is no refresh token"),
+        }
+    }
+}
+
+struct NotLoggedIn<'c>(Option<&'c str>, &'c [String]);
 
 impl fmt::Display for NotLoggedIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(context) => write!(f, "not logged in at {}", printable(context)),
-            None => f.write_str("not logged in"),
+        match self {
+            Self(Some(context), _) => write!(f, "not logged in at {}", printable(context)),
+            Self(None, []) => f.write_str("not logged in"),
+            Self(None, _) => f.write_str("no login is chosen"),
         }
     }
 }

@@ -37,7 +37,8 @@ pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
 pub(crate) use self::session::{TIMEOUT, http_for};
 pub use self::store::{
-    Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Place, SecretKeep, StoreError,
+    Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Over, Place, SecretKeep,
+    StoreError,
 };
 pub use self::tokens::{Secret, Secrets, Tokens};
 pub use self::who::Who;

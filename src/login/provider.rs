@@ -9,7 +9,7 @@ use url::Url;
 
 use super::error::LoginError;
 use crate::discovery::{HttpFetcher, discover, may_lead, well_known_url};
-use crate::loopback::is_loopback;
+use crate::loopback::{is_loopback, with_scheme};
 use crate::product::Product;
 
 /// Where a platform says how to log in: NeMo's document, and Doorward's.
@@ -76,7 +76,7 @@ impl Provider {
         base_url: &str,
         options: ClientOptions,
     ) -> Result<Self, LoginError> {
-        let base_url = base_url.trim_end_matches('/').to_owned();
+        let base_url = with_scheme(base_url.trim_end_matches('/')).into_owned();
         let url = parse_url(&format!("{base_url}{DISCOVERY_PATH}"), &base_url)?;
         let document = http.get(&url).await.map_err(LoginError::NoPlatform)?;
         let not_ours = |why| LoginError::NotAPlatform { url: url.clone(), why };
@@ -140,6 +140,7 @@ impl Provider {
         options: ClientOptions,
     ) -> Result<Self, LoginError> {
         let client_id = options.client_id.ok_or(LoginError::NoClientId)?;
+        let issuer = &*with_scheme(issuer);
         let published = published(http, issuer).await?;
         Ok(Self {
             base_url: None,
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_alone_is_no_url() {
+    fn what_no_document_may_name_as_an_endpoint() {
         for text in ["nmp.example", "nmp.example:8080", "file:///x", "https://"] {
             assert!(parse_url(text, text).is_err(), "{text}");
         }

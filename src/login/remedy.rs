@@ -1,16 +1,19 @@
 //! What to do about each error, in the words of whose product it is.
 
 use super::error::{Grant, LoginError};
+use crate::discovery::{FetchError, Obstacle};
 use crate::printable::printable;
 use crate::product::Product;
 
 /// What to do next, in a sentence or two.
 pub(super) fn next_step(error: &LoginError) -> Option<String> {
+    if let Some(request) = error.request()
+        && let Some(obstacle) = request.obstacle()
+    {
+        return Some(in_the_way(obstacle, request));
+    }
     Some(match error {
         LoginError::Setup(_) => "name another --ca-file".into(),
-        LoginError::NotAUrl { text, .. } if !text.contains("://") && !text.is_empty() => {
-            format!("write it with its scheme: https://{}", printable(text))
-        }
         LoginError::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
         LoginError::NoClientId => "name the client with --client-id".into(),
         LoginError::NoPlatform(_) | LoginError::NotAPlatform { .. } => {
@@ -40,22 +43,71 @@ pub(super) fn next_step(error: &LoginError) -> Option<String> {
         }
         LoginError::CodeExpired(_) => "run doorward auth login again".into(),
         LoginError::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
-            let known: Vec<_> = known.iter().map(|name| printable(name)).collect();
-            format!("log in there, or choose with --context one of: {}", known.join(", "))
+            format!("log in there, or choose with --context one of: {}", list(known))
         }
-        LoginError::NotLoggedIn { context: None, known } if !known.is_empty() => {
-            let known: Vec<_> = known.iter().map(|name| printable(name)).collect();
-            format!("choose with --context one of: {}", known.join(", "))
+        LoginError::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
+            "choose one with doorward auth use NAME, or name it with --context: {}",
+            list(known)
+        ),
+        LoginError::Several { known, .. } => {
+            format!("name the one that is meant: {}", list(known))
         }
         LoginError::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
             format!("run doorward auth login {}", printable(url))
         }
         LoginError::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
-        LoginError::Ended { context } => {
-            format!("run doorward auth login --context {}", printable(context))
+        LoginError::Ended { context, over } => {
+            let again = format!("run doorward auth login --context {}", printable(context));
+            match over.as_ref().and_then(|over| azure(&over.said)) {
+                Some(remedy) => format!("{remedy}; then {again}"),
+                None => again,
+            }
         }
         LoginError::Store(error) => return error.next_step(),
     })
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", ")
+}
+
+fn in_the_way(obstacle: Obstacle, request: &FetchError) -> String {
+    let host = printable(request.host());
+    match obstacle {
+        Obstacle::UnknownHost => format!("check the spelling of {host}, VPN and DNS"),
+        Obstacle::Refused => {
+            "nothing listens there: check host and port, and that it runs".to_owned()
+        }
+        Obstacle::NoRoute | Obstacle::TimedOut | Obstacle::Broken => {
+            "check network, VPN and proxy, and try again".to_owned()
+        }
+        Obstacle::Proxy => "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
+        Obstacle::ProxyCredentials => {
+            "name them in the proxy's URL: HTTPS_PROXY=http://user:password@host".to_owned()
+        }
+        Obstacle::NotPlain => format!("if that port speaks TLS, write https://{host}"),
+        Obstacle::NotTls => {
+            format!("check the port; if it is one for plain http, write http://{host}")
+        }
+        Obstacle::Handshake => {
+            format!("look at what that port shows: openssl s_client -connect {host}")
+        }
+        Obstacle::Untrusted => format!(
+            "log in with --ca-file FILE, the PEM certificate of the authority that signed its own, or \
+             its own (openssl s_client -connect {host} -showcerts)"
+        ),
+        Obstacle::NoAuthorities => {
+            "install the system's certificate authorities (ca-certificates), or log in with \
+             --ca-file FILE"
+                .to_owned()
+        }
+        Obstacle::Expired | Obstacle::NotYetValid => {
+            "have the certificate renewed, or set this machine's clock right".to_owned()
+        }
+        Obstacle::OtherHost | Obstacle::Nameless => format!(
+            "use a name that is in the certificate, or have one issued for {host} (subjectAltName)"
+        ),
+    }
 }
 
 /// OAuth's own codes (RFC 6749 §5.2, RFC 8628 §3.5), and Azure's numbers before them: there

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::LoginError;
 use super::exchange::Exchange;
-use super::store::{Contexts, Login, Logins};
+use super::store::{Contexts, Login, Logins, Over};
 use super::tokens::Secrets;
 use crate::clock::Clock;
 use crate::discovery::{Access, HttpFetcher};
@@ -52,15 +52,13 @@ pub async fn signed_in(
     freshness: Freshness,
     clock: &dyn Clock,
 ) -> Result<SignedIn, LoginError> {
-    let is_fresh = |login: &Login| {
-        freshness == Freshness::WhenNearItsEnd && !login.is_near_its_end(clock.now())
-    };
-    if let Some(signed_in) = at_hand(logins, &logins.read()?, context, is_fresh)? {
+    let at_hand = |contexts: &Contexts| at_hand(logins, contexts, context, freshness, clock);
+    if let Some(signed_in) = at_hand(&logins.read()?)? {
         return Ok(signed_in);
     }
     let changing = logins.lock().await?;
     let mut contexts = changing.read()?;
-    if let Some(signed_in) = at_hand(logins, &contexts, context, is_fresh)? {
+    if let Some(signed_in) = at_hand(&contexts)? {
         return Ok(signed_in);
     }
     let (name, login) = contexts.find(context)?;
@@ -68,10 +66,18 @@ pub async fn signed_in(
     let secrets = logins.secrets(&login)?;
     let tokens = match refreshed(&name, &login, &secrets, clock).await {
         Ok(tokens) => tokens,
-        Err(trouble) if freshness == Freshness::Now || !login.holds(clock.now()) => {
-            return Err(trouble);
-        }
-        Err(trouble) => {
+        Err(mut trouble) => {
+            if let Some(said) = trouble.ends_the_login() {
+                // Kept, so that nobody promises or tries another refresh.
+                let over = Over { at: clock.now().0, said };
+                let ended = Login { over: Some(over.clone()), ..login.clone() };
+                contexts.logins.insert(name.clone(), ended);
+                changing.write(&contexts)?;
+                trouble = LoginError::Ended { context: name.clone(), over: Some(over) };
+            }
+            if freshness == Freshness::Now || !login.holds(clock.now()) {
+                return Err(trouble);
+            }
             let trouble = Some(trouble);
             return Ok(SignedIn { context: name, login, secrets, refreshed: false, trouble });
         }
@@ -91,22 +97,30 @@ pub async fn signed_in(
     })
 }
 
+/// The login when its token will do: it is not near its end, or holds and cannot be refreshed.
 fn at_hand(
     logins: &Logins,
     contexts: &Contexts,
     context: Option<&str>,
-    is_fresh: impl Fn(&Login) -> bool,
+    freshness: Freshness,
+    clock: &dyn Clock,
 ) -> Result<Option<SignedIn>, LoginError> {
     let (name, login) = contexts.find(context)?;
-    if !is_fresh(login) {
-        return Ok(None);
+    let over = login.over.clone();
+    let over = over.map(|over| LoginError::Ended { context: name.to_owned(), over: Some(over) });
+    let will_do = match over {
+        Some(_) => login.holds(clock.now()),
+        None => !login.is_near_its_end(clock.now()),
+    };
+    if freshness == Freshness::Now || !will_do {
+        return over.map_or(Ok(None), Err);
     }
     Ok(Some(SignedIn {
         context: name.to_owned(),
         secrets: logins.secrets(login)?,
         login: login.clone(),
         refreshed: false,
-        trouble: None,
+        trouble: over,
     }))
 }
 
@@ -117,7 +131,7 @@ async fn refreshed(
     clock: &dyn Clock,
 ) -> Result<super::tokens::Tokens, LoginError> {
     let Some(refresh_token) = &secrets.refresh_token else {
-        return Err(LoginError::Ended { context: name.to_owned() });
+        return Err(LoginError::Ended { context: name.to_owned(), over: None });
     };
     let http = http_for(login).await?;
     let exchange = Exchange::new(&login.provider, &http, clock);

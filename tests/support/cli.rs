@@ -89,7 +89,7 @@ impl Cli {
             .env_clear()
             .env("XDG_CONFIG_HOME", self.home.path())
             .env("HOME", self.home.path())
-            .env("DOORWARD_CLI_KEYRING", "off")
+            .env("DOORWARD_CLI_STORE", "file")
             .envs(environment.iter().copied())
             .args(arguments);
         command

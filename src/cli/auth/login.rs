@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use url::Url;
 
 use super::password::{self, PasswordSource};
@@ -73,23 +73,13 @@ pub(super) struct LoginArgs {
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
-    /// Where to keep the tokens
-    #[arg(long, value_enum, default_value = "auto")]
-    store: StoreChoice,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StoreChoice {
-    /// In the key ring where there is one that works, else in the file
-    Auto,
-    /// In the file, mode 0600
-    File,
-    /// In the key ring or not at all
-    #[value(name = "key-ring", alias = "keyring")]
-    KeyRing,
-}
-
-pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &LoginArgs,
+    logins: &Logins,
+    place: Place,
+) -> Result<Exit, Failure> {
     // Before anybody types a password: what is there can be read, and replaced.
     let known = logins.lock().await?.read()?;
     let target = target(args, &known)?;
@@ -143,7 +133,7 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins) -> Result<Exit, Failu
         (None, Target::Again(name, _)) => (*name).to_owned(),
         (None, Target::Issuer(_) | Target::Platform(_)) => provider.name().to_owned(),
     };
-    let login = keep(logins, &name, provider, scopes, &tokens, args.store.place()).await?;
+    let login = keep(logins, &name, provider, scopes, &tokens, place).await?;
     report(&name, &login, &tokens, logins);
     Ok(Exit::Done)
 }
@@ -251,14 +241,4 @@ fn report(name: &str, login: &Login, tokens: &Tokens, logins: &Logins) {
         came,
     );
     words::not_granted(&missing, provider.product());
-}
-
-impl StoreChoice {
-    const fn place(self) -> Place {
-        match self {
-            Self::Auto => Place::Auto,
-            Self::File => Place::File,
-            Self::KeyRing => Place::KeyRing,
-        }
-    }
 }

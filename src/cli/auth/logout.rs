@@ -40,6 +40,7 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
     if names.is_empty() {
         eprintln!("Nobody is logged in.");
     }
+    let chosen = contexts.current.clone();
     let mut exit = Exit::Done;
     for name in names {
         let Some(login) = contexts.logins.remove(&name) else { continue };
@@ -53,6 +54,12 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
         if !say(&name, &gone) {
             exit = Exit::Failed;
         }
+    }
+    // Whose login would be used next is not for a logout to say.
+    if contexts.current != chosen && !contexts.logins.is_empty() {
+        let left: Vec<_> = contexts.logins.keys().map(|name| printable(name)).collect();
+        eprintln!("No login is chosen now; there are others: {}", left.join(", "));
+        words::next("doorward auth use NAME");
     }
     Ok(exit)
 }

@@ -8,14 +8,17 @@ mod password;
 mod progress;
 mod refresh;
 mod status;
+mod store_choice;
 mod token;
+mod use_login;
 mod words;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
+use self::store_choice::{StoreArgs, StoreChoice};
 use super::{Exit, print_error, print_failure};
 use crate::clock::SystemClock;
-use crate::login::{Freshness, KeyRing, LoginError, Logins, Secret, signed_in};
+use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
 
 /// Log in at an identity provider, and use the token.
 #[derive(Debug, Args)]
@@ -25,23 +28,16 @@ Examples:
   doorward auth login --issuer https://idp.example/realms/nmp --client-id nmp
   curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
   doorward auth status
+  doorward auth use https://nmp.example
   doorward auth logout
 
-Several logins can be kept, one per base URL or issuer; the last one is the current one, and
---context names another. Tokens are in the desktop's key ring where there is one, else in
-logins.json (mode 0600) in $XDG_CONFIG_HOME/doorward or ~/.config/doorward.")]
+Several logins can be kept, one per base URL or issuer; the last one is the current one until
+`auth use` chooses another, and --context names one for a single command. Tokens are in the
+desktop's key ring where there is one, else in logins.json (mode 0600) in
+$XDG_CONFIG_HOME/doorward or ~/.config/doorward; --store file leaves the key ring alone.")]
 pub struct AuthCommand {
-    /// Whether to use the desktop's key ring
-    #[arg(
-        long = "key-ring",
-        value_enum,
-        value_name = "auto|off",
-        default_value = "auto",
-        hide_possible_values = true,
-        env = "DOORWARD_CLI_KEYRING",
-        global = true
-    )]
-    key_ring: KeyRingUse,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -52,20 +48,14 @@ enum Verb {
     Login(Box<login::LoginArgs>),
     /// Who is logged in, where, with which scopes and for how long
     Status(status::StatusArgs),
+    /// Choose the login that the other commands use
+    Use(use_login::UseArgs),
     /// Print the access token, refreshed first when it is near its end
     Token(token::TokenArgs),
     /// Obtain a new access token now
     Refresh(refresh::RefreshArgs),
     /// Give the tokens back and forget them
     Logout(logout::LogoutArgs),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum KeyRingUse {
-    /// Where there is one
-    Auto,
-    /// Not at all
-    Off,
 }
 
 /// Which login is meant.
@@ -109,28 +99,25 @@ struct WrongUsage(String);
 
 /// Runs the verb.
 pub(super) fn run(command: &AuthCommand) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            print_error(&error);
-            return Exit::Failed;
-        }
-    };
-    let done = runtime.block_on(perform(command));
-    match done {
-        Ok(exit) => exit,
-        Err(Failure::Login(error)) => {
-            print_failure(&error, error.next_step().as_deref());
+    let done = runtime().and_then(|runtime| runtime.block_on(perform(command)));
+    done.unwrap_or_else(|failure| failed(&failure))
+}
+
+/// Says why a verb ends without its work done.
+fn failed(failure: &Failure) -> Exit {
+    match failure {
+        Failure::Login(error) => {
+            print_failure(error, error.next_step().as_deref());
             Exit::Failed
         }
-        Err(Failure::Usage { what, next }) => {
-            print_failure(&WrongUsage(what), Some(&next));
+        Failure::Usage { what, next } => {
+            print_failure(&WrongUsage(what.clone()), Some(next));
             Exit::Usage
         }
         // A reader that went away (`| head`) has seen what it wanted.
-        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(Failure::Output(error)) => {
-            print_error(&error);
+        Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Failure::Output(error) => {
+            print_error(error);
             Exit::Failed
         }
     }
@@ -139,38 +126,45 @@ pub(super) fn run(command: &AuthCommand) -> Exit {
 /// The access token of the current login, refreshed first when it is near its end: for other
 /// verbs that look at a token. Says why not.
 pub(super) fn token_at_hand() -> Result<Secret, Exit> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let context = set("DOORWARD_CLI_CONTEXT").map(|name| name.to_string_lossy().into_owned());
-    let key_ring = match set("DOORWARD_CLI_KEYRING") {
-        Some(use_it) if use_it == "off" => None,
-        Some(_) | None => KeyRing::of_this_desktop(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let found = runtime.map_err(|error| {
-        print_error(&error);
-        Exit::Failed
-    })?;
-    let found = found.block_on(async {
-        let logins = Logins::of_this_user(key_ring)?;
-        signed_in(&logins, context.as_deref(), Freshness::WhenNearItsEnd, &SystemClock).await
+    let context = set("DOORWARD_CLI_CONTEXT");
+    let found = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let logins = StoreChoice::of_the_environment()?.logins()?;
+            let when = Freshness::WhenNearItsEnd;
+            let found = signed_in(&logins, context.as_deref(), when, &SystemClock).await?;
+            warn_of_trouble(&found);
+            Ok(found.secrets.access_token)
+        })
     });
-    match found {
-        Ok(found) => Ok(found.secrets.access_token),
-        Err(error) => {
-            print_failure(&error, error.next_step().as_deref());
-            Err(Exit::Failed)
+    found.map_err(|failure| failed(&failure))
+}
+
+/// A token that holds and will not be followed by another one is told of.
+fn warn_of_trouble(found: &SignedIn) {
+    if let Some(trouble) = &found.trouble {
+        words::warn(&format!("the token was not refreshed, but still holds: {trouble}"));
+        if let Some(next) = trouble.next_step() {
+            words::next(&next);
         }
     }
 }
 
+/// A variable that says something.
+fn set(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)
+}
+
 async fn perform(command: &AuthCommand) -> Result<Exit, Failure> {
-    let key_ring = match command.key_ring {
-        KeyRingUse::Auto => KeyRing::of_this_desktop(),
-        KeyRingUse::Off => None,
-    };
-    let logins = Logins::of_this_user(key_ring)?;
+    let store = command.store.store;
+    let logins = store.logins()?;
     let done = match &command.verb {
-        Verb::Login(args) => login::run(args, &logins).await,
+        Verb::Login(args) => login::run(args, &logins, store.place()).await,
+        Verb::Use(args) => use_login::run(args, &logins).await,
         Verb::Status(args) => status::run(args, &logins),
         Verb::Token(args) => token::run(args, &logins).await,
         Verb::Refresh(args) => refresh::run(args, &logins).await,

@@ -20,7 +20,7 @@ Examples:
   doorward auth status --json | jq -r '.[] | select(.current) | .subject'
 
 Reads what is kept and asks nobody. Exit code 0 when the login meant (--context, else the
-current one) can be used: its token holds or can be refreshed.")]
+current one) goes on: its token holds or can be refreshed, and the provider has not ended it.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     which: Which,
@@ -55,24 +55,26 @@ pub(super) fn run(args: &StatusArgs, logins: &Logins) -> Result<Exit, Failure> {
     let mut out = anstream::stdout();
     out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::Output)?;
     let (name, login) = meant?;
-    if login.holds(now) || login.refreshable {
+    if login.over.is_none() && (login.holds(now) || login.can_be_refreshed()) {
         Ok(Exit::Done)
     } else {
-        Err(LoginError::Ended { context: name.to_owned() }.into())
+        Err(LoginError::Ended { context: name.to_owned(), over: login.over.clone() }.into())
     }
 }
 
 fn entry(name: &str, login: &Login, current: bool, now: UnixTime, logins: &Logins) -> String {
     let mark = if current { format!("  {DIM}(current){DIM:#}") } else { String::new() };
     let mut text = format!("{HEAD}{}{HEAD:#}{mark}\n", printable(name));
-    for (label, value) in [
+    let over = login.over.as_ref().map(|over| ("login", words::over(over, now)));
+    let facts = [
         ("who", login.who.words()),
         ("issuer", printable(&login.provider.issuer)),
         ("client", printable(&login.provider.client_id)),
         ("scopes", words::scopes(login)),
         ("expires", words::expiry(login, now)),
         ("kept in", words::place(login, &logins.path())),
-    ] {
+    ];
+    for (label, value) in facts.into_iter().chain(over) {
         text.push_str(&format!("  {label:<8} {value}\n"));
     }
     text
@@ -91,7 +93,8 @@ fn record(name: &str, login: &Login, contexts: &Contexts, now: UnixTime) -> Valu
         "scopes": login.scopes(),
         "expires_at": login.expires_at,
         "holds": login.holds(now),
-        "refreshable": login.refreshable,
+        "refreshable": login.can_be_refreshed(),
+        "over": login.over,
         "kept_in": match &login.kept { Kept::KeyRing(_) => "key_ring", Kept::File(_) => "file" },
     })
 }

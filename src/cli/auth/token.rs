@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use super::{Failure, Which, words};
+use super::{Failure, Which, warn_of_trouble};
 use crate::cli::Exit;
 use crate::clock::SystemClock;
 use crate::login::{Freshness, Logins, signed_in};
@@ -26,9 +26,7 @@ pub(super) struct TokenArgs {
 pub(super) async fn run(args: &TokenArgs, logins: &Logins) -> Result<Exit, Failure> {
     let context = args.which.context.as_deref();
     let found = signed_in(logins, context, Freshness::WhenNearItsEnd, &SystemClock).await?;
-    if let Some(trouble) = &found.trouble {
-        words::warn(&format!("the token was not refreshed, but still holds: {trouble}"));
-    }
+    warn_of_trouble(&found);
     let mut out = std::io::stdout();
     writeln!(out, "{}", found.secrets.access_token.expose())
         .and_then(|()| out.flush())

@@ -9,7 +9,7 @@ use url::Url;
 use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::clock::UnixTime;
-use crate::login::{Kept, Login, NotGranted, Provider, refresh_token_remedy, scopes_remedy};
+use crate::login::{Kept, Login, NotGranted, Over, Provider, refresh_token_remedy, scopes_remedy};
 use crate::printable::printable;
 use crate::product::Product;
 
@@ -59,7 +59,7 @@ pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     }
 }
 
-fn next(text: &str) {
+pub(super) fn next(text: &str) {
     eprintln!("  {HEAD}next:{HEAD:#} {text}");
 }
 
@@ -74,7 +74,7 @@ pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
         return "nobody says when".to_owned();
     };
     let span = |span: Duration| humantime::format_duration(span).to_string();
-    match (now < end, login.refreshable) {
+    match (now < end, login.can_be_refreshed()) {
         (true, true) => {
             format!("in {}; `auth token` refreshes it before that", span(end.since(now)))
         }
@@ -82,6 +82,12 @@ pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
         (false, true) => format!("ended {} ago; `auth token` refreshes it", span(now.since(end))),
         (false, false) => format!("ended {} ago: log in again", span(now.since(end))),
     }
+}
+
+/// What the provider said when it ended the login, and when.
+pub(super) fn over(over: &Over, now: UnixTime) -> String {
+    let ago = humantime::format_duration(now.since(UnixTime(over.at)));
+    format!("ended by the identity provider {ago} ago: {}", printable(&over.said))
 }
 
 pub(super) fn place(login: &Login, path: &Path) -> String {

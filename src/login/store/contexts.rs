@@ -10,6 +10,7 @@ use crate::login::error::LoginError;
 use crate::login::provider::Provider;
 use crate::login::tokens::{Secrets, Tokens};
 use crate::login::who::Who;
+use crate::loopback::with_scheme;
 
 /// All logins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +45,20 @@ pub struct Login {
     /// Whether there is a refresh token.
     #[serde(default)]
     pub refreshable: bool,
+    /// Set when the provider took the refresh token for void: nothing but a new login helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Over>,
     /// Where its tokens are.
     pub kept: Kept,
+}
+
+/// A login that its provider has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Over {
+    /// When that came out, in seconds since 1970.
+    pub at: u64,
+    /// What the provider said.
+    pub said: String,
 }
 
 /// Where the tokens of a login are.
@@ -69,36 +82,46 @@ impl fmt::Debug for Kept {
 }
 
 impl Contexts {
-    /// The login of that name, the one at that platform or issuer, or the current one.
+    /// The login of that name, the only one at that platform or issuer, or the current one.
+    /// Without a current one none is meant, though there may be a single one: it may be
+    /// somebody else's.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or several are at that platform or issuer.
     pub fn find(&self, name: Option<&str>) -> Result<(&str, &Login), LoginError> {
-        let found = match name {
-            Some(name) => self.named(name),
-            None => self.current.as_deref().and_then(|name| self.logins.get_key_value(name)),
-        };
-        // Without a current one, the only one is meant.
-        let only = || match name {
-            None if self.logins.len() == 1 => self.logins.first_key_value(),
-            None | Some(_) => None,
-        };
-        let found = found.or_else(only);
-        found.map(|(name, login)| (name.as_str(), login)).ok_or_else(|| LoginError::NotLoggedIn {
+        let missing = || LoginError::NotLoggedIn {
             context: name.map(str::to_owned),
             known: self.logins.keys().cloned().collect(),
-        })
+        };
+        let found = match name {
+            Some(name) => match self.named(name).as_slice() {
+                [] => None,
+                [one] => Some(*one),
+                several => {
+                    return Err(LoginError::Several {
+                        name: name.to_owned(),
+                        known: several.iter().map(|(name, _)| (*name).clone()).collect(),
+                    });
+                }
+            },
+            None => self.current.as_deref().and_then(|name| self.logins.get_key_value(name)),
+        };
+        found.map(|(name, login)| (name.as_str(), login)).ok_or_else(missing)
     }
 
-    fn named(&self, name: &str) -> Option<(&String, &Login)> {
-        let bare = |text: &str| text.trim_end_matches('/').to_owned();
-        self.logins.get_key_value(name).or_else(|| {
-            self.logins.iter().find(|(known, login)| {
-                let provider = &login.provider;
-                let names = [Some(*known), provider.base_url.as_ref(), Some(&provider.issuer)];
-                names.into_iter().flatten().any(|known| bare(known) == bare(name))
-            })
-        })
+    /// The login of that name, else those at that platform or issuer.
+    fn named(&self, name: &str) -> Vec<(&String, &Login)> {
+        if let Some(exact) = self.logins.get_key_value(name) {
+            return vec![exact];
+        }
+        let bare = |text: &str| with_scheme(text).trim_end_matches('/').to_owned();
+        let wanted = bare(name);
+        let is_there = |(known, login): &(&String, &Login)| {
+            let provider = &login.provider;
+            let names = [Some(*known), provider.base_url.as_ref(), Some(&provider.issuer)];
+            names.into_iter().flatten().any(|known| bare(known) == wanted)
+        };
+        self.logins.iter().filter(is_there).collect()
     }
 }
 
@@ -118,6 +141,7 @@ impl Login {
             obtained_at: tokens.obtained_at.0,
             expires_at: tokens.expires_at.map(|at| at.0),
             refreshable: tokens.secrets.refresh_token.is_some(),
+            over: None,
             kept,
         }
     }
@@ -126,6 +150,12 @@ impl Login {
     #[must_use]
     pub fn holds(&self, now: UnixTime) -> bool {
         self.expires_at.is_none_or(|end| now.0 < end)
+    }
+
+    /// Whether a new access token can be had without a new login, for all that is known.
+    #[must_use]
+    pub fn can_be_refreshed(&self) -> bool {
+        self.refreshable && self.over.is_none()
     }
 
     /// Whether it is time to refresh: less than five minutes left, or less than half of

@@ -110,7 +110,7 @@ pub enum KeyRingError {
     #[error("there is no key ring")]
     None(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// This run is not to use it, or this program was built without.
-    #[error("the key ring is switched off")]
+    #[error("the key ring is not used: `--store file`, or a doorward that was built without it")]
     SwitchedOff,
     /// It hangs, or waits for somebody to unlock it.
     #[error("the key ring did not answer within {0:?}")]

@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 use etcetera::BaseStrategy as _;
 
-pub use self::contexts::{Contexts, Kept, Login};
+pub use self::contexts::{Contexts, Kept, Login, Over};
 pub use self::key_ring::{KeyRing, KeyRingError, SecretKeep};
 use self::lock::Lock;
 use super::tokens::Secrets;
@@ -218,9 +218,9 @@ impl Changing<'_> {
 
     /// Forgets tokens that are in the key ring.
     pub fn forget(&self, kept: &Kept) {
-        if let (Kept::KeyRing(entry), Some(ring)) = (kept, &self.logins.key_ring)
-            && let Err(error) = ring.forget(entry)
-        {
+        let Kept::KeyRing(entry) = kept else { return };
+        let ring = self.logins.key_ring.as_ref().ok_or(KeyRingError::SwitchedOff);
+        if let Err(error) = ring.and_then(|ring| ring.forget(entry)) {
             self.logins.note(Notice::LeftInKeyRing(error.to_string()));
         }
     }
@@ -300,6 +300,9 @@ impl StoreError {
             ),
             Self::TooNew { .. } => "run the newer doorward".into(),
             Self::Locked { .. } => "end that process, and try again".into(),
+            Self::KeyRing(KeyRingError::SwitchedOff) => {
+                "leave out `--store file` (DOORWARD_CLI_STORE), or log in again with it".into()
+            }
             Self::KeyRing(_) => "unlock the key ring, or log in again with --store file".into(),
         })
     }

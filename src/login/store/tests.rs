@@ -8,6 +8,7 @@ use url::Url;
 
 use super::*;
 use crate::clock::UnixTime;
+use crate::login::error::LoginError;
 use crate::login::provider::Provider;
 use crate::login::tokens::{Secret, Tokens};
 
@@ -214,18 +215,37 @@ fn a_token_is_refreshed_five_minutes_or_half_its_life_before_its_end() {
 }
 
 #[test]
-fn a_login_is_found_by_name_platform_or_issuer() {
+fn a_login_is_found_by_name_platform_or_issuer_and_without_a_name_only_when_chosen() {
     let mut contexts = Contexts::default();
     assert!(contexts.find(None).is_err());
     contexts.logins.insert("work".into(), login(Kept::KeyRing("x".into())));
-    let names = [None, Some("work"), Some("https://nmp.example/"), Some("https://idp.example")];
+    let names = ["work", "https://nmp.example/", "nmp.example", "https://idp.example"];
     for name in names {
-        assert_eq!(contexts.find(name).unwrap().0, "work", "{name:?}");
+        assert_eq!(contexts.find(Some(name)).unwrap().0, "work", "{name:?}");
     }
     assert!(contexts.find(Some("home")).is_err());
-    contexts.logins.insert("home".into(), login(Kept::KeyRing("y".into())));
+    let next = |error: LoginError| error.next_step().unwrap();
     let error = contexts.find(None).unwrap_err();
-    assert!(error.next_step().unwrap().contains("home, work"), "two and none current");
+    assert_eq!(error.to_string(), "no login is chosen", "one, which may be somebody else's");
+    assert!(next(error).ends_with("doorward auth use NAME, or name it with --context: work"));
+    contexts.logins.insert("home".into(), login(Kept::KeyRing("y".into())));
+    assert!(next(contexts.find(None).unwrap_err()).contains("home, work"));
+    let error = contexts.find(Some("https://idp.example")).unwrap_err();
+    assert_eq!(error.to_string(), "there are several logins at https://idp.example");
+    assert_eq!(next(error), "name the one that is meant: home, work");
     contexts.current = Some("home".into());
     assert_eq!(contexts.find(None).unwrap().0, "home");
+}
+
+/// Whoever leaves the key ring alone is told that tokens are still in there.
+#[tokio::test]
+async fn tokens_in_a_key_ring_that_is_not_used_are_not_forgotten_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new(Temper::Good);
+    let kept = store(&logins(&dir, Some(fake)), "a", "one", Place::Auto).await.unwrap();
+    let without = logins(&dir, None);
+    let error = without.secrets(&login(kept.clone())).unwrap_err();
+    assert!(error.next_step().unwrap().contains("leave out `--store file`"), "{error}");
+    without.lock().await.unwrap().forget(&kept);
+    assert!(matches!(without.notices().as_slice(), [Notice::LeftInKeyRing(_)]));
 }
