@@ -50,6 +50,7 @@ mod key_waits;
 mod keycloak;
 mod large_answers;
 mod listeners;
+mod loopback;
 mod names_outside;
 mod odd_keys;
 mod oidc_provider;

@@ -133,7 +133,8 @@ impl FetchError {
 }
 
 fn of_exchange(error: &reqwest::Error, plain: bool) -> Obstacle {
-    let causes = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
+    let causes =
+        || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
     if let Some(error) = causes().find_map(|error| error.downcast_ref()) {
         return of_tls(error);
     }

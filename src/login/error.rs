@@ -189,8 +189,7 @@ impl LoginError {
         let Self::Refused { grant: Grant::Refresh, code, description, .. } = self else {
             return None;
         };
-        (code == "invalid_grant")
-            .then(|| format!("{code}{}", Description(description.as_deref())))
+        (code == "invalid_grant").then(|| format!("{code}{}", Description(description.as_deref())))
     }
 }
 

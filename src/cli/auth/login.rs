@@ -75,11 +75,7 @@ pub(super) struct LoginArgs {
     password_stdin: bool,
 }
 
-pub(super) async fn run(
-    args: &LoginArgs,
-    logins: &Logins,
-    place: Place,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Result<Exit, Failure> {
     // Before anybody types a password: what is there can be read, and replaced.
     let known = logins.lock().await?.read()?;
     let target = target(args, &known)?;

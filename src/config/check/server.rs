@@ -82,7 +82,8 @@ fn address(text: &str) -> Result<ListenAddress, BadValue> {
         return Ok(ListenAddress::Tcp(address));
     }
     // A name would be looked up, and could lead anywhere; these lead home.
-    let home = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') && is_loopback_host(host));
+    let home =
+        text.rsplit_once(':').filter(|(host, _)| !host.contains(':') && is_loopback_host(host));
     home.and_then(|(_, port)| port.parse().ok())
         .map(|port| ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))
         .ok_or_else(|| BadValue::NotAnAddress(text.into()))

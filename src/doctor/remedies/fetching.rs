@@ -73,9 +73,7 @@ fn in_the_way(obstacle: Obstacle, access: &Access) -> String {
              count): issue it anew with a subjectAltName, such as openssl req -x509 … -addext \
              subjectAltName=DNS:idp.example"
         }
-        Obstacle::OtherHost => {
-            "the certificate is of another host: use the name that is in it"
-        }
+        Obstacle::OtherHost => "the certificate is of another host: use the name that is in it",
         Obstacle::Handshake => {
             "check that this port speaks TLS, and which certificate it shows: openssl s_client \
              -connect host:port"
