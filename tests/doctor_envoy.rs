@@ -395,7 +395,6 @@ fn the_command_reads_files_and_its_exit_code_tells() {
         (vec!["--envoy", "/nowhere.yaml"], "/nowhere.yaml"),
         (vec!["--envoy", &renamed], "nothing in it to examine: expected an Envoy bootstrap"),
         (vec!["--envoy", "-"], "nothing in it to examine"),
-        (vec!["--gateway", "http://127.0.0.1:1"], "--echo"),
         (vec!["--gateway", "ftp://h", "--echo", "/"], "https://"),
         (vec!["--envoy", own, "--set", "headers.x=1"], "headers.x"),
     ] {

@@ -168,7 +168,10 @@ async fn without_a_token_it_says_what_was_not_tried() {
     let found = findings(&GatewayProbe { token: None, ..probe(&gateway, "/v1/models") }).await;
     assert_eq!(failed(&found), ["token"; 0], "{found:?}");
     let token = found.iter().find(|finding| finding.check == "token").unwrap();
-    assert_eq!(token.outcome, Outcome::Warn);
+    assert_eq!(token.outcome, Outcome::NotSeen);
+    let seen = found.iter().filter(|finding| finding.outcome == Outcome::Pass);
+    let seen: Vec<_> = seen.map(|finding| finding.check).collect();
+    assert_eq!(seen, ["reachable", "token_required", "service_bearer", "paths"], "{found:#?}");
 }
 
 #[tokio::test]

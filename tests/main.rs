@@ -27,6 +27,7 @@ mod doctor_envoy;
 mod doctor_faults;
 mod doctor_gateway;
 mod doctor_mesh;
+mod doctor_unseen;
 mod encoded_slashes;
 mod endpoint_patterns;
 mod endpoints;

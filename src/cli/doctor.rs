@@ -29,9 +29,10 @@ Examples:
   curl -s localhost:9901/config_dump | doorward doctor --envoy -
   doorward doctor --gateway https://gateway.example --echo /headers --logged-in
 
-One line a check: pass, warn or fail, and how to mend it in that provider. Nothing is changed
-there; one device authorization is asked for and left to expire, the only way to learn whether
-the client may. Exit code 0: nothing failed; 1: something did; 2: wrong usage or configuration.")]
+One line a check: pass, warn or fail, and how to mend it in that provider; not seen is what could
+not be tried. Nothing is changed there; one device authorization is asked for and left to expire,
+the only way to learn whether the client may. Exit code 0: nothing failed, all was seen; 1: not so;
+2: wrong usage or configuration.")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -67,7 +68,7 @@ pub(super) fn run(args: &DoctorArgs) -> Exit {
             print_error(&error);
             Exit::Failed
         }
-        Ok(()) | Err(_) if report.worst() == Outcome::Fail => Exit::Failed,
+        Ok(()) | Err(_) if report.worst() >= Outcome::NotSeen => Exit::Failed,
         Ok(()) | Err(_) => Exit::Done,
     }
 }

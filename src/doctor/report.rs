@@ -30,19 +30,21 @@ pub struct Finding {
     pub outcome: Outcome,
     /// What was found, in one sentence; for a failure, what was expected too.
     pub found: String,
-    /// How to mend it, in this provider or this file. Only beside a warning or a failure.
+    /// How to mend it, in this provider or this file, or how to see it. Never where all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
     Pass,
     /// It works, with something one should know.
     Warn,
+    /// It could not be tried, so nobody knows.
+    NotSeen,
     /// It does not work, or is not safe.
     Fail,
 }
@@ -58,6 +60,13 @@ impl Finding {
     #[must_use]
     pub fn warn(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::with_remedy(check, Outcome::Warn, &found.into(), &remedy.into())
+    }
+
+    /// Something that could not be tried, why, and how to see it.
+    #[must_use]
+    pub fn not_seen(check: &'static str, found: impl Into<String>, remedy: Option<&str>) -> Self {
+        let (outcome, remedy) = (Outcome::NotSeen, remedy.map(printable));
+        Self { check, outcome, found: printable(&found.into()), remedy }
     }
 
     /// Something to mend, and how.
@@ -117,6 +126,8 @@ mod tests {
         section.findings = vec![Finding::pass("a", "b"), Finding::warn("c", "d", "e")];
         report.sections.push(section.clone());
         assert_eq!((report.worst(), report.count(Outcome::Warn)), (Outcome::Warn, 1));
+        report.sections[0].findings.push(Finding::not_seen("i", "j", None));
+        assert_eq!(report.worst(), Outcome::NotSeen);
         section.findings.push(Finding::fail("f", "g", "h"));
         report.sections.insert(0, section);
         assert_eq!((report.worst(), report.count(Outcome::Pass)), (Outcome::Fail, 2));

@@ -18,6 +18,7 @@ pub mod oidc_provider;
 pub mod pages;
 pub mod process;
 pub mod raw;
+pub mod scripted;
 pub mod served;
 pub mod signer;
 pub mod tls;

@@ -12,6 +12,7 @@ use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
 use crate::doctor::{Report, Section};
 use crate::identity::ProtectedHeaders;
+use crate::loopback::is_loopback;
 
 #[derive(Debug, Args)]
 pub(super) struct DoorArgs {
@@ -19,12 +20,14 @@ pub(super) struct DoorArgs {
     /// standard input, repeatable) instead of the issuers
     #[arg(long, value_name = "FILE")]
     envoy: Vec<PathBuf>,
-    /// Probe this gateway for spoofed headers and odd paths, instead of the issuers
-    #[arg(long, value_name = "URL", requires = "echo")]
+    /// Probe this gateway for spoofed headers and odd paths, instead of the issuers; without
+    /// a scheme it is https://, on this machine http://
+    #[arg(long, value_name = "URL", value_parser = gateway_url)]
     gateway: Option<Url>,
-    /// With --gateway: a path whose upstream answers with the headers it got
-    #[arg(long, value_name = "PATH", requires = "gateway")]
-    echo: Option<String>,
+    /// With --gateway: a path whose upstream answers with the headers it got. Without one
+    /// what arrives there is not seen
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "gateway")]
+    echo: String,
     /// With --gateway: PEM file of certificate authorities to trust besides the system's
     #[arg(long, value_name = "FILE", requires = "gateway")]
     gateway_ca: Option<PathBuf>,
@@ -47,10 +50,10 @@ impl DoorArgs {
         for file in &self.envoy {
             report.sections.extend(examine_file(file, &settings)?);
         }
-        if let (Some(gateway), Some(echo)) = (&self.gateway, &self.echo) {
+        if let Some(gateway) = &self.gateway {
             let probe = GatewayProbe {
                 gateway: gateway.clone(),
-                echo: echo.clone(),
+                echo: self.echo.clone(),
                 token,
                 open: settings.bypass.iter().map(ToString::to_string).collect(),
                 protected: ProtectedHeaders::new(&settings.headers),
@@ -61,6 +64,15 @@ impl DoorArgs {
         }
         Ok(report)
     }
+}
+
+/// An address as people write it: `gateway.example`, `localhost:10000`.
+fn gateway_url(text: &str) -> Result<Url, url::ParseError> {
+    if text.contains("://") {
+        return Url::parse(text);
+    }
+    let url = Url::parse(&format!("https://{text}"))?;
+    if is_loopback(&url) { Url::parse(&format!("http://{text}")) } else { Ok(url) }
 }
 
 /// The configuration tells which headers and open paths there are. Without one the
@@ -115,4 +127,26 @@ fn examine_gateway(probe: &GatewayProbe) -> Result<Section, Exit> {
         print_error(&error);
         Exit::Usage
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        for (text, url) in [
+            ("gateway.example", "https://gateway.example/"),
+            ("gateway.example:8443", "https://gateway.example:8443/"),
+            ("localhost:10000", "http://localhost:10000/"),
+            ("door.localhost", "http://door.localhost/"),
+            ("127.0.0.1:10000", "http://127.0.0.1:10000/"),
+            ("[::1]:10000", "http://[::1]:10000/"),
+            ("http://gateway.example", "http://gateway.example/"),
+            ("https://localhost", "https://localhost/"),
+        ] {
+            assert_eq!(gateway_url(text).unwrap().as_str(), url);
+        }
+        assert!(gateway_url("").is_err());
+    }
 }

@@ -10,8 +10,10 @@ use crate::doctor::{Finding, Outcome, Report};
 
 /// Lines are broken before this column.
 const WIDTH: usize = 98;
-/// Where the text of a finding begins: two, the outcome, two, the longest check, two.
-const TEXT_COLUMN: usize = 26;
+/// Where the text of a finding begins, but for the outcome: two, two, the longest check, two.
+const TEXT_COLUMN: usize = 22;
+/// How wide `pass`, `warn` and `fail` are.
+const WORD: usize = 4;
 
 pub(super) fn show(report: &Report, json: bool, out: &mut dyn Write) -> io::Result<()> {
     if json { as_json(report, out) } else { as_lines(report, out) }?;
@@ -24,6 +26,7 @@ fn as_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         "outcome": report.worst(),
         "pass": count(Outcome::Pass),
         "warn": count(Outcome::Warn),
+        "not_seen": count(Outcome::NotSeen),
         "fail": count(Outcome::Fail),
         "sections": report.sections,
     });
@@ -31,16 +34,19 @@ fn as_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn as_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let (warnings, failures) = (report.count(Outcome::Warn), report.count(Outcome::Fail));
+    let unseen = report.count(Outcome::NotSeen);
+    let word = if unseen > 0 { style(Outcome::NotSeen).0.len() } else { WORD };
     for section in &report.sections {
         writeln!(out, "{HEAD}{}{HEAD:#}", section.title)?;
-        section.findings.iter().try_for_each(|finding| lines_of(finding, out))?;
+        section.findings.iter().try_for_each(|finding| line_of(finding, word, out))?;
         writeln!(out)?;
     }
-    let (warnings, failures) = (report.count(Outcome::Warn), report.count(Outcome::Fail));
     let style = style(report.worst()).1;
-    let verdict = match (warnings, failures) {
-        (0, 0) => "all is well".to_owned(),
-        _ => format!("{failures} failed, {}", counted(warnings, "warning")),
+    let verdict = match (warnings, failures, unseen) {
+        (0, 0, 0) => "all is well".to_owned(),
+        (_, _, 0) => format!("{failures} failed, {}", counted(warnings, "warning")),
+        _ => format!("{failures} failed, {}, {unseen} not seen", counted(warnings, "warning")),
     };
     let passed = report.count(Outcome::Pass);
     writeln!(out, "{style}{verdict}{style:#}, {passed} passed")
@@ -48,14 +54,19 @@ fn as_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 /// One finding, and how to put it right.
 pub(in crate::cli) fn lines_of(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    line_of(finding, WORD, out)
+}
+
+/// The same where the longest outcome has this width.
+fn line_of(finding: &Finding, width: usize, out: &mut dyn Write) -> io::Result<()> {
     let (word, style) = style(finding.outcome);
-    let text = broken(&finding.found, TEXT_COLUMN);
-    writeln!(out, "  {style}{word}{style:#}  {:<16}  {text}", finding.check)?;
+    let text = broken(&finding.found, TEXT_COLUMN + width);
+    writeln!(out, "  {style}{word:<width$}{style:#}  {:<16}  {text}", finding.check)?;
     match &finding.remedy {
         None => Ok(()),
         Some(remedy) => {
-            let text = broken(remedy, TEXT_COLUMN);
-            writeln!(out, "        {DIM}{:<16}{DIM:#}  {text}", "↳ mend:")
+            let text = broken(remedy, TEXT_COLUMN + width);
+            writeln!(out, "  {:width$}  {DIM}{:<16}{DIM:#}  {text}", "", "↳ mend:")
         }
     }
 }
@@ -64,6 +75,7 @@ fn style(outcome: Outcome) -> (&'static str, Style) {
     match outcome {
         Outcome::Pass => ("pass", GOOD),
         Outcome::Warn => ("warn", WARN),
+        Outcome::NotSeen => ("not seen", WARN),
         Outcome::Fail => ("fail", BAD),
     }
 }

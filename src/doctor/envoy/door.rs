@@ -100,7 +100,7 @@ impl<'v> Scope<'_, 'v> {
                 findings.extend(self.clusters.asked(config, &self.guarded.upstreams));
             }
         }
-        findings.push(paths::underscores(&manager.place));
+        findings.push(paths::underscores(&manager.place, self.ours));
         findings.push(paths::remote_address(&manager.place));
         findings
     }

@@ -177,6 +177,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
             format!("set path_prefix: {PATH_PREFIX}"),
         );
     }
+    let remedy = || format!("set it to {{patterns: {}}}", ours.upstream_matchers());
     let Some(list) = service.at("authorization_response.allowed_upstream_headers") else {
         return Finding::fail(
             "http_headers",
@@ -184,11 +185,9 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "authorization_response.allowed_upstream_headers is not set{}: no identity reaches the upstream",
                 at(service)
             ),
-            format!("set it to {{patterns: {}}}", ours.upstream_matchers()),
+            remedy(),
         );
     };
-    const REMEDY: &str =
-        "allow {prefix: x-nmp-, ignore_case: true}, and the names of headers.claims";
     let matchers = List::read(&list);
     if let Some(lost) = matchers.first(Taken::No, &ours.set) {
         return Finding::fail(
@@ -197,7 +196,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "{lost} is not among allowed_upstream_headers{}: the upstream keeps the client's",
                 at(&list)
             ),
-            REMEDY,
+            remedy(),
         );
     }
     let appended = service.at("authorization_response.allowed_upstream_headers_to_append");
@@ -217,7 +216,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         return Finding::warn(
             "http_headers",
             format!("a matcher that cannot be read decides about {name}{}", at(&list)),
-            REMEDY,
+            remedy(),
         );
     }
     // Envoy adds WWW-Authenticate to allowed_client_headers by itself.

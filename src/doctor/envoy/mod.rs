@@ -92,7 +92,7 @@ fn place_last(found: &str, outcome: Outcome) -> String {
     let Some((place, after)) = rest.split_once(')') else { return found.to_owned() };
     match outcome {
         Outcome::Pass => format!("{before}{after}"),
-        Outcome::Warn | Outcome::Fail => format!("{before}{after}; at {place}"),
+        Outcome::Warn | Outcome::NotSeen | Outcome::Fail => format!("{before}{after}; at {place}"),
     }
 }
 

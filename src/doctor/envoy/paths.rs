@@ -1,5 +1,6 @@
 //! How a connection manager reads what is in a request line and around it.
 
+use super::OurHeaders;
 use super::judge::at;
 use super::names::Expression;
 use super::place::Place;
@@ -92,12 +93,15 @@ fn refuses_encoded_slashes(table: &Place<'_>) -> bool {
 }
 
 /// What becomes of header names with `_`.
-pub(super) fn underscores(manager: &Place<'_>) -> Finding {
+pub(super) fn underscores(manager: &Place<'_>, ours: &OurHeaders) -> Finding {
     let way = "common_http_protocol_options.headers_with_underscores_action";
     let found = match manager.text(way) {
-        Some("DROP_HEADER") => "headers with _ are dropped",
-        Some("REJECT_REQUEST") => "requests with _ in a header name are refused",
-        Some(_) | None => "allowed; Doorward has x_nmp_… removed",
+        Some("DROP_HEADER") => "headers with _ are dropped".to_owned(),
+        Some("REJECT_REQUEST") => "requests with _ in a header name are refused".to_owned(),
+        Some(_) | None => {
+            let prefix = ours.protected.prefix().replace('-', "_");
+            format!("allowed; Doorward has {prefix}… removed")
+        }
     };
     Finding::pass("underscores", found)
 }

@@ -1,12 +1,30 @@
 //! What ordinary requests come to, with and without the token: what the probes go by.
 
-use super::probes::{Run, Seen};
+use super::probes::{NAME_AN_ECHO, Run, shown};
 use super::wire::{RawRequest, Reply};
 use crate::doctor::report::Finding;
-use crate::printable::printable;
+
+/// What ordinary requests come to.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Without a token they are refused.
+    pub(super) guarded: bool,
+    /// The refusal is Doorward's own.
+    pub(super) by_doorward: bool,
+    /// Without a token they are answered.
+    pub(super) open: bool,
+    /// With the token they go past the gateway, whatever is behind.
+    pub(super) token_taken: bool,
+    /// The answer without a token holds the headers that arrived.
+    pub(super) tells_without: bool,
+    /// The answer with the token does.
+    pub(super) tells_with: bool,
+    /// Whom the upstream takes the token's bearer for.
+    pub(super) principal: Option<String>,
+}
 
 impl Run<'_> {
-    /// With and without the token, nothing odd. `None`: there is nothing to go by.
+    /// With and without the token, nothing odd. `None`: nobody answers.
     pub(super) async fn first_look(&mut self) -> Option<Seen> {
         let echo = &self.probe.echo;
         let without = match self.peer.send(&RawRequest::get(echo)).await {
@@ -21,113 +39,173 @@ impl Run<'_> {
             }
         };
         self.findings.push(Finding::pass("reachable", format!("{} answers", self.peer.shown())));
-        let open = without.got_through();
+        let mut seen = Seen {
+            guarded: without.reason().is_some() || matches!(without.status.as_u16(), 401 | 403),
+            by_doorward: without.reason().is_some(),
+            open: without.status.is_success(),
+            tells_without: self.tells_headers(&without),
+            ..Seen::default()
+        };
         self.findings.push(token_required(echo, &without));
-        if open && !self.is_an_echo(&without) {
-            return None;
-        }
         let Some(token) = &self.probe.token else {
-            self.findings.push(Finding::warn(
+            self.findings.push(Finding::not_seen(
                 "token",
                 "no token was given: what gets through beside a valid token was not tried",
-                "give one with --token",
+                Some("give one with --token"),
             ));
-            return Some(Seen { open, principal: None });
+            return Some(seen);
         };
-        let with = self.send(RawRequest::get(echo).bearer(token)).await?;
-        if !with.got_through() {
-            self.findings.push(Finding::fail(
-                "token",
-                format!("{} with the token{}", answered(&with), reason(&with)),
-                "`doorward explain` says why; give a token that this gateway accepts",
-            ));
-            return Some(Seen { open, principal: None });
+        let with = self.send(RawRequest::get(echo).bearer(token)).await;
+        if let Some(with) = &with {
+            seen.tells_with = self.tells_headers(with);
+            seen.principal = self.principal(with);
+            seen.token_taken = seen.guarded && !self.refused(with, &seen);
         }
-        if !self.is_an_echo(&with) {
-            return None;
-        }
-        let principal = self.principal(&with);
-        self.findings.push(match &principal {
-            Some(name) => {
-                Finding::pass("token", format!("the upstream takes its bearer for {}", shown(name)))
-            }
-            None if open => Finding::warn(
-                "token",
-                format!("the upstream gets no {}, even with the token", self.probe.principal),
-                "nobody looks at a token on a path that is let through: name an echo path that \
-                 needs one to see the identity arrive",
-            ),
-            None => Finding::fail(
-                "token",
-                format!("the upstream gets no {}: nobody tells it who asks", self.probe.principal),
-                "have Envoy ask Doorward on this route",
-            ),
-        });
-        Some(Seen { open, principal })
+        self.findings.push(self.token(with.as_ref(), &seen));
+        Some(seen)
     }
 
-    /// Whether an answer tells headers at all.
-    fn is_an_echo(&mut self, reply: &Reply) -> bool {
-        let told = self.tells_headers(reply);
-        if !told {
-            self.findings.push(Finding::fail(
-                "echo",
-                format!("the answer at {} does not hold the request's headers", self.probe.echo),
-                "name a path whose upstream answers with the headers it got, such as httpbin's \
-                 /headers or the echo of `doorward demo`",
-            ));
+    fn token(&self, with: Option<&Reply>, seen: &Seen) -> Finding {
+        const CHECK: &str = "token";
+        let header = &self.probe.principal;
+        let Some(with) = with else {
+            return Finding::not_seen(
+                CHECK,
+                "no answer with the token",
+                Some("try again: without it there was one"),
+            );
+        };
+        let status = with.status.as_u16();
+        match (&seen.principal, seen.tells_with) {
+            (Some(name), true) => {
+                let found = format!("the upstream takes its bearer for {}", shown(name));
+                return Finding::pass(CHECK, found);
+            }
+            (None, true) if seen.open => {
+                return Finding::not_seen(
+                    CHECK,
+                    format!("the upstream gets no {header}, even with the token"),
+                    Some(
+                        "nobody looks at a token on a path that is let through: name an echo path \
+                         that needs one to see the identity arrive",
+                    ),
+                );
+            }
+            (None, true) => {
+                return Finding::fail(
+                    CHECK,
+                    format!("the upstream gets no {header}: nobody tells it who asks"),
+                    "have Envoy ask Doorward on this route",
+                );
+            }
+            (_, false) => {}
         }
-        told
+        if with.reason().is_some() || matches!(status, 401 | 403) {
+            return Finding::fail(
+                CHECK,
+                format!("{status} with the token{}", reason(with)),
+                "`doorward explain` says why; give a token that this gateway accepts",
+            );
+        }
+        if !seen.guarded && !with.status.is_success() {
+            let found = format!("{status} with the token, too{}", location(with));
+            return Finding::not_seen(CHECK, found, None);
+        }
+        let taken = if seen.guarded { "the token is let in, " } else { "" };
+        let (found, remedy) = match status {
+            200..=299 => (
+                format!(
+                    "but the answer at {} does not hold the headers that arrived",
+                    self.probe.echo
+                ),
+                NAME_AN_ECHO,
+            ),
+            300..=399 => (
+                format!("and what is behind sends elsewhere: {status}{}", location(with)),
+                "name the path that it leads to with --echo",
+            ),
+            404 => (
+                format!("but nothing behind has {}: 404", self.probe.echo),
+                "name a path of the upstream with --echo",
+            ),
+            500.. => (
+                format!("but what is behind does not answer, or fails: {status}"),
+                "look after the upstream; it is not the token's fault",
+            ),
+            _ => (
+                format!("and what is behind answers {status}"),
+                "name a path that answers to GET with --echo",
+            ),
+        };
+        Finding::not_seen(CHECK, format!("{taken}{found}"), Some(remedy))
     }
 }
 
 fn token_required(echo: &str, reply: &Reply) -> Finding {
-    if reply.got_through() {
-        return Finding::warn(
-            "token_required",
-            format!("{echo} answers {} without a token", reply.status),
+    const CHECK: &str = "token_required";
+    let (status, reason) = (reply.status.as_u16(), reason(reply));
+    let challenged = reply.header("www-authenticate").is_some();
+    match status {
+        200..=299 => Finding::warn(
+            CHECK,
+            format!("{echo} answers {status} without a token"),
             "is that meant? Then it is listed in rules.bypass, or its route says doorward.mode; \
              else nobody asks Doorward about it",
-        );
-    }
-    let challenged = reply.header("www-authenticate").is_some();
-    match reply.status {
-        401 if challenged => Finding::pass(
-            "token_required",
-            format!("401 without a token{}, with a challenge", reason(reply)),
+        ),
+        401 if challenged && !reason.is_empty() => {
+            Finding::pass(CHECK, format!("401 without a token{reason}, with a challenge"))
+        }
+        401 if challenged => Finding::warn(
+            CHECK,
+            "401 without a token, but not in Doorward's words",
+            "is it Doorward that refuses here, and not the upstream? Then leave its answers as \
+             they are (local_reply_config)",
         ),
         401 | 403 => Finding::warn(
-            "token_required",
-            format!(
-                "{} without a token{}, without WWW-Authenticate",
-                answered(reply),
-                reason(reply)
-            ),
+            CHECK,
+            format!("{status} without a token{reason}, without WWW-Authenticate"),
             "let the challenge through to clients (allowed_client_headers over HTTP)",
         ),
-        _ => Finding::fail(
-            "token_required",
-            format!("{} without a token{}: expected 401", answered(reply), reason(reply)),
-            "is the echo path right, and does Envoy reach Doorward?",
+        _ if !reason.is_empty() => Finding::fail(
+            CHECK,
+            format!("{status} without a token{reason}: expected 401"),
+            "Doorward's log says why",
         ),
-    }
-}
-
-fn answered(reply: &Reply) -> String {
-    match reply.status {
-        0 => "closed without an answer".to_owned(),
-        status => status.to_string(),
+        300..=399 => Finding::not_seen(
+            CHECK,
+            format!(
+                "{echo} leads elsewhere before anybody asks for a token: {status}{}",
+                location(reply)
+            ),
+            Some("give the address that it leads to (--gateway, --echo)"),
+        ),
+        404 => Finding::not_seen(
+            CHECK,
+            format!("404 without a token: nothing is at {echo}, or nobody asks for a token there"),
+            Some("name a path that the upstream has and the gateway guards with --echo"),
+        ),
+        500.. => Finding::not_seen(
+            CHECK,
+            format!("{status} without a token, and not in Doorward's words"),
+            Some(
+                "is Doorward running, and does the gateway reach it? Where nobody asks Doorward, the \
+                 upstream is out of reach",
+            ),
+        ),
+        _ => Finding::fail(
+            CHECK,
+            format!("{status} without a token: expected 401"),
+            "have Envoy ask Doorward on this route",
+        ),
     }
 }
 
 /// Doorward's reason code, when the answer has one.
 fn reason(reply: &Reply) -> String {
-    let body: Option<serde_json::Value> = serde_json::from_str(&reply.body).ok();
-    let reason = body.as_ref().and_then(|body| body.get("reason")?.as_str());
-    reason.map(|reason| format!(" ({})", shown(reason))).unwrap_or_default()
+    reply.reason().map(|reason| format!(" ({})", shown(&reason))).unwrap_or_default()
 }
 
-/// A text from outside, harmless to a terminal and short.
-fn shown(text: &str) -> String {
-    printable(text).chars().take(120).collect()
+/// Where a redirect leads.
+fn location(reply: &Reply) -> String {
+    reply.header("location").map(|url| format!(" to {}", shown(url))).unwrap_or_default()
 }

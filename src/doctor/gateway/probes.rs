@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::GatewayProbe;
 use super::echo::{folded, headers};
+use super::first_look::Seen;
 use super::paths::spellings;
 use super::wire::{Peer, RawRequest, Reply};
 use crate::doctor::report::Finding;
+use crate::printable::printable;
 
 /// What spoofed headers claim; an upstream that shows it has believed it.
 const FORGED: &str = "doorward-probe";
@@ -53,12 +57,14 @@ pub(super) struct Run<'a> {
     pub(super) findings: Vec<Finding>,
 }
 
-/// What ordinary requests come to.
-pub(super) struct Seen {
-    /// The echo answers without a token.
-    pub(super) open: bool,
-    /// Whom the upstream takes the token's bearer for.
-    pub(super) principal: Option<String>,
+/// What one request of a probe came to.
+enum Attempt {
+    /// What it tried to get through got through.
+    Through,
+    /// That was seen not to get through.
+    Stopped,
+    /// No telling, with what was answered.
+    Unclear(String),
 }
 
 impl Run<'_> {
@@ -99,36 +105,35 @@ impl Run<'_> {
     }
 
     async fn forge(&mut self, check: &'static str, names: &[String], seen: &Seen, remedy: &str) {
-        let mut through = Vec::new();
+        let mut attempts = Vec::new();
         for name in names {
-            for with_token in self.ways(seen) {
+            for with_token in self.ways() {
                 let request = RawRequest::get(&self.probe.echo).header(name, FORGED);
-                let Some(reply) = self.send_as(request, with_token).await else { continue };
-                if self.is_believed(&reply) {
-                    through.push(format!("{name}{}", with(with_token)));
-                }
+                let attempt = self.arrival(request, with_token, seen).await;
+                attempts.push((format!("{name}{}", with(with_token)), attempt));
             }
         }
-        self.judge(check, &through, "arrived as sent", "nothing forged arrives", remedy);
+        // With a token, the line about it has said so.
+        let first = check == "spoofed_headers" && self.probe.token.is_none();
+        let unseen = unseen(seen, first.then_some(NAME_AN_ECHO));
+        self.judge(check, attempts, unseen, ["arrived as sent", "nothing forged arrives"], remedy);
     }
 
     async fn repeated(&mut self, seen: &Seen) {
         let name = self.probe.principal.clone();
-        let mut through = Vec::new();
-        for with_token in self.ways(seen) {
+        let mut attempts = Vec::new();
+        for with_token in self.ways() {
             let request = RawRequest::get(&self.probe.echo)
                 .header(&name, FORGED)
                 .header(&name.to_ascii_uppercase(), FORGED);
-            let Some(reply) = self.send_as(request, with_token).await else { continue };
-            if self.is_believed(&reply) {
-                through.push(format!("{name} twice{}", with(with_token)));
-            }
+            let attempt = self.arrival(request, with_token, seen).await;
+            attempts.push((format!("{name} twice{}", with(with_token)), attempt));
         }
         self.judge(
             "repeated",
-            &through,
-            "arrived",
-            "no second value arrives beside ours",
+            attempts,
+            unseen(seen, None),
+            ["arrived", "no second value arrives beside ours"],
             "have Doorward's headers overwrite the client's, never append",
         );
     }
@@ -136,63 +141,62 @@ impl Run<'_> {
     /// A header listed in `Connection` ends at the next hop (RFC 9110 §7.6.1): that must
     /// not take the identity away from the upstream.
     async fn hop_by_hop(&mut self, seen: &Seen) {
-        let (Some(principal), true) = (&seen.principal, self.probe.token.is_some()) else { return };
-        let mut through = Vec::new();
+        let mut attempts = Vec::new();
         for name in [self.probe.principal.as_str(), "authorization"] {
             let request = RawRequest::get(&self.probe.echo).hop_by_hop(name);
-            let Some(reply) = self.send_as(request, true).await else { continue };
-            if reply.got_through() && self.principal(&reply).as_ref() != Some(principal) {
-                through.push(format!("Connection: {name}"));
-            }
+            let reply = self.send_as(request, true).await;
+            let attempt = match &reply {
+                Some(reply) if self.tells_headers(reply) => {
+                    let lost = self.principal(reply) != seen.principal;
+                    if lost { Attempt::Through } else { Attempt::Stopped }
+                }
+                reply => self.refusal(reply.as_ref(), seen),
+            };
+            attempts.push((format!("Connection: {name}"), attempt));
         }
+        let unseen = seen.principal.is_none();
         self.judge(
             "connection",
-            &through,
-            "takes the identity away",
-            "a client cannot have the identity dropped on the way",
+            attempts,
+            unseen.then_some(("no identity arrives that could be dropped", None)),
+            ["takes the identity away", "a client cannot have the identity dropped on the way"],
             "have the proxy behind the gateway keep identity headers, whatever Connection lists",
         );
     }
 
     async fn two_tokens(&mut self, seen: &Seen) {
-        if seen.open {
-            return;
-        }
         let good = self.probe.token.as_deref().unwrap_or("a.b.c");
-        let mut through = Vec::new();
+        let mut attempts = Vec::new();
         for (first, second) in [(good, "x.y.z"), ("x.y.z", good), (good, good)] {
             let request = RawRequest::get(&self.probe.echo).bearer(first).bearer(second);
-            if self.send(request).await.is_some_and(|reply| reply.got_through()) {
-                through.push("two Authorization headers".to_owned());
-            }
+            let attempt = self.passing(request, seen).await;
+            attempts.push(("two Authorization headers".to_owned(), attempt));
         }
-        through.dedup();
+        let unseen = "no single token is let in, so that two refused ones tell nothing";
         self.judge(
             "two_tokens",
-            &through,
-            "pass: Doorward and the upstream may each choose another one",
-            "two Authorization headers are refused",
+            attempts,
+            unguarded(seen).or((!seen.token_taken).then_some((unseen, None))),
+            [
+                "pass: Doorward and the upstream may each choose another one",
+                "two Authorization headers are refused",
+            ],
             "let Doorward see both (`authorization` in allowed_headers), and nothing choose before",
         );
     }
 
     /// NeMo's files API takes `Bearer service:<name>` for an identity.
     async fn service_names(&mut self, seen: &Seen) {
-        if seen.open {
-            return;
-        }
-        let mut through = Vec::new();
+        let mut attempts = Vec::new();
         for bearer in ["service:doorward-probe", "service:jobs", "*"] {
             let request = RawRequest::get(&self.probe.echo).bearer(bearer);
-            if self.send(request).await.is_some_and(|reply| reply.got_through()) {
-                through.push(format!("Bearer {bearer}"));
-            }
+            attempts.push((format!("Bearer {bearer}"), self.passing(request, seen).await));
         }
         self.judge(
             "service_bearer",
-            &through,
-            "passes",
-            "a name in the place of a token is refused",
+            attempts,
+            unguarded(seen),
+            ["passes", "a name in the place of a token is refused"],
             "have Envoy ask Doorward on this route",
         );
     }
@@ -200,48 +204,77 @@ impl Run<'_> {
     /// Without a token, with a forged identity: neither the token nor the stripping may be
     /// got around by another spelling.
     async fn paths(&mut self, seen: &Seen) {
-        let mut through = Vec::new();
+        let mut attempts = Vec::new();
         for path in spellings(&self.probe.echo, &self.peer.shown(), &self.probe.open) {
             let request = RawRequest::get(&path).header(&self.probe.principal, FORGED);
-            let Some(reply) = self.send(request).await else { continue };
-            let reached = reply.got_through() && self.tells_headers(&reply);
-            if self.is_believed(&reply) || (reached && !seen.open) {
-                through.push(path);
-            }
+            let attempt = match self.arrival(request, false, seen).await {
+                // Where an echo is known to answer, what does not hold headers is something else.
+                Attempt::Unclear(answer)
+                    if !answer.starts_with(['n', '5']) && unseen(seen, None).is_none() =>
+                {
+                    Attempt::Stopped
+                }
+                other => other,
+            };
+            attempts.push((path, attempt));
         }
         self.judge(
             "paths",
-            &through,
-            "reach the upstream without a token",
-            "no odd spelling of the path gets around the token or the stripping",
+            attempts,
+            (!seen.guarded && !seen.tells_without).then_some((NOBODY_REFUSES, None)),
+            [
+                "reach the upstream without a token",
+                "no odd spelling of the path gets around the token or the stripping",
+            ],
             "set normalize_path, merge_slashes and path_with_escaped_slashes_action: \
              REJECT_REQUEST, and turn the filter off nowhere",
         );
     }
 
+    /// One line: what got through fails it; what nobody can tell, or `unseen` because of what
+    /// ordinary requests come to, leaves it open. `words`: what was done, and all is well.
     fn judge(
         &mut self,
         check: &'static str,
-        through: &[String],
-        what: &str,
-        well: &str,
+        attempts: Vec<(String, Attempt)>,
+        unseen: Option<(&str, Option<&str>)>,
+        words: [&str; 2],
         remedy: &str,
     ) {
-        self.findings.push(match through {
-            _ if self.is_over() => Finding::warn(
+        let (mut through, mut unclear) = (Vec::new(), Vec::new());
+        for (what, attempt) in attempts {
+            match attempt {
+                Attempt::Through => through.push(what),
+                Attempt::Unclear(answer) => unclear.push(format!("{what} ({answer})")),
+                Attempt::Stopped => {}
+            }
+        }
+        through.dedup();
+        self.findings.push(if let [_, ..] = through.as_slice() {
+            Finding::fail(check, format!("{} {}", through.join(", "), words[0]), remedy)
+        } else if self.is_over() {
+            Finding::not_seen(
                 check,
                 "not tried to the end: the gateway answers too slowly",
-                "try again when it is less busy",
-            ),
-            [] => Finding::pass(check, well),
-            through => Finding::fail(check, format!("{} {what}", through.join(", ")), remedy),
+                Some("try again when it is less busy"),
+            )
+        } else if let Some((found, remedy)) = unseen {
+            Finding::not_seen(check, found, remedy)
+        } else if let Some(first) = unclear.first() {
+            let more = match unclear.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let found = format!("no telling what became of {first}{more}");
+            Finding::not_seen(check, found, Some("make the gateway answer these, and try again"))
+        } else {
+            Finding::pass(check, words[1])
         });
     }
 
-    /// Without a token, and with it when there is one that is taken.
-    fn ways(&self, seen: &Seen) -> Vec<bool> {
-        let with = self.probe.token.is_some() && (seen.principal.is_some() || seen.open);
-        if with { vec![false, true] } else { vec![false] }
+    /// Without a token, and with it.
+    fn ways(&self) -> impl Iterator<Item = bool> + use<> {
+        [false].into_iter().chain(self.probe.token.is_some().then_some(true))
     }
 
     async fn send_as(&self, request: RawRequest, with_token: bool) -> Option<Reply> {
@@ -251,9 +284,53 @@ impl Run<'_> {
         }
     }
 
-    /// `None`: no answer, so nothing got through.
+    /// `None`: no answer.
     pub(super) async fn send(&self, request: RawRequest) -> Option<Reply> {
         if self.is_over() { None } else { self.peer.send(&request).await.ok() }
+    }
+
+    /// Sends a request with something forged: does that arrive, or a request that needs a token?
+    async fn arrival(&self, request: RawRequest, with_token: bool, seen: &Seen) -> Attempt {
+        let reply = self.send_as(request, with_token).await;
+        match &reply {
+            Some(reply) if self.tells_headers(reply) => {
+                let let_in = with_token || seen.tells_without;
+                if self.is_believed(reply) || !let_in { Attempt::Through } else { Attempt::Stopped }
+            }
+            reply => self.refusal(reply.as_ref(), seen),
+        }
+    }
+
+    /// Sends a request that is to be refused: whatever else answers has let it in.
+    async fn passing(&self, request: RawRequest, seen: &Seen) -> Attempt {
+        let reply = self.send(request).await;
+        match &reply {
+            // Envoy answers 403 when it cannot ask.
+            Some(reply)
+                if reply.status.is_server_error() || reply.status == StatusCode::FORBIDDEN =>
+            {
+                self.refusal(Some(reply), seen)
+            }
+            Some(reply) if seen.guarded && !self.refused(reply, seen) => Attempt::Through,
+            reply => self.refusal(reply.as_ref(), seen),
+        }
+    }
+
+    fn refusal(&self, reply: Option<&Reply>, seen: &Seen) -> Attempt {
+        match reply {
+            None => Attempt::Unclear("no answer".to_owned()),
+            Some(reply) if self.refused(reply, seen) => Attempt::Stopped,
+            Some(reply) => Attempt::Unclear(reply.status.as_u16().to_string()),
+        }
+    }
+
+    /// Whether the gateway let nothing in. Where refusals are Doorward's, others are not taken
+    /// for it, but for those of what no server reads.
+    pub(super) fn refused(&self, reply: &Reply, seen: &Seen) -> bool {
+        let status = reply.status.as_u16();
+        reply.reason().is_some()
+            || matches!(status, 400 | 431)
+            || (matches!(status, 401 | 403) && !seen.by_doorward)
     }
 
     fn is_over(&self) -> bool {
@@ -261,7 +338,8 @@ impl Run<'_> {
     }
 
     pub(super) fn tells_headers(&self, reply: &Reply) -> bool {
-        headers(&reply.body).iter().any(|(name, _)| folded(name) == "user-agent")
+        let told = || headers(&reply.body).iter().any(|(name, _)| folded(name) == "user-agent");
+        reply.status.is_success() && told()
     }
 
     /// Whether the upstream got a trusted header, in whatever spelling, with our forgery.
@@ -278,6 +356,30 @@ impl Run<'_> {
     }
 }
 
+/// How to see what arrives.
+pub(super) const NAME_AN_ECHO: &str = "name with --echo a path whose upstream answers with the headers it got, such as \
+     httpbin's /headers or the echo of `doorward demo`";
+const NOBODY_REFUSES: &str = "nobody refuses an ordinary request without a token here";
+
+/// Why nothing can be said of what arrives.
+fn unseen(
+    seen: &Seen,
+    remedy: Option<&'static str>,
+) -> Option<(&'static str, Option<&'static str>)> {
+    let told = seen.tells_with || seen.tells_without;
+    (!told).then_some(("no answer holds the headers that arrived", remedy))
+}
+
+/// Why nothing can be said of what is refused.
+fn unguarded(seen: &Seen) -> Option<(&'static str, Option<&'static str>)> {
+    (!seen.guarded).then_some((NOBODY_REFUSES, None))
+}
+
 fn with(token: bool) -> &'static str {
     if token { " with the token" } else { " without a token" }
+}
+
+/// A text from outside, harmless to a terminal and short.
+pub(super) fn shown(text: &str) -> String {
+    printable(text).chars().take(120).collect()
 }

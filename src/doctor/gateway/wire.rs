@@ -1,12 +1,20 @@
-//! HTTP/1.1 by hand: what is sent is what is written, duplicates, odd names and odd paths
-//! included. Bounded in time and size.
+//! HTTP/1.1 with requests written by hand: what is sent is what is written, duplicates, odd
+//! names and odd paths included, which no client library leaves as they are. hyper reads the
+//! answers. Bounded in time and size.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -73,22 +81,29 @@ impl Peer {
 
     async fn exchange(
         &self,
-        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
         request: &RawRequest,
     ) -> io::Result<Reply> {
-        stream.write_all(&request.written(&self.authority)).await?;
-        stream.flush().await?;
-        let (mut answer, mut chunk) = (Vec::new(), [0; 8 * 1024]);
-        // Who refuses a request may reset the connection behind its answer; TLS may end
-        // without its closing word. What has arrived counts. Envoy keeps a connection open
-        // for a second after its answer: not waited for.
-        while answer.len() < MOST_READ && !is_whole(&answer) {
-            match stream.read(&mut chunk).await {
-                Ok(0) | Err(_) => break,
-                Ok(read) => answer.extend_from_slice(chunk.get(..read).unwrap_or_default()),
-            }
-        }
-        Ok(Reply::read(&answer))
+        let (reader, mut writer) = tokio::io::split(stream);
+        // What hyper writes goes nowhere: it has to believe that it has asked, to read what comes.
+        let unwritten = TokioIo::new(tokio::io::join(reader, tokio::io::sink()));
+        let mut client = http1::Builder::new();
+        let handshake = client.max_buf_size(MOST_READ).handshake(unwritten);
+        let (mut sender, connection) = handshake.await.map_err(io::Error::other)?;
+        let answer = sender.send_request(Request::new(Empty::<Bytes>::new()));
+        let drive = async {
+            // What is wrong with it, the answer tells.
+            let _ = connection.await;
+            std::future::pending::<Infallible>().await
+        };
+        let ask = async {
+            // Who refuses a request may answer and close before all of it is sent.
+            let _ = writer.write_all(&request.written(&self.authority)).await;
+            let _ = writer.flush().await;
+            Ok(Reply::read(answer.await.map_err(io::Error::other)?).await)
+        };
+        // In this order: hyper takes what comes before it has asked for no answer.
+        tokio::select! { biased; never = drive => match never {}, reply = ask => reply }
     }
 }
 
@@ -147,101 +162,39 @@ impl RawRequest {
 /// An answer.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
-    /// 0: the connection was closed without one.
-    pub(super) status: u16,
-    /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
     pub(super) body: String,
 }
 
 impl Reply {
-    fn read(answer: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            return Self { status: 0, headers: Vec::new(), body: String::new() };
-        };
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-        let headers: Vec<_> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        let chunked = headers.iter().any(|(name, value)| {
-            name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked")
-        });
-        let body = if chunked { unchunked(body) } else { body.to_owned() };
-        Self { status: status.unwrap_or(0), headers, body }
+    /// What is cut short counts as far as it goes: TLS may end without its closing word, and
+    /// nobody needs more of an answer than [`MOST_READ`].
+    async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let (mut body, mut bytes) = (Limited::new(body, MOST_READ), Vec::new());
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status: head.status, headers: head.headers, body }
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+        self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the upstream was reached and did what was asked.
-    pub(super) fn got_through(&self) -> bool {
-        (200..300).contains(&self.status)
+    /// Doorward's reason code, when it is Doorward that answers.
+    pub(super) fn reason(&self) -> Option<String> {
+        let problem = self.header("content-type")?.starts_with("application/problem+json");
+        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        Some(body.get("reason").filter(|_| problem)?.as_str()?.to_owned())
     }
-}
-
-/// Whether all of an answer is there, as far as it says how long it is (RFC 9112 §6.3).
-fn is_whole(answer: &[u8]) -> bool {
-    const GAP: &[u8] = b"\r\n\r\n";
-    let Some(end) = answer.windows(GAP.len()).position(|window| window == GAP) else {
-        return false;
-    };
-    let (head, rest) = answer.split_at_checked(end + GAP.len()).unwrap_or((answer, &[]));
-    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let value = |name: &str| {
-        let line = head.lines().find(|line| line.starts_with(name))?;
-        Some(line.get(name.len()..)?.trim())
-    };
-    match value("content-length:").and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) => rest.len() >= length,
-        None => value("transfer-encoding:") == Some("chunked") && rest.ends_with(b"0\r\n\r\n"),
-    }
-}
-
-/// RFC 9112 §7.1; what is cut short is taken as far as it goes.
-fn unchunked(mut body: &str) -> String {
-    let mut whole = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let Ok(size @ 1..) = usize::from_str_radix(size.trim(), 16) else { break };
-        whole.push_str(rest.get(..size).unwrap_or(rest));
-        body = rest.get(size..).unwrap_or_default().trim_start_matches("\r\n");
-    }
-    whole
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_are_read_however_they_end() {
-        let reply = Reply::read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
-        assert_eq!((reply.status, reply.body.as_str()), (200, "abcde"));
-        assert_eq!(Reply::read(b"").status, 0);
-        assert_eq!(Reply::read(b"nonsense\r\n\r\n").status, 0);
-        assert_eq!(
-            Reply::read(b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\n\r\n")
-                .header("www-authenticate"),
-            Some("Bearer")
-        );
-    }
-
-    #[test]
-    fn an_answer_is_whole_when_it_says_so() {
-        for (answer, whole) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nab", false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", false),
-            ("HTTP/1.1 200 OK\r\n\r\nab", false),
-            ("HTTP/1.1 400", false),
-        ] {
-            assert_eq!(is_whole(answer.as_bytes()), whole, "{answer}");
-        }
-    }
 
     #[test]
     fn a_token_cannot_become_a_header() {

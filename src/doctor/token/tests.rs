@@ -42,6 +42,7 @@ fn faults(findings: &[Finding]) -> Vec<String> {
     let outcome = |finding: &Finding| match finding.outcome {
         Outcome::Pass => None,
         Outcome::Warn => Some("warn"),
+        Outcome::NotSeen => Some("not seen"),
         Outcome::Fail => Some("fail"),
     };
     let fault = |finding: &Finding| {
