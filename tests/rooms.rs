@@ -124,6 +124,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
             "issuers",
             "keys",
             "printable",
+            "product",
             "redact",
             "request",
             "rules",

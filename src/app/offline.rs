@@ -69,7 +69,11 @@ pub fn explain_request(
         };
         let facts: Vec<_> = keys
             .iter()
-            .map(|keys| KeyFacts { location: keys.spec().location.clone(), status: keys.status() })
+            .map(|keys| KeyFacts {
+                location: keys.spec().location.clone(),
+                status: keys.status(),
+                max_stale: keys.spec().policy.max_stale,
+            })
             .collect();
         Ok(explain(&Asked { authorizer, keys: &facts, request, now, decision: &decision, status }))
     })

@@ -11,10 +11,11 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use super::style::{BAD, DIM};
+use super::issuer_args::IssuerArgs;
+use super::style::BAD;
 use super::{ConfigArgs, Exit, auth, print_error};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, Settings, Sources};
+use crate::config::Settings;
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 
 /// Examine the identity provider, what it issues, or the gateway in front
@@ -36,12 +37,8 @@ the only way to learn whether the client may. Exit code 0: nothing failed, all w
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Examine this issuer, whatever is configured (only --set holds besides)
-    #[arg(long, value_name = "URL")]
-    issuer: Option<String>,
-    /// With --issuer: the client that people log in with
-    #[arg(long, value_name = "ID", requires = "issuer")]
-    client_id: Option<String>,
+    #[command(flatten)]
+    issuer: IssuerArgs,
     /// Examine this access token too; - reads it from standard input, which keeps it out
     /// of the list of processes
     #[arg(long, value_name = "TOKEN")]
@@ -140,37 +137,13 @@ pub(super) fn spinner(message: String) -> ProgressBar {
 }
 
 fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
-    let sources = match &args.issuer {
-        None => args.config.sources(),
-        Some(issuer) => named_on_the_command_line(issuer, args),
-    };
-    let loaded = config::load(&sources).map_err(|faults| {
-        anstream::eprintln!("{faults}");
-        if args.issuer.is_none() {
-            anstream::eprintln!(
-                "{DIM}--issuer URL examines an issuer whatever is configured{DIM:#}"
-            );
-        }
-        Exit::Usage
-    })?;
+    let loaded = args.issuer.load(&args.config)?;
     if loaded.settings.issuers.is_empty() {
         // Possible with `auth.enabled: false` only; all would be well with nothing.
         anstream::eprintln!("{BAD}error:{BAD:#} no issuer is configured: nothing to examine");
         return Err(Exit::Usage);
     }
     Ok(loaded.settings)
-}
-
-/// A configuration of nothing but `--issuer`, `--client-id` and `--set`.
-fn named_on_the_command_line(issuer: &str, args: &DoctorArgs) -> Sources {
-    let oidc = serde_json::json!({
-        "issuer": issuer,
-        "client_id": args.client_id,
-        // Without a client nobody has said whom tokens should be for.
-        "verify_audience": args.client_id.is_some(),
-    });
-    let text = serde_json::json!({"auth": {"oidc": oidc}}).to_string();
-    Sources::none().inline_yaml("--issuer", &text).overrides(args.config.overrides.clone())
 }
 
 /// The token to examine, if any.

@@ -3,15 +3,16 @@
 mod input;
 mod screen;
 
+use std::error::Error;
 use std::io::{self, Write as _};
 
 use clap::Args;
 
 use self::input::{Header, InputError, Moment, authorization, pair};
-use super::{ConfigArgs, Exit, print_error};
+use super::issuer_args::IssuerArgs;
+use super::{ConfigArgs, Exit, auth, print_error};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config;
 use crate::explain::{Answer, Explanation};
 use crate::request::{HeaderView, RequestView, RouteView};
 
@@ -19,19 +20,24 @@ use crate::request::{HeaderView, RequestView, RouteView};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  doorward auth token | doorward explain
+  doorward explain --config doorward.yaml --logged-in
+  doorward explain --issuer https://idp.example/realms/nmp --client-id nmp < token.txt
   pbpaste | doorward explain --config doorward.yaml --method POST --path /v1/models
   doorward explain --at -10m < token.txt
   doorward explain --context doorward.scopes=models:write --json < token.txt
   doorward explain --anonymous --path /health
 
 Nothing is asked of a running server: its configuration is read, the issuer's keys are
-fetched, and the same engine decides. Claims are shown, the token itself never is.
+fetched, and the same engine decides. While an issuer cannot be reached, a server goes on with
+the keys that it has, and explain has none. Claims are shown, the token itself never is.
 
 Exit codes: 0 allowed, 1 denied, 2 wrong usage or configuration.")]
 pub(super) struct ExplainArgs {
     /// The token; `-` or nothing: from standard input
     token: Option<String>,
+    /// Explain the access token of `auth login`, refreshed first when it is near its end
+    #[arg(long, conflicts_with_all = ["token", "anonymous", "raw_header"])]
+    logged_in: bool,
     /// Explain a request without a token
     #[arg(long, conflicts_with_all = ["token", "raw_header"])]
     anonymous: bool,
@@ -57,30 +63,29 @@ pub(super) struct ExplainArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    issuer: IssuerArgs,
+    #[command(flatten)]
     config: ConfigArgs,
 }
 
 pub(super) fn run(args: &ExplainArgs) -> Exit {
-    let loaded = match config::load(&args.config.sources()) {
-        Ok(loaded) => loaded,
-        Err(faults) => {
-            anstream::eprintln!("{faults}");
-            return Exit::Usage;
-        }
+    explained(args).unwrap_or_else(|exit| exit)
+}
+
+fn explained(args: &ExplainArgs) -> Result<Exit, Exit> {
+    let usage = |error: &dyn Error| {
+        print_error(error);
+        Exit::Usage
     };
-    let authorization = match authorization(args) {
-        Ok(authorization) => authorization,
-        Err(error) => {
-            print_error(&error);
-            return Exit::Usage;
-        }
+    let loaded = args.issuer.load(&args.config)?;
+    let authorization = if args.logged_in {
+        Some(format!("Bearer {}", auth::token_at_hand()?.expose()).into_bytes())
+    } else {
+        authorization(args).map_err(|error| usage(&error))?
     };
     let now = SystemClock.now();
     let at = args.at.map_or(Some(now), |moment| moment.from(now));
-    let Some(at) = at else {
-        print_error(&InputError::NoSuchMoment);
-        return Exit::Usage;
-    };
+    let at = at.ok_or_else(|| usage(&InputError::NoSuchMoment))?;
     let mut headers: Vec<HeaderView<'_>> = args.headers.iter().map(Header::view).collect();
     if let Some(value) = &authorization {
         headers.push(HeaderView { name: b"authorization", value });
@@ -98,13 +103,7 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     let spinner = super::doctor::spinner("deciding".to_owned());
     let explained = app::explain_request(loaded.settings, &request, at);
     spinner.finish_and_clear();
-    match explained {
-        Ok(explanation) => show(args, &explanation),
-        Err(error) => {
-            print_error(&error);
-            Exit::Usage
-        }
-    }
+    Ok(show(args, &explained.map_err(|error| usage(&error))?))
 }
 
 fn show(args: &ExplainArgs, explanation: &Explanation) -> Exit {

@@ -7,6 +7,7 @@ pub mod demo;
 mod doctor;
 mod explain;
 mod init;
+mod issuer_args;
 mod man;
 pub mod serve;
 mod style;

@@ -10,6 +10,9 @@ use crate::token::{Claims, TokenFault};
 /// More parts than these are not looked at.
 const MOST_PARTS: usize = 6;
 
+/// How Google's access tokens begin, however many parts they have.
+const GOOGLE: &[u8] = b"ya29.";
+
 /// What can be read of a token.
 #[derive(Debug, Default)]
 pub(super) struct Anatomy {
@@ -21,6 +24,8 @@ pub(super) struct Anatomy {
     pub(super) header: Option<Map<String, Value>>,
     /// The second part, when it is a JSON object.
     pub(super) claims: Option<Map<String, Value>>,
+    /// Whether it is an access token of Google's, which is for Google alone.
+    pub(super) of_google: bool,
     /// What is wrong with its form, the first thing first.
     pub(super) flaw: Option<String>,
 }
@@ -41,6 +46,7 @@ impl Anatomy {
             parts: parts.len(),
             header: object(0),
             claims: (parts.len() == 3).then(|| object(1)).flatten(),
+            of_google: token.starts_with(GOOGLE),
             flaw: flaw(token, &parts),
         }
     }
@@ -82,6 +88,11 @@ fn flaw(token: &[u8], parts: &[&[u8]]) -> Option<String> {
     let bytes = token.len();
     if token.iter().any(u8::is_ascii_whitespace) {
         return Some("a line break or white space inside: was the token wrapped?".to_owned());
+    }
+    if token.starts_with(GOOGLE) {
+        return Some(
+            "an access token of Google's (`ya29.…`), which only Google can read".to_owned(),
+        );
     }
     let flaw = match parts {
         [_] => format!(
@@ -148,6 +159,8 @@ mod tests {
         for (token, expected) in [
             ("abc".to_owned(), "opaque"),
             ("a.b".to_owned(), "2 parts"),
+            ("ya29.a0AfH6SM".to_owned(), "of Google's"),
+            ("ya29.c.b0Aa".to_owned(), "of Google's"),
             (".".repeat(9000), "6 or more parts"),
             (format!("{}.a.b.c.d", URL_SAFE_NO_PAD.encode(r#"{"enc":"A256GCM"}"#)), "JWE"),
             ("e30=.e30.c2ln".to_owned(), "padding"),

@@ -12,12 +12,13 @@
 //! | `story` | decision → steps |
 //! | `token`, `times`, `keys`, `who` | expected and found: of the token, its dates, of keys, of the identity |
 //! | `anatomy` | a token taken apart with patience, however broken it is |
-//! | `remedy` | what to do about a fault |
+//! | `remedy`, `near` | what to do about a fault, and about a value that is nearly right |
 //! | `words` | values and moments as text that a terminal can show |
 
 mod anatomy;
 mod check;
 mod keys;
+mod near;
 mod remedy;
 mod story;
 mod times;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::story::Story;
+use super::words::span;
 use crate::bearer::BearerFault;
 use crate::decision::Fault;
 use crate::identity::{AddressFault, IdentityFault};
@@ -37,6 +38,9 @@ impl Story<'_> {
                  gateway's own CORS filter answer before Doorward is asked (docs/cors.md); else send \
                  `Authorization: Bearer <access token>`"
             }
+            Fault::Bearer(BearerFault::NotBearer) if self.repeats_the_name() => {
+                "the value begins with the header's own name: leave `Authorization:` out"
+            }
             Fault::Bearer(BearerFault::NotBearer) => "put `Bearer ` in front of the token",
             Fault::Bearer(BearerFault::NoToken) => {
                 "the token is empty: is the variable that should hold it set?"
@@ -60,6 +64,9 @@ impl Story<'_> {
                     "have the provider put the claim into access tokens, or name another one in \
                      `subject_claim`"
                 }
+                IdentityFault::SubjectUnfit if self.subject_is_no_string() => {
+                    return self.subject_remedy();
+                }
                 IdentityFault::SubjectUnfit => {
                     "name a claim with a plainer value in `subject_claim` (an id, not a display \
                      name), or set `headers.profile: plain` if the upstream takes visible ASCII"
@@ -82,7 +89,7 @@ impl Story<'_> {
                 }
             },
             Fault::Rule(fault) => match fault {
-                RuleFault::WrongAudience => "get a token for the audience that the route asks for",
+                RuleFault::WrongAudience => return self.route_audience_remedy(),
                 RuleFault::InsufficientScope => {
                     "get a token with one of the scopes that the route asks for"
                 }
@@ -119,6 +126,12 @@ impl Story<'_> {
     }
 
     fn token_remedy(&self, fault: TokenFault) -> String {
+        if self.token.of_google && super::Check::of(Fault::Token(fault)) == super::Check::Form {
+            return "Google's access tokens are for Google's own APIs, and nobody else can verify \
+                    them: send the ID token (`id_token`; gcloud auth print-identity-token), whose \
+                    issuer is https://accounts.google.com"
+                .to_owned();
+        }
         let remedy = match fault {
             TokenFault::TooLong => {
                 "have the provider put less into the token (groups?), or raise \
@@ -186,35 +199,17 @@ impl Story<'_> {
             TokenFault::NotYetValid | TokenFault::IssuedInFuture => {
                 "compare the clocks of the provider and of this machine (`doorward doctor`)"
             }
-            TokenFault::WrongAudience => {
-                "ask for a token for this API (`audience` or `resource`), have the provider add \
-                 the audience, or configure `audience` if the value is yours"
-            }
+            TokenFault::WrongAudience => return self.audience_remedy(),
             TokenFault::WrongClient => "add the client to `allowed_clients` if it is welcome",
         };
         remedy.to_owned()
     }
 
-    /// A trailing slash or another case are the usual slips.
-    fn issuer_remedy(&self) -> String {
-        let found = self.token.text("iss").unwrap_or_default();
-        let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
-        let near = self
-            .asked
-            .authorizer
-            .issuers
-            .iter()
-            .map(crate::issuers::Issuer::name)
-            .find(|name| !found.is_empty() && alike(name) == alike(found));
-        match near {
-            Some(near) => format!(
-                "{near} is configured, which differs in a slash or in case: write it as the token \
-                 has it"
-            ),
-            None => "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to be \
-                     trusted, or get a token from one that is"
-                .to_owned(),
-        }
+    fn repeats_the_name(&self) -> bool {
+        const NAME: &[u8] = b"authorization:";
+        let values = self.asked.request.header_values("authorization");
+        let mut fronts = values.filter_map(|value| value.split_at_checked(NAME.len()));
+        fronts.any(|(front, _)| front.eq_ignore_ascii_case(NAME))
     }
 
     fn is_for_microsoft_graph(&self) -> bool {
@@ -229,6 +224,14 @@ impl Story<'_> {
 
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if let (Some(Fault::Keys(_)), Some(keys)) = (self.fault, self.keys) {
+            notes.push(format!(
+                "a server that obtained keys before goes on with them for {} (`keys.max_stale`), and \
+                 may answer 200 to this token; explain asks no server and has what it can fetch now. \
+                 The body of the server's /health/ready names the issuers without keys",
+                span(keys.max_stale)
+            ));
+        }
         if self.token.header("nonce").is_some() {
             notes.push(
                 "the header has a `nonce`: Microsoft signs its Graph tokens over something else \

@@ -1,6 +1,8 @@
 //! Decision → steps: which checks there were, which passed, and which was the first that
 //! did not.
 
+use std::time::Duration;
+
 use super::anatomy::Anatomy;
 use super::check::Check;
 use super::words::moment;
@@ -38,6 +40,8 @@ pub struct KeyFacts {
     pub location: KeyLocation,
     /// How it went.
     pub status: IssuerStatus,
+    /// How long a server goes on with them when the issuer cannot be reached.
+    pub max_stale: Duration,
 }
 
 /// Tells how a decision came about.

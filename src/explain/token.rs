@@ -197,15 +197,16 @@ impl Story<'_> {
     }
 
     pub(super) fn audience(&self) -> Facts {
-        let expected = match self.issuer.map(|issuer| &issuer.rules().audience) {
+        let found = format!("aud {}", claim(self.token.claim("aud")));
+        match self.issuer.map(|issuer| &issuer.rules().audience) {
             Some(AudienceRule::AnyOf(ours)) => {
-                format!("aud to be or hold one of: {}", list(ours.iter().map(String::as_str)))
+                let ours = list(ours.iter().map(String::as_str));
+                Facts::new(format!("aud to be or hold one of: {ours}"), found)
             }
             Some(AudienceRule::NotChecked) | None => {
-                "nothing of aud: `verify_audience` is false".to_owned()
+                Facts::new("", format!("{found}, not checked: `verify_audience` is false"))
             }
-        };
-        Facts::new(expected, format!("aud {}", claim(self.token.claim("aud"))))
+        }
     }
 
     pub(super) fn client(&self) -> Facts {

@@ -15,7 +15,10 @@ impl Story<'_> {
             Profile::Nemo => "1 to 256 of A-Z a-z 0-9 @ . _ - : + /",
             Profile::Plain => "1 to 1024 visible ASCII characters",
         };
-        let prefix = prefix(rules.subject_prefix.as_deref());
+        let prefix = match found.and_then(kind_of_no_string) {
+            Some(kind) => format!(", {kind}"),
+            None => prefix(rules.subject_prefix.as_deref()),
+        };
         let found = match self.admitted() {
             Some(admitted) => {
                 format!("{name} {}{prefix} → {}", claim(found), admitted.identity.subject())
@@ -33,7 +36,37 @@ impl Story<'_> {
             }
             Some(_) | None => found,
         };
-        Facts::new(format!("{from}: {limits}; not `*`, not `service:…`{}", domains(rules)), found)
+        let expected = format!("{from}: a string of {limits}; not `*`, not `service:…`");
+        Facts::new(format!("{expected}{}", domains(rules)), found)
+    }
+
+    pub(super) fn subject_is_no_string(&self) -> bool {
+        self.found_subject().is_some_and(|(_, found)| kind_of_no_string(found).is_some())
+    }
+
+    /// What helps where the subject is no string: no other profile of headers takes it.
+    pub(super) fn subject_remedy(&self) -> String {
+        let Some((name, found)) = self.found_subject() else { return String::new() };
+        let others: Vec<_> = LIKE_SUBJECT
+            .into_iter()
+            .filter(|other| {
+                *other != name && self.token.text(other).is_some_and(|it| !it.is_empty())
+            })
+            .collect();
+        let others = match others.as_slice() {
+            [] => String::new(),
+            others => format!(" (this token has {})", others.join(", ")),
+        };
+        format!(
+            "{name} is {}, and a principal is taken from a string alone (RFC 7519 §4.1.2): have the \
+             provider write it as a string, or name in `subject_claim` a claim that is one{others}",
+            kind_of_no_string(found).unwrap_or("a string")
+        )
+    }
+
+    fn found_subject(&self) -> Option<(String, &Value)> {
+        let (name, found) = self.first_of(&self.identity_rules()?.subject, &["sub"]);
+        Some((name, found?))
     }
 
     pub(super) fn email(&self) -> Facts {
@@ -186,6 +219,21 @@ fn domains(rules: &IdentityRules) -> String {
         EmailDomains::OwnedByTenant => {
             "; of addresses those at a domain of the tenant's own (`xms_edov`)".to_owned()
         }
+    }
+}
+
+/// Where a principal also is, the more lasting first.
+const LIKE_SUBJECT: [&str; 8] =
+    ["oid", "uid", "user_id", "preferred_username", "username", "upn", "email", "client_id"];
+
+/// What a value is that is not a string.
+fn kind_of_no_string(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(_) | Value::Null => None,
+        Value::Number(_) => Some("a number"),
+        Value::Bool(_) => Some("true or false"),
+        Value::Array(_) => Some("a list"),
+        Value::Object(_) => Some("an object"),
     }
 }
 

@@ -55,6 +55,15 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     };
     let value = shown(&text_of(found));
     match fault {
+        Some(IdentityFault::SubjectUnfit) if !found.is_string() => {
+            let others = present(claims, &LIKE_SUBJECT, &rules.subject);
+            return Finding::fail(
+                "subject",
+                format!("{value} is not a string{others}"),
+                "have the provider write it as a string (RFC 7519 §4.1.2), or set subject_claim to \
+                 a claim that is one",
+            );
+        }
         Some(IdentityFault::SubjectUnfit) => {
             return Finding::fail(
                 "subject",
