@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::cli::Cli;
+use crate::support::doctor::{examine, oidc};
 use crate::support::doorward::Doorward;
 use crate::support::explain::{explain, text, told};
 use crate::support::idp::Idp;
@@ -112,8 +113,8 @@ fn a_pasted_line_is_read_as_it_is_meant() {
         ("\"", "\"\n", "quotes"),
         ("'Authorization: Bearer ", "'", "quotes, `Authorization:`, `Bearer`"),
         ("Authorization: \"Bearer ", "\"", "quotes, `Authorization:`, `Bearer`"),
-        ("-H \"Authorization: Bearer ", "\"", "`-H`, quotes, `Authorization:`, `Bearer`"),
-        ("Authorization: Bearer '", "'", "`Authorization:`, `Bearer`, quotes"),
+        ("-H \"Authorization: Bearer ", "\"", "quotes, `-H`, `Authorization:`, `Bearer`"),
+        ("Authorization: Bearer '", "'", "quotes, `Authorization:`, `Bearer`"),
         ("\u{201c}Bearer ", "\u{201d}", "quotes, `Bearer`"),
     ] {
         let output = explain(&config, &[], format!("  {front}{token}{end}").as_bytes());
@@ -174,6 +175,18 @@ fn a_subject_that_is_no_string_names_the_claims_that_are() {
     // A string that does not fit is another matter.
     let (_, said) = remedy(&ask(json!({"sub": "auth0|123"}), &[]).0, "subject");
     assert!(said.contains("`headers.profile: plain`"), "{said}");
+}
+
+#[tokio::test]
+async fn doctor_says_the_same_of_a_subject_that_is_no_string() {
+    let idp = Idp::start([&*RSA]).await;
+    let issuer = idp.issuer();
+    let token = RSA.token("RS256", &claims(&issuer, json!({"sub": 12345, "uid": "a-1"})));
+    let said = examine(&oidc(json!({"issuer": issuer, "client_id": "nmp"})), Some(&token)).await;
+    let subject = said.finding("subject");
+    assert_eq!(subject["found"], "12345 is not a string; there are uid");
+    let remedy = subject["remedy"].as_str().unwrap();
+    assert!(remedy.contains("as a string (RFC 7519 §4.1.2), or set subject_claim"), "{remedy}");
 }
 
 /// A server goes on with the keys that it has; explain has none, and says so.

@@ -42,6 +42,9 @@ pub(super) fn authorization(args: &ExplainArgs) -> Result<Option<Vec<u8>>, Input
     Ok(Some([b"Bearer ", token].concat()))
 }
 
+/// A text without a part of it, when that is there.
+type Without = fn(&[u8]) -> Option<&[u8]>;
+
 /// A token in what people copy: a header, a line of curl's, a JSON string.
 struct Pasted<'p> {
     token: &'p [u8],
@@ -51,7 +54,7 @@ struct Pasted<'p> {
 impl<'p> Pasted<'p> {
     fn of(given: &'p [u8]) -> Self {
         let mut pasted = Self { token: given.trim_ascii(), left_out: Vec::new() };
-        let parts: [(_, fn(&[u8]) -> Option<&[u8]>); 4] = [
+        let parts: [(_, Without); 4] = [
             ("quotes", without_quote),
             ("`-H`", |text| without_word(text, b"-H")),
             ("`Authorization:`", |text| without_name(text, b"authorization:")),
