@@ -1,5 +1,6 @@
 //! What the command line says about itself: help, completions, man pages, colour.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -37,6 +38,38 @@ async fn every_verb_shows_examples() {
     }
 }
 
+/// The options of a verb stand under headings, those that every verb has under none.
+#[tokio::test]
+async fn options_stand_under_headings() {
+    for (verb, headings) in [
+        (&["serve"][..], &["Configuration:", "Output:"][..]),
+        (&["config", "check"], &["Configuration:", "Output:"]),
+        (&["doctor"], &["Configuration:", "Identity provider:", "Token:", "Gateway:", "Output:"]),
+        (&["explain"], &["Request:", "Output:", "Configuration:"]),
+        (&["init"], &["Identity provider:", "Gateway:", "Output:"]),
+        (&["demo"], &["What to run:", "Output:"]),
+        (
+            &["auth", "login"],
+            &[
+                "Where to log in:",
+                "What to ask for:",
+                "How to log in:",
+                "Where to keep the tokens:",
+            ],
+        ),
+    ] {
+        let help = Cli::new().run(&[verb, &["--help"]].concat()).await;
+        let help = &help.assert(0, &[]).stdout;
+        let lines: Vec<_> = help.lines().collect();
+        for heading in headings {
+            assert!(lines.contains(heading), "{verb:?} without {heading}: {help}");
+        }
+        let options = lines.iter().skip_while(|line| **line != "Options:").skip(1);
+        let options: Vec<_> = options.take_while(|line| !line.is_empty()).collect();
+        assert!(options.iter().all(|line| !line.contains("      --")), "{verb:?}: {help}");
+    }
+}
+
 #[tokio::test]
 async fn completions_are_what_each_shell_reads() {
     let cli = Cli::new();
@@ -49,12 +82,34 @@ async fn completions_are_what_each_shell_reads() {
     let path = dir.path().join("doorward.bash");
     std::fs::write(&path, &bash).unwrap();
     // It parses, and completes a verb of a verb.
-    let ask = "source \"$1\"; COMP_WORDS=(doorward auth lo); COMP_CWORD=2; \
-               _doorward doorward lo auth; echo \"${COMPREPLY[@]}\"";
-    let reply = Command::new("bash").args(["-c", ask, "bash"]).arg(&path).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&reply.stdout), "login logout\n", "{reply:?}");
+    let complete = |words: &[&str]| {
+        let (typed, last) = (words.join(" "), words.len() - 1);
+        let ask = format!(
+            "source \"$1\"; COMP_WORDS=({typed}); COMP_CWORD={last}; COMP_TYPE=9; \
+             _clap_complete_doorward doorward {}; echo \"${{COMPREPLY[@]}}\"",
+            words[last]
+        );
+        let mut bash = Command::new("bash");
+        // The script calls `doorward` back.
+        let program = Path::new(env!("CARGO_BIN_EXE_doorward")).parent().unwrap();
+        bash.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
+        bash.env("HOME", cli.home()).env("XDG_CONFIG_HOME", cli.home());
+        let reply = bash.args(["-c", &ask, "bash"]).arg(&path).output().unwrap();
+        String::from_utf8_lossy(&reply.stdout).trim_end().to_owned()
+    };
+    assert_eq!(complete(&["doorward", "auth", "lo"]), "login logout");
+    // Names that exist at run time only.
+    let provider = OAuth::start().await;
+    for name in ["work", "home"] {
+        provider.say("/token", [tokens(json!({}))]);
+        let login = ["auth", "login", provider.url(), "--context", name];
+        let by_password = ["--username", "alice", "--password", "x"];
+        cli.run(&[&login[..], &by_password].concat()).await.assert(0, &[]);
+    }
+    assert_eq!(complete(&["doorward", "auth", "token", "--context", "''"]), "home work");
+    assert_eq!(complete(&["doorward", "auth", "login", "--context", "wo"]), "work");
     assert!(script("zsh").await.starts_with("#compdef doorward"));
-    assert!(script("fish").await.contains("complete -c doorward"));
+    assert!(script("fish").await.contains("--command doorward"));
     cli.run(&["completions", "tcsh"]).await.assert(2, &["possible values"]);
 }
 

@@ -145,6 +145,7 @@ impl Place {
         let files = std::fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<_> =
             files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "doorward.schema.json");
         names.sort();
         names
     }

@@ -21,6 +21,7 @@ mod certificate_end;
 mod cli_pages;
 mod config_cli;
 mod config_faults;
+mod config_verbs;
 mod cors;
 mod demo;
 mod doctor;

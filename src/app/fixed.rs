@@ -3,6 +3,22 @@
 use super::StartError;
 use crate::config::{ListenAddress, LogSettings, ServerSettings, Settings};
 
+/// The keys that a reload leaves as they were at the start.
+const FIXED: [&str; 6] = [
+    "server.grpc.listen",
+    "server.http.listen",
+    "server.admin.listen",
+    "server.workers",
+    "log.level",
+    "log.format",
+];
+
+/// Whether a change of this key counts at the next start only.
+#[must_use]
+pub fn needs_restart(key: &str) -> bool {
+    FIXED.contains(&key)
+}
+
 /// The settings that cannot change, and the sockets that were bound by them.
 pub(super) struct Fixed {
     server: ServerSettings,
@@ -44,16 +60,15 @@ impl Fixed {
         };
         let [grpc, http, admin] = listen(&self.server);
         let [new_grpc, new_http, new_admin] = listen(server);
-        [
-            ("server.grpc.listen", grpc != new_grpc),
-            ("server.http.listen", http != new_http),
-            ("server.admin.listen", admin != new_admin),
-            ("server.workers", self.server.workers != server.workers),
-            ("log.level", self.log.level != log.level),
-            ("log.format", self.log.format != log.format),
-        ]
-        .into_iter()
-        .filter_map(|(key, changed)| changed.then_some(key))
-        .collect()
+        let changed = [
+            grpc != new_grpc,
+            http != new_http,
+            admin != new_admin,
+            self.server.workers != server.workers,
+            self.log.level != log.level,
+            self.log.format != log.format,
+        ];
+        let changed = FIXED.into_iter().zip(changed);
+        changed.filter_map(|(key, changed)| changed.then_some(key)).collect()
     }
 }

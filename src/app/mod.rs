@@ -26,6 +26,7 @@ use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
 use self::expiry::ExpiryLog;
 use self::fixed::Fixed;
+pub use self::fixed::needs_restart;
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;

@@ -1,11 +1,20 @@
-//! `doorward completions`: what a shell needs to complete our verbs and flags.
+//! `doorward completions`: what a shell needs to complete our verbs, options and values.
+//!
+//! The script calls this program back for each completion, so that names of logins, which
+//! only exist at run time, complete too.
 
 use std::io::Write as _;
 
 use clap::{Args, CommandFactory as _};
-use clap_complete::Shell;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
 
 use super::{Cli, Exit, print_error};
+use crate::login::Logins;
+
+/// Set by the scripts when they call back. Not clap's `COMPLETE`, which a stranger might set
+/// for a server that runs in a container.
+const VARIABLE: &str = "DOORWARD_CLI_COMPLETE";
 
 /// Print a shell's completions.
 #[derive(Debug, Args)]
@@ -13,17 +22,48 @@ use super::{Cli, Exit, print_error};
 Examples:
   doorward completions bash > ~/.local/share/bash-completion/completions/doorward
   doorward completions zsh > \"${fpath[1]}/_doorward\"
-  doorward completions fish > ~/.config/fish/completions/doorward.fish")]
+  doorward completions fish > ~/.config/fish/completions/doorward.fish
+
+The script calls `doorward` for each completion: write it anew after an upgrade.")]
 pub(super) struct CompletionsArgs {
     /// Which shell
-    shell: Shell,
+    #[arg(value_parser = ["bash", "elvish", "fish", "powershell", "zsh"])]
+    shell: String,
 }
 
 pub(super) fn run(args: &CompletionsArgs) -> Exit {
-    // Made in memory: the generator panics when its output goes away (`| head`).
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "doorward", &mut script);
-    write_out(&script)
+    let shells = Shells::builtins();
+    // The names above are those of the shells there are.
+    let Some(shell) = shells.completer(&args.shell) else { return Exit::Usage };
+    match shell.write_registration(VARIABLE, "doorward", "doorward", "doorward", &mut script) {
+        Ok(()) => write_out(&script),
+        Err(error) => {
+            print_error(&error);
+            Exit::Failed
+        }
+    }
+}
+
+/// Answers the script of a shell when that has called; `None`: it was a person.
+pub(super) fn answer() -> Option<Exit> {
+    let completing = CompleteEnv::with_factory(Cli::command).var(VARIABLE);
+    let here = std::env::current_dir().ok();
+    match completing.try_complete(std::env::args_os(), here.as_deref()) {
+        Ok(false) => None,
+        Ok(true) => Some(Exit::Done),
+        Err(error) => {
+            print_error(&error);
+            Some(Exit::Usage)
+        }
+    }
+}
+
+/// The names of the logins that are kept.
+pub(super) fn contexts() -> Vec<CompletionCandidate> {
+    let kept = Logins::of_this_user(None).and_then(|logins| logins.read());
+    let names = kept.map(|contexts| contexts.logins.into_keys()).into_iter().flatten();
+    names.map(CompletionCandidate::new).collect()
 }
 
 /// Data to standard output. A reader that went away has seen what it wanted.

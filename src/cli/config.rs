@@ -1,18 +1,19 @@
 //! `doorward config`: is the configuration sound, what does it come to, what may be in it.
 
+mod diff;
 mod yaml;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{ConfigArgs, Exit};
+use super::{ConfigArgs, Exit, OUTPUT, write_config_faults};
 use crate::config::{self, ConfigFaults, Fault, Loaded, Sources};
 use crate::identity::ProtectedHeaders;
 
-const BAD: Style = AnsiColor::Red.on_default().bold();
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -23,8 +24,9 @@ const DEFAULT_PREFIX: &str = "x-nmp-";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  doorward config check --config doorward.yaml
-  doorward config show --changed
+  doorward config check doorward.yaml
+  doorward config show --changed -c doorward.yaml
+  doorward config diff doorward.yaml new.yaml
   doorward config schema > doorward.schema.json")]
 pub(super) struct ConfigCommand {
     #[command(subcommand)]
@@ -36,24 +38,49 @@ enum Verb {
     /// Name everything that is wrong, at once; exit code 2 when anything is
     Check {
         #[command(flatten)]
-        config: ConfigArgs,
+        config: NamedConfig,
         /// Print the findings as JSON
-        #[arg(long)]
+        #[arg(long, help_heading = OUTPUT)]
         json: bool,
     },
     /// Print every value and where it came from; secrets are left out
     Show {
         #[command(flatten)]
-        config: ConfigArgs,
+        config: NamedConfig,
         /// Print JSON: {"value": …, "source": …} at each key
-        #[arg(long)]
+        #[arg(long, help_heading = OUTPUT)]
         json: bool,
         /// Leave out what has its built-in default
-        #[arg(long)]
+        #[arg(long, help_heading = OUTPUT)]
         changed: bool,
+    },
+    /// Say what a new configuration changes, key by key, and what that means for users
+    Diff {
+        /// The configuration file in use
+        old: PathBuf,
+        /// The one to replace it
+        new: PathBuf,
     },
     /// Print the JSON Schema of the configuration (draft 2020-12)
     Schema,
+}
+
+/// A configuration whose files may stand there without `--config`.
+#[derive(Debug, Args)]
+struct NamedConfig {
+    /// The configuration files, as with --config
+    #[arg(value_name = "FILE")]
+    named: Vec<PathBuf>,
+    #[command(flatten)]
+    rest: ConfigArgs,
+}
+
+impl NamedConfig {
+    fn sources(&self) -> Sources {
+        let mut config = self.rest.clone();
+        config.files.extend_from_slice(&self.named);
+        config.sources()
+    }
 }
 
 pub(super) fn run(command: &ConfigCommand) -> Exit {
@@ -63,6 +90,7 @@ pub(super) fn run(command: &ConfigCommand) -> Exit {
         Verb::Show { config, json, changed } => {
             show(&config.sources(), *json, *changed, &mut out, &mut err)
         }
+        Verb::Diff { old, new } => diff::run(old, new, &mut out, &mut err),
         Verb::Schema => json_to(&mut out, &config::json_schema()).map(|()| Exit::Done),
     };
     // A reader that went away (`| head`) has seen what it wanted.
@@ -122,9 +150,7 @@ fn show(
 
 /// Prints what is wrong, one line each.
 fn refuse(faults: &ConfigFaults, err: &mut dyn Write) -> io::Result<Exit> {
-    for fault in faults.faults() {
-        writeln!(err, "{BAD}error:{BAD:#} {fault}")?;
-    }
+    write_config_faults(faults, err)?;
     let count = faults.faults().len();
     let plural = if count == 1 { "" } else { "s" };
     writeln!(err, "{count} fault{plural} in the configuration")?;
@@ -252,8 +278,21 @@ headers:
         assert_eq!(load(&out).effective.to_json(false), load(&text).effective.to_json(false));
         let (_, out, _) = shown(CONFIG, true, false);
         let out: Value = serde_json::from_str(&out).unwrap();
-        let workers = &out["server"]["workers"];
-        assert_eq!(*workers, json!({"value": null, "source": "default"}));
+        let proxy = &out["auth"]["oidc"]["ca_file"];
+        assert_eq!(*proxy, json!({"value": null, "source": "default"}));
+    }
+
+    #[test]
+    fn what_stands_in_for_a_value_is_shown() {
+        let (_, out, _) = shown(CONFIG, false, false);
+        let line = |key: &str| {
+            let line = out.lines().find(|line| line.trim_start().starts_with(key)).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line("audience:"), "audience: \"on\" # default: `client_id`");
+        assert_eq!(line("listen:"), "listen: \"127.0.0.1:9191\" # default");
+        assert_eq!(line("jwks_uri:"), "jwks_uri: # default: from discovery");
+        assert_eq!(line("entra:"), "entra: # not set");
     }
 
     #[test]

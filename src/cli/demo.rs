@@ -24,6 +24,7 @@ pub use self::once::Wrong;
 pub use self::places::{PortError, Upstream, WriteError};
 use self::stage::Stage;
 pub use self::stage::StageError;
+use super::OUTPUT;
 use crate::dev::envoy::EnvoySearch;
 
 /// Decisions that wait to be shown; more are dropped, never waited for.
@@ -52,23 +53,23 @@ While the demo runs:
 pub struct DemoArgs {
     /// Make one allowed and one denied request, show both, and exit: 0 when both came
     /// out right
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub once: bool,
     /// Guard this service instead of the one that echoes
-    #[arg(long, value_name = "URL", conflicts_with_all = ["once", "no_envoy"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["once", "no_envoy"], help_heading = "What to run")]
     pub upstream: Option<Upstream>,
     /// Run the development issuer alone, and leave the other ports to `doorward serve`
-    #[arg(long, conflicts_with_all = ["once", "no_envoy"])]
+    #[arg(long, conflicts_with_all = ["once", "no_envoy"], help_heading = "What to run")]
     pub issuer_only: bool,
     /// Write the configurations of Doorward and Envoy that are in use, doorward.yaml and
     /// envoy.yaml, into this directory; overwrites nothing
-    #[arg(long, value_name = "DIR", conflicts_with = "once")]
+    #[arg(long, value_name = "DIR", conflicts_with = "once", help_heading = OUTPUT)]
     pub write: Option<PathBuf>,
     /// Where requests come in; 0: everything on free ports [default: 10000, or a free one]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", help_heading = "What to run")]
     pub port: Option<u16>,
     /// Do without Envoy: ask Doorward's HTTP front directly
-    #[arg(long)]
+    #[arg(long, help_heading = "What to run")]
     pub no_envoy: bool,
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::issuer_args::IssuerArgs;
 use super::style::BAD;
-use super::{ConfigArgs, Exit, auth, print_error};
+use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
@@ -41,15 +41,15 @@ pub(super) struct DoctorArgs {
     issuer: IssuerArgs,
     /// Examine this access token too; - reads it from standard input, which keeps it out
     /// of the list of processes
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", help_heading = "Token")]
     token: Option<String>,
     /// Examine the access token of `auth login` too, refreshed first when it is near its end
-    #[arg(long, conflicts_with = "token")]
+    #[arg(long, conflicts_with = "token", help_heading = "Token")]
     logged_in: bool,
     #[command(flatten)]
     door: door::DoorArgs,
     /// Print the findings as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 }
 

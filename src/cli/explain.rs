@@ -10,7 +10,7 @@ use clap::Args;
 
 use self::input::{Header, InputError, Moment, authorization, pair};
 use super::issuer_args::IssuerArgs;
-use super::{ConfigArgs, Exit, auth, print_error};
+use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::explain::{Answer, Explanation};
@@ -36,31 +36,35 @@ pub(super) struct ExplainArgs {
     /// The token; `-` or nothing: from standard input
     token: Option<String>,
     /// Explain the access token of `auth login`, refreshed first when it is near its end
-    #[arg(long, conflicts_with_all = ["token", "anonymous", "raw_header"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["token", "anonymous", "raw_header"],
+        help_heading = "Request"
+    )]
     logged_in: bool,
     /// Explain a request without a token
-    #[arg(long, conflicts_with_all = ["token", "raw_header"])]
+    #[arg(long, conflicts_with_all = ["token", "raw_header"], help_heading = "Request")]
     anonymous: bool,
     /// The input is the whole value of the `Authorization` header, taken as it is
-    #[arg(long)]
+    #[arg(long, help_heading = "Request")]
     raw_header: bool,
     /// The request's method
-    #[arg(long, default_value = "GET")]
+    #[arg(long, default_value = "GET", help_heading = "Request")]
     method: String,
     /// The request's path, as the client sends it
-    #[arg(long, default_value = "/")]
+    #[arg(long, default_value = "/", help_heading = "Request")]
     path: String,
     /// A further header of the request (repeatable)
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    #[arg(long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     headers: Vec<Header>,
     /// An entry of the Envoy route's `context_extensions` (repeatable)
-    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = pair, help_heading = "Request")]
     context: Vec<(String, String)>,
     /// Decide as of this moment: RFC 3339, Unix seconds, or from now (`-10m`, `+1h`)
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Request")]
     at: Option<Moment>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     issuer: IssuerArgs,

@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 
 use super::doctor::spinner;
 use super::style::{BAD, DIM, GOOD};
-use super::{Exit, print_error};
+use super::{Exit, OUTPUT, print_config_faults, print_error};
 use crate::clock::SystemClock;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::doctor::{Examined, Outcome, Patient};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
 use crate::printable::printable;
@@ -38,29 +38,29 @@ Exit codes: 0 written; 1 the provider cannot be used, nothing is written; 2 wron
 exists.")]
 pub(super) struct InitArgs {
     /// The provider's issuer URL, the `iss` of its tokens; asked for on a terminal
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Identity provider")]
     issuer: Option<String>,
     /// The public client that people log in with; asked for on a terminal
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = "Identity provider")]
     client_id: Option<String>,
     /// What `aud` of its tokens holds [default: the client id, or what the product puts there]
-    #[arg(long, value_name = "AUDIENCE")]
+    #[arg(long, value_name = "AUDIENCE", help_heading = "Identity provider")]
     audience: Option<String>,
     /// PEM file of certificates to trust for the provider besides the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Identity provider")]
     ca_file: Option<PathBuf>,
     /// Write the gateway's side, too
-    #[arg(long, value_name = "GATEWAY")]
+    #[arg(long, value_name = "GATEWAY", help_heading = "Gateway")]
     gateway: Option<GatewayName>,
     /// The service to guard: HOST:PORT, or SERVICE.NAMESPACE:PORT in a cluster [default:
     /// 127.0.0.1:8080 or platform.platform:8080]
-    #[arg(long, value_name = "HOST:PORT", requires = "gateway")]
+    #[arg(long, value_name = "HOST:PORT", requires = "gateway", help_heading = "Gateway")]
     upstream: Option<Upstream>,
     /// Where to write the configuration; the gateway's files are written beside it
-    #[arg(long, value_name = "FILE", default_value = "doorward.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "doorward.yaml", help_heading = OUTPUT)]
     out: PathBuf,
     /// Overwrite files that exist
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     force: bool,
 }
 
@@ -161,9 +161,24 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
         })?;
         anstream::eprintln!("{GOOD}wrote{GOOD:#} {}", file.display());
     }
+    write_schema(args)?;
     // Whoever closed standard error does not want to read it.
     let _ = words::say(&provider, gateway, &targets, &mut anstream::stderr());
     Ok(())
+}
+
+/// The schema that the first line of the configuration names to editors. One that is there was
+/// written by the same program, or is somebody's.
+fn write_schema(args: &InitArgs) -> Result<(), Stop> {
+    let file = args.out.with_file_name(config::SCHEMA_FILE);
+    match write(&file, &format!("{:#}\n", config::json_schema()), args.force) {
+        Ok(()) => {
+            anstream::eprintln!("{GOOD}wrote{GOOD:#} {} (for editors)", file.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Stop::Write(file, error)),
+    }
 }
 
 fn exists(file: &Path) -> Stop {
@@ -225,9 +240,7 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
     let look = |text: &str, login: bool| -> Result<Examined, Stop> {
         let settings = Settings::from_yaml("--issuer, --client-id", text).map_err(|faults| {
-            for fault in faults.faults() {
-                anstream::eprintln!("{BAD}error:{BAD:#} {fault}");
-            }
+            print_config_faults(&faults);
             Stop::Said(Exit::Usage)
         })?;
         // The primary one; Entra's other name for itself comes after it.

@@ -3,17 +3,17 @@
 use clap::Args;
 
 use super::style::DIM;
-use super::{ConfigArgs, Exit};
+use super::{ConfigArgs, Exit, print_config_faults};
 use crate::config::{self, Loaded, Sources};
 use crate::loopback::with_scheme;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct IssuerArgs {
     /// Go by this issuer, whatever is configured (only --set holds besides)
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Identity provider")]
     issuer: Option<String>,
     /// With --issuer: the client that people log in with
-    #[arg(long, value_name = "ID", requires = "issuer")]
+    #[arg(long, value_name = "ID", requires = "issuer", help_heading = "Identity provider")]
     client_id: Option<String>,
 }
 
@@ -25,7 +25,7 @@ impl IssuerArgs {
             Some(issuer) => self.alone(issuer, config),
         };
         config::load(&sources).map_err(|faults| {
-            anstream::eprintln!("{faults}");
+            print_config_faults(&faults);
             if self.issuer.is_none() {
                 anstream::eprintln!(
                     "{DIM}--issuer URL goes by an issuer whatever is configured{DIM:#}"

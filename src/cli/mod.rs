@@ -14,13 +14,14 @@ mod style;
 mod watched;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
 use self::style::{BAD, HEAD};
-use crate::config::Sources;
+use crate::config::{ConfigFaults, Sources};
 use crate::dev::envoy::EnvoySearch;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
@@ -78,9 +79,15 @@ pub enum Exit {
     Usage,
 }
 
+/// Runs what the command line says, or completes it for a shell.
+#[must_use]
+pub fn main() -> Exit {
+    completions::answer().unwrap_or_else(|| Cli::parse().run())
+}
+
 impl Cli {
     /// Runs the command.
-    pub fn run(self) -> Exit {
+    fn run(self) -> Exit {
         VERBOSE.store(self.verbose, Ordering::Relaxed);
         match self.command {
             Command::Init(args) => init::run(&args),
@@ -113,14 +120,20 @@ fn envoy_search() -> EnvoySearch {
     }
 }
 
+/// The heading of options that say where the configuration comes from.
+const CONFIGURATION: &str = "Configuration";
+/// The heading of options that say how results are printed.
+const OUTPUT: &str = "Output";
+
 /// Where the configuration comes from, for every verb that needs one.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
-    /// A configuration file (.yaml, .toml, .json); later ones win
-    #[arg(long = "config", value_name = "FILE", env = "DOORWARD_CONFIG")]
+    /// A configuration file (.yaml, .toml, .json); repeatable, later ones win
+    /// [env: DOORWARD_CONFIG]
+    #[arg(short = 'c', long = "config", value_name = "FILE", help_heading = CONFIGURATION)]
     files: Vec<PathBuf>,
-    /// One setting, such as `auth.oidc.client_id=nmp`; wins over everything
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// One setting, such as `auth.oidc.client_id=nmp`; repeatable, wins over everything
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = CONFIGURATION)]
     overrides: Vec<String>,
 }
 
@@ -128,7 +141,16 @@ impl ConfigArgs {
     /// All layers: files, this process's environment, flags.
     #[must_use]
     pub fn sources(&self) -> Sources {
-        Sources::from_process().files(self.files.clone()).overrides(self.overrides.clone())
+        Sources::from_process().files(self.files()).overrides(self.overrides.clone())
+    }
+
+    /// The files named on the command line, else the one that `DOORWARD_CONFIG` names.
+    fn files(&self) -> Vec<PathBuf> {
+        if self.files.is_empty() {
+            let named = std::env::var_os("DOORWARD_CONFIG").filter(|name| !name.is_empty());
+            return named.into_iter().map(PathBuf::from).collect();
+        }
+        self.files.clone()
     }
 }
 
@@ -139,6 +161,19 @@ static VERBOSE: AtomicBool = AtomicBool::new(false);
 /// Whether more is to be said than usual.
 pub(crate) fn is_verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Says what is wrong with a configuration, one line for each fault: the same for every verb.
+pub(crate) fn print_config_faults(faults: &ConfigFaults) {
+    // Whoever closed standard error does not want to read it.
+    let _ = write_config_faults(faults, &mut anstream::stderr());
+}
+
+fn write_config_faults(faults: &ConfigFaults, out: &mut dyn Write) -> io::Result<()> {
+    for fault in faults.faults() {
+        writeln!(out, "{BAD}error:{BAD:#} {fault}")?;
+    }
+    Ok(())
 }
 
 /// Says what went wrong and what caused that.

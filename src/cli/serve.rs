@@ -4,14 +4,13 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anstream::eprintln;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::watched::Watched;
-use super::{ConfigArgs, Exit, print_error};
+use super::{ConfigArgs, Exit, OUTPUT, print_config_faults, print_error};
 use crate::app::{self, Running};
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Sources};
 use crate::telemetry;
 
 /// Run the server that Envoy asks.
@@ -28,13 +27,33 @@ SIGTERM stops: requests under way are answered first.")]
 pub struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// How log lines look [default: `log.format`, else text on a terminal and json elsewhere]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT)]
+    log_format: Option<LineFormat>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LineFormat {
+    Text,
+    Json,
+}
+
+impl ServeArgs {
+    /// Every layer; the flag is the last word on its setting.
+    fn sources(&self) -> Sources {
+        let format = self.log_format.map(|format| match format {
+            LineFormat::Text => "log.format=text".to_owned(),
+            LineFormat::Json => "log.format=json".to_owned(),
+        });
+        self.config.sources().overrides(format)
+    }
 }
 
 pub(super) fn run(args: &ServeArgs) -> Exit {
-    let loaded = match config::load(&args.config.sources()) {
+    let loaded = match config::load(&args.sources()) {
         Ok(loaded) => loaded,
         Err(faults) => {
-            eprintln!("{faults}");
+            print_config_faults(&faults);
             return Exit::Usage;
         }
     };
@@ -117,7 +136,7 @@ fn until_told_to_stop(
 }
 
 fn reload_from(args: &ServeArgs, running: &Running, watched: &mut Watched) {
-    match config::load(&args.config.sources()) {
+    match config::load(&args.sources()) {
         Ok(loaded) => {
             announce(&loaded);
             watched.follow(files(&loaded));

@@ -1,7 +1,10 @@
 //! The configuration in force, value by value, each with where it came from; secrets
 //! left out.
 
-use figment::value::Value;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::thread::available_parallelism;
+
+use figment::value::{Dict, Value};
 use serde_json::Value as Json;
 
 use super::fault::{KeyPath, Origin, Source};
@@ -23,6 +26,8 @@ pub struct Entry {
     pub name: String,
     /// What it holds.
     pub content: EntryContent,
+    /// What stands in for it where nothing is written, in words: `from discovery`.
+    pub default: Option<String>,
 }
 
 /// What a key holds.
@@ -32,8 +37,9 @@ pub enum EntryContent {
     Section(Vec<Entry>),
     /// Several sections.
     Sections(Vec<Vec<Entry>>),
-    /// A value, and where it was written.
-    Value(Json, Source),
+    /// A value, where it was written, and a number that another value, secrets included, does
+    /// not have.
+    Value(Json, Source, u64),
 }
 
 impl Effective {
@@ -59,7 +65,7 @@ impl Effective {
             entries.iter().find_map(|entry| {
                 let rest = dotted.strip_prefix(entry.name.as_str())?;
                 match (&entry.content, rest.strip_prefix('.')) {
-                    (EntryContent::Value(value, source), None) if rest.is_empty() => {
+                    (EntryContent::Value(value, source, _), None) if rest.is_empty() => {
                         Some((value, source))
                     }
                     (EntryContent::Section(entries), Some(rest)) => find(entries, rest),
@@ -90,12 +96,12 @@ impl Effective {
 fn without_defaults(entries: &[Entry]) -> Vec<Entry> {
     let kept = |entry: &Entry| {
         let content = match &entry.content {
-            EntryContent::Value(_, source) if source.origin == Origin::Default => return None,
+            EntryContent::Value(_, source, _) if source.origin == Origin::Default => return None,
             EntryContent::Section(entries) => EntryContent::Section(without_defaults(entries)),
             written @ (EntryContent::Sections(_) | EntryContent::Value(..)) => written.clone(),
         };
         let empty = matches!(&content, EntryContent::Section(entries) if entries.is_empty());
-        (!empty).then(|| Entry { name: entry.name.clone(), content })
+        (!empty).then(|| Entry { content, ..entry.clone() })
     };
     entries.iter().filter_map(kept).collect()
 }
@@ -107,10 +113,10 @@ fn section_to_json(entries: &[Entry], sources: bool) -> Json {
             EntryContent::Sections(sections) => Json::Array(
                 sections.iter().map(|entries| section_to_json(entries, sources)).collect(),
             ),
-            EntryContent::Value(value, source) if sources => {
+            EntryContent::Value(value, source, _) if sources => {
                 serde_json::json!({"value": value, "source": source.to_string()})
             }
-            EntryContent::Value(value, _) => value.clone(),
+            EntryContent::Value(value, ..) => value.clone(),
         };
         (entry.name.clone(), value)
     };
@@ -127,7 +133,15 @@ impl Walk<'_> {
         let known = shape.keys().iter().filter_map(|key| {
             let path = path.join(&key.name);
             let content = self.content(members.get(&key.name)?, key, &path);
-            Some(Entry { name: key.name.clone(), content })
+            let content = match content {
+                EntryContent::Value(Json::Null, source, _) => stand_in(&key.name, members)
+                    .map_or(EntryContent::Value(Json::Null, source.clone(), 0), |value| {
+                        Self::shown(&value, source)
+                    }),
+                written => written,
+            };
+            let default = key.default_in_words().map(str::to_owned);
+            Some(Entry { name: key.name.clone(), content, default })
         });
         known.collect()
     }
@@ -141,6 +155,7 @@ impl Walk<'_> {
                 let entry = |(name, value): (&String, &Value)| Entry {
                     name: name.clone(),
                     content: self.leaf(value, &path.join(name)),
+                    default: None,
                 };
                 EntryContent::Section(members.iter().map(entry).collect())
             }
@@ -156,6 +171,23 @@ impl Walk<'_> {
     }
 
     fn leaf(&self, value: &Value, path: &KeyPath) -> EntryContent {
-        EntryContent::Value(redact(&to_json(value)), self.merged.source_of(value, path))
+        Self::shown(&to_json(value), self.merged.source_of(value, path))
+    }
+
+    fn shown(value: &Json, source: Source) -> EntryContent {
+        let mut hasher = DefaultHasher::new();
+        value.to_string().hash(&mut hasher);
+        EntryContent::Value(redact(value), source, hasher.finish())
+    }
+}
+
+/// What counts where a key of a section has no value and another setting tells what does.
+fn stand_in(key: &str, section: &Dict) -> Option<Json> {
+    match key {
+        "audience" if section.get("verify_audience")?.to_bool()? => {
+            section.get("client_id").map(to_json).filter(Json::is_string)
+        }
+        "workers" => available_parallelism().ok().map(|workers| workers.get().into()),
+        _ => None,
     }
 }

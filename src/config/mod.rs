@@ -113,6 +113,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
     }
 }
 
+/// The name of a file beside a configuration that holds its JSON Schema.
+pub const SCHEMA_FILE: &str = "doorward.schema.json";
+/// The first line of a configuration beside such a file: editors then complete its keys and mark
+/// what is wrong, without a network.
+pub const EDITORS: &str = "# yaml-language-server: $schema=doorward.schema.json";
+
 /// The JSON Schema (draft 2020-12) of the configuration.
 #[must_use]
 pub fn json_schema() -> serde_json::Value {

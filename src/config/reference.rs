@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::environment::variable_name;
 use super::fault::KeyPath;
+use super::raw;
 use super::shape::{Key, Shape};
 
 const INTRODUCTION: &str = include_str!("reference.md");
@@ -33,8 +32,8 @@ fn section(page: &mut String, key: &Key, path: &KeyPath) {
                 "| `{}` | {} | {} | {} |",
                 key.name,
                 key.shape.describe(),
-                default(&key.default),
-                key.about.replace('|', "\\|"),
+                default(key, &path.join(&key.name)),
+                meaning(key).replace('|', "\\|"),
             );
         }
     }
@@ -56,15 +55,27 @@ fn is_section(shape: &Shape) -> bool {
     matches!(shape.item().unwrap_or(shape), Shape::Section(_))
 }
 
-fn default(value: &Value) -> String {
+/// The default: the built-in value, else what the meaning says in words.
+fn default(key: &Key, path: &KeyPath) -> String {
+    let built_in = serde_json::to_value(raw::Config::default()).unwrap();
+    let built_in = built_in.pointer(&format!("/{}", path.steps().join("/"))).cloned();
+    let value = &built_in.unwrap_or_else(|| key.default.clone());
     let none = value.as_array().is_some_and(Vec::is_empty)
         || value.as_object().is_some_and(serde_json::Map::is_empty);
-    if value.is_null() {
-        String::new()
-    } else if none {
+    if let Some(words) = key.default_in_words().filter(|_| value.is_null() || none) {
+        words.into()
+    } else if value.is_null() || none {
         "none".into()
     } else {
         format!("`{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+}
+
+/// The meaning without the sentence that the column of defaults has.
+fn meaning(key: &Key) -> String {
+    match key.default_in_words() {
+        None => key.about.clone(),
+        Some(words) => key.about.replace(&format!("Default: {words}."), "").trim().to_owned(),
     }
 }
 

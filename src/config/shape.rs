@@ -48,6 +48,14 @@ pub(super) struct Key {
     pub(super) default: Value,
 }
 
+impl Key {
+    /// The default in the words of its meaning, where it is no value: `Default: from discovery.`
+    pub(super) fn default_in_words(&self) -> Option<&str> {
+        let (_, default) = self.about.split_once("Default: ")?;
+        Some(default.split_once(". ").map_or(default, |(default, _)| default).trim_end_matches('.'))
+    }
+}
+
 impl Shape {
     /// The shape of the whole configuration.
     pub(super) fn of_config() -> &'static Self {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::is_tenant_id;
+use crate::config::{EDITORS, is_tenant_id};
 use crate::doctor::token_advice;
 use crate::printable::printable;
 use crate::product::Product;
@@ -65,7 +65,7 @@ impl Choices {
     /// The text of `doorward.yaml`. `document` is the provider's discovery document.
     #[must_use]
     pub fn configuration(&self, document: &Value) -> String {
-        let mut page = Page::default();
+        let mut page = Page(format!("{EDITORS}\n"));
         page.comment(
             0,
             &format!(
@@ -296,7 +296,6 @@ fn lists(document: &Value, name: &str, word: &str) -> Option<bool> {
 }
 
 /// YAML that grows line by line.
-#[derive(Default)]
 struct Page(String);
 
 impl Page {

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use url::Url;
 
 use super::password::{self, PasswordSource};
 use super::progress::Progress;
 use super::{Failure, words};
 use crate::cli::Exit;
+use crate::cli::completions::contexts;
 use crate::clock::{Clock, SystemClock};
 use crate::discovery::{Access, HttpFetcher};
 use crate::login::{
@@ -37,42 +39,48 @@ pub(super) struct LoginArgs {
     #[arg(value_name = "BASE_URL")]
     base_url: Option<String>,
     /// Log in straight at this issuer; needs --client-id
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Where to log in")]
     issuer: Option<String>,
     /// The client to log in with [default: the platform's]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = "Where to log in")]
     client_id: Option<String>,
+    /// Authorities to trust besides the system's (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Where to log in")]
+    ca_file: Option<PathBuf>,
     /// Platform scopes to ask for, in place of the default ones
-    #[arg(long, value_name = "SCOPES")]
+    #[arg(long, value_name = "SCOPES", help_heading = "What to ask for")]
     scope: Option<String>,
     /// What platform scopes carry in front [default: the platform's]
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", help_heading = "What to ask for")]
     scope_prefix: Option<String>,
     /// The API that the token is for, where the provider asks for `audience` (Auth0)
-    #[arg(long)]
+    #[arg(long, help_heading = "What to ask for")]
     audience: Option<String>,
     /// The API that the token is for, where the provider asks for `resource` (RFC 8707)
-    #[arg(long)]
+    #[arg(long, help_heading = "What to ask for")]
     resource: Option<String>,
-    /// Authorities to trust besides the system's (PEM)
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// What to call this login [default: the base URL or issuer]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
     /// Do not open a browser, only print the URL
-    #[arg(long)]
+    #[arg(long, help_heading = "How to log in")]
     no_browser: bool,
     /// Log in with a password, past any second factor
-    #[arg(long, value_name = "NAME", env = "NMP_OIDC_USERNAME")]
+    #[arg(long, value_name = "NAME", env = "NMP_OIDC_USERNAME", help_heading = "How to log in")]
     username: Option<String>,
     /// The password, for all to see in the list of processes; better NMP_OIDC_PASSWORD,
     /// --password-stdin, or none of them to be asked
-    #[arg(long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "password_stdin",
+        help_heading = "How to log in"
+    )]
     password: Option<String>,
     /// Read the password from standard input
-    #[arg(long)]
+    #[arg(long, help_heading = "How to log in")]
     password_stdin: bool,
+    /// What to call this login [default: the base URL or issuer]
+    #[arg(long, value_name = "NAME", help_heading = "Where to keep the tokens")]
+    #[arg(add = ArgValueCandidates::new(contexts))]
+    context: Option<String>,
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Result<Exit, Failure> {

@@ -14,8 +14,10 @@ mod use_login;
 mod words;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 use self::store_choice::{StoreArgs, StoreChoice};
+use super::completions::contexts;
 use super::{Exit, print_error, print_failure};
 use crate::clock::SystemClock;
 use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
@@ -63,6 +65,7 @@ enum Verb {
 struct Which {
     /// A login's name, base URL or issuer [default: the current one]
     #[arg(long, value_name = "NAME", env = "DOORWARD_CLI_CONTEXT")]
+    #[arg(add = ArgValueCandidates::new(contexts))]
     context: Option<String>,
 }
 

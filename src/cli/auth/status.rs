@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Failure, Which, words};
-use crate::cli::Exit;
 use crate::cli::style::{DIM, HEAD};
+use crate::cli::{Exit, OUTPUT};
 use crate::clock::{Clock as _, SystemClock, UnixTime};
 use crate::login::{Contexts, Kept, Login, LoginError, Logins};
 use crate::printable::printable;
@@ -25,7 +25,7 @@ pub(super) struct StatusArgs {
     #[command(flatten)]
     which: Which,
     /// Print JSON: a list of logins
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 }
 

@@ -16,7 +16,8 @@ pub(super) struct StoreArgs {
         default_value = "auto",
         hide_possible_values = true,
         env = "DOORWARD_CLI_STORE",
-        global = true
+        global = true,
+        help_heading = "Where to keep the tokens"
     )]
     pub(super) store: StoreChoice,
 }

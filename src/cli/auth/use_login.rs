@@ -2,9 +2,11 @@
 
 use anstream::eprintln;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Failure, words};
 use crate::cli::Exit;
+use crate::cli::completions::contexts;
 use crate::cli::style::GOOD;
 use crate::clock::{Clock as _, SystemClock};
 use crate::login::Logins;
@@ -21,6 +23,7 @@ Without a name in --context or DOORWARD_CLI_CONTEXT, the other commands use the 
 chosen here or made last. After a logout none is chosen.")]
 pub(super) struct UseArgs {
     /// A login's name, base URL or issuer, as `auth status` shows them
+    #[arg(add = ArgValueCandidates::new(contexts))]
     name: String,
 }
 

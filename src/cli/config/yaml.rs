@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::FAINT;
-use crate::config::{Effective, Entry, EntryContent};
+use crate::config::{Effective, Entry, EntryContent, Origin};
 
 /// Where the comments of `config show` begin, lines permitting.
 const COMMENT_COLUMN: usize = 44;
@@ -44,11 +44,18 @@ fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io
             }
             Ok(())
         }
-        EntryContent::Value(value, source) => {
+        EntryContent::Value(value, source, _) => {
             let line = if value.is_null() {
                 format!("{first}{name}:")
             } else {
                 format!("{first}{name}: {}", flow(value))
+            };
+            let is_open = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            let source = match &entry.default {
+                _ if source.origin != Origin::Default => source.to_string(),
+                Some(words) => format!("default: {words}"),
+                None if is_open => "not set".to_owned(),
+                None => source.to_string(),
             };
             writeln!(out, "{line:<COMMENT_COLUMN$}  {FAINT}# {source}{FAINT:#}")
         }
@@ -56,7 +63,7 @@ fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io
 }
 
 /// A value on one line. JSON is YAML: only texts and lists of them look nicer without.
-fn flow(value: &Value) -> String {
+pub(super) fn flow(value: &Value) -> String {
     match value {
         Value::String(text) => scalar(text),
         Value::Array(items) if items.iter().all(Value::is_string) => {

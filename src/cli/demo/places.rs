@@ -10,6 +10,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use super::DemoArgs;
+use crate::config::{EDITORS, SCHEMA_FILE, json_schema};
 use crate::dev::DevIssuer;
 use crate::dev::envoy::EnvoyPorts;
 
@@ -128,13 +129,14 @@ impl Ports {
         upstream: &Upstream,
     ) -> Result<(), WriteError> {
         let doorward = format!(
-            "# Written by `doorward demo`. Its issuer gives a token to whoever asks, on this machine\n\
+            "{EDITORS}\n# Written by `doorward demo`. Its issuer gives a token to whoever asks, on this machine\n\
              # only; `doorward demo --issuer-only` runs it. Your own provider's goes in its place.\n{}",
             self.doorward(issuer)
         );
         let files = [
             (dir.join("doorward.yaml"), doorward),
             (dir.join("envoy.yaml"), self.envoy(upstream).configuration()),
+            (dir.join(SCHEMA_FILE), format!("{:#}\n", json_schema())),
         ];
         let failed = |path: &Path| {
             let path = path.to_owned();

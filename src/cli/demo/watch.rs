@@ -107,6 +107,12 @@ mod tests {
             "  refused 400 GET /a/b  by Envoy, Doorward was not asked (path_normalization_failed; \
              the path is shown as Envoy reads it)",
         );
+        // A backslash is a character like any other.
+        refused(
+            r#"{"method":"GET","path":"/..\\hello","status":404,"details":"via_upstream",
+                "decision":"allow","principal":"alice"}"#,
+            r"  allowed 404 GET /..\hello  alice",
+        );
         refused(
             r#"{"method":null,"path":null,"status":400,"details":"http1.codec_error"}"#,
             "  refused 400 - -  by Envoy, Doorward was not asked (http1.codec_error)",

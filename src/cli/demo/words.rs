@@ -12,6 +12,7 @@ use super::once::{FORGED, PRINCIPAL};
 use super::places::believe;
 use super::stage::{Front, Scene};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
+use crate::printable::printable;
 
 const MAX_COLUMNS: usize = 80;
 const INDENT: &str = "    ";
@@ -139,7 +140,7 @@ pub(super) fn line(shown: &Shown) -> String {
     };
     let status = status.map(|status| status.to_string()).unwrap_or_default();
     // A path is the client's text: a terminal must not obey it.
-    let (method, path, what) = (method.escape_debug(), path.escape_debug(), what.escape_debug());
+    let (method, path, what) = (printable(method), printable(path), printable(&what));
     format!("  {style}{word}{style:#} {status} {method} {path}  {what}")
 }
 

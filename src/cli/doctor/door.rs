@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use url::Url;
 
-use crate::cli::{ConfigArgs, Exit, print_error};
+use crate::cli::{ConfigArgs, Exit, print_config_faults, print_error};
 use crate::config::{self, Settings};
 use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
@@ -18,18 +18,18 @@ use crate::loopback::is_loopback;
 pub(super) struct DoorArgs {
     /// Examine this configuration of Envoy, Istio or Envoy Gateway (YAML or JSON, `-` for
     /// standard input, repeatable) instead of the issuers
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Gateway")]
     envoy: Vec<PathBuf>,
     /// Probe this gateway for spoofed headers and odd paths, instead of the issuers; without
     /// a scheme it is https://, on this machine http://
-    #[arg(long, value_name = "URL", value_parser = gateway_url)]
+    #[arg(long, value_name = "URL", value_parser = gateway_url, help_heading = "Gateway")]
     gateway: Option<Url>,
     /// With --gateway: a path whose upstream answers with the headers it got. Without one
     /// what arrives there is not seen
-    #[arg(long, value_name = "PATH", default_value = "/", requires = "gateway")]
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "gateway", help_heading = "Gateway")]
     echo: String,
     /// With --gateway: PEM file of certificate authorities to trust besides the system's
-    #[arg(long, value_name = "FILE", requires = "gateway")]
+    #[arg(long, value_name = "FILE", requires = "gateway", help_heading = "Gateway")]
     gateway_ca: Option<PathBuf>,
 }
 
@@ -78,14 +78,14 @@ fn gateway_url(text: &str) -> Result<Url, url::ParseError> {
 /// The configuration tells which headers and open paths there are. Without one the
 /// defaults do: neither needs to know an issuer.
 fn settings(args: &ConfigArgs) -> Result<Settings, Exit> {
-    let none_named = args.files.is_empty() && args.overrides.is_empty();
+    let none_named = args.files().is_empty() && args.overrides.is_empty();
     let loaded = config::load(&args.sources()).map(|loaded| loaded.settings);
     let settings = match loaded {
         Err(_) if none_named => Settings::from_yaml("defaults", "auth: { enabled: false }"),
         other => other,
     };
     settings.map_err(|faults| {
-        anstream::eprintln!("{faults}");
+        print_config_faults(&faults);
         Exit::Usage
     })
 }

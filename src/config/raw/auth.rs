@@ -42,8 +42,7 @@ pub struct Oidc {
     pub audience: Option<Texts>,
     /// `false` is the only way to accept tokens made for somebody else.
     pub verify_audience: bool,
-    /// The discovery document, when it is not at
-    /// `{issuer}/.well-known/openid-configuration`.
+    /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
     /// The key set. Default: from discovery.
     pub jwks_uri: Option<String>,
@@ -51,13 +50,13 @@ pub struct Oidc {
     pub jwks_file: Option<PathBuf>,
     /// The key set, written out: a JWKS document.
     pub jwks: Option<serde_json::Value>,
-    /// Default: from discovery.
+    /// The authorization endpoint, where browsers log in. Default: from discovery.
     pub authorization_endpoint: Option<String>,
-    /// Default: from discovery.
+    /// The token endpoint. Default: from discovery.
     pub token_endpoint: Option<String>,
-    /// Default: from discovery.
+    /// The device authorization endpoint (RFC 8628), where `auth login` begins. Default: from discovery.
     pub device_authorization_endpoint: Option<String>,
-    /// Default: from discovery.
+    /// The UserInfo endpoint. Default: from discovery.
     pub userinfo_endpoint: Option<String>,
     /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
     pub algorithms: Option<Texts>,
@@ -80,7 +79,7 @@ pub struct Oidc {
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
     pub allowed_tenants: Texts,
-    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
+    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Default: any.
     pub allowed_clients: Texts,
     /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
     /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
@@ -116,18 +115,17 @@ pub struct Oidc {
 pub struct Issuer {
     /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
     pub issuer: Option<String>,
-    /// The discovery document, when it is not at
-    /// `{issuer}/.well-known/openid-configuration`.
+    /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
-    /// The key set, at a URL.
+    /// The key set, at a URL. Default: from discovery.
     pub jwks_uri: Option<String>,
     /// The key set, in a file.
     pub jwks_file: Option<PathBuf>,
     /// The key set, written out: a JWKS document.
     pub jwks: Option<serde_json::Value>,
-    /// The client that people log in with: the default of `audience`.
+    /// The client that people log in with.
     pub client_id: Option<String>,
-    /// What `aud` must hold; any one of a list will do.
+    /// What `aud` must hold; any one of a list will do. Default: `client_id`.
     pub audience: Option<Texts>,
     /// `false` is the only way to accept tokens made for somebody else.
     pub verify_audience: bool,
@@ -151,7 +149,7 @@ pub struct Issuer {
     /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
     /// out.
     pub allowed_tenants: Texts,
-    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Empty: any.
+    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Default: any.
     pub allowed_clients: Texts,
     /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
     /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.

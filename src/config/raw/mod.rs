@@ -106,7 +106,7 @@ pub struct Headers {
     pub authorized: String,
     /// Further claims to copy: header name → claim.
     pub claims: BTreeMap<String, String>,
-    /// Keep only groups that match one of these; `*` and `?` are wildcards. Empty: all.
+    /// Keep only groups that match one of these; `*` and `?` are wildcards. Default: all.
     pub groups_only: Texts,
 }
 
