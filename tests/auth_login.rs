@@ -76,20 +76,20 @@ fn kept(cli: &Cli) -> Value {
     serde_json::from_slice(&std::fs::read(cli.logins()).unwrap()).unwrap()
 }
 
-/// The screens in the README are those of this run, but for addresses, code and place.
-fn as_in_the_readme(said: &str, addresses: &[(&str, u16)], code: &str) {
+/// The screens in docs/login.md are those of this run, but for addresses, code and place.
+fn as_in_the_page(said: &str, addresses: &[(&str, u16)], code: &str) {
     let mut said = said.replace(code, "LLGT-JKBL");
     for (address, port) in addresses {
         said = said.replace(address, &format!("http://127.0.0.1:{port}"));
     }
-    let readme = tools::file("README.md");
-    let (_, section) = readme.split_once("## Log in\n").unwrap();
+    let page = tools::file("docs/login.md");
+    let (_, section) = page.split_once("## Log in\n").unwrap();
     let screens: Vec<_> = section.split("```").skip(1).step_by(2).take(2).collect();
     let lines: Vec<_> = screens.iter().flat_map(|screen| screen.lines().skip(1)).collect();
     let lines = lines.iter().filter(|line| !line.starts_with(['$', '⠤']));
     let mut compared = 0;
     for line in lines.map(|line| line.replace("  expires  in 1h", "").replace("the key ring", "")) {
-        assert!(said.contains(&line), "{line:?} of the README is not in\n{said}");
+        assert!(said.contains(&line), "{line:?} of docs/login.md is not in\n{said}");
         compared += 1;
     }
     assert_eq!(compared, 11, "{screens:?}");
@@ -119,7 +119,7 @@ async fn a_device_login_from_code_to_logout() {
     assert_eq!(login.stdout(), "");
     assert!(login.stderr().contains("Logged in as alice (alice@example.com)"));
 
-    as_in_the_readme(&login.stderr(), &[(&base_url, 8181), (issuer.url(), 9180)], &code);
+    as_in_the_page(&login.stderr(), &[(&base_url, 8181), (issuer.url(), 9180)], &code);
 
     // The file is its owner's alone, and the token works.
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
