@@ -132,14 +132,12 @@ impl Walk<'_> {
         let Value::Dict(_, members) = value else { return Vec::new() };
         let known = shape.keys().iter().filter_map(|key| {
             let path = path.join(&key.name);
-            let content = self.content(members.get(&key.name)?, key, &path);
-            let content = match content {
-                EntryContent::Value(Json::Null, source, _) => stand_in(&key.name, members)
-                    .map_or(EntryContent::Value(Json::Null, source.clone(), 0), |value| {
-                        Self::shown(&value, source)
-                    }),
-                written => written,
-            };
+            let mut content = self.content(members.get(&key.name)?, key, &path);
+            if let EntryContent::Value(Json::Null, source, _) = &content
+                && let Some(value) = stand_in(&key.name, members)
+            {
+                content = Self::shown(&value, source.clone());
+            }
             let default = key.default_in_words().map(str::to_owned);
             Some(Entry { name: key.name.clone(), content, default })
         });

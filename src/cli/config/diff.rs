@@ -54,11 +54,13 @@ fn collect(entry: &Entry, key: String, flat: &mut Flat) {
         EntryContent::Section(entries) => below(entries, &key, flat),
         EntryContent::Sections(sections) => {
             for (index, entries) in sections.iter().enumerate() {
-                let name = entries.iter().find_map(|entry| match &entry.content {
-                    EntryContent::Value(Value::String(name), ..) if entry.name == "issuer" => {
-                        Some(name.clone())
+                let name = entries.iter().find_map(|entry| {
+                    if let EntryContent::Value(value, ..) = &entry.content
+                        && entry.name == "issuer"
+                    {
+                        return value.as_str().map(str::to_owned);
                     }
-                    _ => None,
+                    None
                 });
                 let name = name.unwrap_or_else(|| index.to_string());
                 below(entries, &format!("{key}[{name}]"), flat);
@@ -109,10 +111,10 @@ fn write(old: &Flat, new: &Flat, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "not set".to_owned(),
-        Value::String(text) => text.clone(),
-        value => flow(value),
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_null() => "not set".to_owned(),
+        None => flow(value),
     }
 }
 
