@@ -115,6 +115,8 @@ async fn after_a_logout_nobody_elses_token_is_printed_until_one_is_chosen() {
         ended.assert(1, &["error: no login is chosen", next]);
         assert!(!ended.stdout.contains("token-of"), "{ended:?}");
     }
+    let where_to = "--client-id ID, or --context with one of: alice, bob";
+    cli.run(&["auth", "login"]).await.assert(2, &[where_to]);
     // Both are at this provider, so its URL names neither.
     let several = format!("there are several logins at {url}");
     for verb in [&["auth", "use", url][..], &["auth", "token", "--context", url]] {

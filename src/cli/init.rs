@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Settings};
 use crate::doctor::{Examined, Outcome, Patient};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
+use crate::loopback::with_scheme;
 use crate::printable::printable;
 use crate::product::Product;
 
@@ -209,7 +210,7 @@ fn answers(args: &InitArgs) -> Result<(String, String), Stop> {
             client = Some(ask("Client id that people log in with")?);
         }
     }
-    Ok((issuer.unwrap_or_default(), client.unwrap_or_default()))
+    Ok((with_scheme(&issuer.unwrap_or_default()).into_owned(), client.unwrap_or_default()))
 }
 
 /// Asks until there is an answer.

@@ -18,6 +18,7 @@ use crate::login::{
     not_granted, requested,
 };
 use crate::loopback::is_loopback;
+use crate::printable::printable;
 
 /// Log in by device flow, or with a password.
 #[derive(Debug, Args)]
@@ -169,10 +170,18 @@ fn target<'a>(args: &'a LoginArgs, known: &'a Contexts) -> Result<Target<'a>, Fa
     }
     match known.find(None) {
         Ok((name, login)) if args.context.is_none() => Ok(Target::Again(name, login)),
-        Ok(_) | Err(_) => Err(Failure::Usage {
-            what: "nobody says where to log in".into(),
-            next: "doorward auth login BASE_URL, or --issuer URL --client-id ID".into(),
-        }),
+        Ok(_) | Err(_) => {
+            let names: Vec<_> = known.logins.keys().map(|name| printable(name)).collect();
+            let again = match names.as_slice() {
+                [] => String::new(),
+                names => format!(", or --context with one of: {}", names.join(", ")),
+            };
+            let next = "doorward auth login BASE_URL, or --issuer URL --client-id ID";
+            Err(Failure::Usage {
+                what: "nobody says where to log in".into(),
+                next: format!("{next}{again}"),
+            })
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
 use crate::doctor::{Report, Section};
 use crate::identity::ProtectedHeaders;
-use crate::loopback::is_loopback;
+use crate::loopback::with_scheme;
 
 #[derive(Debug, Args)]
 pub(super) struct DoorArgs {
@@ -68,11 +68,7 @@ impl DoorArgs {
 
 /// An address as people write it: `gateway.example`, `localhost:10000`.
 fn gateway_url(text: &str) -> Result<Url, url::ParseError> {
-    if text.contains("://") {
-        return Url::parse(text);
-    }
-    let url = Url::parse(&format!("https://{text}"))?;
-    if is_loopback(&url) { Url::parse(&format!("http://{text}")) } else { Ok(url) }
+    Url::parse(&with_scheme(text))
 }
 
 /// The configuration tells which headers and open paths there are. Without one the
