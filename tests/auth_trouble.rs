@@ -5,8 +5,10 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
 use crate::support::cli::{Cli, Ended};
+use crate::support::idp::Idp;
 use crate::support::oauth::{OAuth, Say, refusal, tokens};
 use crate::support::process::free_port;
+use crate::support::signer::RSA;
 use crate::support::tls::TlsServer;
 use crate::support::{PATIENCE, eventually};
 
@@ -199,6 +201,15 @@ async fn a_host_without_a_scheme_is_https_and_on_this_machine_http() {
     let environment = [("NMP_BASE_URL", issuer.as_str())];
     let anywhere = [&["auth", "login"], &PASSWORD[..]].concat();
     cli.run_with(&anywhere, &environment, "").await.assert(0, &["Logged in"]);
+
+    // The same where an issuer is asked for a configuration.
+    let (idp, dir) = (Idp::start([&*RSA]).await, tempfile::tempdir().unwrap());
+    let file = dir.path().join("doorward.yaml");
+    let host = idp.issuer().replace("http://", "");
+    let init = ["init", "--issuer", &host, "--client-id", "nmp", "--out", file.to_str().unwrap()];
+    cli.run(&init).await.assert(0, &[]);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains(&format!("issuer: http://{host}")), "{written}");
 
     let ended = login(&Cli::new(), "nmp.invalid:8080/platform", &[]).await;
     ended.assert(1, &["cannot reach nmp.invalid:8080", "https://nmp.invalid:8080/platform/apis"]);
