@@ -209,7 +209,7 @@ async fn a_host_without_a_scheme_is_https_and_on_this_machine_http() {
     let init = ["init", "--issuer", &host, "--client-id", "nmp", "--out", file.to_str().unwrap()];
     cli.run(&init).await.assert(0, &[]);
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.contains(&format!("issuer: http://{host}")), "{written}");
+    assert!(written.contains(&format!("issuer: \"http://{host}\"")), "{written}");
 
     let ended = login(&Cli::new(), "nmp.invalid:8080/platform", &[]).await;
     ended.assert(1, &["cannot reach nmp.invalid:8080", "https://nmp.invalid:8080/platform/apis"]);
