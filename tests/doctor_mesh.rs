@@ -1,5 +1,7 @@
 //! The doctor's reading of what Kubernetes holds for Istio and for Envoy Gateway.
 
+use doorward::doctor::Outcome;
+
 use crate::support::doctor_envoy::{faults, one_fault};
 use crate::support::tools;
 
@@ -34,6 +36,39 @@ fn each_fault_of_istio_is_named_alone() {
                 "    - when: [{key: x}]\n      to:\n        - operation:",
                 "routes_off",
                 "when",
+            ),
+            ("action: CUSTOM", "action: AUDIT", "ext_authz", "at document[0]"),
+            // The first is the Gateway's own.
+            ("istio: ingressgateway", "istio: other", "ext_authz", "at document[0]"),
+            (
+                "metadata:\n  name: doorward\n",
+                "metadata:\n  name: doorward\n  annotations: { istio.io/dry-run: \"true\" }\n",
+                "shadow_mode",
+                "dry-run",
+            ),
+            (
+                "host: doorward.doorward.svc",
+                "host: platform.platform.svc",
+                "routes_off",
+                "leaves /apis/auth/discovery out, and the VirtualService platform",
+            ),
+            (
+                "- uri: { exact: /apis/auth/authenticate }\n",
+                "- uri: { prefix: /apis/auth/authenticate }\n",
+                "routes_off",
+                "leaves /apis/auth/authenticate out",
+            ),
+            (
+                "    # Everything else goes to the service that is guarded.\n    - route:\n",
+                "    - headers: { request: { set: { X-NMP-Principal-Id: admin } } }\n      route:\n",
+                "identity",
+                "spec.http[1].headers.request.set.X-NMP-Principal-Id",
+            ),
+            (
+                "    # Everything else goes to the service that is guarded.\n    - route:\n        -",
+                "    - route:\n        - headers: { request: { remove: [x-nmp-scopes] } }\n         ",
+                "identity",
+                "x-nmp-scopes is changed",
             ),
         ],
     );
@@ -93,6 +128,53 @@ fn each_fault_of_envoy_gateway_is_named_alone() {
                 "routes_off",
                 "platform",
             ),
+            (
+                "kind: Gateway, name: door }\n  extAuth",
+                "kind: Gateway, name: door, sectionName: other }\n  extAuth",
+                "routes_off",
+                "platform",
+            ),
+            // A policy is for its own namespace.
+            (
+                "name: doorward\n  namespace: platform\n",
+                "name: doorward\n  namespace: other\n",
+                "routes_off",
+                "platform",
+            ),
+            (
+                "    - matches: [{ path: { type: PathPrefix, value: / } }]\n",
+                "    - matches: [{ path: { type: PathPrefix, value: / } }]\n      filters: [{ type: \
+                 RequestHeaderModifier, requestHeaderModifier: { add: [{ name: X-NMP-Scopes, value: \
+                 'admin:all' }] } }]\n",
+                "identity",
+                "x-nmp-scopes is changed",
+            ),
+            (
+                "    recomputeRoute: false\n",
+                "    recomputeRoute: false\n  jwt: { providers: [{ name: p, claimToHeaders: [{ claim: \
+                 email, header: x-nmp-principal-id }] }] }\n",
+                "identity",
+                "spec.jwt.providers[0].claimToHeaders[0].header",
+            ),
+            (
+                "    recomputeRoute: false\n",
+                "    recomputeRoute: false\n  apiKeyAuth: { forwardClientIDHeader: x_nmp_principal_id }\n",
+                "identity",
+                "forwardClientIDHeader",
+            ),
+            (
+                "    recomputeRoute: false\n",
+                "    recomputeRoute: false\n    contextExtensions: [{ name: doorward.mode, type: Value, \
+                 value: optional }]\n",
+                "modes",
+                "for a whole Gateway",
+            ),
+            (
+                "    withUnderscoresAction: Allow",
+                "    earlyRequestHeaders: { set: [{ name: Authorization, value: Bearer a.b.c }] }",
+                "identity",
+                "every request comes with the same token",
+            ),
         ],
     );
 }
@@ -111,4 +193,180 @@ fn a_list_of_kubernetes_is_its_items() {
     let found = faults(&unruly);
     assert_eq!((found.len(), found[0].0), (1, "routes_off"), "{found:?}");
     assert!(found[0].2.contains("items[1]"), "{found:?}");
+}
+
+/// The single thing that is wrong with our files and this object beside them.
+fn beside(file: &str, object: &str) -> Option<(&'static str, Outcome, String)> {
+    let mut found = faults(&format!("{}\n---\n{object}", tools::file(&format!("envoy/{file}"))));
+    assert!(found.len() < 2, "{object}: {found:?}");
+    found.pop()
+}
+
+/// An EnvoyFilter with one patch.
+fn envoy_filter(apply_to: &str, patch: &str) -> String {
+    format!(
+        "{{apiVersion: networking.istio.io/v1alpha3, kind: EnvoyFilter, metadata: {{name: f}}, spec: \
+         {{configPatches: [{{applyTo: {apply_to}, match: {{context: GATEWAY}}, patch: {patch}}}]}}}}"
+    )
+}
+
+const TYPE: &str = "type.googleapis.com/envoy.extensions.filters";
+
+#[test]
+fn patches_of_what_istio_makes_are_read() {
+    let lua = |code: &str| {
+        format!(
+            "{{operation: INSERT_BEFORE, value: {{name: lua, typed_config: {{'@type': {TYPE}.http.lua.v3.Lua, \
+             inlineCode: \"{code}\"}}}}}}"
+        )
+    };
+    let forge =
+        lua("function envoy_on_request(h) h:headers():replace('x-nmp-principal-id', 'a') end");
+    let mutation = format!(
+        "{{operation: INSERT_AFTER, value: {{name: m, typed_config: {{'@type': \
+         {TYPE}.http.header_mutation.v3.HeaderMutation, mutations: {{request_mutations: [{{append: {{header: \
+         {{key: x-nmp-scopes, value: a}}}}}}]}}}}}}}}"
+    );
+    let off = format!(
+        "{{operation: MERGE, value: {{typed_per_filter_config: {{envoy.filters.http.ext_authz: {{'@type': \
+         {TYPE}.http.ext_authz.v3.ExtAuthzPerRoute, disabled: true}}}}}}}}"
+    );
+    let manager = |fields: &str| {
+        let kind = "network.http_connection_manager.v3.HttpConnectionManager";
+        format!(
+            "{{operation: MERGE, value: {{typed_config: {{'@type': {TYPE}.{kind}, {fields}}}}}}}"
+        )
+    };
+    let removed = "{operation: REMOVE, value: {name: envoy.filters.http.ext_authz}}";
+    let resets = "{operation: MERGE, value: {connect_timeout: 1s}}";
+    for (apply_to, patch, expected) in [
+        (
+            "HTTP_FILTER",
+            forge.as_str(),
+            Some(("filter_order", Outcome::Fail, "x-nmp-principal-id")),
+        ),
+        (
+            "HTTP_FILTER",
+            &lua("h:logInfo('a')"),
+            Some(("patches", Outcome::Warn, "configPatches[0]")),
+        ),
+        ("HTTP_FILTER", &mutation, Some(("identity", Outcome::Fail, "x-nmp-scopes"))),
+        ("HTTP_FILTER", removed, Some(("ext_authz", Outcome::Fail, "configPatches[0]"))),
+        ("HTTP_ROUTE", &off, Some(("routes_off", Outcome::Fail, "typed_per_filter_config"))),
+        (
+            "NETWORK_FILTER",
+            &manager("normalizePath: false"),
+            Some(("patches", Outcome::Fail, "normalize")),
+        ),
+        (
+            "NETWORK_FILTER",
+            &manager("merge_slashes: false"),
+            Some(("patches", Outcome::Fail, "merge")),
+        ),
+        (
+            "NETWORK_FILTER",
+            &manager("server_name: a"),
+            Some(("patches", Outcome::Warn, "comes out")),
+        ),
+        ("CLUSTER", resets, None),
+    ] {
+        let found = beside("istio/gateway.yaml", &envoy_filter(apply_to, patch));
+        let (check, outcome, words) = match (&found, expected) {
+            (None, None) => continue,
+            (Some(_), Some(expected)) => expected,
+            _ => panic!("{patch}: {found:?}"),
+        };
+        let (said, how, text) = found.unwrap();
+        assert_eq!((said, how), (check, outcome), "{patch}: {text}");
+        assert!(text.contains(words), "{patch}: {text}");
+    }
+}
+
+#[test]
+fn what_stands_behind_the_policies_is_read() {
+    for (file, object, check, outcome) in [
+        (
+            "istio/gateway.yaml",
+            "{kind: WasmPlugin, metadata: {name: w}, spec: {url: oci://w}}",
+            "filter_order",
+            Outcome::Warn,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: EnvoyExtensionPolicy, metadata: {name: w}, spec: {wasm: [{name: w}]}}",
+            "filter_order",
+            Outcome::Warn,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: EnvoyExtensionPolicy, metadata: {name: l}, spec: {lua: [{type: Inline, inline: \
+             \"function envoy_on_request(h) h:headers():add('X-NMP-Scopes', 'a') end\"}]}}",
+            "filter_order",
+            Outcome::Fail,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: EnvoyPatchPolicy, metadata: {name: p}, spec: {jsonPatches: [{type: \
+             type.googleapis.com/envoy.config.listener.v3.Listener, name: l, operation: {op: add, path: /a}}]}}",
+            "patches",
+            Outcome::Warn,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: EnvoyProxy, metadata: {name: p}, spec: {filterOrder: [{name: \
+             envoy.filters.http.ext_authz, after: envoy.filters.http.rbac}]}}",
+            "filter_order",
+            Outcome::Warn,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: TLSRoute, metadata: {name: t, namespace: platform}, spec: {parentRefs: [{name: door}], \
+             rules: [{backendRefs: [{name: platform, port: 8443}]}]}}",
+            "entrances",
+            Outcome::Fail,
+        ),
+        (
+            "envoy-gateway/gateway.yaml",
+            "{kind: HTTPRouteFilter, metadata: {name: f}, spec: {credentialInjection: {header: x-nmp-internal}}}",
+            "identity",
+            Outcome::Fail,
+        ),
+    ] {
+        let (said, how, text) = beside(file, object).unwrap_or_else(|| panic!("{object}"));
+        assert_eq!((said, how), (check, outcome), "{object}: {text}");
+    }
+    let other = "{kind: TLSRoute, metadata: {name: t, namespace: other}, spec: {rules: [{backendRefs: [{name: platform}]}]}}";
+    assert_eq!(beside("envoy-gateway/gateway.yaml", other), None, "another service");
+}
+
+/// Which routes a policy is for: those it selects by label, or, where it is to be merged with its
+/// Gateway's, those whose Gateway has one.
+#[test]
+fn routes_are_under_a_policy_that_is_for_them() {
+    let sound = tools::file("envoy/envoy-gateway/gateway.yaml");
+    let target = "  targetRefs:\n    - { group: gateway.networking.k8s.io, kind: HTTPRoute, name: public }\n";
+    let gateway = "kind: Gateway, name: door }\n  extAuth";
+    let label = "  name: public\n  namespace: platform\n";
+    assert!(sound.contains(target) && sound.contains(gateway) && sound.contains(label));
+    let names = |text: &str| faults(text).into_iter().map(|it| it.2).collect::<Vec<_>>();
+    // Without a policy for all, a selected route is guarded and the other is not.
+    let selecting = sound
+        .replace(target, "  targetSelectors: [{ kind: HTTPRoute, matchLabels: { open: 'yes' } }]\n")
+        .replace(gateway, "kind: Gateway, name: other }\n  extAuth");
+    let found = names(&selecting.replace(label, &format!("{label}  labels: {{ open: 'yes' }}\n")));
+    assert!(found.len() == 1 && found[0].contains("the route platform is"), "{found:?}");
+    let all = selecting.replacen(
+        "  name: platform\n  namespace: platform\n",
+        "  name: platform\n  namespace: platform\n  labels: { open: 'yes' }\n",
+        1,
+    );
+    let found = names(&all);
+    assert!(found.len() == 1 && found[0].contains("the route public is"), "{found:?}");
+
+    let (front, own) = sound.split_once(target).unwrap();
+    let (_, rest) = own.split_once("---").unwrap();
+    let merged = format!("{front}{target}  mergeType: StrategicMerge\n---{rest}");
+    assert_eq!(names(&merged), [""; 0]);
+    let found = names(&merged.replace(gateway, "kind: Gateway, name: other }\n  extAuth"));
+    assert!(found.len() == 1 && found[0].contains("under no policy with extAuth"), "{found:?}");
 }

@@ -1,6 +1,6 @@
 //! One issuer's last good document on disk, so that a restart does not need the issuer.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -88,19 +88,12 @@ impl CacheFile {
     }
 
     fn load_blocking(&self) -> Result<Option<Kept>, CacheError> {
-        let file = match regular_file::open(&self.path, Links::Refused) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(self.io(cause)),
-        };
-        let directory = fs::metadata(&self.directory).map_err(|cause| self.io(cause))?;
-        let about = file.metadata().map_err(|cause| self.io(cause))?;
-        for (path, about) in [(&self.directory, directory), (&self.path, about)] {
-            if !is_ours_alone(&about) {
-                return Err(CacheError::NotOurs(path.clone()));
+        let content = match self.content() {
+            Err(CacheError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
             }
-        }
-        let content = regular_file::read(file, MAX_FILE_BYTES).map_err(|cause| self.io(cause))?;
+            content => content?,
+        };
         let entry: Entry = serde_json::from_slice(&content)
             .map_err(|cause| CacheError::Broken { path: self.path.clone(), cause })?;
         if entry.subject != self.subject {
@@ -109,12 +102,37 @@ impl CacheFile {
         Ok(Some(Kept { document: entry.document, obtained_at: UnixTime(entry.obtained_at) }))
     }
 
+    fn content(&self) -> Result<Vec<u8>, CacheError> {
+        let io = |cause| self.io(cause);
+        let directory = self.open_directory()?;
+        let name = self.path.file_name().map(Path::new).unwrap_or(&self.path);
+        let file = regular_file::open_in(&directory, name, Links::Refused).map_err(io)?;
+        if !is_ours_alone(&file.metadata().map_err(io)?) {
+            return Err(CacheError::NotOurs(self.path.clone()));
+        }
+        regular_file::read(file, MAX_FILE_BYTES).map_err(io)
+    }
+
+    /// The directory, when nobody else can put a file there.
+    fn open_directory(&self) -> Result<File, CacheError> {
+        let directory = regular_file::open_directory(&self.directory).map_err(|it| self.io(it))?;
+        if is_ours_alone(&directory.metadata().map_err(|cause| self.io(cause))?) {
+            Ok(directory)
+        } else {
+            Err(CacheError::NotOurs(self.directory.clone()))
+        }
+    }
+
     fn store_blocking(&self, entry: &Entry) -> Result<(), CacheError> {
+        let mut make = DirBuilder::new();
+        make.recursive(true).mode(0o700);
+        make.create(&self.directory).map_err(|cause| self.io(cause))?;
+        // What is kept where it is not believed, nobody finds again.
+        self.open_directory()?;
         self.write(entry).map_err(|cause| self.io(cause))
     }
 
     fn write(&self, entry: &Entry) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         // Made with mode 0600, and gone again if anything below fails.
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(&serde_json::to_vec(entry)?)?;
@@ -208,6 +226,63 @@ mod tests {
         assert!(ours.load().await.unwrap().is_some());
         fs::write(&ours.path, b"{\"issuer\":").unwrap();
         assert!(matches!(ours.load().await, Err(CacheError::Broken { .. })));
+    }
+
+    /// A write that ended half way, or that somebody put there to be swallowed.
+    #[tokio::test]
+    async fn cut_short_or_huge_files_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = cache(directory.path(), "https://idp");
+        ours.store(b"{\"keys\": []}", UnixTime(7)).await.unwrap();
+        let whole = fs::read(&ours.path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&ours.path, &whole[..length]).unwrap();
+            let loaded = ours.load().await;
+            assert!(matches!(loaded, Err(CacheError::Broken { .. })), "{length}: {loaded:?}");
+        }
+        // No block of it is on the disk.
+        let huge = fs::File::create(&ours.path).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        let refused = ours.load().await.unwrap_err().to_string();
+        assert!(refused.contains("it is larger than"), "{refused}");
+        ours.store(b"{}", UnixTime(8)).await.unwrap();
+        assert_eq!(ours.load().await.unwrap().unwrap().obtained_at, UnixTime(8));
+    }
+
+    /// Only root can give files away; elsewhere this says nothing.
+    #[tokio::test]
+    async fn what_belongs_to_another_user_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("keys");
+        let ours = cache(&below, "https://idp");
+        ours.store(b"{}", UnixTime(7)).await.unwrap();
+        for given in [&ours.path, &below] {
+            if std::os::unix::fs::chown(given, Some(65534), None).is_err() {
+                return;
+            }
+            let refused = ours.load().await.unwrap_err();
+            assert!(matches!(&refused, CacheError::NotOurs(path) if path == given), "{refused}");
+            std::os::unix::fs::chown(given, Some(0), None).unwrap();
+        }
+        assert!(ours.load().await.unwrap().is_some());
+    }
+
+    /// Who may write to the directory above can put another in the place of ours: one of theirs
+    /// is not believed, and nothing is written there.
+    #[tokio::test]
+    async fn a_directory_that_others_may_write_to_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (below, theirs) = (directory.path().join("keys"), directory.path().join("theirs"));
+        let ours = cache(&below, "https://idp");
+        ours.store(b"{}", UnixTime(7)).await.unwrap();
+        fs::rename(&below, &theirs).unwrap();
+        fs::set_permissions(&theirs, Permissions::from_mode(0o777)).unwrap();
+        std::os::unix::fs::symlink(&theirs, &below).unwrap();
+        assert!(matches!(ours.load().await, Err(CacheError::NotOurs(_))));
+        let before = fs::read(theirs.join(ours.path.file_name().unwrap())).unwrap();
+        let stored = ours.store(b"{\"keys\": []}", UnixTime(8)).await;
+        assert!(matches!(&stored, Err(CacheError::NotOurs(path)) if *path == below), "{stored:?}");
+        assert_eq!(fs::read(theirs.join(ours.path.file_name().unwrap())).unwrap(), before);
     }
 
     #[tokio::test]

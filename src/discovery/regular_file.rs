@@ -3,6 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -38,17 +39,28 @@ pub(super) enum Links {
 }
 
 pub(super) fn open(path: &Path, links: Links) -> io::Result<File> {
+    open_in(rustix::fs::CWD, path, links)
+}
+
+/// The same in a directory that is open: nobody can put another in its place meanwhile.
+pub(super) fn open_in(directory: impl AsFd, path: &Path, links: Links) -> io::Result<File> {
     // Without NONBLOCK, opening a pipe waits for somebody who writes into it.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if links == Links::Refused {
         flags |= OFlags::NOFOLLOW;
     }
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = File::from(rustix::fs::openat(directory, path, flags, Mode::empty())?);
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
     }
+}
+
+/// A directory, for what is in it.
+pub(super) fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 pub(super) fn read(file: File, most_bytes: usize) -> io::Result<Vec<u8>> {

@@ -14,6 +14,8 @@ mod row;
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use doorward::doctor::Outcome;
 use serde_json::json;
 
@@ -32,7 +34,7 @@ const ISSUER: &str = "https://idp.example";
 
 /// Tries every row of a table, and panics with all that came out otherwise. `ONLY` in the
 /// environment is a part of the name of those to try.
-async fn table(text: &str) {
+async fn table(file: &str) {
     let Some(binary) = tools::tool("envoy").await else { return };
     let keys = jwks([&*RSA]);
     let config = json!({
@@ -43,7 +45,8 @@ async fn table(text: &str) {
     let (doorward, echo) = (Doorward::start(&config.to_string()).await, Echo::start().await);
     doorward.ready().await;
     let ports = behind(&doorward, &echo);
-    let text = text
+    let text = tools::file(&format!("tests/openings/{file}"))
+        .replace("IN_BASE64", &STANDARD.encode(format!("Bearer {token}")))
         .replace("TOKEN", &token)
         .replace("UPSTREAM_PORT", &ports.upstream.to_string())
         .replace("JWKS", &keys.to_string());
@@ -87,20 +90,20 @@ fn configuration(row: &Row, ports: Behind) -> String {
 
 #[tokio::test]
 async fn fields_of_the_filter() {
-    table(include_str!("filter.yaml")).await;
+    table("filter.yaml").await;
 }
 
 #[tokio::test]
 async fn filters_around_it() {
-    table(include_str!("neighbours.yaml")).await;
+    table("neighbours.yaml").await;
 }
 
 #[tokio::test]
 async fn routes_at_every_level() {
-    table(include_str!("routes.yaml")).await;
+    table("routes.yaml").await;
 }
 
 #[tokio::test]
 async fn other_ways_to_the_upstream() {
-    table(include_str!("entrances.yaml")).await;
+    table("entrances.yaml").await;
 }

@@ -205,11 +205,12 @@ impl Seen {
     }
 }
 
-/// A path as a server that decodes and resolves it reads it.
+/// A path as a server that decodes it, takes its parameters away and resolves it reads it.
 fn resolved(path: &str) -> String {
     let decoded = path.replace("%2f", "/").replace("%2F", "/");
     let mut parts: Vec<&str> = Vec::new();
-    for part in decoded.split('/').filter(|part| !matches!(*part, "" | ".")) {
+    let bare = |part| str::split(part, ';').next().unwrap_or_default();
+    for part in decoded.split('/').map(bare).filter(|part| !matches!(*part, "" | ".")) {
         if part == ".." {
             parts.pop();
         } else {

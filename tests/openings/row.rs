@@ -57,8 +57,8 @@ impl Row {
                     row.replace = lines.iter().map(|(a, b)| (a.clone(), text(b))).collect();
                 }
                 "probe" => row.probe = serde_json::from_value(value.clone()).unwrap(),
-                "fails" => row.doctor.push((text(value), Outcome::Fail)),
-                "warns" => row.doctor.push((text(value), Outcome::Warn)),
+                "fails" => row.doctor.extend(texts(value).map(|check| (check, Outcome::Fail))),
+                "warns" => row.doctor.extend(texts(value).map(|check| (check, Outcome::Warn))),
                 place => row.changes.push((place.to_owned(), value.clone())),
             }
         }
@@ -69,6 +69,12 @@ impl Row {
     fn is(&mut self, envoy: Verdict, name: &Value) {
         (self.envoy, self.name) = (envoy, text(name));
     }
+}
+
+/// One text, or a list of them.
+fn texts(value: &Value) -> impl Iterator<Item = String> {
+    let one = value.as_str().map(|_| value).into_iter();
+    one.chain(value.as_array().into_iter().flatten()).map(text)
 }
 
 fn text(value: &Value) -> String {

@@ -26,7 +26,13 @@ pub(super) struct DoorArgs {
     gateway: Option<Url>,
     /// With --gateway: a path whose upstream answers with the headers it got. Without one
     /// what arrives there is not seen
-    #[arg(long, value_name = "PATH", default_value = "/", requires = "gateway", help_heading = "Gateway")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/",
+        requires = "gateway",
+        help_heading = "Gateway"
+    )]
     echo: String,
     /// With --gateway: PEM file of certificate authorities to trust besides the system's
     #[arg(long, value_name = "FILE", requires = "gateway", help_heading = "Gateway")]

@@ -9,6 +9,7 @@ use super::filters::Filter;
 use super::judge::at;
 use super::manager::{Chain, Manager};
 use super::place::Place;
+use super::runtime::Runtime;
 use super::{
     bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
 };
@@ -83,6 +84,10 @@ impl<'v> Scope<'_, 'v> {
             return findings;
         }
         findings.extend(paths::findings(&manager.place, &manager.tables));
+        for guard in Runtime::of(self.roots).guards() {
+            findings.retain(|finding| finding.check != guard.check);
+            findings.push(guard);
+        }
         findings.extend(self.chain(manager, &manager.chain));
         for (_, chain) in upgrades::chains(manager) {
             let odd = self.chain(manager, &chain);
@@ -118,7 +123,7 @@ impl<'v> Scope<'_, 'v> {
             })
             .collect();
         let upstream = self.upstream_filters(manager, chain);
-        findings.push(order::finding(chain, &upstream, self.ours));
+        findings.push(order::finding(manager, chain, &upstream, self.ours));
         findings.extend(order::route_again(manager, chain));
         let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
         let mut behind = said_of(manager, &late);
@@ -126,6 +131,9 @@ impl<'v> Scope<'_, 'v> {
         behind.extend(self.upstream_options(manager, "request_mirror_policies"));
         let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.place.text("name")).collect();
         findings.push(identity::behind(&behind, &names, self.ours));
+        let others = chain.filters.iter().filter(|filter| filter.ext_authz().is_none());
+        let others: Vec<_> = others.chain(&upstream).collect();
+        findings.extend(identity::in_our_name(&said_of(manager, &others), &names));
         let early: Vec<_> = chain.front().iter().collect();
         let mut front = said_of(manager, &early);
         front.extend(manager.place.get("early_header_mutation_extensions"));

@@ -5,6 +5,7 @@ use super::judge::at;
 use super::names::Matcher;
 use super::place::Place;
 use super::routes::Way;
+use super::runtime::{Runtime, is_all, is_on};
 use crate::doctor::report::Finding;
 
 /// Findings where it does not, and one when a share was written out and is all. `front` are
@@ -74,8 +75,10 @@ fn said(share: Share, place: &Place<'_>, denied: bool) -> Finding {
 /// Whether what is not asked about is refused, and nobody can change that at run time.
 fn always_denied(filter: &Place<'_>, roots: &[Place<'_>]) -> bool {
     filter.get("deny_at_disable").is_some_and(|deny| {
-        let set = deny.text("runtime_key").map(|key| Runtime::of(roots).says(key));
-        deny.flag("default_value") == Some(true) && matches!(set, None | Some(Said::Nothing))
+        let runtime = Runtime::of(roots);
+        let changeable = |key| runtime.says(key).is_some() || runtime.settable().is_some();
+        deny.flag("default_value") == Some(true)
+            && !deny.text("runtime_key").is_some_and(changeable)
     })
 }
 
@@ -126,54 +129,10 @@ fn share(partly: &Place<'_>, roots: &[Place<'_>]) -> Share {
         return Share::Some;
     }
     let Some(key) = partly.text("runtime_key") else { return Share::All };
-    let is_lower = |set: &Place<'_>| match set.value.as_u64() {
-        Some(percent) => percent < 100,
-        None => !is_all(set),
-    };
-    match Runtime::of(roots).says(key) {
-        Said::This(set) if set.iter().any(is_lower) => Share::Some,
-        Said::Anything => Share::AllForNow,
-        Said::This(_) | Said::Nothing => Share::All,
+    let runtime = Runtime::of(roots);
+    match runtime.says(key) {
+        Some(set) if !is_on(&set) => Share::Some,
+        Some(_) | None if runtime.settable().is_some() => Share::AllForNow,
+        Some(_) | None => Share::All,
     }
-}
-
-/// The layers of run-time values.
-struct Runtime<'v>(Vec<Place<'v>>);
-
-/// What the layers say of a key.
-enum Said<'v> {
-    Nothing,
-    This(Vec<Place<'v>>),
-    /// Whoever writes to a layer decides.
-    Anything,
-}
-
-impl<'v> Runtime<'v> {
-    fn of(roots: &[Place<'v>]) -> Self {
-        Self(roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect())
-    }
-
-    fn says(&self, key: &str) -> Said<'v> {
-        let set = self.0.iter().filter_map(|layer| layer.get("static_layer")?.nested(key));
-        let set: Vec<_> = set.collect();
-        let settable = ["admin_layer", "rtds_layer", "disk_layer"];
-        let is_settable = |layer: &Place<'_>| settable.iter().any(|kind| layer.get(kind).is_some());
-        match set.is_empty() {
-            false => Said::This(set),
-            true if self.0.iter().any(is_settable) => Said::Anything,
-            true => Said::Nothing,
-        }
-    }
-}
-
-/// A `FractionalPercent` of one.
-fn is_all(fraction: &Place<'_>) -> bool {
-    let numerator = fraction.number("numerator").unwrap_or(0);
-    let denominator = match fraction.choice("denominator", &["HUNDRED", "TEN_THOUSAND", "MILLION"])
-    {
-        Some("TEN_THOUSAND") => 10_000,
-        Some("MILLION") => 1_000_000,
-        Some(_) | None => 100,
-    };
-    numerator >= denominator
 }

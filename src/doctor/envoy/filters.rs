@@ -125,6 +125,7 @@ impl<'v> Filter<'v> {
             | "grpc_field_extraction"
             | "grpc_http1_bridge"
             | "grpc_http1_reverse_bridge"
+            | "grpc_json_transcoder"
             | "grpc_stats"
             | "grpc_web"
             | "header_mutation"
@@ -160,7 +161,15 @@ impl<'v> Filter<'v> {
 impl Filter<'_> {
     /// Filters that have the route chosen again whatever is written of them.
     pub(super) fn routes_again(&self) -> bool {
-        ["ip_tagging", "json_to_metadata", "thrift_to_metadata"].contains(&self.kind())
+        const AS_ASKED: &str = "match_incoming_request_route";
+        match self.kind() {
+            "ip_tagging" | "json_to_metadata" | "thrift_to_metadata" => true,
+            // By the path of the method that it makes of the request.
+            "grpc_json_transcoder" => {
+                self.config.as_ref().is_none_or(|it| it.flag(AS_ASKED) != Some(true))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::OurHeaders;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::kubernetes::{named, namespace};
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
 
@@ -36,10 +37,6 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     sections
 }
 
-fn named(policy: &Place<'_>) -> String {
-    policy.text("metadata.name").unwrap_or("without a name").to_owned()
-}
-
 fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
     let title = format!("Envoy Gateway's SecurityPolicy {}", named(policy));
     let Some(auth) = policy.at("spec.extAuth") else {
@@ -68,8 +65,31 @@ fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
         body(&auth, "bodyToExtAuth"),
         allowed_headers(&auth, ours),
     ];
+    findings.extend(wide_open(policy, &auth));
     findings.extend(auth.get("http").map(|http| http_headers(&http, ours)));
     Section { title, findings }
+}
+
+/// A Gateway whose every route needs no token, but for those with policies of their own.
+fn wide_open(policy: &Place<'_>, auth: &Place<'_>) -> Option<Finding> {
+    let extensions = auth.items("contextExtensions");
+    let mode = extensions.iter().find(|it| it.text("name") == Some("doorward.mode"))?;
+    let value = mode.text("value").filter(|value| matches!(*value, "optional" | "bypass"))?;
+    targets(policy).iter().any(|target| target.text("kind") == Some("Gateway")).then(|| {
+        Finding::warn(
+            "modes",
+            format!(
+                "doorward.mode is {value} for a whole Gateway{}: no request needs a token",
+                at(mode)
+            ),
+            "say it in a policy for the routes that need none",
+        )
+    })
+}
+
+/// What a policy is for, by name.
+fn targets<'v>(policy: &Place<'v>) -> Vec<Place<'v>> {
+    policy.items("spec.targetRefs").into_iter().chain(policy.at("spec.targetRef")).collect()
 }
 
 /// The list takes exact names only, so it hides every name that nobody has thought of.
@@ -150,57 +170,131 @@ fn client_traffic(policy: &Place<'_>) -> Section {
         Some(action) => Finding::pass("escaped_slashes", action.to_owned()),
         None => Finding::pass("escaped_slashes", "UnescapeAndRedirect, the default"),
     };
+    let early = policy.at("spec.headers.earlyRequestHeaders");
+    let given = early.and_then(|early| {
+        let set = [early.items("set"), early.items("add")].concat();
+        set.into_iter().find(|it| {
+            it.text("name").is_some_and(|name| name.eq_ignore_ascii_case("authorization"))
+        })
+    });
+    let given = given.map(|given| {
+        Finding::fail(
+            "identity",
+            format!("authorization is set{}: every request comes with the same token", at(&given)),
+            "leave authorization alone there: clients send their own",
+        )
+    });
     Section {
         title: format!("Envoy Gateway's ClientTrafficPolicy {}", named(policy)),
-        findings: vec![merge, escaped],
+        findings: [merge, escaped].into_iter().chain(given).collect(),
     }
 }
 
 /// Whether every route is under a policy, its own or its Gateway's.
 fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
-    let targets: Vec<(String, String, bool)> = policies
-        .iter()
-        .flat_map(|policy| {
-            let asks = policy.at("spec.extAuth").is_some() || policy.at("spec.mergeType").is_some();
-            let several = policy.items("spec.targetRefs");
-            let one = policy.at("spec.targetRef");
-            several.into_iter().chain(one).map(move |target| {
-                let text = |name| target.text(name).unwrap_or_default().to_owned();
-                (text("kind"), text("name"), asks)
-            })
-        })
-        .collect();
-    // Whom a selector selects is not in the file.
-    let selects = |kind: &str| {
-        policies.iter().filter(|policy| policy.at("spec.extAuth").is_some()).any(|policy| {
-            policy.items("spec.targetSelectors").iter().any(|one| one.text("kind") == Some(kind))
-        })
+    let of_kind = |kinds: &[&str]| -> Vec<&Place<'_>> {
+        roots
+            .iter()
+            .filter(|root| root.text("kind").is_some_and(|it| kinds.contains(&it)))
+            .collect()
     };
-    let covers = |kind: &str, name: &str| {
-        selects(kind)
-            || targets.iter().any(|(of, named, asks)| *asks && of == kind && named == name)
-    };
-    let is_route = |root: &&Place<'_>| matches!(root.text("kind"), Some("HTTPRoute" | "GRPCRoute"));
-    let all: Vec<_> = roots.iter().filter(is_route).collect();
-    if all.is_empty() {
-        return None;
-    }
-    let open = all.iter().find(|route| {
-        let own = covers(route.text("kind").unwrap_or_default(), &named(route));
-        let parents = route.items("spec.parentRefs");
-        let inherited = !parents.is_empty()
-            && parents
-                .iter()
-                .all(|parent| covers("Gateway", parent.text("name").unwrap_or_default()));
-        !own && !inherited
-    });
-    let finding = match open {
-        None => Finding::pass("routes_off", format!("{} routes, all asked about", all.len())),
-        Some(route) => Finding::fail(
+    let all = of_kind(&["HTTPRoute", "GRPCRoute"]);
+    let raw = of_kind(&["TCPRoute", "TLSRoute", "UDPRoute"]);
+    let guarded: Vec<_> = all.iter().flat_map(|route| backends(route)).collect();
+    let past = raw.iter().find(|route| backends(route).iter().any(|to| guarded.contains(to)));
+    let finding = if let Some(route) = past {
+        Finding::fail(
+            "entrances",
+            format!(
+                "{} {} leads to a guarded service{}, and nobody asks Doorward there",
+                route.text("kind").unwrap_or_default(),
+                named(route),
+                at(route)
+            ),
+            "remove it",
+        )
+    } else if let Some(route) = all.iter().find(|route| !is_asked_about(route, policies)) {
+        Finding::fail(
             "routes_off",
             format!("the route {} is under no policy with extAuth{}", named(route), at(route)),
             "target the Gateway: a route added later is then guarded without anybody thinking of it",
-        ),
+        )
+    } else if all.is_empty() {
+        return None;
+    } else {
+        Finding::pass("routes_off", format!("{} routes, all asked about", all.len()))
     };
     Some(Section { title: "Envoy Gateway's routes".to_owned(), findings: vec![finding] })
+}
+
+/// The services that a route leads to, with their namespaces.
+fn backends<'v>(route: &Place<'v>) -> Vec<(&'v str, &'v str)> {
+    let rules = route.items("spec.rules");
+    let refs = rules.iter().flat_map(|rule| rule.items("backendRefs"));
+    refs.filter_map(|to| Some((to.text("namespace").unwrap_or(namespace(route)), to.text("name")?)))
+        .collect()
+}
+
+/// Whether a policy with extAuth holds for all of a route: its own, or those of all its Gateways.
+fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
+    let kind = route.text("kind").unwrap_or_default();
+    let inherited = || {
+        let parents = route.items("spec.parentRefs");
+        let asked = |parent: &Place<'_>| {
+            let of = parent.text("namespace").unwrap_or(namespace(route));
+            let gateway = parent.text("name").unwrap_or_default();
+            policies.iter().any(|policy| {
+                let whole = |target: &Place<'_>| {
+                    let part = target.text("sectionName");
+                    part.is_none() || part == parent.text("sectionName")
+                };
+                // Gateways and their labels may be in another file.
+                let selects = policy.items("spec.targetSelectors");
+                let selects = selects.iter().any(|it| it.text("kind") == Some("Gateway"));
+                policy.at("spec.extAuth").is_some()
+                    && (selects || targeted(policy, "Gateway", of, gateway).iter().any(whole))
+            })
+        };
+        !parents.is_empty() && parents.iter().all(asked)
+    };
+    let own: Vec<_> = policies
+        .iter()
+        .filter(|policy| {
+            selected(policy, route)
+                || targeted(policy, kind, namespace(route), named(route))
+                    .iter()
+                    .any(|target| target.get("sectionName").is_none())
+        })
+        .collect();
+    let asks = |policy: &&&Place<'_>| policy.at("spec.extAuth").is_some();
+    let merges = |policy: &&Place<'_>| policy.at("spec.mergeType").is_some();
+    // A policy of the route's own replaces that of its Gateway, unless they are merged.
+    own.iter().any(asks) || own.iter().all(|policy| merges(policy)) && inherited()
+}
+
+/// The targets of a policy with this name. Policies are for their own namespace.
+fn targeted<'v>(policy: &Place<'v>, kind: &str, of: &str, name: &str) -> Vec<Place<'v>> {
+    let mut targets = targets(policy);
+    targets.retain(|target| {
+        namespace(policy) == of
+            && target.text("kind") == Some(kind)
+            && target.text("name") == Some(name)
+    });
+    targets
+}
+
+/// Whether a policy selects a route by its labels.
+fn selected(policy: &Place<'_>, route: &Place<'_>) -> bool {
+    let has = |label: &Place<'_>| {
+        let labels = route.at("metadata.labels");
+        labels.is_some_and(|labels| labels.value.get(label.key()) == Some(label.value))
+    };
+    namespace(policy) == namespace(route)
+        && policy.items("spec.targetSelectors").iter().any(|selector| {
+            let labels = selector.get("matchLabels").map(|labels| labels.children());
+            // What expressions take is not looked at.
+            selector.text("kind") == route.text("kind")
+                && selector.get("matchExpressions").is_none()
+                && labels.unwrap_or_default().iter().all(has)
+        })
 }

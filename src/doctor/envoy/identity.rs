@@ -63,6 +63,19 @@ pub(super) fn in_front(places: &[Place<'_>]) -> Option<Finding> {
     })
 }
 
+/// Who else writes where Doorward's metadata is: rules, logs and headers made of it would take
+/// that for Doorward's answer. `namespaces` are those of the filters that ask.
+pub(super) fn in_our_name(places: &[Place<'_>], namespaces: &[&str]) -> Option<Finding> {
+    let written = places.iter().flat_map(|place| place.everywhere("metadata_namespace"));
+    let ours = |place: &Place<'_>| place.value.as_str().is_some_and(|it| namespaces.contains(&it));
+    let place = written.into_iter().find(ours)?;
+    Some(Finding::fail(
+        "identity",
+        format!("what is no answer of Doorward's is written into its metadata{}", at(&place)),
+        "use another metadata_namespace there",
+    ))
+}
+
 /// What a header is set to.
 #[derive(Clone, Copy)]
 enum Value<'v> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::OurHeaders;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::kubernetes::named;
 use super::names::glob_takes;
 use super::place::Place;
 use super::routes::DOORWARDS_OWN;
@@ -20,8 +21,46 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let has_providers = |place: &Place<'_>| place.get("extensionProviders").is_some();
     let meshes: Vec<_> = roots.iter().flat_map(|root| root.find(&has_providers)).collect();
     let mut sections: Vec<Section> = meshes.iter().flat_map(|mesh| providers(mesh, ours)).collect();
-    sections.extend(roots.iter().filter_map(|root| policy(root, &meshes)));
+    sections.extend(roots.iter().filter_map(|root| policy(root, &meshes, roots)));
+    sections.extend(unasked(roots));
     sections
+}
+
+/// Gateways and routes of Istio's, and no policy that asks about them.
+fn unasked(roots: &[Place<'_>]) -> Option<Section> {
+    let of_istio = |root: &&Place<'_>, kind: &str| {
+        let version = root.text("apiVersion").unwrap_or_default();
+        version.starts_with("networking.istio.io/") && root.text("kind") == Some(kind)
+    };
+    let policies: Vec<_> = roots.iter().filter(|root| is_custom(root)).collect();
+    let gateways = roots.iter().filter(|root| of_istio(root, "Gateway"));
+    let mut open = gateways.filter(|gateway| {
+        !policies.iter().any(|policy| {
+            let wanted = policy.at("spec.selector.matchLabels");
+            // A label that the gateway does not ask for, its pods may have all the same.
+            let other = |label: &Place<'_>| {
+                let has = gateway.at("spec.selector").and_then(|has| has.value.get(label.key()));
+                has.is_some_and(|has| has != label.value)
+            };
+            !wanted.is_some_and(|wanted| wanted.children().iter().any(other))
+        })
+    });
+    let routes = roots.iter().find(|root| policies.is_empty() && of_istio(root, "VirtualService"));
+    let open = open.next().or(routes)?;
+    let kind = open.text("kind").unwrap_or_default();
+    let finding = Finding::fail(
+        "ext_authz",
+        format!(
+            "no AuthorizationPolicy with action CUSTOM is for it{}: nobody asks Doorward",
+            at(open)
+        ),
+        "add one that selects the gateway's pods, as in envoy/istio/gateway.yaml",
+    );
+    Some(Section { title: format!("Istio's {kind} {}", named(open)), findings: vec![finding] })
+}
+
+fn is_custom(root: &Place<'_>) -> bool {
+    root.text("kind") == Some("AuthorizationPolicy") && root.text("spec.action") == Some("CUSTOM")
 }
 
 fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
@@ -154,13 +193,11 @@ fn paths(mesh: &Place<'_>) -> Vec<Finding> {
 }
 
 /// A policy of action CUSTOM: which requests it leaves out.
-fn policy(root: &Place<'_>, meshes: &[Place<'_>]) -> Option<Section> {
-    let custom = root.text("kind") == Some("AuthorizationPolicy")
-        && root.text("spec.action") == Some("CUSTOM");
-    if !custom {
+fn policy(root: &Place<'_>, meshes: &[Place<'_>], roots: &[Place<'_>]) -> Option<Section> {
+    if !is_custom(root) {
         return None;
     }
-    let name = root.text("metadata.name").unwrap_or("without a name");
+    let name = named(root);
     let provider = root.text("spec.provider.name").unwrap_or_default();
     let known: Vec<_> = meshes
         .iter()
@@ -178,11 +215,25 @@ fn policy(root: &Place<'_>, meshes: &[Place<'_>]) -> Option<Section> {
     };
     Some(Section {
         title: format!("Istio's AuthorizationPolicy {name}"),
-        findings: vec![present, coverage(root)],
+        findings: vec![present, dry_run(root).unwrap_or_else(|| coverage(root, roots))],
     })
 }
 
-fn coverage(policy: &Place<'_>) -> Finding {
+/// A policy that is only tried out.
+fn dry_run(policy: &Place<'_>) -> Option<Finding> {
+    let annotations = policy.at("metadata.annotations")?;
+    let dry = annotations.get("istio.io/dry-run")?;
+    let on = dry.value.as_str() == Some("true") || dry.value.as_bool() == Some(true);
+    on.then(|| {
+        Finding::fail(
+            "shadow_mode",
+            format!("istio.io/dry-run is true{}: the policy is not enforced", at(&dry)),
+            "remove the annotation",
+        )
+    })
+}
+
+fn coverage(policy: &Place<'_>, roots: &[Place<'_>]) -> Finding {
     let rules = policy.items("spec.rules");
     if rules.is_empty() {
         return Finding::fail(
@@ -194,7 +245,10 @@ fn coverage(policy: &Place<'_>) -> Finding {
     // Rules are alternatives: one that leaves nothing out is enough.
     let gaps: Vec<Option<String>> = rules.iter().map(gap).collect();
     match gaps.into_iter().min_by_key(Option::is_some).flatten() {
-        None => Finding::pass("routes_off", "no request reaches an upstream unasked"),
+        None => match unanswered(policy, roots) {
+            None => Finding::pass("routes_off", "no request reaches an upstream unasked"),
+            Some(finding) => finding,
+        },
         Some(gap) => Finding::fail(
             "routes_off",
             format!("{gap}: forged identity headers reach the service there"),
@@ -202,6 +256,44 @@ fn coverage(policy: &Place<'_>) -> Finding {
              of Doorward's configuration",
         ),
     }
+}
+
+/// Of the paths that the policy leaves out because Doorward answers them itself, one that a
+/// VirtualService leads elsewhere.
+fn unanswered(policy: &Place<'_>, roots: &[Place<'_>]) -> Option<Finding> {
+    let left_out: Vec<_> =
+        policy.everywhere("notPaths").iter().flat_map(|list| list.all_texts()).collect();
+    let hosts = |route: &Place<'_>| -> Vec<_> {
+        let to = route.items("route");
+        to.iter().filter_map(|to| to.text("destination.host")).map(str::to_owned).collect()
+    };
+    let of_kind = roots.iter().filter(|root| root.text("kind") == Some("VirtualService"));
+    for service in of_kind {
+        let routes = service.items("spec.http");
+        let takes = |route: &Place<'_>, path: &str| {
+            route.items("match").iter().any(|it| it.text("uri.exact") == Some(path))
+        };
+        let own = |route: &&Place<'_>| left_out.iter().any(|path| takes(route, path));
+        let guarded: Vec<_> = routes.iter().filter(|route| !own(route)).flat_map(hosts).collect();
+        let answered = |path: &&str| {
+            let route = routes.iter().find(|route| takes(route, path));
+            route.is_some_and(|route| !hosts(route).iter().any(|host| guarded.contains(host)))
+        };
+        if let Some(path) = left_out.iter().find(|path| !answered(path)) {
+            return Some(Finding::fail(
+                "routes_off",
+                format!(
+                    "the policy leaves {path} out, and the VirtualService {} does not lead it to \
+                     Doorward{}: forged identity headers reach the service there",
+                    named(service),
+                    at(service)
+                ),
+                "lead it to Doorward's HTTP port, as in envoy/istio/gateway.yaml, or take it out of \
+                 notPaths",
+            ));
+        }
+    }
+    None
 }
 
 /// What a rule leaves out, if anything.

@@ -16,8 +16,9 @@
 //! | `names` | which header names a list of matchers lets pass |
 //! | `order`, `identity` | filters around it, and who else changes what it answered |
 //! | `modes`, `upgrades`, `denials`, `paths` | what routes tell Doorward, and what can undo its answer |
-//! | `entrances`, `bootstrap` | other ways to the upstream, and what holds for all of Envoy |
+//! | `entrances`, `bootstrap`, `runtime` | other ways to the upstream, and what holds for all of Envoy |
 //! | `istio`, `gateway_api` | the same in their words |
+//! | `kubernetes` | what other objects change behind the decision |
 
 mod bootstrap;
 mod clusters;
@@ -32,6 +33,7 @@ mod gateway_api;
 mod identity;
 mod istio;
 mod judge;
+mod kubernetes;
 mod manager;
 mod modes;
 mod mutation_rules;
@@ -40,6 +42,7 @@ mod order;
 mod paths;
 mod place;
 mod routes;
+mod runtime;
 mod upgrades;
 
 use self::document::documents;
@@ -73,6 +76,7 @@ pub fn examine(
     let mut sections = door::sections(&places, &headers, by_path);
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
+    sections.extend(kubernetes::sections(&places, &headers));
     if sections.is_empty() {
         return Err(NotEnvoy::NothingKnown);
     }

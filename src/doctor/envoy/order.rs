@@ -8,7 +8,12 @@ use crate::doctor::report::Finding;
 
 /// Whether what comes before decides nothing in its place, and what comes after changes
 /// nothing. `upstream` are the filters on the way to the upstream.
-pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHeaders) -> Finding {
+pub(super) fn finding<'v>(
+    manager: &Manager<'v>,
+    chain: &Chain<'v>,
+    upstream: &[Filter<'v>],
+    ours: &OurHeaders,
+) -> Finding {
     let early = chain.front().iter().find_map(|filter| Some((filter, too_early(filter, ours)?)));
     if let Some((filter, (what, remedy))) = early {
         let found = format!("{}{} {what}", filter.name(), at(&filter.place));
@@ -19,6 +24,19 @@ pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHead
     let Some(first) = late.first() else {
         return Finding::pass("filter_order", "ext_authz, then nothing that changes the identity");
     };
+    let rewriting =
+        late.iter().find_map(|filter| Some((filter, rewritten(manager, filter, ours)?)));
+    if let Some((filter, name)) = rewriting {
+        return Finding::fail(
+            "filter_order",
+            format!(
+                "{}{} comes after ext_authz, and its code changes {name}",
+                filter.name(),
+                at(&filter.place)
+            ),
+            "put it before ext_authz, or leave identity headers alone in it",
+        );
+    }
     let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
     let others =
         if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
@@ -31,6 +49,26 @@ pub(super) fn finding(chain: &Chain<'_>, upstream: &[Filter<'_>], ours: &OurHead
         ),
         "make sure that it does not, or put it before ext_authz",
     )
+}
+
+/// The identity header that a filter's code changes, in its own place or in routes.
+fn rewritten<'v>(manager: &Manager<'v>, filter: &Filter<'v>, ours: &OurHeaders) -> Option<String> {
+    let said = [filter.place.clone()].into_iter().chain(manager.settings_of(filter));
+    let texts: Vec<_> = said.flat_map(|place| place.all_texts()).collect();
+    code_changes(&texts, ours).filter(|_| filter.is("lua"))
+}
+
+/// The identity header that code in a configuration changes: of all that runs code, Lua's can be
+/// read, where it writes the name out.
+pub(super) fn code_changes(texts: &[&str], ours: &OurHeaders) -> Option<String> {
+    const CHANGES: [&str; 3] = [":replace(", ":add(", ":remove("];
+    let calls =
+        texts.iter().flat_map(|text| CHANGES.iter().flat_map(|change| text.split(change).skip(1)));
+    let mut names = calls.filter_map(|call| {
+        let name = call.split([',', ')']).next()?.trim();
+        Some(name.trim_matches(['"', '\'']).to_ascii_lowercase())
+    });
+    names.find(|name| ours.trusted(name))
 }
 
 /// Filters behind the decision that have the route chosen again, by what they are or by what is
@@ -50,6 +88,17 @@ pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Fi
     });
     let (filter, place) = again?;
     let name = filter.name();
+    if filter.is("grpc_json_transcoder") && manager.ways.len() > 1 {
+        return Some(Finding::fail(
+            "route_cache",
+            format!(
+                "{name} makes another path and has the route chosen again by it after the \
+                 decision{}: what that route asks for is never checked",
+                at(&place)
+            ),
+            "set match_incoming_request_route: true",
+        ));
+    }
     Some(match manager.ways.iter().find(|way| way.depends()) {
         Some(way) => Finding::fail(
             "route_cache",

@@ -197,7 +197,7 @@ impl<'v> Place<'v> {
 }
 
 /// Envoy reads YAML 1.1, where `yes` and `on` are booleans; to the parser here they are texts.
-fn boolean(value: &Value) -> Option<bool> {
+pub(super) fn boolean(value: &Value) -> Option<bool> {
     if let Some(boolean) = value.as_bool() {
         return Some(boolean);
     }

@@ -63,8 +63,8 @@ enum Attempt {
     Through,
     /// That was seen not to get through.
     Stopped,
-    /// No telling, with what was answered.
-    Unclear(String),
+    /// No telling, with what was answered, if anything.
+    Unclear(Option<StatusCode>),
 }
 
 impl Run<'_> {
@@ -207,15 +207,15 @@ impl Run<'_> {
         let mut attempts = Vec::new();
         for path in spellings(&self.probe.echo, &self.peer.shown(), &self.probe.open) {
             let request = RawRequest::get(&path).header(&self.probe.principal, FORGED);
-            let attempt = match self.arrival(request, false, seen).await {
-                // Where an echo is known to answer, what does not hold headers is something else.
-                Attempt::Unclear(answer)
-                    if !answer.starts_with(['n', '5']) && unseen(seen, None).is_none() =>
-                {
-                    Attempt::Stopped
-                }
-                other => other,
-            };
+            let mut attempt = self.arrival(request, false, seen).await;
+            // Where an echo is known to answer, what holds no headers comes from elsewhere.
+            let echoes = unseen(seen, None).is_none();
+            if let Attempt::Unclear(Some(status)) = attempt
+                && echoes
+                && !status.is_server_error()
+            {
+                attempt = Attempt::Stopped;
+            }
             attempts.push((path, attempt));
         }
         self.judge(
@@ -245,7 +245,10 @@ impl Run<'_> {
         for (what, attempt) in attempts {
             match attempt {
                 Attempt::Through => through.push(what),
-                Attempt::Unclear(answer) => unclear.push(format!("{what} ({answer})")),
+                Attempt::Unclear(answer) => {
+                    let answer = answer.as_ref().map_or("no answer", StatusCode::as_str);
+                    unclear.push(format!("{what} ({answer})"));
+                }
                 Attempt::Stopped => {}
             }
         }
@@ -318,9 +321,8 @@ impl Run<'_> {
 
     fn refusal(&self, reply: Option<&Reply>, seen: &Seen) -> Attempt {
         match reply {
-            None => Attempt::Unclear("no answer".to_owned()),
             Some(reply) if self.refused(reply, seen) => Attempt::Stopped,
-            Some(reply) => Attempt::Unclear(reply.status.as_u16().to_string()),
+            reply => Attempt::Unclear(reply.map(|reply| reply.status)),
         }
     }
 

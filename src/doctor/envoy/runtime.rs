@@ -1,0 +1,96 @@
+//! Values that layers set while Envoy runs, and the switches in Envoy's own code that our safety
+//! rests on.
+
+use super::judge::at;
+use super::place::{Place, boolean};
+use crate::doctor::report::Finding;
+
+/// A switch of Envoy's own.
+struct Guard {
+    key: &'static str,
+    /// The check that says well of what it turns off.
+    check: &'static str,
+    /// What is off then.
+    off: &'static str,
+}
+
+/// Those of Envoy 1.40 that take back what a sound configuration says; others were looked at and
+/// do not (docs/decisions/0028). A new one is one row here and one in `tests/openings`.
+const GUARDS: [Guard; 2] = [
+    Guard {
+        key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
+        check: "escaped_slashes",
+        off: "path_with_escaped_slashes_action is not heeded, and /public/..%2Fadmin may be another \
+              path behind",
+    },
+    Guard {
+        key: "envoy.reloadable_features.strip_dotdot_segments_with_parameters",
+        check: "normalize_path",
+        off: "/public/..;a/admin is below /public/ here and may be /admin behind",
+    },
+];
+
+/// The layers of run-time values, later ones winning.
+pub(super) struct Runtime<'v>(Vec<Place<'v>>);
+
+impl<'v> Runtime<'v> {
+    pub(super) fn of(roots: &[Place<'v>]) -> Self {
+        Self(roots.iter().flat_map(|root| root.items("layered_runtime.layers")).collect())
+    }
+
+    /// What the layers of the file say of a key; the last counts.
+    pub(super) fn says(&self, key: &str) -> Option<Place<'v>> {
+        self.0.iter().rev().find_map(|layer| layer.get("static_layer")?.nested(key))
+    }
+
+    /// A layer that others write to.
+    pub(super) fn settable(&self) -> Option<&Place<'v>> {
+        let kinds = ["admin_layer", "rtds_layer", "disk_layer"];
+        self.0.iter().find(|layer| kinds.iter().any(|kind| layer.get(kind).is_some()))
+    }
+
+    /// What a layer turns off, and who else may, for a connection manager.
+    pub(super) fn guards(&self) -> Vec<Finding> {
+        let off = |guard: &Guard| {
+            let said = self.says(guard.key).filter(|said| !is_on(said))?;
+            let found = format!("{} is turned off{}: {}", guard.key, at(&said), guard.off);
+            Some(Finding::fail(guard.check, found, "remove it from the layer"))
+        };
+        let settable = self.settable().map(|layer| {
+            let [first, ..] = &GUARDS;
+            let found = format!(
+                "whoever writes to a layer of run-time values{} turns off what makes paths safe \
+                 ({} and others)",
+                at(layer),
+                first.key
+            );
+            Finding::warn(
+                "runtime",
+                found,
+                "remove the layer, or make sure that nobody sets such keys",
+            )
+        });
+        GUARDS.iter().filter_map(off).chain(settable).collect()
+    }
+}
+
+/// Whether a value leaves a switch, or a share of requests, on for all.
+pub(super) fn is_on(set: &Place<'_>) -> bool {
+    let number = set.value.as_f64().or_else(|| set.value.as_str()?.parse().ok());
+    match number {
+        Some(percent) => percent >= 100.0,
+        None => boolean(set.value).unwrap_or_else(|| is_all(set)),
+    }
+}
+
+/// A `FractionalPercent` of one.
+pub(super) fn is_all(fraction: &Place<'_>) -> bool {
+    let numerator = fraction.number("numerator").unwrap_or(0);
+    let denominator = match fraction.choice("denominator", &["HUNDRED", "TEN_THOUSAND", "MILLION"])
+    {
+        Some("TEN_THOUSAND") => 10_000,
+        Some("MILLION") => 1_000_000,
+        Some(_) | None => 100,
+    };
+    numerator >= denominator
+}
