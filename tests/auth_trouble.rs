@@ -5,6 +5,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
 use crate::support::cli::{Cli, Ended};
+use crate::support::doctor::{examine, oidc};
 use crate::support::idp::Idp;
 use crate::support::oauth::{OAuth, Say, refusal, tokens};
 use crate::support::process::free_port;
@@ -82,6 +83,29 @@ async fn a_login_that_ended_before_its_token_gives_no_token_and_says_the_same_ev
         promises_nothing(ended.assert(1, &["has ended", "refused the refresh", next[0], next[1]]));
     }
     assert_eq!(provider.asked("/token").len(), 2, "the login and one refresh");
+}
+
+#[tokio::test]
+async fn a_login_without_a_refresh_token_is_told_of_while_it_holds_and_after() {
+    let provider = OAuth::start().await;
+    provider.say("/token", [tokens(json!({"expires_in": 4}))]);
+    let cli = Cli::new();
+    login(&cli, provider.url(), &[]).await.assert(0, &["and cannot be refreshed"]);
+    let said = "cannot be refreshed: the identity provider gave no refresh token";
+    let next = format!("run doorward auth login --context {}", provider.url());
+    let warning = "warning: the token was not refreshed, but still holds: the login at ";
+    eventually("it is near its end", PATIENCE, async || {
+        let ended = cli.run(&["auth", "token"]).await;
+        ended.stderr.contains(warning).then(|| ended.assert(0, &[said, &next]).code)
+    })
+    .await;
+    eventually("it has ended", PATIENCE, async || {
+        let ended = cli.run(&["auth", "token"]).await;
+        (ended.code == Some(1)).then(|| assert_eq!(ended.assert(1, &[said, &next]).stdout, ""))
+    })
+    .await;
+    let status = cli.run(&["auth", "status"]).await;
+    assert!(status.assert(1, &[said, &next]).stdout.contains(": log in again"), "{status:?}");
 }
 
 /// Another refusal may be over in a minute.
@@ -172,6 +196,17 @@ async fn whom_one_does_not_reach_and_why_is_said_in_plain_words() {
             let ended = Cli::new().run(&[&["auth", "login"], &at[..]].concat()).await;
             ended.assert(1, &[&said, "\n  because: ", "\n  next: ", next]);
         }
+    }
+    // doctor goes by the same classification, in the words of the configuration.
+    for (scheme, host, check, remedy) in [
+        ("http", nobody.as_str(), "fail discovery", "nothing listens there"),
+        ("https", "nmp.invalid", "fail discovery", "the host's name is not known here"),
+        ("https", &tls, "fail tls", "name in this issuer's ca_file"),
+        ("https", plain, "fail tls", "that port does not speak TLS"),
+        ("http", &tls, "fail discovery", "if that port speaks TLS, write https://"),
+    ] {
+        let config = oidc(json!({"issuer": format!("{scheme}://{host}"), "client_id": "nmp"}));
+        examine(&config, None).await.assert_only(check, remedy);
     }
     // The next step helps: what is left is that this server is no platform.
     let dir = tempfile::tempdir().unwrap();

@@ -140,7 +140,7 @@ pub enum LoginError {
         known: Vec<String>,
     },
     /// There is nothing to obtain another access token with.
-    #[error("the login at {} has ended{}", printable(context), Refusal(over.as_ref()))]
+    #[error("the login at {} {}", printable(context), Refusal(over.as_ref()))]
     Ended {
         /// Which login.
         context: String,
@@ -232,9 +232,10 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(Over { said, .. }) => {
-                write!(f, ": the identity provider refused the refresh: {}", printable(said))
+                let said = printable(said);
+                write!(f, "has ended: the identity provider refused the refresh: {said}")
             }
-            None => f.write_str(", and there is no refresh token"),
+            None => f.write_str("cannot be refreshed: the identity provider gave no refresh token"),
         }
     }
 }
