@@ -179,6 +179,29 @@ fn each_fault_of_envoy_gateway_is_named_alone() {
     );
 }
 
+/// Over HTTP Doorward sees what is listed, by exact names.
+#[test]
+fn envoy_gateway_over_http_hides_headers() {
+    let sound = tools::file("envoy/envoy-gateway/gateway.yaml");
+    let grpc =
+        "    grpc:\n      backendRefs: [{ name: doorward, namespace: doorward, port: 9191 }]\n";
+    let http = "    http:\n      backendRefs: [{ name: doorward, namespace: doorward, port: 8181 }]\n      \
+                path: /apis/auth/ext-authz\n      headersToBackend: [x-nmp-principal-id, \
+                x-nmp-principal-email, x-nmp-principal-groups, x-nmp-scopes]\n";
+    for (listed, how) in [
+        ("", "headersToExtAuth: not set"),
+        ("    headersToExtAuth: [authorization, x-nmp-principal-id]\n", "exact names only"),
+    ] {
+        let found = faults(&sound.replacen(grpc, &format!("{http}{listed}"), 1));
+        assert_eq!((found.len(), found[0].0), (1, "allowed_headers"), "{found:?}");
+        assert!(found[0].2.contains(how), "{found:?}");
+    }
+    let lost = http.replace("x-nmp-scopes", "x-other");
+    let found = faults(&sound.replacen(grpc, &lost, 1));
+    let names: Vec<_> = found.iter().map(|it| it.0).collect();
+    assert_eq!(names, ["allowed_headers", "http_headers"], "{found:?}");
+}
+
 /// `kubectl get … -o json` prints a list.
 #[test]
 fn a_list_of_kubernetes_is_its_items() {
@@ -339,6 +362,22 @@ fn what_stands_behind_the_policies_is_read() {
     assert_eq!(beside("envoy-gateway/gateway.yaml", other), None, "another service");
 }
 
+/// Gateways of Istio's, whose policies may be in another file, or which are for others.
+#[test]
+fn gateways_are_under_a_policy_of_this_file() {
+    let gateway = |name: &str| {
+        format!(
+            "{{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {{name: g}}, spec: \
+             {{selector: {{istio: {name}}}}}}}"
+        )
+    };
+    let found = faults(&gateway("ingressgateway"));
+    assert_eq!((found.len(), found[0].0, found[0].1), (1, "ext_authz", Outcome::Warn), "{found:?}");
+    assert_eq!(beside("istio/gateway.yaml", &gateway("ingressgateway")), None);
+    let (check, outcome, _) = beside("istio/gateway.yaml", &gateway("egressgateway")).unwrap();
+    assert_eq!((check, outcome), ("ext_authz", Outcome::Warn));
+}
+
 /// Which routes a policy is for: those it selects by label, or, where it is to be merged with its
 /// Gateway's, those whose Gateway has one.
 #[test]
@@ -367,6 +406,11 @@ fn routes_are_under_a_policy_that_is_for_them() {
     let (_, rest) = own.split_once("---").unwrap();
     let merged = format!("{front}{target}  mergeType: StrategicMerge\n---{rest}");
     assert_eq!(names(&merged), [""; 0]);
+    // Where no namespace is written, it is that in which all are applied.
+    assert_eq!(
+        names(&sound.replace("  name: doorward\n  namespace: platform\n", "  name: doorward\n")),
+        [""; 0]
+    );
     let found = names(&merged.replace(gateway, "kind: Gateway, name: other }\n  extAuth"));
     assert!(found.len() == 1 && found[0].contains("under no policy with extAuth"), "{found:?}");
 }

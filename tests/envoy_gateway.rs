@@ -3,14 +3,16 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use doorward::doctor::Outcome;
 use serde_json::json;
 
+use crate::support::doctor_envoy::faults;
 use crate::support::doorward::Doorward;
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
 use crate::support::gateway::{Gateway, behind};
 use crate::support::process::{free_port, script};
-use crate::support::raw::{get, request};
+use crate::support::raw::{RawRequest, get, request};
 use crate::support::signer::{RSA, claims, jwks};
 use crate::support::tools;
 
@@ -64,6 +66,64 @@ async fn started(change: impl FnOnce(String) -> String) -> Option<Gateway> {
     Some(Gateway::of(envoy, doorward, echo))
 }
 
+/// Changes to the document that open the door: what comes out of each is tried, and the doctor
+/// says so of the document.
+#[tokio::test]
+async fn what_the_doctor_says_of_a_document_is_what_comes_out_of_it() {
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    let early = format!(
+        "headers:\n    earlyRequestHeaders: {{ set: [{{ name: Authorization, value: Bearer {token} }}] }}\n"
+    );
+    let lua = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\n\
+        metadata: { name: lua, namespace: platform }\nspec:\n  targetRefs: [{ group: \
+        gateway.networking.k8s.io, kind: Gateway, name: door }]\n  lua: [{ type: Inline, inline: \"function \
+        envoy_on_request(h) h:headers():replace('x-nmp-principal-id', h:headers():get('x-user')) end\" }]\n---\n";
+    let no_change = "# Envoy Gateway (Gateway API) in front";
+    let ours = "kind: Gateway, name: door }\n  extAuth:\n";
+    let route = "    - matches: [{ path: { type: PathPrefix, value: / } }]\n";
+    let forge = format!(
+        "{route}      filters: [{{ type: RequestHeaderModifier, requestHeaderModifier: {{ set: [{{ name: \
+         x-nmp-principal-id, value: '%REQ(x-user)%' }}] }} }}]\n"
+    );
+    let optional =
+        "    contextExtensions: [{ name: doorward.mode, type: Value, value: optional }]\n";
+    for (what, changed, said) in [
+        (no_change, no_change.to_owned(), None),
+        (route, forge, Some(("identity", Outcome::Fail))),
+        ("headers:\n", early, Some(("identity", Outcome::Fail))),
+        (
+            "---\n# One reading of a path",
+            format!("{lua}# One reading of a path"),
+            Some(("filter_order", Outcome::Fail)),
+        ),
+        (ours, format!("{ours}{optional}"), Some(("modes", Outcome::Warn))),
+        (
+            "name: doorward\n  namespace: platform\n",
+            "name: doorward\n  namespace: doorward\n".to_owned(),
+            Some(("routes_off", Outcome::Fail)),
+        ),
+    ] {
+        let document = |file: String| {
+            assert!(file.contains(what), "{what}");
+            file.replacen(what, &changed, 1)
+        };
+        let found = faults(&document(tools::file("envoy/envoy-gateway/gateway.yaml")));
+        let found: Vec<_> = found.into_iter().map(|(check, outcome, _)| (check, outcome)).collect();
+        assert_eq!(found, Vec::from_iter(said), "{changed}");
+        let Some(gateway) = started(document).await else { return };
+        gateway.doorward().ready().await;
+        let forged = |request: RawRequest| request.header("X-User", "service:forged");
+        gateway.send(&forged(get("/nobody"))).await;
+        let nobody = !gateway.echo().take().is_empty();
+        gateway.send(&forged(get("/alice")).bearer(&token)).await;
+        let alice = gateway.echo().take();
+        assert!(!alice.is_empty(), "{changed}: the door is shut");
+        let as_alice = ("x-nmp-principal-id", "alice");
+        let opens = nobody || alice.iter().any(|it| !it.trusted().contains(&as_alice));
+        assert_eq!(opens, said.is_some(), "{changed}: {nobody} {alice:?}");
+    }
+}
+
 /// The first way of docs/cors.md, whose YAML this is.
 #[tokio::test]
 async fn its_cors_filter_answers_before_doorward_is_asked() {
@@ -101,9 +161,9 @@ async fn what_envoy_gateway_makes_of_our_set_up_guards_the_door() {
         ("X_Nmp-Internal", "forged"),
     ];
     let spoofed = |request| {
-        spoofs.iter().fold(request, |request: crate::support::raw::RawRequest, (name, value)| {
-            request.header(name, value)
-        })
+        spoofs
+            .iter()
+            .fold(request, |request: RawRequest, (name, value)| request.header(name, value))
     };
 
     let reply = gateway.send(&get("/v1/models")).await;

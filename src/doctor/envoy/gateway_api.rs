@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::OurHeaders;
 use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
-use super::kubernetes::{named, namespace};
+use super::kubernetes::{named, namespace, same_namespace};
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
 
@@ -276,7 +276,7 @@ fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
 fn targeted<'v>(policy: &Place<'v>, kind: &str, of: &str, name: &str) -> Vec<Place<'v>> {
     let mut targets = targets(policy);
     targets.retain(|target| {
-        namespace(policy) == of
+        same_namespace(namespace(policy), of)
             && target.text("kind") == Some(kind)
             && target.text("name") == Some(name)
     });
@@ -289,7 +289,7 @@ fn selected(policy: &Place<'_>, route: &Place<'_>) -> bool {
         let labels = route.at("metadata.labels");
         labels.is_some_and(|labels| labels.value.get(label.key()) == Some(label.value))
     };
-    namespace(policy) == namespace(route)
+    same_namespace(namespace(policy), namespace(route))
         && policy.items("spec.targetSelectors").iter().any(|selector| {
             let labels = selector.get("matchLabels").map(|labels| labels.children());
             // What expressions take is not looked at.

@@ -33,9 +33,8 @@ fn unasked(roots: &[Place<'_>]) -> Option<Section> {
         version.starts_with("networking.istio.io/") && root.text("kind") == Some(kind)
     };
     let policies: Vec<_> = roots.iter().filter(|root| is_custom(root)).collect();
-    let gateways = roots.iter().filter(|root| of_istio(root, "Gateway"));
-    let mut open = gateways.filter(|gateway| {
-        !policies.iter().any(|policy| {
+    let is_asked = |gateway: &&Place<'_>| {
+        policies.iter().any(|policy| {
             let wanted = policy.at("spec.selector.matchLabels");
             // A label that the gateway does not ask for, its pods may have all the same.
             let other = |label: &Place<'_>| {
@@ -44,18 +43,28 @@ fn unasked(roots: &[Place<'_>]) -> Option<Section> {
             };
             !wanted.is_some_and(|wanted| wanted.children().iter().any(other))
         })
-    });
+    };
+    let gateways = roots.iter().filter(|root| of_istio(root, "Gateway"));
+    let (asked, open): (Vec<_>, Vec<_>) = gateways.partition(is_asked);
     let routes = roots.iter().find(|root| policies.is_empty() && of_istio(root, "VirtualService"));
-    let open = open.next().or(routes)?;
-    let kind = open.text("kind").unwrap_or_default();
-    let finding = Finding::fail(
-        "ext_authz",
-        format!(
-            "no AuthorizationPolicy with action CUSTOM is for it{}: nobody asks Doorward",
-            at(open)
-        ),
-        "add one that selects the gateway's pods, as in envoy/istio/gateway.yaml",
+    let open = open.first().copied().or(routes)?;
+    let found = format!(
+        "no AuthorizationPolicy with action CUSTOM is for it{}: nobody asks Doorward",
+        at(open)
     );
+    let elsewhere = !roots.iter().any(|root| root.text("kind") == Some("AuthorizationPolicy"));
+    let finding = if elsewhere {
+        let remedy =
+            "examine it together with the policies: cat *.yaml | doorward doctor --envoy -";
+        Finding::warn("ext_authz", found, remedy)
+    } else if asked.is_empty() {
+        let remedy = "add one that selects the gateway's pods, as in envoy/istio/gateway.yaml";
+        Finding::fail("ext_authz", found, remedy)
+    } else {
+        let remedy = "make sure that nothing behind it believes identity headers, or add a policy";
+        Finding::warn("ext_authz", found, remedy)
+    };
+    let kind = open.text("kind").unwrap_or_default();
     Some(Section { title: format!("Istio's {kind} {}", named(open)), findings: vec![finding] })
 }
 

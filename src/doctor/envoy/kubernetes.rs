@@ -18,9 +18,14 @@ pub(super) fn named<'v>(object: &Place<'v>) -> &'v str {
     object.text("metadata.name").unwrap_or("without a name")
 }
 
-/// Its namespace; without one it is the one in which it is applied.
+/// Its namespace; where none is written, it is the one in which it is applied.
 pub(super) fn namespace<'v>(object: &Place<'v>) -> &'v str {
     object.text("metadata.namespace").unwrap_or_default()
+}
+
+/// Whether two namespaces are one, as far as they are written.
+pub(super) fn same_namespace(one: &str, other: &str) -> bool {
+    one.is_empty() || other.is_empty() || one == other
 }
 
 /// A section for each object that changes what Doorward answered, or may.
