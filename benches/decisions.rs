@@ -17,18 +17,19 @@ mod inside;
 mod support;
 
 use std::hint::black_box;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{
     BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
-use doorward::authorizer::Verdict;
-use doorward::bearer::BearerToken;
-use doorward::decision::{Admitted, Decision, Denial, Fault, Grant};
-use doorward::request::{HeaderView, RequestView, RouteView};
-use doorward::rules::{EndpointRule, Endpoints, Match};
 use doorward::transport::{Door, Parts, Resource};
+use doorward_core::authorizer::Outcome;
+use doorward_core::bearer::BearerToken;
+use doorward_core::decision::{Decision, Denial, Fault};
+use doorward_core::request::{HeaderView, RequestView, RouteView};
+use doorward_core::rules::{EndpointRule, Endpoints, Match};
+use doorward_core::token_cache::TokenCache;
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -94,7 +95,7 @@ fn benches(criterion: &mut Criterion) {
     }
     group.finish();
 
-    decode_and_encode(criterion, &remembers, &cases);
+    decode_and_encode(criterion, &remembers, &forgets, &cases);
     find_an_endpoint(criterion);
 
     let mut group = criterion.benchmark_group("bytes to reply");
@@ -131,15 +132,15 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
     assert_eq!(outcome, case.outcome, "{}", case.name);
     group.bench_function(case.name, |bencher| {
         bencher.iter(|| match door.authorizer().decide(black_box(&view), now) {
-            Verdict::Decided(decision) => Some(decision),
-            Verdict::NeedsKey(_) => None,
+            Outcome::Decided(decision) => Some(decision),
+            Outcome::NeedsKey(_) => None,
         });
     });
 }
 
 /// The two ends of a check alone. The reply to a token is encoded for the first time, which
 /// is what a new token costs, or again, as for a cached one.
-fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
+fn decode_and_encode(criterion: &mut Criterion, door: &Door, forgetful: &Door, cases: &[Case]) {
     let message =
         |case: &Case| request::check_request(case.authorization.as_deref(), &[]).encode_to_vec();
     let token = message(&cases[0]);
@@ -154,27 +155,18 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, cases: &[Case]) {
     parts.read(&token).unwrap();
     let authorization = cases[0].authorization.as_deref().unwrap();
     let bearer = BearerToken::new(authorization.strip_prefix("Bearer ").unwrap().as_bytes());
+    let cache = TokenCache::new(1, 1024, Arc::default()).unwrap();
     criterion.bench_function("hash a token", |bencher| {
-        bencher.iter(|| door.authorizer().cache.hash(black_box(bearer)));
+        bencher.iter(|| cache.hash(black_box(bearer)));
     });
     let mut group = criterion.benchmark_group("encode a reply");
     let allow = door.authorizer().decide(&parts.view(), door.now()).or_deny();
     group.bench_function("cached", |bencher| {
         bencher.iter(|| door.encode(black_box(&allow), &parts.headers, |_| Resource::FIRST));
     });
-    let Decision::Allow(Grant::Identified { admitted, .. }) = &allow else { unreachable!() };
     group.bench_function("new", |bencher| {
         bencher.iter_batched(
-            || {
-                let admitted = Arc::new(Admitted {
-                    identity: admitted.identity.clone(),
-                    tenant_issuer: None,
-                    audiences: admitted.audiences.clone(),
-                    rendering: OnceLock::new(),
-                    ..**admitted
-                });
-                Decision::Allow(Grant::Identified { admitted, fresh: true })
-            },
+            || forgetful.authorizer().decide(&parts.view(), forgetful.now()).or_deny(),
             |fresh| door.encode(black_box(&fresh), &parts.headers, |_| Resource::FIRST),
             BatchSize::SmallInput,
         );

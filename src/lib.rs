@@ -34,32 +34,19 @@
 //! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
 
 pub mod app;
-pub mod authorizer;
-pub mod bearer;
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod decision;
 pub mod dev;
 pub mod discovery;
 pub mod doctor;
 pub mod explain;
-pub mod identity;
 pub mod init;
-pub mod issuers;
-pub mod json_object;
-pub mod keys;
 pub mod login;
 pub mod loopback;
 pub mod pkce;
 pub mod printable;
 pub mod product;
 pub mod redact;
-pub mod request;
-pub mod rules;
-pub mod scope_prefix;
 pub mod telemetry;
 pub mod tls_files;
-pub mod token;
-pub mod token_cache;
 pub mod transport;

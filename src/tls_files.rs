@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
 
 /// What a listener needs to speak TLS 1.2 and 1.3.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ async fn a_preflight_is_refused_otherwise_and_the_log_says_why() {
     .await;
     let settings = Settings::from_yaml("test", &config.to_string()).unwrap();
     let explain = move || {
-        let now = doorward::clock::Clock::now(&doorward::clock::SystemClock);
+        let now = doorward_core::clock::Clock::now(&doorward_core::clock::SystemClock);
         preflight("/v1/models", "POST")
             .view(|request| doorward::app::explain_request(settings, request, now).unwrap())
     };

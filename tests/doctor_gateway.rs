@@ -8,7 +8,7 @@ use std::time::Duration;
 use doorward::config::Settings;
 use doorward::doctor::gateway::{GatewayError, GatewayProbe, examine};
 use doorward::doctor::{Finding, Outcome, envoy};
-use doorward::identity::ProtectedHeaders;
+use doorward_core::identity::ProtectedHeaders;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

@@ -6,7 +6,7 @@ use std::process::Command;
 use doorward::config::Settings;
 use doorward::doctor::gateway::{GatewayProbe, examine};
 use doorward::doctor::{Finding, Outcome};
-use doorward::identity::ProtectedHeaders;
+use doorward_core::identity::ProtectedHeaders;
 use serde_json::json;
 
 use crate::support::doorward::Doorward;

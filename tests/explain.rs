@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use doorward::app::explain_request;
-use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::Settings;
-use doorward::request::{HeaderView, RequestView, RouteView};
+use doorward_core::clock::{Clock as _, SystemClock};
+use doorward_core::request::{HeaderView, RequestView, RouteView};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;

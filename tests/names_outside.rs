@@ -4,7 +4,7 @@
 use doorward::config::Settings;
 use doorward::doctor::gateway::{GatewayProbe, examine};
 use doorward::doctor::{Finding, Outcome, envoy};
-use doorward::identity::ProtectedHeaders;
+use doorward_core::identity::ProtectedHeaders;
 use serde_json::json;
 
 use crate::support::cli::Cli;

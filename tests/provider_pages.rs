@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use doorward::decision::Reason;
 use doorward::init::Choices;
 use doorward::product::Product;
+use doorward_core::decision::Reason;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 

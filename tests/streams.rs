@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use doorward::decision::Decision;
-use doorward::request::RequestView;
 use doorward::transport::Watcher;
+use doorward_core::decision::Decision;
+use doorward_core::request::RequestView;
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
 use prost::Message as _;
 use serde_json::json;

@@ -6,17 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use doorward::authorizer::Authorizer;
-use doorward::clock::UnixTime;
 use doorward::config::Settings;
-use doorward::decision::{Decision, Grant};
-use doorward::identity::ProtectedHeaders;
-use doorward::issuers::Issuers;
-use doorward::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
-use doorward::request::{HeaderView, RequestView, RouteView};
-use doorward::rules::Rules;
-use doorward::token::UnsignedTokens;
-use doorward::token_cache::TokenCache;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::UnixTime;
+use doorward_core::decision::{Basis, Decision};
+use doorward_core::issuers::Issuers;
+use doorward_core::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
+use doorward_core::request::{HeaderView, RequestView, RouteView};
+use doorward_core::token_cache::TokenCache;
 use serde_json::{Value, json};
 
 use crate::support::signer::{RSA, Signer, claims, from_now, jwks};
@@ -61,16 +58,8 @@ fn authorizer(keys: &Arc<Handed>) -> Authorizer {
     for issuer in &settings.issuers {
         issuers.add(issuer.token.clone(), issuer.identity.clone(), keys.clone());
     }
-    Authorizer {
-        enabled: true,
-        issuers,
-        rules: Rules::new(Vec::new()),
-        protected: ProtectedHeaders::new(&settings.headers),
-        headers: settings.headers,
-        max_token_bytes: settings.max_token_bytes,
-        unsigned: UnsignedTokens::Refused,
-        cache: TokenCache::new(100, 1 << 20, Arc::default()).unwrap(),
-    }
+    let cache = TokenCache::new(100, 1 << 20, Arc::default()).unwrap();
+    Authorizer::new(issuers, settings.headers).with_cache(cache)
 }
 
 /// `fresh`, `cached`, or the reason of a denial.
@@ -80,9 +69,11 @@ fn decide(authorizer: &Authorizer, token: &str, now: UnixTime) -> &'static str {
     let request =
         RequestView { method: b"GET", path: b"/", headers: &headers, route: RouteView::default() };
     match authorizer.decide(&request, now).or_deny() {
-        Decision::Allow(Grant::Identified { fresh: true, .. }) => "fresh",
-        Decision::Allow(Grant::Identified { fresh: false, .. }) => "cached",
-        Decision::Allow(grant) => grant.code(),
+        Decision::Allow(grant) => match grant.basis() {
+            Basis::Identified { fresh: true, .. } => "fresh",
+            Basis::Identified { fresh: false, .. } => "cached",
+            other => other.code(),
+        },
         Decision::Deny(denial) => denial.reason().code(),
     }
 }

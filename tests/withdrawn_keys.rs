@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use doorward::app::explain_request;
-use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::Settings;
 use doorward::discovery::EmptySet;
+use doorward_core::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::check::get;

@@ -1,48 +1,23 @@
 //! Doorward without its sockets: a door with one issuer whose keys never change.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Guard};
 use bytes::Bytes;
-use doorward::authorizer::Authorizer;
-use doorward::clock::{Clock as _, SystemClock, UnixTime};
 use doorward::config::{DecisionLog, Settings};
-use doorward::identity::ProtectedHeaders;
-use doorward::issuers::Issuers;
-use doorward::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
-use doorward::rules::Rules;
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::token::UnsignedTokens;
-use doorward::token_cache::TokenCache;
 use doorward::transport::{DenialPages, Documents, Door, DoorParts};
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::SystemClock;
+use doorward_core::issuers::Issuers;
+use doorward_core::keys::{KeySet, StaticKeys};
+use doorward_core::token_cache::TokenCache;
 use serde_json::{Value, json};
 
 use super::ISSUER;
-
-/// A key set handed over once.
-struct StaticKeys(ArcSwapOption<Snapshot>);
-
-impl KeySource for StaticKeys {
-    fn snapshot(&self) -> Guard<Option<Arc<Snapshot>>> {
-        self.0.load()
-    }
-
-    fn may_refetch(&self, _: RefetchCause) -> bool {
-        false
-    }
-
-    fn refetch(
-        &self,
-        _: RefetchCause,
-        _: Duration,
-    ) -> Pin<Box<dyn Future<Output = Refetch> + Send + '_>> {
-        Box::pin(std::future::ready(Refetch::NotDue))
-    }
-}
 
 /// A door that believes `jwks` and remembers so many tokens, with everything on that is on
 /// by default but the decision lines of denials.
@@ -51,24 +26,14 @@ pub fn door(jwks: &Value, remembered: u64) -> Door {
         "auth": {"issuers": [{"issuer": ISSUER, "audience": "nmp", "jwks": jwks}]},
     });
     let settings = Settings::from_yaml("bench", &config.to_string()).unwrap();
-    let set = Arc::new(KeySet::parse(jwks.to_string().as_bytes()).unwrap());
-    let snapshot = Snapshot::new(set, SystemClock.now(), UnixTime(u64::MAX));
+    let set = || KeySet::parse(jwks.to_string().as_bytes()).unwrap();
     let mut issuers = Issuers::default();
     for issuer in &settings.issuers {
-        let keys = StaticKeys(ArcSwapOption::from_pointee(snapshot.clone()));
-        issuers.add(issuer.token.clone(), issuer.identity.clone(), Arc::new(keys));
+        let keys = Arc::new(StaticKeys::new(set()));
+        issuers.add(issuer.token.clone(), issuer.identity.clone(), keys);
     }
     let cache = TokenCache::new(remembered, settings.cache.max_bytes, Arc::default()).unwrap();
-    let authorizer = Authorizer {
-        enabled: true,
-        issuers,
-        rules: Rules::new(Vec::new()),
-        protected: ProtectedHeaders::new(&settings.headers),
-        headers: settings.headers,
-        max_token_bytes: settings.max_token_bytes,
-        unsigned: UnsignedTokens::Refused,
-        cache,
-    };
+    let authorizer = Authorizer::new(issuers, settings.headers).with_cache(cache);
     Door::new(DoorParts {
         authorizer,
         pages: DenialPages::new(&settings.realm, Vec::new()),

@@ -5,16 +5,14 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use doorward::authorizer::Authorizer;
-use doorward::clock::SystemClock;
 use doorward::config::{DecisionLog, Settings};
-use doorward::identity::ProtectedHeaders;
-use doorward::issuers::Issuers;
-use doorward::rules::Rules;
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::token::UnsignedTokens;
-use doorward::token_cache::TokenCache;
 use doorward::transport::{DenialPages, Documents, Door, DoorParts};
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::SystemClock;
+use doorward_core::issuers::Issuers;
+use doorward_core::rules::Rules;
+use doorward_core::token_cache::TokenCache;
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use libfuzzer_sys::fuzz_target;
@@ -22,16 +20,10 @@ use prost::Message as _;
 
 static DOOR: LazyLock<Door> = LazyLock::new(|| {
     let settings = Settings::from_yaml("fuzz", "auth: { enabled: false }").expect("sound");
-    let authorizer = Authorizer {
-        enabled: true,
-        issuers: Issuers::default(),
-        rules: Rules::new(vec!["/public/*".parse().expect("a rule")]),
-        protected: ProtectedHeaders::new(&settings.headers),
-        headers: settings.headers,
-        max_token_bytes: 16 * 1024,
-        unsigned: UnsignedTokens::Refused,
-        cache: TokenCache::new(100, 100_000, Arc::default()).expect("randomness"),
-    };
+    let rules = Rules::new(vec!["/public/*".parse().expect("a rule")]);
+    let cache = TokenCache::new(100, 100_000, Arc::default()).expect("randomness");
+    let authorizer =
+        Authorizer::new(Issuers::default(), settings.headers).with_rules(rules).with_cache(cache);
     Door::new(DoorParts {
         authorizer,
         pages: DenialPages::new("fuzz", Vec::new()),

@@ -1,7 +1,7 @@
 //! Any bytes as a JWKS document.
 #![no_main]
 
-use doorward::keys::{Algorithm, KeySet};
+use doorward_core::keys::{Algorithm, KeySet};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|document: &[u8]| {

@@ -1,8 +1,8 @@
 //! Any bytes as a token, and as the JSON inside one.
 #![no_main]
 
-use doorward::bearer::BearerToken;
-use doorward::token::{Claims, CompactJws, UnsignedTokens, UnverifiedToken};
+use doorward_core::bearer::BearerToken;
+use doorward_core::token::{Claims, CompactJws, UnsignedTokens, UnverifiedToken};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|token: &[u8]| {

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use doorward_core::clock::UnixTime;
 
 use super::assembly::{Assembly, Shared};
 use super::shortage::{Shortage, ShortageLog, expires_in};
-use crate::clock::UnixTime;
 use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
 use crate::telemetry::KeySetFacts;
 use crate::transport::{AdminView, Door, Readiness, Resources};
@@ -73,7 +73,7 @@ impl Overview {
     }
 
     fn needs_keys(&self) -> bool {
-        self.door.load().authorizer().enabled
+        self.door.load().authorizer().is_enabled()
     }
 }
 
@@ -115,7 +115,7 @@ impl AdminView for Overview {
             })
             .collect();
         self.resources.take_note();
-        let entries = self.door.load().authorizer().cache.len();
+        let entries = self.door.load().authorizer().remembered_tokens();
         self.shared.metrics.render(&self.shared.cache_counters, entries, &facts)
     }
 }

@@ -4,20 +4,19 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::Clock;
+use doorward_core::issuers::Issuers;
+use doorward_core::keys::KeySource;
+use doorward_core::rules::Rules;
+use doorward_core::token::UnsignedTokens;
+use doorward_core::token_cache::{Counters, TokenCache};
 use tokio::task::AbortHandle;
 
 use super::{StartError, background, documents};
-use crate::authorizer::Authorizer;
-use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec};
-use crate::identity::ProtectedHeaders;
-use crate::issuers::Issuers;
-use crate::keys::KeySource;
-use crate::rules::Rules;
 use crate::telemetry::{DecisionLines, Metrics};
-use crate::token::UnsignedTokens;
-use crate::token_cache::{Counters, TokenCache};
 use crate::transport::{DenialPages, Door, DoorParts, Watcher};
 
 /// What outlives a configuration.
@@ -84,27 +83,21 @@ impl Assembly {
             issuers.add(issuer.token.clone(), issuer.identity.clone(), source);
         }
         let cache = settings.cache;
-        let authorizer = Authorizer {
-            enabled: settings.auth_enabled,
-            issuers,
-            rules: Rules::new(settings.bypass.clone())
-                .with_endpoints(settings.endpoints.clone())
-                .with_encoded_slashes(settings.encoded_slashes.clone())
-                .with_preflights(settings.lets_preflights_pass),
-            protected: ProtectedHeaders::new(&settings.headers),
-            headers: settings.headers.clone(),
-            max_token_bytes: settings.max_token_bytes,
-            unsigned: if settings.allow_unsigned_jwt {
-                UnsignedTokens::Accepted
-            } else {
-                UnsignedTokens::Refused
-            },
-            cache: TokenCache::new(
-                cache.max_entries,
-                cache.max_bytes,
-                Arc::clone(&shared.cache_counters),
-            )?,
-        };
+        let counters = Arc::clone(&shared.cache_counters);
+        let rules = Rules::new(settings.bypass.clone())
+            .with_endpoints(settings.endpoints.clone())
+            .with_encoded_slashes(settings.encoded_slashes.clone())
+            .with_preflights(settings.lets_preflights_pass);
+        let mut authorizer = Authorizer::new(issuers, settings.headers.clone())
+            .with_rules(rules)
+            .with_max_token_bytes(settings.max_token_bytes)
+            .with_cache(TokenCache::new(cache.max_entries, cache.max_bytes, counters)?);
+        if settings.allow_unsigned_jwt {
+            authorizer = authorizer.with_unsigned(UnsignedTokens::Accepted);
+        }
+        if !settings.auth_enabled {
+            authorizer = authorizer.without_authentication();
+        }
         let names = settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
         let door = Door::new(DoorParts {
             authorizer,

@@ -1,7 +1,8 @@
 //! Certificates that run out while the server runs: told when a month is left, when a week is, and
 //! when nothing is. What is already so at the start or at a reload is a warning of the configuration.
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
+
 use crate::telemetry::{ConfigMetrics, LISTENERS};
 use crate::tls_files::{Lifetime, told};
 use crate::transport::ListenerTls;

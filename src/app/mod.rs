@@ -19,6 +19,7 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use doorward_core::clock::{Clock as _, SystemClock};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -30,7 +31,6 @@ pub use self::fixed::needs_restart;
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};
 use crate::transport::{

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_core::authorizer::{Authorizer, Outcome};
+use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::decision::Decision;
+use doorward_core::issuers::IssuerId;
+use doorward_core::request::RequestView;
 use tokio::runtime::Builder;
 
 use super::StartError;
 use super::assembly::{Assembly, Shared};
-use crate::authorizer::{Authorizer, Verdict};
-use crate::clock::{Clock, UnixTime};
 use crate::config::Settings;
-use crate::decision::Decision;
 use crate::discovery::{EmptySet, IssuerKeys};
 use crate::explain::{Asked, Explanation, KeyFacts, explain};
-use crate::issuers::IssuerId;
-use crate::request::RequestView;
 use crate::telemetry::Metrics;
 use crate::transport::{DenialPages, Resource};
 
@@ -89,8 +89,8 @@ async fn decide(
     patience: Duration,
 ) -> Decision {
     let needed = match authorizer.decide(request, now) {
-        Verdict::Decided(decision) => return decision,
-        missing @ Verdict::NeedsKey(_) => match missing.or_deny() {
+        Outcome::Decided(decision) => return decision,
+        missing @ Outcome::NeedsKey(_) => match missing.or_deny() {
             Decision::Deny(denial) => denial.issuer,
             Decision::Allow(_) => None,
         },

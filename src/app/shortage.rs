@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
+use doorward_core::keys::KeySource as _;
+
 use crate::discovery::IssuerKeys;
-use crate::keys::KeySource as _;
 
 /// Why an issuer has no keys in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use doorward_core::token_cache::NoRandomness;
+
 use crate::config::ListenAddress;
 use crate::tls_files::TlsError;
-use crate::token_cache::NoRandomness;
 use crate::transport::BindError;
 
 /// Why a server does not start.

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
+use doorward_core::identity::ProtectedHeaders;
 use serde_json::{Value, json};
 
 use super::{ConfigArgs, Exit, OUTPUT, write_config_faults};
 use crate::config::{self, ConfigFaults, Fault, Loaded, Sources};
-use crate::identity::ProtectedHeaders;
 
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();

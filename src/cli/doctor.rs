@@ -8,13 +8,13 @@ use std::io::{self, Read as _};
 use std::time::Duration;
 
 use clap::Args;
+use doorward_core::clock::{Clock as _, SystemClock};
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
 use super::issuer_args::IssuerArgs;
 use super::style::BAD;
 use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 

@@ -7,14 +7,14 @@ use std::error::Error;
 use std::io::{self, Write as _};
 
 use clap::Args;
+use doorward_core::clock::{Clock as _, SystemClock};
+use doorward_core::request::{HeaderView, RequestView, RouteView};
 
 use self::input::{Header, InputError, Moment, authorization, pair};
 use super::issuer_args::IssuerArgs;
 use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::app;
-use crate::clock::{Clock as _, SystemClock};
 use crate::explain::{Answer, Explanation};
-use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Say what the server would decide for a token, and why.
 #[derive(Debug, Args)]

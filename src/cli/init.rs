@@ -6,11 +6,11 @@ use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use doorward_core::clock::SystemClock;
 
 use super::doctor::spinner;
 use super::style::{BAD, DIM, GOOD};
 use super::{Exit, OUTPUT, print_config_faults, print_error};
-use crate::clock::SystemClock;
 use crate::config::{self, Settings};
 use crate::doctor::{Examined, Outcome, Patient};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};

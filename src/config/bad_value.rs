@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use doorward_core::identity::ClaimPathError;
+use doorward_core::keys::KeySetError;
+use doorward_core::rules::{PathPatternError, PathRuleError, UnknownMethod};
+
 use crate::discovery::{BearerError, SetupError};
-use crate::identity::ClaimPathError;
-use crate::keys::KeySetError;
 use crate::redact::Shown;
-use crate::rules::{PathPatternError, PathRuleError, UnknownMethod};
 use crate::tls_files::TlsError;
 
 /// Why a value is refused.

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use doorward_core::identity::{HeaderRules, IdentityRules};
+use doorward_core::rules::{EndpointRules, PathRule, SlashPrefix};
+use doorward_core::token::TokenRules;
 use url::Url;
 
 use super::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
-use crate::identity::{HeaderRules, IdentityRules};
 use crate::loopback::is_loopback_address;
-use crate::rules::{EndpointRules, PathRule, SlashPrefix};
-use crate::token::TokenRules;
 
 /// Everything Doorward needs to know to run.
 #[derive(Clone, Debug)]

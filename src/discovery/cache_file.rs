@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use doorward_core::clock::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::http::MAX_DOCUMENT_BYTES;
 use super::regular_file::{self, Links, is_ours_alone};
-use crate::clock::UnixTime;
 
 /// Largest cache file that is read: a document may grow by its escapes.
 const MAX_FILE_BYTES: usize = 4 * MAX_DOCUMENT_BYTES;

@@ -8,10 +8,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use doorward_core::keys::RefetchCause;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 
 use super::limiter::RefetchLimiter;
-use crate::keys::RefetchCause;
 
 /// How many requests wait for one issuer at most: a quarter of the calls that one connection
 /// of Envoy's can have under way, so that made-up kids leave room for everybody else.

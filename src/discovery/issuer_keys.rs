@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
+use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 
 use super::gate::{Admission, Gate};
 use super::location::{Access, FetchPolicy, KeyLocation};
 use super::origin::{self, ObtainError};
 use super::refresher::Refresher;
-use crate::clock::{Clock, UnixTime};
-use crate::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 
 /// All that decides how the keys of one issuer are obtained. Two equal ones obtain the
 /// same keys: on a reload, those in force can be kept.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use doorward_core::clock::{Clock, UnixTime};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use url::Url;
@@ -17,7 +18,6 @@ use super::location::Access;
 use super::metadata::Metadata;
 use super::origin::ObtainError;
 use super::schedule::{Bounds, Schedule};
-use crate::clock::{Clock, UnixTime};
 
 /// All that decides how the metadata of one issuer is obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use doorward_core::keys::{KeySet, KeySetError, UnusableKey};
 use url::Url;
 
 use super::fetch_error::FetchError;
@@ -14,7 +15,6 @@ use super::location::KeyLocation;
 use super::metadata::{Metadata, MetadataError};
 use super::regular_file::read_file_apart;
 use super::trust::SetupError;
-use crate::keys::{KeySet, KeySetError, UnusableKey};
 
 /// Obtains the key set of one issuer, time after time.
 #[derive(Debug)]

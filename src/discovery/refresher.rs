@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::keys::{KeySet, Snapshot};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -16,8 +18,6 @@ use super::issuer_keys::{Change, IssuerKeys};
 use super::location::KeyLocation;
 use super::origin::{ObtainError, Obtained, Origin, Read};
 use super::schedule::{Bounds, Schedule};
-use crate::clock::{Clock, UnixTime};
-use crate::keys::{KeySet, Snapshot};
 
 /// How often a key file is read. Reading a few kilobytes is cheaper than being sure that
 /// nothing changed: times of files are coarse, and a mounted ConfigMap changes by a link.

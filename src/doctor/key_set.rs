@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use doorward_core::keys::{
+    AlgorithmSet, KeySet, LeftOut, MAX_TRIED_KEYS, UnusableKey, VerificationKey,
+};
+
 use super::remedies::keys as remedies;
 use super::report::Finding;
 use crate::discovery::EmptySet;
-use crate::keys::{AlgorithmSet, KeySet, LeftOut, MAX_TRIED_KEYS, UnusableKey, VerificationKey};
 use crate::product::Product;
 
 /// Examines a key set. `announced` is what discovery says ID tokens are signed with.

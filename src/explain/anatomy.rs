@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use crate::token::{Claims, TokenFault};
+use doorward_core::token::{Claims, TokenFault};
 
 /// More parts than these are not looked at.
 const MOST_PARTS: usize = 6;

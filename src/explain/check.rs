@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::decision::Fault;
-use crate::identity::IdentityFault;
-use crate::rules::RuleFault;
-use crate::token::TokenFault;
+use doorward_core::decision::Fault;
+use doorward_core::identity::IdentityFault;
+use doorward_core::rules::RuleFault;
+use doorward_core::token::TokenFault;
 
 /// One check. The names in JSON are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,13 +1,13 @@
 //! What the checks of key set, key and signature expected and found.
 
+use doorward_core::decision::Fault;
+use doorward_core::issuers::KeysFault;
+use doorward_core::keys::{Algorithm, KeySet, VerificationKey};
 use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, moment, quoted, span};
-use crate::decision::Fault;
 use crate::discovery::KeyLocation;
-use crate::issuers::KeysFault;
-use crate::keys::{Algorithm, KeySet, VerificationKey};
 use crate::redact::Shown;
 
 impl Story<'_> {

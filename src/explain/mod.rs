@@ -2,7 +2,7 @@
 //! found, and the headers that come of it.
 //!
 //! Nothing is decided here. The decision comes from the engine that `serve` runs
-//! ([`Authorizer::authorize`](crate::authorizer::Authorizer::authorize)); its fault says
+//! ([`Authorizer::authorize`](doorward_core::authorizer::Authorizer::authorize)); its fault says
 //! which check failed ([`Check::of`]), the checks before it have passed, and this room
 //! looks up what each of them was about.
 //!

@@ -1,12 +1,12 @@
 //! Values that are nearly those that are configured: what differs, and what to write instead.
 
+use doorward_core::issuers::Issuer;
+use doorward_core::token::AudienceRule;
 use serde_json::Value;
 
 use super::story::Story;
 use super::words::quoted;
-use crate::issuers::Issuer;
 use crate::product::Product;
-use crate::token::AudienceRule;
 
 impl Story<'_> {
     pub(super) fn audience_remedy(&self) -> String {
@@ -56,7 +56,7 @@ impl Story<'_> {
     /// A slash, another case and Entra's two names of a tenant are the usual slips.
     pub(super) fn issuer_remedy(&self) -> String {
         let found = self.token.text("iss").unwrap_or_default();
-        let names: Vec<_> = self.asked.authorizer.issuers.iter().map(Issuer::name).collect();
+        let names: Vec<_> = self.asked.authorizer.issuers().iter().map(Issuer::name).collect();
         let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
         let near = names.iter().find(|name| !found.is_empty() && alike(name) == alike(found));
         let near = near.map(|near| {

@@ -1,16 +1,16 @@
 //! What to do about a fault, and what else the token's owner should know.
 
+use doorward_core::bearer::BearerFault;
+use doorward_core::decision::Fault;
+use doorward_core::identity::{AddressFault, IdentityFault};
+use doorward_core::issuers::KeysFault;
+use doorward_core::request::RequestFault;
+use doorward_core::rules::RuleFault;
+use doorward_core::token::{TokenFault, TokenKind};
 use serde_json::Value;
 
 use super::story::Story;
 use super::words::span;
-use crate::bearer::BearerFault;
-use crate::decision::Fault;
-use crate::identity::{AddressFault, IdentityFault};
-use crate::issuers::KeysFault;
-use crate::request::RequestFault;
-use crate::rules::RuleFault;
-use crate::token::{TokenFault, TokenKind};
 
 /// Microsoft Graph, by the names that its tokens carry in `aud`.
 const MICROSOFT_GRAPH: [&str; 2] =

@@ -3,20 +3,22 @@
 
 use std::time::Duration;
 
+use doorward_core::VerifiedIdentity;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::bearer::BearerToken;
+use doorward_core::clock::UnixTime;
+use doorward_core::decision::{Basis, Decision, Fault};
+use doorward_core::issuers::Issuer;
+use doorward_core::request::RequestView;
+use doorward_core::rules::Credentials;
+use doorward_core::token::{TenantRule, TokenFault};
+
 use super::anatomy::Anatomy;
 use super::check::Check;
 use super::words::moment;
 use super::{Answer, Explanation, HeaderChanges, Step, StepOutcome};
-use crate::authorizer::Authorizer;
-use crate::bearer::BearerToken;
-use crate::clock::UnixTime;
-use crate::decision::{Admitted, Decision, Fault, Grant};
 use crate::discovery::{IssuerStatus, KeyLocation};
-use crate::issuers::Issuer;
 use crate::printable::printable;
-use crate::request::RequestView;
-use crate::rules::Credentials;
-use crate::token::{TenantRule, TokenFault};
 
 /// What was asked, and what the engine said.
 pub struct Asked<'a> {
@@ -91,31 +93,33 @@ impl<'a> Story<'a> {
             Ok(None) | Err(_) => Anatomy::default(),
         };
         let (id, fault) = match asked.decision {
-            Decision::Allow(grant) => (grant.admitted().map(|admitted| admitted.issuer), None),
+            Decision::Allow(grant) => (grant.identity().map(VerifiedIdentity::issuer), None),
             Decision::Deny(denial) => (denial.issuer, Some(denial.fault)),
         };
-        let issuer = id.and_then(|id| asked.authorizer.issuers.get(id));
+        let issuer = id.and_then(|id| asked.authorizer.issuers().get(id));
         let keys = id.and_then(|id| asked.keys.get(id.0));
         Self { asked, token, issuer, keys, fault }
     }
 
     /// Whom the token speaks of, when it was believed.
-    pub(super) fn admitted(&self) -> Option<&'a Admitted> {
+    pub(super) fn verified(&self) -> Option<&'a VerifiedIdentity> {
         match self.asked.decision {
-            Decision::Allow(grant) => grant.admitted(),
+            Decision::Allow(grant) => grant.identity(),
             Decision::Deny(_) => None,
         }
     }
 
     /// Whether it was allowed without a look at any token.
     pub(super) fn is_without_token(&self) -> bool {
-        matches!(self.asked.decision, Decision::Allow(grant) if grant.admitted().is_none())
+        matches!(self.asked.decision, Decision::Allow(grant) if grant.identity().is_none())
     }
 
     fn steps(&self) -> Vec<Step> {
         let passed = |check| self.step(check, StepOutcome::Pass);
         let alone = match self.asked.decision {
-            Decision::Allow(Grant::AuthDisabled) => Some(passed(Check::Enabled)),
+            Decision::Allow(grant) if matches!(grant.basis(), Basis::AuthDisabled) => {
+                Some(passed(Check::Enabled))
+            }
             Decision::Deny(denial)
                 if matches!(denial.fault, Fault::Overloaded | Fault::Internal) =>
             {
@@ -142,9 +146,11 @@ impl<'a> Story<'a> {
     /// The check that failed, and the last that was made before it or of the token.
     fn reached(&self) -> (Option<Check>, Check) {
         match self.asked.decision {
-            Decision::Allow(Grant::Bypassed | Grant::AuthDisabled) => (None, Check::Route),
-            Decision::Allow(Grant::Anonymous) => (None, Check::Credentials),
-            Decision::Allow(Grant::Identified { .. }) => (None, Check::Endpoint),
+            Decision::Allow(grant) => match grant.basis() {
+                Basis::Bypassed | Basis::AuthDisabled => (None, Check::Route),
+                Basis::Anonymous => (None, Check::Credentials),
+                Basis::Identified { .. } => (None, Check::Endpoint),
+            },
             Decision::Deny(denial) => {
                 // One fault for both dates; the engine reads `nbf` first.
                 let bad_time = denial.fault == Fault::Token(TokenFault::BadTime);
@@ -164,7 +170,7 @@ impl<'a> Story<'a> {
 
     /// Nobody looked at the token, or there was none.
     fn last_without_token(&self) -> Check {
-        let rule = self.asked.authorizer.rules.for_request(self.asked.request);
+        let rule = self.asked.authorizer.rules().for_request(self.asked.request);
         match rule.map(|rule| rule.credentials) {
             Ok(Credentials::Optional | Credentials::Required) => Check::Credentials,
             Ok(Credentials::Ignored) | Err(_) => Check::Route,
@@ -190,7 +196,7 @@ impl<'a> Story<'a> {
                 Check::Lifetime => rules.is_some_and(|rules| rules.max_lifetime.is_some()),
                 Check::RouteAudience => route.audience.is_some(),
                 Check::RouteScopes => route.scopes.is_some(),
-                Check::Endpoint => self.asked.authorizer.rules.endpoints().is_some(),
+                Check::Endpoint => self.asked.authorizer.rules().endpoints().is_some(),
                 Check::Enabled
                 | Check::Request
                 | Check::Route
@@ -274,13 +280,11 @@ impl<'a> Story<'a> {
     /// What every front does to the headers of a request that may pass.
     fn headers(&self) -> Option<HeaderChanges> {
         let Decision::Allow(grant) = self.asked.decision else { return None };
-        let set = self.asked.authorizer.headers_of(grant);
-        let authorizer = self.asked.authorizer;
-        let always = authorizer.protected.always(set).map(str::to_owned);
-        let sent = authorizer.to_remove(grant, self.asked.request.headers).into_iter();
-        let sent = sent.map(|name| printable(&String::from_utf8_lossy(name)));
-        let remove = always.chain(sent).collect();
-        let set = set.iter().map(|(name, value)| (name.to_owned(), printable(value))).collect();
+        let changes = self.asked.authorizer.header_changes(grant, self.asked.request.headers);
+        let shown = |name: &[u8]| printable(&String::from_utf8_lossy(name));
+        let remove = changes.remove().map(shown).collect();
+        let set = changes.set().iter();
+        let set = set.map(|(name, value)| (name.to_owned(), printable(value))).collect();
         Some(HeaderChanges { set, remove })
     }
 }

@@ -1,9 +1,10 @@
 //! What the checks of a token's dates expected and found.
 
+use doorward_core::clock::UnixTime;
+use doorward_core::token::numeric_date;
+
 use super::story::{Facts, Story};
 use super::words::{moment, moment_from, span, value};
-use crate::clock::UnixTime;
-use crate::token::numeric_date;
 
 impl Story<'_> {
     pub(super) fn expiry(&self) -> Facts {

@@ -1,18 +1,18 @@
 //! What the checks of request, header, issuer, audience and route expected and found.
 
+use doorward_core::decision::{Decision, Fault};
+use doorward_core::issuers::Issuer;
+use doorward_core::keys::Algorithm;
+use doorward_core::request::RequestFault;
+use doorward_core::rules::{Credentials, Match, RuleFault};
+use doorward_core::token::{
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, Sign, TENANT_PLACEHOLDER, TenantRule,
+    TokenKind,
+};
 use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, quoted, value};
-use crate::decision::{Decision, Fault};
-use crate::issuers::Issuer;
-use crate::keys::Algorithm;
-use crate::request::RequestFault;
-use crate::rules::{Credentials, Match, RuleFault};
-use crate::token::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, Sign, TENANT_PLACEHOLDER, TenantRule,
-    TokenKind,
-};
 
 impl Story<'_> {
     pub(super) fn request(&self) -> Facts {
@@ -41,7 +41,7 @@ impl Story<'_> {
             (false, _) => format!(" (route: {})", said.join(", ")),
             (true, _) => String::new(),
         };
-        match self.asked.authorizer.rules.for_request(self.asked.request) {
+        match self.asked.authorizer.rules().for_request(self.asked.request) {
             Ok(rule) => {
                 let needed = match rule.credentials {
                     Credentials::Required => "a valid token is required",
@@ -50,7 +50,7 @@ impl Story<'_> {
                         "no token is looked at: the route says so"
                     }
                     Credentials::Ignored
-                        if self.asked.authorizer.rules.lets_preflights_pass()
+                        if self.asked.authorizer.rules().lets_preflights_pass()
                             && self.asked.request.is_preflight() =>
                     {
                         "no token is looked at: a CORS preflight (`rules.cors_preflight`)"
@@ -92,7 +92,7 @@ impl Story<'_> {
     }
 
     pub(super) fn form(&self) -> Facts {
-        let most = self.asked.authorizer.max_token_bytes;
+        let most = self.asked.authorizer.max_token_bytes();
         let bytes = self.token.bytes;
         let found = match &self.token.flaw {
             _ if bytes > most => format!("{bytes} bytes"),
@@ -128,7 +128,7 @@ impl Story<'_> {
     }
 
     pub(super) fn issuer(&self) -> Facts {
-        let configured = self.asked.authorizer.issuers.iter().map(Issuer::name);
+        let configured = self.asked.authorizer.issuers().iter().map(Issuer::name);
         let found = format!("iss {}", claim(self.token.claim("iss")));
         let found = match self.issuer {
             Some(issuer) if issuer.rules().is_per_tenant() => {
@@ -239,11 +239,11 @@ impl Story<'_> {
 
     pub(super) fn endpoint(&self) -> Facts {
         let request = self.asked.request;
-        let Some(endpoints) = self.asked.authorizer.rules.endpoints() else {
+        let Some(endpoints) = self.asked.authorizer.rules().endpoints() else {
             return Facts::new("", "");
         };
-        let waived = || self.admitted().is_some_and(|admitted| !endpoints.asks(admitted.scopes()));
-        let Ok(readings) = self.asked.authorizer.rules.readings(request.path_without_query())
+        let waived = || self.verified().is_some_and(|verified| !endpoints.asks(verified.scopes()));
+        let Ok(readings) = self.asked.authorizer.rules().readings(request.path_without_query())
         else {
             return Facts::new("", "");
         };

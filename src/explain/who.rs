@@ -1,17 +1,17 @@
 //! Which claim gave what of the identity, and what was left out on the way.
 
+use doorward_core::decision::Fault;
+use doorward_core::identity::{ClaimPath, EmailDomains, IdentityFault, IdentityRules, Profile};
 use serde_json::Value;
 
 use super::story::{Facts, Story};
 use super::words::{claim, list, value};
-use crate::decision::Fault;
-use crate::identity::{ClaimPath, EmailDomains, IdentityFault, IdentityRules, Profile};
 
 impl Story<'_> {
     pub(super) fn subject(&self) -> Facts {
         let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
         let (name, found) = self.first_of(&rules.subject, &["sub"]);
-        let limits = match self.asked.authorizer.headers.profile {
+        let limits = match self.asked.authorizer.header_rules().profile {
             Profile::Nemo => "1 to 256 of A-Z a-z 0-9 @ . _ - : + /",
             Profile::Plain => "1 to 1024 visible ASCII characters",
         };
@@ -19,9 +19,9 @@ impl Story<'_> {
             Some(kind) => format!(", {kind}"),
             None => prefix(rules.subject_prefix.as_deref()),
         };
-        let found = match self.admitted() {
-            Some(admitted) => {
-                format!("{name} {}{prefix} → {}", claim(found), admitted.identity.subject())
+        let found = match self.verified() {
+            Some(verified) => {
+                format!("{name} {}{prefix} → {}", claim(found), verified.identity().subject())
             }
             None => format!("{name} {}{prefix}", claim(found)),
         };
@@ -71,7 +71,7 @@ impl Story<'_> {
 
     pub(super) fn email(&self) -> Facts {
         let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
-        let lost = self.admitted().and_then(|admitted| admitted.identity.losses.email);
+        let lost = self.verified().and_then(|verified| verified.identity().losses.email);
         let outcome = lost.map_or_else(String::new, |fault| format!(": left out, it {fault}"));
         Facts::new(
             format!(
@@ -107,10 +107,10 @@ impl Story<'_> {
         };
         let named = named.iter().map(|group| group.trim()).filter(|group| !group.is_empty());
         let expected = format!("{}, optional: a string, an array or an object", rules.groups);
-        let Some(admitted) = self.admitted() else {
+        let Some(verified) = self.verified() else {
             return Facts::new(expected, format!("{name} {}", claim(found)));
         };
-        let identity = &admitted.identity;
+        let identity = verified.identity();
         let kept: Vec<&str> = identity.groups().collect();
         let fill = rules.groups_prefix.as_deref().unwrap_or_default();
         let fill = fill.replace("{tid}", self.token.text("tid").unwrap_or_default());
@@ -153,13 +153,13 @@ impl Story<'_> {
             None => String::new(),
         };
         // A denial by the route has no identity any more; then the claims speak.
-        let held = match self.admitted() {
-            Some(admitted) => {
-                format!(" → {}", list(admitted.identity.scopes()))
+        let held = match self.verified() {
+            Some(verified) => {
+                format!(" → {}", list(verified.identity().scopes()))
             }
             None => String::new(),
         };
-        let lost = match self.admitted().map_or(0, |admitted| admitted.identity.losses.scopes) {
+        let lost = match self.verified().map_or(0, |verified| verified.identity().losses.scopes) {
             0 => String::new(),
             lost => format!("; left out: {lost} that cannot be read, or that no header can carry"),
         };
@@ -170,7 +170,7 @@ impl Story<'_> {
     }
 
     fn why_dropped(&self, group: &str, prefix: &str, kept: usize) -> &'static str {
-        let headers = &self.asked.authorizer.headers;
+        let headers = &self.asked.authorizer.header_rules();
         let most = match headers.profile {
             Profile::Nemo => 100,
             Profile::Plain => 1000,
@@ -189,7 +189,7 @@ impl Story<'_> {
     }
 
     fn identity_rules(&self) -> Option<&IdentityRules> {
-        self.issuer.map(crate::issuers::Issuer::identity)
+        self.issuer.map(doorward_core::issuers::Issuer::identity)
     }
 
     /// The configured claim, or the first of others that is there; with its name.

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use doorward_core::clock::UnixTime;
 use serde_json::Value;
 
-use crate::clock::UnixTime;
 use crate::printable::printable;
 
 /// Longer values are cut, in characters.

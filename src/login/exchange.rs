@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use doorward_core::clock::Clock;
+use doorward_core::json_object::Object;
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderName};
 use serde::de::DeserializeOwned;
@@ -12,9 +14,7 @@ use super::error::{Grant, LoginError};
 use super::lenient::{Refusal, TokenAnswer};
 use super::provider::Provider;
 use super::tokens::{Secret, Secrets, Tokens};
-use crate::clock::Clock;
 use crate::discovery::{FetchError, FetchErrorKind, HttpFetcher, Reply};
-use crate::json_object::Object;
 
 /// A conversation with one provider.
 pub struct Exchange<'p> {

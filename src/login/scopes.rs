@@ -4,7 +4,7 @@
 //! they belong to a resource and carry its prefix on the wire (`api://nmp/models:read`).
 //! `--scope` replaces the platform scopes of a default, never the OpenID ones beside them.
 
-use crate::scope_prefix::{self, asked_for, is_platform};
+use doorward_core::scope_prefix::{self, asked_for, is_platform};
 
 /// The scopes to ask for: those of `defaults`, with the platform ones replaced by `chosen`
 /// when given, each platform scope with `prefix` in front. Words are separated by blanks

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use doorward_core::clock::Clock;
+
 use super::error::LoginError;
 use super::exchange::Exchange;
 use super::store::{Contexts, Login, Logins, Over};
 use super::tokens::Secrets;
-use crate::clock::Clock;
 use crate::discovery::{Access, HttpFetcher};
 
 /// How long one request to a provider may take.

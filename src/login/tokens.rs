@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use doorward_core::clock::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::who::claims;
-use crate::clock::UnixTime;
 
 /// A token or password. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
 
 /// What is counted of the configuration.
 #[derive(Clone)]

@@ -3,10 +3,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
+use doorward_core::decision::Decision;
+use doorward_core::request::RequestView;
+
 use crate::config::DecisionLog;
-use crate::decision::Decision;
-use crate::request::RequestView;
 
 /// The most that is shown of anything a client sent, in bytes.
 const MAX_SHOWN_BYTES: usize = 256;
@@ -64,7 +65,7 @@ impl DecisionLines {
         let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
             Decision::Allow(grant) => {
-                let principal = grant.admitted().map(|admitted| admitted.identity.subject());
+                let principal = grant.identity().map(|verified| verified.identity().subject());
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "allow", reason = grant.code(), issuer, principal,

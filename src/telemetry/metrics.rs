@@ -23,9 +23,13 @@
 //! | `doorward_certificate_expires_timestamp_seconds` | `listener` | when the first certificate of the listener's chain runs out |
 //! | `doorward_build_info` | `version` | 1 |
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use doorward_core::VerifiedIdentity;
+use doorward_core::decision::{Basis, Decision, Grant, Reason};
+use doorward_core::issuers::IssuerId;
+use doorward_core::token_cache::Counters;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -34,9 +38,6 @@ use prometheus::{
 
 use super::config::ConfigMetrics;
 use super::connections::ConnectionMetrics;
-use crate::decision::{Admitted, Decision, Grant, Reason};
-use crate::issuers::IssuerId;
-use crate::token_cache::Counters;
 
 /// Upper bounds of the duration histogram, in seconds: a cached token takes
 /// microseconds, a wait for keys a fraction of a second.
@@ -250,8 +251,10 @@ impl Recorder {
         if let Some(counter) = self.counter(decision) {
             counter.inc();
         }
-        if let Decision::Allow(Grant::Identified { admitted, fresh: true }) = decision {
-            self.record_losses(admitted);
+        if let Decision::Allow(grant) = decision
+            && let Basis::Identified { identity, fresh: true } = grant.basis()
+        {
+            self.record_losses(identity);
         }
     }
 
@@ -264,7 +267,7 @@ impl Recorder {
     fn counter(&self, decision: &Decision) -> Option<&IntCounter> {
         let (issuer, decided, reason) = match decision {
             Decision::Allow(grant) => {
-                (grant.admitted().map(|admitted| admitted.issuer), "allow", grant.code())
+                (grant.identity().map(VerifiedIdentity::issuer), "allow", grant.code())
             }
             Decision::Deny(denial) => (denial.issuer, "deny", denial.reason().code()),
         };
@@ -279,9 +282,9 @@ impl Recorder {
         }))
     }
 
-    fn record_losses(&self, admitted: &Arc<Admitted>) {
-        let losses = admitted.identity.losses;
-        let issuer = [self.issuer_name(Some(admitted.issuer))];
+    fn record_losses(&self, verified: &VerifiedIdentity) {
+        let losses = verified.identity().losses;
+        let issuer = [self.issuer_name(Some(verified.issuer()))];
         if losses.groups > 0 {
             let counter = self.metrics.dropped_groups.with_label_values(&issuer);
             counter.inc_by(losses.groups.into());
@@ -297,10 +300,10 @@ impl Recorder {
 }
 
 fn grant_index(grant: &Grant) -> usize {
-    match grant {
-        Grant::Identified { .. } => 0,
-        Grant::Anonymous => 1,
-        Grant::Bypassed => 2,
-        Grant::AuthDisabled => 3,
+    match grant.basis() {
+        Basis::Identified { .. } => 0,
+        Basis::Anonymous => 1,
+        Basis::Bypassed => 2,
+        Basis::AuthDisabled => 3,
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use ::http::HeaderMap;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use doorward_core::decision::Fault;
+use doorward_core::request::RequestFault;
 use h2::server::SendResponse;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -21,8 +23,6 @@ use super::h2_connection::Arrived;
 use super::unary::{
     Arrival, IncomingMessage, MessageFault, Outgoing, Received, receive, send_reply,
 };
-use crate::decision::Fault;
-use crate::request::RequestFault;
 use crate::telemetry::CutOff;
 
 /// A check that could not be answered at once.

@@ -3,9 +3,9 @@
 //! token.
 
 use ::http::StatusCode;
+use doorward_core::decision::Reason;
 
 use crate::config::{ProtectedResource, ResourceId};
-use crate::decision::Reason;
 
 /// The answers to every reason, made once.
 #[derive(Clone, Debug)]

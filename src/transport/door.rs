@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use doorward_core::VerifiedIdentity;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::decision::Decision;
+use doorward_core::request::{HeaderView, RequestView};
 use smallvec::SmallVec;
 
 use super::denial::{DenialPages, Resource};
 use super::envoy::Encoder;
-use crate::authorizer::Authorizer;
-use crate::clock::{Clock, UnixTime};
 use crate::config::ResourceId;
-use crate::decision::Decision;
-use crate::request::{HeaderView, RequestView};
 use crate::telemetry::{DecisionLines, Recorder};
 
 /// Everything a front needs to answer, under one configuration.
@@ -80,8 +81,7 @@ impl Door {
     pub fn new(parts: DoorParts) -> Self {
         let DoorParts { authorizer, pages, clock, wait, recorder, lines, documents, watcher } =
             parts;
-        let Authorizer { headers, protected, issuers, .. } = &authorizer;
-        let encoder = Encoder::new(headers.clone(), protected.clone(), issuers, pages.clone());
+        let encoder = Encoder::new(&authorizer, pages.clone());
         Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
     }
 
@@ -114,7 +114,7 @@ impl Door {
         self.recorder.record(decision, started.elapsed());
         if self.lines.want(decision) {
             let issuer = match decision {
-                Decision::Allow(grant) => grant.admitted().map(|admitted| admitted.issuer),
+                Decision::Allow(grant) => grant.identity().map(VerifiedIdentity::issuer),
                 Decision::Deny(denial) => denial.issuer,
             };
             self.lines.write(decision, self.recorder.issuer_name(issuer), request, self.now());
@@ -147,7 +147,7 @@ impl Door {
     ) -> Bytes {
         match decision {
             Decision::Allow(grant) => {
-                self.encoder.allow(grant, &self.authorizer.to_remove(grant, headers))
+                self.encoder.allow(grant, &self.authorizer.header_changes(grant, headers))
             }
             Decision::Deny(denial) => self.encoder.deny(denial, resource(&self.pages)),
         }

@@ -7,6 +7,12 @@
 //! encoded they would be a quarter of a cached token.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use doorward_core::VerifiedIdentity;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::decision::{Basis, Denial, Fault, Grant, Reason};
+use doorward_core::header_changes::HeaderChanges;
+use doorward_core::identity::{IdentityHeaders, ProtectedHeaders};
+use doorward_core::issuers::IssuerId;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::{
@@ -23,9 +29,6 @@ use super::fields::{
     delimited, header, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
 };
 use super::unary::{PREFIX_BYTES, put_prefix};
-use crate::decision::{Admitted, Denial, Fault, Grant, Reason, Rendering};
-use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
-use crate::issuers::{IssuerId, Issuers};
 
 /// `CheckResponse.status`, code 0: what allows.
 const STATUS_OK: &[u8] = &[0x0a, 0x00];
@@ -35,7 +38,7 @@ const DYNAMIC_METADATA: u32 = 4;
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {
-    /// Grants without an identity, by [`Grant::code`].
+    /// Grants without an identity, by [`Basis::code`].
     nameless: [(&'static str, Rendering); 3],
     /// The members of dynamic metadata that every identified grant has.
     identified: Vec<u8>,
@@ -45,9 +48,15 @@ pub(super) struct Encoder {
     denials: Vec<Vec<EncodedDenial>>,
     /// The `issuer` member of dynamic metadata, by issuer.
     issuers: Vec<Vec<u8>>,
-    headers: HeaderRules,
     protected: ProtectedHeaders,
     pages: DenialPages,
+}
+
+/// What of an allowing reply is the same for one identity.
+struct Rendering {
+    bytes: Box<[u8]>,
+    /// Where the second of their two parts begins.
+    splice: usize,
 }
 
 struct EncodedDenial {
@@ -64,16 +73,12 @@ impl EncodedDenial {
 }
 
 impl Encoder {
-    pub(super) fn new(
-        headers: HeaderRules,
-        protected: ProtectedHeaders,
-        issuers: &Issuers,
-        pages: DenialPages,
-    ) -> Self {
-        let nobody = IdentityHeaders::new(None, &headers);
-        let nameless = |grant: Grant| {
-            let metadata = outcome("allow", grant.code());
-            (grant.code(), render(metadata, nobody, &protected))
+    pub(super) fn new(authorizer: &Authorizer, pages: DenialPages) -> Self {
+        let protected = authorizer.protected().clone();
+        let nobody = IdentityHeaders::new(None, authorizer.header_rules());
+        let nameless = |basis: Basis| {
+            let metadata = outcome("allow", basis.code());
+            (basis.code(), render(metadata, nobody, &protected))
         };
         let mut never_ours = Vec::new();
         protected.never_ours().for_each(|name| put_removal(name.as_bytes(), &mut never_ours));
@@ -87,15 +92,14 @@ impl Encoder {
             .collect();
         Self {
             nameless: [
-                nameless(Grant::Anonymous),
-                nameless(Grant::Bypassed),
-                nameless(Grant::AuthDisabled),
+                nameless(Basis::Anonymous),
+                nameless(Basis::Bypassed),
+                nameless(Basis::AuthDisabled),
             ],
             identified: outcome("allow", "authenticated"),
             never_ours,
             denials,
-            issuers: issuers.iter().map(|issuer| issuer_member(issuer.name())).collect(),
-            headers,
+            issuers: authorizer.issuers().iter().map(|one| issuer_member(one.name())).collect(),
             protected,
             pages,
         }
@@ -107,27 +111,23 @@ impl Encoder {
         self.deny(&Denial::from(Fault::Internal), Resource::FIRST)
     }
 
-    /// The reply to a request that may pass, and loses those of its headers that are in
-    /// `to_remove`: a `CheckResponse`, the prefix of gRPC in front.
-    pub(super) fn allow(&self, grant: &Grant, to_remove: &[&[u8]]) -> Bytes {
-        let identity = grant.admitted().map(|admitted| &admitted.identity);
-        let set = IdentityHeaders::new(identity, &self.headers);
-        match grant.admitted() {
-            Some(admitted) => {
-                let rendering = admitted.rendering.get_or_init(|| self.render(admitted, set));
-                let issuer = match &admitted.tenant_issuer {
-                    // Its name is part of the rendering.
-                    Some(_) => &[],
-                    None => self.issuer(Some(admitted.issuer)),
-                };
-                self.assemble(&self.identified, issuer, rendering, set, to_remove)
-            }
-            None => {
-                let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
-                let Some((_, rendering)) = rendering else { return self.internal_error() };
-                self.assemble(&[], &[], rendering, set, to_remove)
-            }
-        }
+    /// The reply to a request that may pass, with these changes: a `CheckResponse`, the prefix of
+    /// gRPC in front.
+    pub(super) fn allow(&self, grant: &Grant, changes: &HeaderChanges<'_>) -> Bytes {
+        let Some(identity) = grant.identity() else {
+            let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
+            let Some((_, rendering)) = rendering else { return self.internal_error() };
+            return self.assemble(&[], &[], rendering, changes);
+        };
+        let Some(rendering) = identity.rendering(|| self.render(identity, changes.set())) else {
+            return self.internal_error();
+        };
+        let issuer = match identity.tenant_issuer() {
+            // Its name is part of the rendering.
+            Some(_) => &[],
+            None => self.issuer(Some(identity.issuer())),
+        };
+        self.assemble(&self.identified, issuer, rendering, changes)
     }
 
     /// Puts a reply together: dynamic metadata in three parts, the headers to set, and the
@@ -137,16 +137,15 @@ impl Encoder {
         outcome: &[u8],
         issuer: &[u8],
         rendering: &Rendering,
-        set: IdentityHeaders<'_>,
-        to_remove: &[&[u8]],
+        changes: &HeaderChanges<'_>,
     ) -> Bytes {
         let Some((known, unset)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
-        let set: SmallVec<[_; 8]> = set.iter().collect();
+        let set: SmallVec<[_; 8]> = changes.set().iter().collect();
         let metadata = outcome.len() + issuer.len() + known.len();
         let headers: usize = set.iter().map(|(name, value)| header(name, value)).sum();
-        let sent: usize = to_remove.iter().map(|name| removal(name)).sum();
+        let sent: usize = changes.sent().iter().map(|name| removal(name)).sum();
         let ok = headers + unset.len() + self.never_ours.len() + sent;
         let length =
             STATUS_OK.len() + delimited(DYNAMIC_METADATA, metadata) + delimited(OK_RESPONSE, ok);
@@ -161,15 +160,15 @@ impl Encoder {
         set.iter().for_each(|(name, value)| put_header(name, value, &mut reply));
         reply.put_slice(unset);
         reply.put_slice(&self.never_ours);
-        to_remove.iter().for_each(|name| put_removal(name, &mut reply));
+        changes.sent().iter().for_each(|name| put_removal(name, &mut reply));
         reply.freeze()
     }
 
-    fn render(&self, admitted: &Admitted, set: IdentityHeaders<'_>) -> Rendering {
-        let identity = &admitted.identity;
+    fn render(&self, verified: &VerifiedIdentity, set: IdentityHeaders<'_>) -> Rendering {
+        let identity = verified.identity();
         // Room for the values and for what is around them.
         let mut metadata = Vec::with_capacity(512 + identity.text_bytes());
-        if let Some(name) = &admitted.tenant_issuer {
+        if let Some(name) = verified.tenant_issuer() {
             put_member("issuer", name, &mut metadata);
         }
         put_member("principal", identity.subject(), &mut metadata);

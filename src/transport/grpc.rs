@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use doorward_core::authorizer::{MissingKey, Outcome};
+use doorward_core::decision::{Decision, Denial, Fault};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::Routes;
 use tower::Service;
@@ -24,8 +26,6 @@ use super::other_call::OtherCall;
 use super::parts::Parts;
 use super::server::{ConnectionError, Front};
 use super::session::Session;
-use crate::authorizer::{MissingKey, Verdict};
-use crate::decision::{Decision, Denial, Fault};
 
 /// Where Envoy calls.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -127,8 +127,8 @@ impl Door {
         let mut parts = Parts::default();
         let _ = parts.read(message);
         match self.authorizer().decide(&parts.view(), self.now()) {
-            Verdict::Decided(decision) => Ok(self.reply(&parts, &decision, started)),
-            Verdict::NeedsKey(missing) => Err(missing),
+            Outcome::Decided(decision) => Ok(self.reply(&parts, &decision, started)),
+            Outcome::NeedsKey(missing) => Err(missing),
         }
     }
 

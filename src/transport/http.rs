@@ -7,6 +7,10 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use doorward_core::VerifiedIdentity;
+use doorward_core::decision::{Decision, Denial, Fault, Grant, Reason};
+use doorward_core::identity::Identity;
+use doorward_core::request::{HeaderView, RequestView, RouteView};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -16,9 +20,6 @@ use super::http_connection::{self, Answer, Responder};
 use super::parts::Headers;
 use super::server::{ConnectionError, Front};
 use super::session::Session;
-use crate::decision::{Decision, Denial, Fault, Grant, Reason};
-use crate::identity::Identity;
-use crate::request::{HeaderView, RequestView, RouteView};
 
 /// Envoy's `path_prefix`; the client's own path follows.
 const EXT_AUTHZ: &str = "/apis/auth/ext-authz";
@@ -119,20 +120,17 @@ async fn ext_authz(door: &Door, request: &Request<()>, original: &str) -> Answer
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
 /// cannot be a header, which `identity` has seen to.
 fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
-    let set = door.authorizer().headers_of(grant);
-    let mut remove: Vec<&str> = door.authorizer().protected.always(set).collect();
-    for name in door.authorizer().to_remove(grant, headers) {
-        remove.push(str::from_utf8(name).ok()?);
-    }
+    let changes = door.authorizer().header_changes(grant, headers);
+    let remove = changes.remove().collect::<Vec<_>>().join(&b","[..]);
     let mut answer = Response::new(Bytes::new());
     let map = answer.headers_mut();
-    for (name, value) in set.iter() {
+    for (name, value) in changes.set().iter() {
         map.insert(
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             HeaderValue::from_str(value).ok()?,
         );
     }
-    map.insert(TO_REMOVE, HeaderValue::from_str(&remove.join(",")).ok()?);
+    map.insert(TO_REMOVE, HeaderValue::from_bytes(&remove).ok()?);
     map.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(answer)
 }
@@ -149,7 +147,7 @@ async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
     };
     match door.decide(&view, patience(request.headers())).await {
         Decision::Allow(grant) => {
-            let identity = grant.admitted().map(|admitted| &admitted.identity);
+            let identity = grant.identity().map(VerifiedIdentity::identity);
             json_answer(
                 json!({
                     "principal": identity.map(Identity::subject),

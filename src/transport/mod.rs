@@ -1,5 +1,5 @@
 //! The fronts: gRPC `Check`, HTTP, admin. The only room that names tonic, envoy-types,
-//! h2 and hyper; all fronts ask one and the same [`Authorizer`](crate::authorizer::Authorizer).
+//! h2 and hyper; all fronts ask one and the same [`Authorizer`](doorward_core::authorizer::Authorizer).
 
 mod admin;
 mod budget;

@@ -9,7 +9,7 @@
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use smallvec::SmallVec;
 
-use crate::request::{HeaderView, RequestView, RouteView};
+use doorward_core::request::{HeaderView, RequestView, RouteView};
 
 /// Room for the headers of most requests without an allocation.
 pub type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use doorward_core::clock::UnixTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::clock::UnixTime;
 use crate::config::TlsSettings;
 use crate::tls_files::{TlsError, TlsFiles};
 

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use doorward::app::{self, Running, StartError};
-use doorward::clock::{Clock as _, SystemClock};
 use doorward::config::{ListenAddress, Settings};
 use doorward::explain::{Answer, Explanation};
 use doorward::transport::Watcher;
+use doorward_core::clock::{Clock as _, SystemClock};
 
 use super::check::{Ask, Checker, Outcome, get};
 use super::{PATIENCE, eventually, http};

@@ -63,7 +63,7 @@ impl Echoed {
         let mut trusted: Vec<_> = self
             .headers
             .iter()
-            .filter(|(name, _)| doorward::identity::folded(name).starts_with("x-nmp"))
+            .filter(|(name, _)| doorward_core::identity::folded(name).starts_with("x-nmp"))
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         trusted.sort_unstable();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use doorward_core::clock::{Clock, SystemClock};
 use url::Url;
 
 use super::password::{self, PasswordSource};
@@ -11,7 +12,6 @@ use super::progress::Progress;
 use super::{Failure, words};
 use crate::cli::Exit;
 use crate::cli::completions::contexts;
-use crate::clock::{Clock, SystemClock};
 use crate::discovery::{Access, HttpFetcher};
 use crate::login::{
     ClientOptions, Contexts, Exchange, Login, LoginError, Logins, Place, Provider, TIMEOUT, Tokens,

@@ -3,11 +3,11 @@
 
 use anstream::eprintln;
 use clap::Args;
+use doorward_core::clock::SystemClock;
 
 use super::{Failure, Which, words};
 use crate::cli::style::GOOD;
 use crate::cli::{Exit, print_failure};
-use crate::clock::SystemClock;
 use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for};
 use crate::printable::printable;
 

@@ -15,11 +15,11 @@ mod words;
 
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
+use doorward_core::clock::SystemClock;
 
 use self::store_choice::{StoreArgs, StoreChoice};
 use super::completions::contexts;
 use super::{Exit, print_error, print_failure};
-use crate::clock::SystemClock;
 use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
 
 /// Log in at an identity provider, and use the token.

@@ -2,11 +2,11 @@
 
 use anstream::eprintln;
 use clap::Args;
+use doorward_core::clock::{Clock as _, SystemClock};
 
 use super::{Failure, Which, words};
 use crate::cli::Exit;
 use crate::cli::style::GOOD;
-use crate::clock::{Clock as _, SystemClock};
 use crate::login::{Freshness, Logins, signed_in};
 use crate::printable::printable;
 

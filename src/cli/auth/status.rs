@@ -3,12 +3,12 @@
 use std::io::Write as _;
 
 use clap::Args;
+use doorward_core::clock::{Clock as _, SystemClock, UnixTime};
 use serde_json::{Value, json};
 
 use super::{Failure, Which, words};
 use crate::cli::style::{DIM, HEAD};
 use crate::cli::{Exit, OUTPUT};
-use crate::clock::{Clock as _, SystemClock, UnixTime};
 use crate::login::{Contexts, Kept, Login, LoginError, Logins};
 use crate::printable::printable;
 

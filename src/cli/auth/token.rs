@@ -3,10 +3,10 @@
 use std::io::Write as _;
 
 use clap::Args;
+use doorward_core::clock::SystemClock;
 
 use super::{Failure, Which, warn_of_trouble};
 use crate::cli::Exit;
-use crate::clock::SystemClock;
 use crate::login::{Freshness, Logins, signed_in};
 
 /// Print the access token, refreshed first when it is near its end.

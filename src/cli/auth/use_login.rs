@@ -3,12 +3,12 @@
 use anstream::eprintln;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use doorward_core::clock::{Clock as _, SystemClock};
 
 use super::{Failure, words};
 use crate::cli::Exit;
 use crate::cli::completions::contexts;
 use crate::cli::style::GOOD;
-use crate::clock::{Clock as _, SystemClock};
 use crate::login::Logins;
 use crate::printable::printable;
 

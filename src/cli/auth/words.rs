@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anstream::eprintln;
+use doorward_core::clock::UnixTime;
 use url::Url;
 
 use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
-use crate::clock::UnixTime;
 use crate::login::{Kept, Login, NotGranted, Over, Provider, refresh_token_remedy, scopes_remedy};
 use crate::printable::printable;
 use crate::product::Product;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use doorward_core::decision::Decision;
+use doorward_core::request::RequestView;
 use tokio::sync::mpsc;
 
 use crate::app;
 use crate::config::Settings;
-use crate::decision::Decision;
-use crate::request::RequestView;
 use crate::telemetry;
 use crate::transport::Watcher;
 
@@ -95,7 +95,7 @@ fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
     Shown {
         outcome: match decision {
             Decision::Allow(grant) => {
-                Outcome::Allowed(grant.admitted().map(|who| who.identity.subject().to_owned()))
+                Outcome::Allowed(grant.identity().map(|who| who.identity().subject().to_owned()))
             }
             Decision::Deny(denial) => Outcome::Denied(denial.reason().code().to_owned()),
         },

@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use doorward_core::identity::ProtectedHeaders;
 use url::Url;
 
 use crate::cli::{ConfigArgs, Exit, print_config_faults, print_error};
@@ -11,7 +12,6 @@ use crate::config::{self, Settings};
 use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
 use crate::doctor::{Report, Section};
-use crate::identity::ProtectedHeaders;
 use crate::loopback::with_scheme;
 
 #[derive(Debug, Args)]

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::str::FromStr;
 use std::time::Duration;
 
+use doorward_core::clock::UnixTime;
+use doorward_core::request::HeaderView;
+
 use super::ExplainArgs;
 use crate::cli::style::DIM;
-use crate::clock::UnixTime;
 use crate::printable::printable;
-use crate::request::HeaderView;
 
 /// No more than this is read from standard input, in bytes; longer tokens are refused by
 /// the engine anyway.

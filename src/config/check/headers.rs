@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doorward_core::identity::{ClaimPath, HeaderNames, HeaderRules, Profile, folded};
 use http::HeaderName;
 use wildmatch::WildMatch;
 
@@ -9,7 +10,6 @@ use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::{Checker, values};
-use crate::identity::{ClaimPath, HeaderNames, HeaderRules, Profile, folded};
 
 /// Headers that frame the message, steer Envoy or carry the caller's own credentials.
 const FORBIDDEN: [&str; 19] = [

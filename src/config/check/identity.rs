@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use doorward_core::identity::{EmailDomains, IdentityRules};
+
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::{Checker, values};
-use crate::identity::{EmailDomains, IdentityRules};
 
 pub(super) fn check(
     c: &mut Checker,

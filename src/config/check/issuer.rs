@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use doorward_core::keys::{Algorithm, AlgorithmSet};
+use doorward_core::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
@@ -10,10 +13,8 @@ use super::super::settings::{IssuerSettings, PlatformSettings};
 use super::super::warning::Warning;
 use super::{Checker, access, identity, is_tenant_id, key_location, overlap, values};
 use crate::discovery::KeyLocation;
-use crate::keys::{Algorithm, AlgorithmSet};
 use crate::product::Product;
 use crate::redact::Shown;
-use crate::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 
 /// Every issuer, primary first.
 pub(super) fn check_all(

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use doorward_core::keys::KeySet;
+use doorward_core::token::TENANT_PLACEHOLDER;
 use serde_json::Value;
 use url::Url;
 
@@ -11,8 +13,6 @@ use super::super::raw;
 use super::super::warning::Warning;
 use super::{Checker, values};
 use crate::discovery::KeyLocation;
-use crate::keys::KeySet;
-use crate::token::TENANT_PLACEHOLDER;
 
 /// Where `issuer`'s keys are. With `discovery_goes_along` a `discovery_url` may stand
 /// beside a key set: the primary issuer's endpoints are looked up in it all the same.

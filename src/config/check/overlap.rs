@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use doorward_core::identity::EmailDomains;
+use doorward_core::token::TenantRule;
+
 use super::super::settings::IssuerSettings;
 use super::super::warning::Warning;
 use super::Checker;
-use crate::identity::EmailDomains;
 use crate::redact::Shown;
-use crate::token::TenantRule;
 
 /// Claims that a tenant's administrator, or the person, writes freely.
 const MUTABLE: [&str; 5] = ["email", "name", "preferred_username", "unique_name", "upn"];

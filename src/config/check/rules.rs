@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use doorward_core::json_object::Object;
+use doorward_core::rules::{
+    EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand, SlashPrefix,
+};
+
 use super::super::format::Format;
 use super::super::tree::{Content, Member, Node};
 use super::{BadValue, Checker, KeyPath, Warning, raw, values};
-use crate::json_object::Object;
-use crate::rules::{
-    EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand, SlashPrefix,
-};
 
 pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>> {
     let key = KeyPath::dotted("rules.bypass");

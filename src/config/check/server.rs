@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread::available_parallelism;
 
+use doorward_core::clock::{Clock as _, SystemClock};
+
 use super::super::bad_value::BadValue;
 use super::super::fault::KeyPath;
 use super::super::raw;
 use super::super::settings::{ListenAddress, ListenerSettings, ServerSettings, TlsSettings};
 use super::super::warning::Warning;
 use super::{Checker, values};
-use crate::clock::{Clock as _, SystemClock};
 use crate::loopback::is_loopback_host;
 use crate::tls_files::{Lifetime, TlsFiles, told};
 

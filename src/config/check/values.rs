@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use doorward_core::identity::ClaimPath;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::{Host, Url};
 
@@ -14,7 +15,6 @@ use super::super::resource::ResourceId;
 use super::super::warning::Warning;
 use super::Checker;
 use crate::discovery::{CaFile, SetupError, read_file};
-use crate::identity::ClaimPath;
 use crate::loopback::is_loopback;
 use crate::redact::Shown;
 

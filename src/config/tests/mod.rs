@@ -6,12 +6,12 @@ mod meant;
 
 use std::path::PathBuf;
 
+use doorward_core::identity::EmailDomains;
+use doorward_core::token::{AudienceRule, TenantRule};
 use serde_json::json;
 
 use super::*;
 use crate::discovery::{EmptySet, KeyLocation};
-use crate::identity::EmailDomains;
-use crate::token::{AudienceRule, TenantRule};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const MINIMAL: &str = "auth: {oidc: {issuer: 'https://idp.example', client_id: app}}\n";

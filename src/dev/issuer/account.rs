@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
+use doorward_core::clock::UnixTime;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -15,7 +16,6 @@ use super::directory::authenticate;
 use super::fault::OAuthFault;
 use super::tokens::profile;
 use super::{Issuer, lock};
-use crate::clock::UnixTime;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new().route("/userinfo", get(userinfo).post(userinfo)).route("/revoke", post(revoke))

@@ -1,10 +1,11 @@
 //! Authorization codes: given out once, redeemed once (RFC 6749 §4.1, RFC 7636).
 
+use doorward_core::clock::UnixTime;
+
 use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Session, secret};
 use super::shelf::Shelf;
-use crate::clock::UnixTime;
 use crate::pkce::{self, s256};
 
 /// How long a code can be redeemed, in seconds.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use doorward_core::clock::UnixTime;
+
 use super::DevIssuerError;
 use super::codes::proven;
 use super::fault::OAuthFault;
 use super::session::{Scope, Session, random, secret};
 use super::shelf::Shelf;
-use crate::clock::UnixTime;
 
 /// What `slow_down` adds to the interval (§3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);

@@ -36,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use doorward_core::clock::{Clock, UnixTime};
 use serde_json::Value;
 
 use self::codes::Codes;
@@ -47,7 +48,6 @@ pub use self::options::DevIssuerOptions;
 use self::refresh::RefreshTokens;
 use self::shelf::Shelf;
 use super::loopback::{ListenError, listen};
-use crate::clock::{Clock, UnixTime};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_REVOKED: usize = 4096;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_core::clock::{Clock, SystemClock};
+
 use super::directory::{DevClient, DevUser, built_in_clients, built_in_users};
 use super::keys::SigningAlgorithm;
-use crate::clock::{Clock, SystemClock};
 
 /// Everything about a development issuer that is not its address. The defaults work.
 #[derive(Clone)]

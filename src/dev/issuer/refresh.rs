@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use doorward_core::clock::UnixTime;
+
 use super::DevIssuerError;
 use super::fault::OAuthFault;
 use super::session::{Session, secret};
 use super::shelf::Shelf;
-use crate::clock::UnixTime;
 
 const MAX_REFRESH_TOKENS: usize = 4096;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_core::clock::UnixTime;
 
 use super::DevIssuerError;
 use super::directory::DevUser;
 use super::fault::OAuthFault;
-use crate::clock::UnixTime;
 
 /// Longest `scope` accepted, in bytes: it is kept, and it ends up in every token.
 const MAX_SCOPE_BYTES: usize = 1024;

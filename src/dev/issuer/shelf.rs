@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::clock::UnixTime;
+use doorward_core::clock::UnixTime;
 
 /// Entries by key, each until its own moment, never more than a fixed number.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use doorward_core::clock::SystemClock;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use reqwest::{Response, StatusCode};
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
-use crate::clock::SystemClock;
 
 /// A clock that stands until it is moved: nothing here waits.
 struct Hand(AtomicU64);

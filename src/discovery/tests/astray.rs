@@ -1,12 +1,12 @@
 //! What a document or a redirect cannot make the client do.
 
+use doorward_core::keys::KeySource as _;
 use serde_json::json;
 use url::Url;
 
 use super::fake_idp::{Answer, FakeIdp};
 use super::{Access, PATIENCE, Running, on_demand, spec};
 use crate::discovery::HttpFetcher;
-use crate::keys::KeySource as _;
 
 #[tokio::test]
 async fn a_document_over_plain_http_leads_to_https_or_stays_at_home() {

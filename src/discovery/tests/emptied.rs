@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_core::clock::SystemClock;
+use doorward_core::keys::{KeySource as _, Refetch};
+
 use super::fake_idp::{Answer, FakeIdp, jwks};
 use super::{Running, eventually, on_demand, restless, spec, write_atomically};
-use crate::clock::SystemClock;
 use crate::discovery::{EmptySet, FetchPolicy, KeyLocation};
-use crate::keys::{KeySource as _, Refetch};
 
 const OVER: Duration = Duration::from_millis(300);
 

@@ -13,11 +13,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorward_core::clock::{Clock, SystemClock};
+use doorward_core::keys::{KeySetId, KeySource, Refetch, RefetchCause};
 use tokio::task::JoinSet;
 
 use super::{Access, EmptySet, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec};
-use crate::clock::{Clock, SystemClock};
-use crate::keys::{KeySetId, KeySource, Refetch, RefetchCause};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// As long as a test waits for what must not come late.

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use doorward_core::clock::{Clock, SystemClock, UnixTime};
+use doorward_core::keys::KeySource as _;
+
 use super::fake_idp::{Answer, FakeIdp, jwks};
 use super::{AN_HOUR, Running, eventually, on_demand, spec};
-use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::discovery::{
     Access, FetchPolicy, IssuerMetadata, KeysSpec, MetadataSpec, well_known_url,
 };
-use crate::keys::KeySource as _;
 
 struct SetClock(AtomicU64);
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorward_core::keys::RefetchCause::{BadSignature, UnknownKey};
+use doorward_core::keys::{KeySource as _, Refetch};
 use tokio::task::JoinSet;
 
 use super::super::gate::MAX_WAITING;
 use super::fake_idp::{Answer, FakeIdp, jwks};
 use super::{PATIENCE, Running, eventually, on_demand, spec};
 use crate::discovery::{FetchPolicy, KeyLocation};
-use crate::keys::RefetchCause::{BadSignature, UnknownKey};
-use crate::keys::{KeySource as _, Refetch};
 
 #[tokio::test]
 async fn a_hundred_unknown_kids_at_once_cost_one_fetch() {
@@ -152,7 +152,7 @@ async fn an_issuer_borrows_until_its_own_first_success() {
         spec(&alias.issuer, alias.jwks_uri(), on_demand()),
         Some(Arc::clone(&lender.keys) as _),
         None,
-        Arc::new(crate::clock::SystemClock),
+        Arc::new(doorward_core::clock::SystemClock),
     );
     borrower.keys.tried().await;
     assert_eq!(borrower.kids(), ["p"]);
@@ -171,7 +171,7 @@ async fn an_issuer_borrows_until_its_own_first_success() {
         spec(&alias.issuer, alias.jwks_uri(), on_demand()),
         Some(Arc::clone(&lender.keys) as _),
         None,
-        Arc::new(crate::clock::SystemClock),
+        Arc::new(doorward_core::clock::SystemClock),
     );
     borrower.keys.tried().await;
     assert_eq!(borrower.kids(), ["a"]);

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use doorward_core::clock::SystemClock;
+use doorward_core::keys::KeySource as _;
 use serde_json::json;
 
 use super::fake_idp::{Answer, FakeIdp, jwk, jwks, jwks_of};
 use super::{AN_HOUR, Running, eventually, on_demand, restless, spec, write_atomically};
-use crate::clock::SystemClock;
 use crate::discovery::{
     Access, FetchPolicy, IssuerMetadata, KeyLocation, MetadataSpec, ObtainError, well_known_url,
 };
-use crate::keys::KeySource as _;
 
 #[tokio::test]
 async fn rotation_is_noticed_and_a_removed_key_is_gone() {

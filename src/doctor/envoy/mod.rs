@@ -45,11 +45,12 @@ mod routes;
 mod runtime;
 mod upgrades;
 
+use doorward_core::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
+
 use self::document::documents;
 use self::place::Place;
 use super::report::{Outcome, Section};
 use crate::config::Settings;
-use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 
 /// Larger files are no configuration, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::identity;
+use doorward_core::identity;
 
 /// Names (as they were written) and values found in an answer: in JSON as members with a
 /// text or texts, as pairs, or as `{name, value}`; else in lines `Name: value`.

@@ -22,11 +22,11 @@ mod wire;
 use std::fmt;
 use std::path::PathBuf;
 
+use doorward_core::identity::ProtectedHeaders;
 use url::Url;
 
 use super::report::Section;
 use crate::discovery::SetupError;
-use crate::identity::ProtectedHeaders;
 
 /// What to probe, and what is known of it.
 pub struct GatewayProbe {

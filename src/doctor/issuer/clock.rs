@@ -2,11 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use doorward_core::clock::UnixTime;
 use http::HeaderMap;
 use http::header::{AGE, DATE};
 
 use super::super::report::Finding;
-use crate::clock::UnixTime;
 
 /// From here on it is worth knowing: it eats into the leeway.
 const WORTH_KNOWING: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use doorward_core::keys::KeySet;
 use url::Url;
 
 use super::super::key_set;
@@ -10,7 +11,6 @@ use super::super::remedies::keys as remedies;
 use super::super::report::Finding;
 use super::Patient;
 use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata, read_file};
-use crate::keys::KeySet;
 use crate::product::Product;
 
 pub(super) async fn examine(

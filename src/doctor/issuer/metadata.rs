@@ -1,5 +1,6 @@
 //! Is the discovery document there, over TLS, and that of the issuer?
 
+use doorward_core::clock::Clock;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
@@ -9,7 +10,6 @@ use super::super::remedies::fetching;
 use super::super::report::Finding;
 use super::Patient;
 use super::clock::Sample;
-use crate::clock::Clock;
 use crate::discovery::{
     Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
     Obstacle,

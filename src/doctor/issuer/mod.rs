@@ -9,17 +9,17 @@ mod metadata;
 
 use std::time::Duration;
 
+use doorward_core::clock::Clock;
+use doorward_core::keys::KeySet;
+use doorward_core::scope_prefix::asked_for;
 use serde_json::Value;
 use url::Url;
 
 use super::report::{Finding, Section};
-use crate::clock::Clock;
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{EmptySet, HttpFetcher, KeyLocation, well_known_url};
-use crate::keys::KeySet;
 use crate::loopback::is_loopback;
 use crate::product::Product;
-use crate::scope_prefix::asked_for;
 
 /// An issuer to be examined, and what is expected of it.
 #[derive(Clone, Debug)]

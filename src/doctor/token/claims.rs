@@ -1,5 +1,7 @@
 //! Does it say who it is about, where the configuration looks?
 
+use doorward_core::identity::{AddressFault, ClaimPath, IdentityFault, says_yes};
+use doorward_core::scope_prefix::cut_off;
 use serde_json::Value;
 
 use super::super::remedies::claims as remedies;
@@ -7,8 +9,6 @@ use super::super::report::Finding;
 use super::form::shown;
 use super::kind::Kind;
 use super::{Proven, Specimen};
-use crate::identity::{AddressFault, ClaimPath, IdentityFault, says_yes};
-use crate::scope_prefix::cut_off;
 
 /// Where an email address also is, in the order of trust.
 const LIKE_EMAIL: [&str; 7] =

@@ -1,12 +1,12 @@
 //! Is it a JWT at all? If not, what it is instead.
 
+use doorward_core::bearer::BearerToken;
+use doorward_core::token::{CompactJws, TokenFault};
 use serde_json::Value;
 
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
-use crate::bearer::BearerToken;
 use crate::product::Product;
-use crate::token::{CompactJws, TokenFault};
 
 /// Header and claims, not believed.
 pub(super) struct Parts<'a> {

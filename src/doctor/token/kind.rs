@@ -1,11 +1,11 @@
 //! What kind of token it is: access tokens only are keys to an API.
 
+use doorward_core::token::{CLIENT_CLAIMS, OtherKind, Sign, TokenKind, TokenRules};
 use serde_json::Value;
 
 use super::super::remedies::token as remedies;
 use super::super::report::Finding;
 use crate::product::Product;
-use crate::token::{CLIENT_CLAIMS, OtherKind, Sign, TokenKind, TokenRules};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

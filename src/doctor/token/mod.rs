@@ -18,13 +18,13 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
+use doorward_core::clock::UnixTime;
+use doorward_core::identity::{HeaderRules, Identity, IdentityFault};
+use doorward_core::keys::KeySet;
 use serde_json::Value;
 
 use super::report::{Finding, Outcome, Section};
-use crate::clock::UnixTime;
 use crate::config::IssuerSettings;
-use crate::identity::{HeaderRules, Identity, IdentityFault};
-use crate::keys::KeySet;
 use crate::product::Product;
 
 use self::form::Parts;

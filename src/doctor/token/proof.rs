@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
+use doorward_core::clock::UnixTime;
+use doorward_core::identity::Identity;
+use doorward_core::keys::{Algorithm, KeySet};
+use doorward_core::token::{
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TokenFault, TokenRules,
+    UnsignedTokens, UnverifiedToken, VerifiedToken, numeric_date,
+};
 use serde_json::Value;
 
 use super::super::remedies::{keys as key_remedies, token as remedies};
 use super::super::report::Finding;
 use super::form::shown;
 use super::{KnownIssuer, Proven, Specimen};
-use crate::clock::UnixTime;
-use crate::identity::Identity;
-use crate::keys::{Algorithm, KeySet};
 use crate::product::Product;
-use crate::token::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TokenFault, TokenRules,
-    UnsignedTokens, UnverifiedToken, VerifiedToken, numeric_date,
-};
 
 /// Tokens that live longer cannot be taken back for too long.
 const LONG_LIFE: Duration = Duration::from_secs(24 * 3600);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use doorward_core::clock::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixTime;
 use crate::login::error::LoginError;
 use crate::login::provider::Provider;
 use crate::login::tokens::{Secrets, Tokens};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
+use doorward_core::clock::UnixTime;
 use url::Url;
 
 use super::*;
-use crate::clock::UnixTime;
 use crate::login::error::LoginError;
 use crate::login::provider::Provider;
 use crate::login::tokens::{Secret, Tokens};

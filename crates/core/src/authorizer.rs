@@ -1,25 +1,25 @@
-//! The story of one request: from what Envoy asks to allow or deny.
+//! One request, from what a gateway asks to allow or deny.
 //!
 //! [`Authorizer::decide`] is a plain function on borrowed bytes: no socket, no runtime,
 //! no clock of its own, no waiting. When it lacks a key it says so, and
 //! [`Authorizer::authorize`] waits for that key once and asks again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use crate::bearer::{BearerToken, holds_opaque_bearer};
+use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
-use crate::decision::{Admitted, Decision, Denial, Fault, Grant};
-use crate::identity::{HeaderRules, Identity, IdentityHeaders, Profile, ProtectedHeaders};
+use crate::decision::{Basis, Decision, Denial, Fault, Grant};
+use crate::header_changes::HeaderChanges;
+use crate::identity::{HeaderRules, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
 use crate::request::{HeaderView, RequestFault, RequestView};
-use crate::rules::{Credentials, RouteRule, Rules};
+use crate::rules::{Credentials, Permit, RouteRule, Rules};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
 use crate::token_cache::TokenCache;
+use crate::verified_identity::VerifiedIdentity;
 
 /// More than this in the headers of an answer is denied, in bytes. Over HTTP, names to remove are a
 /// header of our answer, and Envoy takes 60 KiB of headers in an answer (`max_response_headers_kb`);
@@ -30,39 +30,31 @@ const MAX_ANSWER_BYTES: usize = 56 * 1024;
 /// So many bytes of names fit whatever else there is to say.
 const FITS_ANYHOW_BYTES: usize = 16 * 1024;
 
-/// Names of headers that a client sent.
-pub type Names<'r> = SmallVec<[&'r [u8]; 8]>;
+/// Longer tokens are refused unread, where nothing else is said. In bytes.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Decides requests under one configuration.
 pub struct Authorizer {
-    /// `false`: everybody may pass, with nothing of what must be stripped.
-    pub enabled: bool,
-    /// Whom to believe.
-    pub issuers: Issuers,
-    /// What paths and routes ask for.
-    pub rules: Rules,
-    /// How an identity becomes headers.
-    pub headers: HeaderRules,
-    /// What clients must not send.
-    pub protected: ProtectedHeaders,
-    /// Longer tokens are refused unread, in bytes.
-    pub max_token_bytes: usize,
-    /// What becomes of `alg: none`.
-    pub unsigned: UnsignedTokens,
-    /// Tokens seen before.
-    pub cache: TokenCache,
+    enabled: bool,
+    issuers: Issuers,
+    rules: Rules,
+    headers: HeaderRules,
+    protected: ProtectedHeaders,
+    max_token_bytes: usize,
+    unsigned: UnsignedTokens,
+    cache: Option<TokenCache>,
 }
 
 /// What [`Authorizer::decide`] comes to.
-pub enum Verdict<'a> {
-    /// A decision.
+pub enum Outcome<'a> {
+    /// A decision: allow or deny.
     Decided(Decision),
-    /// Not yet.
+    /// Not before its issuer was asked for newer keys.
     NeedsKey(MissingKey<'a>),
 }
 
-impl Verdict<'_> {
-    /// The decision, when nothing is left to wait for.
+impl Outcome<'_> {
+    /// The decision where nobody is asked: without newer keys the request is denied.
     #[must_use]
     pub fn or_deny(self) -> Decision {
         match self {
@@ -73,6 +65,10 @@ impl Verdict<'_> {
 }
 
 /// The token may be signed with a key that its issuer has published since.
+///
+/// Whoever can wait calls [`obtain`](Self::obtain). Others ask the [issuer](Self::issuer) in their
+/// own way and hand in what became of it ([`resolve`](Self::resolve)). Either way the request is
+/// decided again, at most once.
 pub struct MissingKey<'a> {
     issuer: &'a Issuer,
     cause: RefetchCause,
@@ -82,14 +78,35 @@ pub struct MissingKey<'a> {
     otherwise: Denial,
 }
 
-impl MissingKey<'_> {
+impl<'a> MissingKey<'a> {
+    /// Whose key it is.
+    #[must_use]
+    pub fn issuer(&self) -> &'a Issuer {
+        self.issuer
+    }
+
+    /// Why those at hand do not do.
+    #[must_use]
+    pub fn cause(&self) -> RefetchCause {
+        self.cause
+    }
+
     /// Asks the issuer, and waits at most `wait` for what comes of it.
     ///
     /// # Errors
     /// The decision, if it brings nothing new. Otherwise decide again.
     pub async fn obtain(self, wait: Duration) -> Result<(), Denial> {
-        let Self { issuer, cause, tried, otherwise } = self;
-        match issuer.keys().refetch(cause, wait).await {
+        let refetch = self.issuer.keys().refetch(self.cause, wait).await;
+        self.resolve(refetch)
+    }
+
+    /// Takes what became of asking the issuer.
+    ///
+    /// # Errors
+    /// The decision, if it brought nothing new. Otherwise decide again.
+    pub fn resolve(self, refetch: Refetch) -> Result<(), Denial> {
+        let Self { issuer, tried, otherwise, .. } = self;
+        match refetch {
             Refetch::Answered => Ok(()),
             Refetch::StillUnderWay => Err(KeysFault::StillUnderWay),
             Refetch::Crowded => Err(KeysFault::Crowded),
@@ -102,6 +119,94 @@ impl MissingKey<'_> {
 }
 
 impl Authorizer {
+    /// Believes tokens of `issuers`, and hands their identities on in the headers that `headers`
+    /// names. Every request needs a token, of at most 16 KiB; no token is remembered.
+    #[must_use]
+    pub fn new(issuers: Issuers, headers: HeaderRules) -> Self {
+        Self {
+            enabled: true,
+            issuers,
+            rules: Rules::new(Vec::new()),
+            protected: ProtectedHeaders::new(&headers),
+            headers,
+            max_token_bytes: MAX_TOKEN_BYTES,
+            unsigned: UnsignedTokens::Refused,
+            cache: None,
+        }
+    }
+
+    /// What paths and routes ask for.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Remembers verified tokens.
+    #[must_use]
+    pub fn with_cache(self, cache: TokenCache) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Refuses longer tokens unread.
+    #[must_use]
+    pub fn with_max_token_bytes(self, max_token_bytes: usize) -> Self {
+        Self { max_token_bytes, ..self }
+    }
+
+    /// What becomes of `alg: none`.
+    #[must_use]
+    pub fn with_unsigned(self, unsigned: UnsignedTokens) -> Self {
+        Self { unsigned, ..self }
+    }
+
+    /// Lets everybody pass, with nothing of what must be stripped.
+    #[must_use]
+    pub fn without_authentication(self) -> Self {
+        Self { enabled: false, ..self }
+    }
+
+    /// Whether anybody is asked for a token at all.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// How many tokens are remembered, about.
+    #[must_use]
+    pub fn remembered_tokens(&self) -> u64 {
+        self.cache.as_ref().map_or(0, TokenCache::len)
+    }
+
+    /// Longer tokens are refused unread, in bytes.
+    #[must_use]
+    pub fn max_token_bytes(&self) -> usize {
+        self.max_token_bytes
+    }
+
+    /// Whom it believes.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// What paths and routes ask for.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// How an identity becomes headers.
+    #[must_use]
+    pub fn header_rules(&self) -> &HeaderRules {
+        &self.headers
+    }
+
+    /// What clients must not send.
+    #[must_use]
+    pub fn protected(&self) -> &ProtectedHeaders {
+        &self.protected
+    }
+
     /// Decides a request, waiting at most `wait` when a key has to be fetched.
     pub async fn authorize(
         &self,
@@ -110,8 +215,8 @@ impl Authorizer {
         wait: Duration,
     ) -> Decision {
         match self.decide(request, now) {
-            Verdict::Decided(decision) => decision,
-            Verdict::NeedsKey(missing) => match missing.obtain(wait).await {
+            Outcome::Decided(decision) => decision,
+            Outcome::NeedsKey(missing) => match missing.obtain(wait).await {
                 Ok(()) => self.decide(request, now).or_deny(),
                 Err(denial) => Decision::Deny(denial),
             },
@@ -120,67 +225,40 @@ impl Authorizer {
 
     /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
     /// Envoy a broken call can mean "let it pass".
-    pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Verdict<'_> {
+    pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
         let admission = catch_unwind(AssertUnwindSafe(|| {
             let grant = self.admit(request, now)?;
             self.check_answer(&grant, request.headers)?;
             Ok(grant)
         }));
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
-            Ok(grant) => Verdict::Decided(Decision::Allow(grant)),
-            Err(Refusal::Denied(denial)) => Verdict::Decided(Decision::Deny(denial)),
-            Err(Refusal::NeedsKey(missing)) => Verdict::NeedsKey(missing),
+            Ok(grant) => Outcome::Decided(Decision::Allow(grant)),
+            Err(Refusal::Denied(denial)) => Outcome::Decided(Decision::Deny(denial)),
+            Err(Refusal::NeedsKey(missing)) => Outcome::NeedsKey(missing),
         }
     }
 
-    /// The headers that the upstream gets.
+    /// What becomes of the headers of a request that may pass, given those that its client sent.
     #[must_use]
-    pub fn headers_of<'a>(&'a self, grant: &'a Grant) -> IdentityHeaders<'a> {
-        let identity = grant.admitted().map(|admitted| &admitted.identity);
-        IdentityHeaders::new(identity, &self.headers)
-    }
-
-    /// The names, of those that the client sent, to remove from a request that may pass; on top
-    /// of those that are [always](ProtectedHeaders::always) removed.
-    #[must_use]
-    pub fn to_remove<'r>(&self, grant: &Grant, headers: &'r [HeaderView<'r>]) -> Names<'r> {
-        let set = self.headers_of(grant);
-        let forged = |name: &&[u8]| self.protected.forged(name, set);
-        let mut names: Names<'_> =
-            headers.iter().map(|header| header.name).filter(forged).collect();
-        // NeMo's files API takes `Bearer service:jobs` for an identity. What is no JWT goes where
-        // nobody has looked at it; it may be somebody's password elsewhere.
-        if grant.is_unseen() && self.headers.profile == Profile::Nemo {
-            let opaque = headers.iter().find(|header| {
-                header.name.eq_ignore_ascii_case(b"authorization")
-                    && holds_opaque_bearer(header.value)
-            });
-            names.extend(opaque.map(|header| header.name));
-        }
-        names
+    pub fn header_changes<'a>(
+        &'a self,
+        grant: &'a Grant,
+        client: &'a [HeaderView<'a>],
+    ) -> HeaderChanges<'a> {
+        HeaderChanges::new(grant, client, &self.headers, &self.protected)
     }
 
     /// Whether gateways would take the answer, with all that it sets and removes.
     fn check_answer(&self, grant: &Grant, headers: &[HeaderView<'_>]) -> Result<(), RequestFault> {
         let sent: usize = headers.iter().map(|header| header.name.len()).sum();
-        if sent <= FITS_ANYHOW_BYTES {
-            return Ok(());
-        }
-        let set = self.headers_of(grant);
-        let set_bytes: usize = set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let always = self.protected.always(set).map(str::as_bytes);
-        let removed = self.to_remove(grant, headers);
-        let list: usize = always.chain(removed.iter().copied()).map(|name| name.len() + 1).sum();
-        if set_bytes + list > MAX_ANSWER_BYTES {
-            Err(RequestFault::TooMuchToRemove)
-        } else {
-            Ok(())
-        }
+        let fits = sent <= FITS_ANYHOW_BYTES
+            || self.header_changes(grant, headers).answer_bytes() <= MAX_ANSWER_BYTES;
+        if fits { Ok(()) } else { Err(RequestFault::TooMuchToRemove) }
     }
 
     fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
         if !self.enabled {
-            return Ok(Grant::AuthDisabled);
+            return Ok(Grant::new(Basis::AuthDisabled, Permit::without_rules()));
         }
         request.check_form()?;
         let rule = self.rules.for_request(request)?;
@@ -189,22 +267,21 @@ impl Authorizer {
             Credentials::Required | Credentials::Optional => BearerToken::from_request(request)?,
         };
         let Some(bearer) = bearer else {
-            let grant = match rule.credentials {
-                Credentials::Ignored => Grant::Bypassed,
-                Credentials::Optional => Grant::Anonymous,
+            let basis = match rule.credentials {
+                Credentials::Ignored => Basis::Bypassed,
+                Credentials::Optional => Basis::Anonymous,
                 Credentials::Required => return Err(without_credentials(request, &rule).into()),
             };
-            rule.permit_without_token()?;
-            return Ok(grant);
+            return Ok(Grant::new(basis, rule.permit_without_token()?));
         };
-        let (admitted, fresh) = self.identify(bearer, now)?;
-        let audiences = admitted.audiences.iter().map(AsRef::as_ref);
-        rule.permit(audiences, admitted.scopes()).map_err(|refused| Denial {
+        let (identity, fresh) = self.identify(bearer, now)?;
+        let permit = rule.permit(identity.audiences(), identity.scopes());
+        let permit = permit.map_err(|refused| Denial {
             fault: refused.fault.into(),
-            issuer: Some(admitted.issuer),
+            issuer: Some(identity.issuer()),
             scopes: refused.scopes.map(str::to_owned),
         })?;
-        Ok(Grant::Identified { admitted, fresh })
+        Ok(Grant::new(Basis::Identified { identity, fresh }, permit))
     }
 
     /// Whom a token speaks of, and whether it had to be verified to know.
@@ -212,19 +289,20 @@ impl Authorizer {
         &self,
         bearer: BearerToken<'_>,
         now: UnixTime,
-    ) -> Result<(Arc<Admitted>, bool), Refusal<'_>> {
+    ) -> Result<(Arc<VerifiedIdentity>, bool), Refusal<'_>> {
         // Longer tokens are refused unread: they are not hashed either.
         let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
-        let hash = of_length.then(|| self.cache.hash(bearer)).flatten();
-        let still_holds = |admitted: &Admitted| self.still_holds(admitted, now);
-        if let Some(admitted) = hash.and_then(|hash| self.cache.find(hash, still_holds)) {
-            return Ok((admitted, false));
+        let cache = self.cache.as_ref().filter(|_| of_length);
+        let entry = cache.and_then(|cache| Some((cache, cache.hash(bearer)?)));
+        let still_holds = |identity: &VerifiedIdentity| self.still_holds(identity, now);
+        if let Some(identity) = entry.and_then(|(cache, hash)| cache.find(hash, still_holds)) {
+            return Ok((identity, false));
         }
         let jws = CompactJws::decode(bearer, self.max_token_bytes)?;
         let unverified = UnverifiedToken::parse(&jws, self.unsigned)?;
         let issuer = self.issuers.named_by(&unverified)?;
         let tried = issuer.key_set_id();
-        let admitted = self.verify(unverified, issuer, now).map_err(|fault| {
+        let identity = self.verify(unverified, issuer, now).map_err(|fault| {
             let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
             let keys_may_change = |cause: &RefetchCause| {
                 issuer.keys().may_refetch(*cause) || issuer.key_set_id() != tried
@@ -236,10 +314,10 @@ impl Authorizer {
                 None => Refusal::Denied(denial),
             }
         })?;
-        if let Some(hash) = hash {
-            self.cache.keep(hash, &admitted);
+        if let Some((cache, hash)) = entry {
+            cache.keep(hash, &identity);
         }
-        Ok((admitted, true))
+        Ok((identity, true))
     }
 
     fn verify(
@@ -247,30 +325,21 @@ impl Authorizer {
         unverified: UnverifiedToken<'_>,
         issuer: &Issuer,
         now: UnixTime,
-    ) -> Result<Arc<Admitted>, Fault> {
+    ) -> Result<Arc<VerifiedIdentity>, Fault> {
         let keys = issuer.keys_in_force(now)?;
         let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
         let verified = VerifiedToken::verify(unverified, issuer.rules(), keys.set(), now)?;
-        let identity = Identity::from_token(&verified, issuer.identity(), &self.headers)?;
-        Ok(Arc::new(Admitted {
-            identity,
-            issuer: issuer.id(),
-            tenant_issuer: verified.tenant_issuer(issuer.rules()).map(Into::into),
-            audiences: verified.audiences().map(Into::into).collect(),
-            expires_at: verified.expires_at(),
-            key_set: keys.id(),
-            rendering: OnceLock::new(),
-        }))
+        Ok(VerifiedIdentity::new(&verified, issuer, &self.headers, keys)?)
     }
 
     /// Whether a cached verification would come out the same now: the token is current
     /// and the very key set that verified it is in force.
-    fn still_holds(&self, admitted: &Admitted, now: UnixTime) -> bool {
-        admitted.expires_at > now
-            && self.issuers.get(admitted.issuer).is_some_and(|issuer| {
+    fn still_holds(&self, identity: &VerifiedIdentity, now: UnixTime) -> bool {
+        identity.expires_at() > now
+            && self.issuers.get(identity.issuer()).is_some_and(|issuer| {
                 let keys = issuer.keys_in_force(now);
                 keys.is_ok_and(|keys| {
-                    keys.as_deref().is_some_and(|keys| keys.id() == admitted.key_set)
+                    keys.as_deref().is_some_and(|keys| keys.id() == identity.key_set())
                 })
             })
     }

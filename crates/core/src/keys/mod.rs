@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod ed25519;
+mod fixed;
 mod jwk;
 mod set;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::algorithm::{Algorithm, AlgorithmSet, UnknownAlgorithm};
+pub use self::fixed::StaticKeys;
 pub use self::jwk::{KeyKind, UnusableKey, VerificationKey};
 pub use self::set::{KeySet, KeySetError, KeySetId, LeftOut, MAX_TRIED_KEYS};
 use crate::clock::UnixTime;

@@ -288,8 +288,19 @@ fn one_of<'t>(wanted: Option<&str>, held: impl Iterator<Item = &'t str> + Clone)
 }
 
 /// Proof that the rule of a request is satisfied.
+///
+/// ```compile_fail,E0423
+/// let forged = doorward_core::rules::Permit(());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Permit(());
+
+impl Permit {
+    /// Where authentication is off, there is no rule.
+    pub(crate) fn without_rules() -> Self {
+        Self(())
+    }
+}
 
 /// A verified token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

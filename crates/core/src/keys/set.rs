@@ -168,7 +168,6 @@ fn read(jwk: &RawValue) -> Result<VerificationKey, UnusableKey> {
 
 /// Why a document is no key set at all.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum KeySetError {
     /// Not JSON.
     #[error("it is not JSON")]

@@ -3,18 +3,15 @@
 //! No status codes and no header syntax here: the transport translates.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-
-use smallvec::SmallVec;
+use std::sync::Arc;
 
 use crate::bearer::BearerFault;
-use crate::clock::UnixTime;
-use crate::identity::{Identity, IdentityFault};
+use crate::identity::IdentityFault;
 use crate::issuers::{IssuerId, KeysFault};
-use crate::keys::KeySetId;
 use crate::request::RequestFault;
-use crate::rules::{RuleFault, TokenScopes};
+use crate::rules::{Permit, RuleFault};
 use crate::token::TokenFault;
+use crate::verified_identity::VerifiedIdentity;
 
 /// Why a request was denied. The names ([`Reason::code`]) are stable: clients, logs,
 /// metrics and `explain` all show the same ones.
@@ -131,17 +128,31 @@ pub enum Decision {
     Deny(Denial),
 }
 
-/// Leave to pass. Whatever its basis, the front strips what clients must not send.
+/// Leave to pass: only a satisfied rule gives it. Whatever it rests on, the front makes the
+/// [changes](crate::authorizer::Authorizer::header_changes) to the request's headers.
+///
+/// ```compile_fail,E0451
+/// use doorward_core::decision::{Basis, Grant};
+///
+/// let forged = Grant { basis: Basis::Anonymous, permit: todo!() };
+/// ```
 #[derive(Clone, Debug)]
-pub enum Grant {
-    /// On the strength of a token.
+pub struct Grant {
+    basis: Basis,
+    _permit: Permit,
+}
+
+/// What a [`Grant`] rests on.
+#[derive(Clone, Debug)]
+pub enum Basis {
+    /// A verified token.
     Identified {
         /// Whom the token speaks of.
-        admitted: Arc<Admitted>,
+        identity: Arc<VerifiedIdentity>,
         /// Whether the token was verified just now, not found in the cache.
         fresh: bool,
     },
-    /// Without a token, where one is optional.
+    /// No token, where one is optional.
     Anonymous,
     /// Nobody looked: the path or route is let through.
     Bypassed,
@@ -150,25 +161,43 @@ pub enum Grant {
 }
 
 impl Grant {
+    pub(crate) fn new(basis: Basis, permit: Permit) -> Self {
+        Self { basis, _permit: permit }
+    }
+
+    /// What it rests on.
+    #[must_use]
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
     /// Whom the request is from, when that is known.
     #[must_use]
-    pub fn admitted(&self) -> Option<&Admitted> {
-        match self {
-            Self::Identified { admitted, .. } => Some(admitted),
-            Self::Anonymous | Self::Bypassed | Self::AuthDisabled => None,
+    pub fn identity(&self) -> Option<&VerifiedIdentity> {
+        match &self.basis {
+            Basis::Identified { identity, .. } => Some(identity),
+            Basis::Anonymous | Basis::Bypassed | Basis::AuthDisabled => None,
         }
+    }
+
+    /// The stable name of what it rests on, where a denial has its reason code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.basis.code()
     }
 
     /// Whether nobody looked at what credentials there may be.
     #[must_use]
     pub fn is_unseen(&self) -> bool {
-        match self {
-            Self::Bypassed | Self::AuthDisabled => true,
-            Self::Identified { .. } | Self::Anonymous => false,
+        match self.basis {
+            Basis::Bypassed | Basis::AuthDisabled => true,
+            Basis::Identified { .. } | Basis::Anonymous => false,
         }
     }
+}
 
-    /// The stable name of the basis, where a denial has its reason code.
+impl Basis {
+    /// The stable name, where a denial has its reason code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -178,42 +207,6 @@ impl Grant {
             Self::AuthDisabled => "auth_disabled",
         }
     }
-}
-
-/// A token's identity, and what it holds on: what the cache keeps.
-#[derive(Debug)]
-pub struct Admitted {
-    /// Whom the token speaks of.
-    pub identity: Identity,
-    /// The issuer.
-    pub issuer: IssuerId,
-    /// The token's `iss` where the issuer stands for one a tenant; elsewhere it is the
-    /// issuer's name.
-    pub tenant_issuer: Option<Box<str>>,
-    /// The values of `aud`.
-    pub audiences: SmallVec<[Box<str>; 1]>,
-    /// `exp`, without leeway.
-    pub expires_at: UnixTime,
-    /// The key set that verified it.
-    pub key_set: KeySetId,
-    /// What the gRPC front makes of this once, for all requests with the same token.
-    pub rendering: OnceLock<Rendering>,
-}
-
-impl Admitted {
-    /// The scopes of the token, as rules look at them.
-    pub fn scopes(&self) -> TokenScopes<impl Iterator<Item = &str> + Clone> {
-        TokenScopes { held: self.identity.scopes(), some_lost: self.identity.losses.scopes > 0 }
-    }
-}
-
-/// A front's encoding of an [`Admitted`]. Opaque here.
-#[derive(Clone, Debug)]
-pub struct Rendering {
-    /// The bytes.
-    pub bytes: Box<[u8]>,
-    /// Where the second of their two parts begins.
-    pub splice: usize,
 }
 
 /// Why not.

@@ -13,14 +13,14 @@ use aws_lc_rs::rand;
 use moka::sync::Cache;
 
 use crate::bearer::BearerToken;
-use crate::decision::Admitted;
+use crate::verified_identity::VerifiedIdentity;
 
 /// What an entry takes besides its texts: the cache's own node and the structures.
 const ENTRY_OVERHEAD_BYTES: usize = 640;
 
 /// The verified tokens of one authorizer.
 pub struct TokenCache {
-    entries: Option<Cache<TokenHash, Arc<Admitted>, BuildHasherDefault<AlreadyHashed>>>,
+    entries: Option<Cache<TokenHash, Arc<VerifiedIdentity>, BuildHasherDefault<AlreadyHashed>>>,
     hash_key: LessSafeKey,
     counters: Arc<Counters>,
 }
@@ -60,7 +60,7 @@ impl TokenCache {
             let evicted = Arc::clone(&counters);
             Cache::builder()
                 .max_capacity(max_bytes)
-                .weigher(move |_, admitted: &Arc<Admitted>| bytes_of(admitted).max(share))
+                .weigher(move |_, identity: &Arc<VerifiedIdentity>| bytes_of(identity).max(share))
                 .eviction_listener(move |_, _, cause| {
                     if cause.was_evicted() {
                         evicted.evictions.fetch_add(1, Ordering::Relaxed);
@@ -89,14 +89,14 @@ impl TokenCache {
     pub fn find(
         &self,
         token: TokenHash,
-        still_holds: impl FnOnce(&Admitted) -> bool,
-    ) -> Option<Arc<Admitted>> {
+        still_holds: impl FnOnce(&VerifiedIdentity) -> bool,
+    ) -> Option<Arc<VerifiedIdentity>> {
         let entries = self.entries.as_ref()?;
         let found = entries.get(&token);
-        if let Some(admitted) = found {
-            if still_holds(&admitted) {
+        if let Some(identity) = found {
+            if still_holds(&identity) {
                 self.counters.hits.fetch_add(1, Ordering::Relaxed);
-                return Some(admitted);
+                return Some(identity);
             }
             entries.invalidate(&token);
         }
@@ -105,9 +105,9 @@ impl TokenCache {
     }
 
     /// Keeps a verified token.
-    pub fn keep(&self, token: TokenHash, admitted: &Arc<Admitted>) {
+    pub fn keep(&self, token: TokenHash, identity: &Arc<VerifiedIdentity>) {
         if let Some(entries) = &self.entries {
-            entries.insert(token, Arc::clone(admitted));
+            entries.insert(token, Arc::clone(identity));
         }
     }
 
@@ -131,10 +131,8 @@ pub struct NoRandomness;
 
 /// What an entry takes in memory. Its texts stand there as identity and, encoded, in
 /// dynamic metadata.
-fn bytes_of(admitted: &Admitted) -> u32 {
-    let audiences: usize = admitted.audiences.iter().map(|audience| audience.len() + 24).sum();
-    let issuer = admitted.tenant_issuer.as_ref().map_or(0, |name| 2 * name.len());
-    let bytes = ENTRY_OVERHEAD_BYTES + 2 * admitted.identity.text_bytes() + audiences + issuer;
+fn bytes_of(identity: &VerifiedIdentity) -> u32 {
+    let bytes = ENTRY_OVERHEAD_BYTES + 2 * identity.text_bytes();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -126,7 +126,6 @@ impl std::fmt::Debug for VerificationKey {
 
 /// Why a key of a JWKS is left out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum UnusableKey {
     /// The member of `keys` is not a JSON object.
     #[error("it is not a JSON object")]

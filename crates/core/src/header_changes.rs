@@ -1,0 +1,67 @@
+//! What becomes of the headers of a request that may pass: composed here once, for every front.
+
+use smallvec::SmallVec;
+
+use crate::bearer::holds_opaque_bearer;
+use crate::decision::Grant;
+use crate::identity::{HeaderRules, IdentityHeaders, Profile, ProtectedHeaders};
+use crate::request::HeaderView;
+
+/// The headers to set, which replace what the client sent, and those to remove. No name is in both:
+/// Envoy removes last.
+///
+/// A request goes on only with all of these changes: the upstream believes what it finds.
+pub struct HeaderChanges<'a> {
+    set: IdentityHeaders<'a>,
+    protected: &'a ProtectedHeaders,
+    sent: SmallVec<[&'a [u8]; 8]>,
+}
+
+impl<'a> HeaderChanges<'a> {
+    pub(crate) fn new(
+        grant: &'a Grant,
+        client: &'a [HeaderView<'a>],
+        rules: &'a HeaderRules,
+        protected: &'a ProtectedHeaders,
+    ) -> Self {
+        let set = IdentityHeaders::new(grant.identity().map(|one| one.identity()), rules);
+        let forged = |name: &&[u8]| protected.forged(name, set);
+        let mut sent: SmallVec<[&[u8]; 8]> =
+            client.iter().map(|header| header.name).filter(forged).collect();
+        // NeMo's files API takes `Bearer service:jobs` for an identity. What is no JWT goes where
+        // nobody has looked at it; it may be somebody's password elsewhere.
+        if grant.is_unseen() && rules.profile == Profile::Nemo {
+            let opaque = client.iter().find(|header| {
+                header.name.eq_ignore_ascii_case(b"authorization")
+                    && holds_opaque_bearer(header.value)
+            });
+            sent.extend(opaque.map(|header| header.name));
+        }
+        Self { set, protected, sent }
+    }
+
+    /// The headers to set: names, in lower case, and values.
+    #[must_use]
+    pub fn set(&self) -> IdentityHeaders<'a> {
+        self.set
+    }
+
+    /// All names to remove: those that are [always](ProtectedHeaders::always) removed, seen or not,
+    /// and those of [`sent`](Self::sent).
+    pub fn remove(&self) -> impl Iterator<Item = &[u8]> {
+        let always = self.protected.always(self.set).map(str::as_bytes);
+        always.chain(self.sent.iter().copied())
+    }
+
+    /// The names to remove because this client sent them, as it spelled them.
+    #[must_use]
+    pub fn sent(&self) -> &[&'a [u8]] {
+        &self.sent
+    }
+
+    /// How many bytes they take as headers of an answer, the names to remove as a list in one.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        let set: usize = self.set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        set + self.remove().map(|name| name.len() + 1).sum::<usize>()
+    }
+}

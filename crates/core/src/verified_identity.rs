@@ -1,0 +1,110 @@
+//! Whom a token speaks of, with the proof: what a front trusts and the cache keeps.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use smallvec::SmallVec;
+
+use crate::clock::UnixTime;
+use crate::identity::{HeaderRules, Identity, IdentityFault};
+use crate::issuers::{Issuer, IssuerId};
+use crate::keys::{KeySetId, Snapshot};
+use crate::rules::TokenScopes;
+use crate::token::VerifiedToken;
+
+/// The identity behind a verified token, and what else of the token decisions need. There is no
+/// way to one but through a [`VerifiedToken`].
+///
+/// ```compile_fail,E0451
+/// use doorward_core::VerifiedIdentity;
+///
+/// let forged = VerifiedIdentity { identity: Default::default(), ..todo!() };
+/// ```
+#[derive(Debug)]
+pub struct VerifiedIdentity {
+    identity: Identity,
+    issuer: IssuerId,
+    tenant_issuer: Option<Box<str>>,
+    audiences: SmallVec<[Box<str>; 1]>,
+    expires_at: UnixTime,
+    key_set: KeySetId,
+    /// What a front made of this for all requests with the same token.
+    rendering: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl VerifiedIdentity {
+    /// Reads the identity out of a token of `issuer` that the keys in `snapshot` verified.
+    ///
+    /// # Errors
+    /// The token gives no identity.
+    pub fn new(
+        token: &VerifiedToken<'_>,
+        issuer: &Issuer,
+        headers: &HeaderRules,
+        snapshot: &Snapshot,
+    ) -> Result<Arc<Self>, IdentityFault> {
+        Ok(Arc::new(Self {
+            identity: Identity::from_token(token, issuer.identity(), headers)?,
+            issuer: issuer.id(),
+            tenant_issuer: token.tenant_issuer(issuer.rules()).map(Into::into),
+            audiences: token.audiences().map(Into::into).collect(),
+            expires_at: token.expires_at(),
+            key_set: snapshot.id(),
+            rendering: OnceLock::new(),
+        }))
+    }
+
+    /// Whom the token speaks of.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> IssuerId {
+        self.issuer
+    }
+
+    /// The token's `iss` where the issuer stands for one a tenant; elsewhere it is the issuer's
+    /// name.
+    #[must_use]
+    pub fn tenant_issuer(&self) -> Option<&str> {
+        self.tenant_issuer.as_deref()
+    }
+
+    /// The values of `aud`.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> + Clone {
+        self.audiences.iter().map(AsRef::as_ref)
+    }
+
+    /// `exp`, without leeway.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+
+    /// The key set that verified the token.
+    #[must_use]
+    pub fn key_set(&self) -> KeySetId {
+        self.key_set
+    }
+
+    /// The scopes of the token, as rules look at them.
+    pub fn scopes(&self) -> TokenScopes<impl Iterator<Item = &str> + Clone> {
+        TokenScopes { held: self.identity.scopes(), some_lost: self.identity.losses.scopes > 0 }
+    }
+
+    /// A front's own encoding of this identity, made once and kept as long as the identity is;
+    /// `None` where a front with another type of encoding was first.
+    pub fn rendering<R: Any + Send + Sync>(&self, render: impl FnOnce() -> R) -> Option<&R> {
+        self.rendering.get_or_init(|| Box::new(render())).downcast_ref()
+    }
+
+    /// How much memory its texts take, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let audiences: usize = self.audiences.iter().map(|audience| audience.len() + 24).sum();
+        let issuer = self.tenant_issuer.as_ref().map_or(0, |name| name.len());
+        self.identity.text_bytes() + audiences + issuer
+    }
+}
