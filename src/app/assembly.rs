@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::{StartError, background, documents};
 use crate::config::{IssuerSettings, Settings};
-use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec};
+use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of};
 use crate::telemetry::{DecisionLines, Metrics};
 use crate::transport::{DenialPages, Door, DoorParts, Watcher};
 
@@ -162,7 +162,7 @@ fn keys(
                 let predecessor = other.map(|old| old.kept.as_ref());
                 let borrowed = lender.clone().map(|lender| lender as Arc<dyn KeySource>);
                 let clock = Arc::clone(&shared.clock);
-                Keeper::new(IssuerKeys::new(spec, borrowed, predecessor, clock), lender)
+                Keeper::new(keys_of(spec, borrowed, predecessor, clock), lender)
             }
         });
     }

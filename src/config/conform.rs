@@ -5,7 +5,7 @@
 //! taken out, so that the check of values can go on and name its faults at the same time.
 
 use super::bad_value::BadValue;
-use super::fault::KeyPath;
+use super::key_path::KeyPath;
 use super::nearest::nearest;
 use super::plain;
 use super::problem::Problem;

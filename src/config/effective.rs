@@ -7,7 +7,8 @@ use std::thread::available_parallelism;
 use figment::value::{Dict, Value};
 use serde_json::Value as Json;
 
-use super::fault::{KeyPath, Origin, Source};
+use super::fault::{Origin, Source};
+use super::key_path::KeyPath;
 use super::merge::{Merged, to_json};
 use super::shape::{Key, Shape};
 use crate::redact::redact;

@@ -1,8 +1,8 @@
 //! Environment variables and `--set`: a name that leads to a key, and a text that is
 //! read as what the schema expects there.
 
-use super::fault::KeyPath;
 use super::format::Format;
+use super::key_path::KeyPath;
 use super::nearest::{nearest, nearest_variable, same_letters};
 use super::problem::Problem;
 use super::shape::{Key, Shape};

@@ -8,8 +8,9 @@ use super::conform::conform;
 use super::environment::{
     NEMO_FILE, Variable, doorward_variable, nemo_variable, override_flag, variable_name,
 };
-use super::fault::{Fault, KeyPath, Origin, Source};
+use super::fault::{Fault, Origin, Source};
 use super::format::Format;
+use super::key_path::KeyPath;
 use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{Content, Node};

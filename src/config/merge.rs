@@ -4,7 +4,8 @@ use figment::value::{Dict, Map, Num, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::Value as Json;
 
-use super::fault::{KeyPath, Origin, Source};
+use super::fault::{Origin, Source};
+use super::key_path::KeyPath;
 use super::layers::Layer;
 use super::raw;
 use super::tree::{Content, Node};

@@ -1,6 +1,6 @@
 //! The key somebody may have meant: a typo's neighbour, or a key that stands elsewhere.
 
-use super::fault::KeyPath;
+use super::key_path::KeyPath;
 use super::shape::{Key, Shape};
 
 /// How alike two names must be to be taken for each other.

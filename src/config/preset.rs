@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::bad_value::BadValue;
 use super::check::{Found, is_tenant_id};
-use super::fault::{KeyPath, Origin};
+use super::fault::Origin;
+use super::key_path::KeyPath;
 use super::layers::Layer;
 use super::merge::Merged;
 use super::raw;

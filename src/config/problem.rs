@@ -1,7 +1,7 @@
 //! Why a key, a value or a whole layer is refused.
 
 use super::bad_value::BadValue;
-use super::fault::KeyPath;
+use super::key_path::KeyPath;
 use crate::redact::Shown;
 
 /// Why something is refused.

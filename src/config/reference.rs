@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::environment::variable_name;
-use super::fault::KeyPath;
+use super::key_path::KeyPath;
 use super::raw;
 use super::shape::{Key, Shape};
 

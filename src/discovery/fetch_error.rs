@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio_rustls::rustls;
 
 use super::bearer::BearerError;
-use super::hop::Astray;
-use super::http::MAX_REDIRECTS;
+use super::hop::{Astray, MAX_REDIRECTS};
 
 /// Why no document came from a URL. Its text says which URL, what happened and the
 /// cause of that.

@@ -7,6 +7,9 @@ use url::Url;
 
 use crate::loopback::is_loopback;
 
+/// How many redirects are followed.
+pub(super) const MAX_REDIRECTS: usize = 3;
+
 /// Why a URL that somebody else named is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

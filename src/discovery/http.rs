@@ -22,8 +22,6 @@ use crate::redact::redact_text;
 
 /// Largest document that is read. Real key sets and metadata have a few kilobytes.
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
-/// How many redirects are followed.
-pub(super) const MAX_REDIRECTS: usize = 3;
 /// Connections are kept for the second request of a refresh, not for the next refresh:
 /// by then a firewall may have forgotten them without a word.
 const KEEP_IDLE: Duration = Duration::from_secs(5);
@@ -93,7 +91,7 @@ impl HttpFetcher {
         let mut url = start.clone();
         // Redirects are followed by hand: each hop may need another client, and the
         // error should name the hop.
-        for _ in 0..=MAX_REDIRECTS {
+        for _ in 0..=hop::MAX_REDIRECTS {
             let mut request = self.client_for(&url)?.get(url.clone());
             let bearer = match &self.access.key_bearer {
                 Some(bearer) => bearer.for_request(&url).await?,

@@ -6,27 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
-use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::clock::UnixTime;
 use doorward_core::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
 
 use super::gate::{Admission, Gate};
-use super::location::{Access, FetchPolicy, KeyLocation};
+use super::location::{KeyLocation, KeysSpec};
 use super::origin::{self, ObtainError};
-use super::refresher::Refresher;
-
-/// All that decides how the keys of one issuer are obtained. Two equal ones obtain the
-/// same keys: on a reload, those in force can be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeysSpec {
-    /// The issuer, as configured.
-    pub issuer: String,
-    /// Where its keys are.
-    pub location: KeyLocation,
-    /// How to get there.
-    pub access: Access,
-    /// When, and for how long.
-    pub policy: FetchPolicy,
-}
 
 /// The keys of one issuer, kept fresh by a task of their own.
 pub struct IssuerKeys {
@@ -50,22 +35,14 @@ struct Counts {
 }
 
 impl IssuerKeys {
-    /// The keys of one issuer, and the task that obtains them and keeps them fresh.
-    ///
-    /// Nothing is obtained before the task runs. It must run on a runtime with I/O and
-    /// time, never completes, and may be dropped at any point: whoever waits is then
-    /// told. Requests may wait on any other runtime that has time enabled.
-    ///
-    /// `lender` serves until the issuer's own keys were obtained once. `predecessor`
-    /// hands over what it has if it is about the same issuer and location, so that a
-    /// changed setting does not cost the keys.
-    pub fn new(
+    /// Those that need nobody to obtain them, as [`keys_of`](super::keys_of) has it.
+    pub(super) fn new(
         spec: KeysSpec,
         lender: Option<Arc<dyn KeySource>>,
         predecessor: Option<&Self>,
-        clock: Arc<dyn Clock>,
-    ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static + use<>) {
-        let keys = Arc::new(Self {
+        now: UnixTime,
+    ) -> Self {
+        let keys = Self {
             own: ArcSwapOption::new(predecessor.and_then(|one| one.heritage(&spec))),
             lender,
             gate: Gate::new(spec.policy.cool_down),
@@ -73,14 +50,11 @@ impl IssuerKeys {
             last_error: ArcSwapOption::empty(),
             next_attempt_at: AtomicU64::new(0),
             spec: Box::new(spec),
-        });
+        };
         if let KeyLocation::Inline(document) = &keys.spec.location {
-            keys.settle_inline(document, clock.now());
+            keys.settle_inline(document, now);
         }
-        // Made here and not inside the future: it closes the gate even when the task is
-        // never polled.
-        let refresher = Refresher::new(Arc::clone(&keys), clock);
-        (keys, refresher.run())
+        keys
     }
 
     /// What these keys were built from.

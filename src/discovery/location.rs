@@ -23,6 +23,20 @@ pub enum KeyLocation {
     Borrowed,
 }
 
+/// All that decides how the keys of one issuer are obtained. Two equal ones obtain the
+/// same keys: on a reload, those in force can be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysSpec {
+    /// The issuer, as configured.
+    pub issuer: String,
+    /// Where its keys are.
+    pub location: KeyLocation,
+    /// How to get there.
+    pub access: Access,
+    /// When, and for how long.
+    pub policy: FetchPolicy,
+}
+
 /// How to reach an issuer that is not simply on the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {

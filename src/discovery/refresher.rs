@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::clock::{Clock, UnixTime};
-use doorward_core::keys::{KeySet, Snapshot};
+use doorward_core::keys::{KeySet, KeySource, Snapshot};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -15,13 +15,33 @@ use super::emptied::{EmptyReads, EmptySet};
 use super::gate::RoundEnd;
 use super::http::bare;
 use super::issuer_keys::{Change, IssuerKeys};
-use super::location::KeyLocation;
+use super::location::{KeyLocation, KeysSpec};
 use super::origin::{ObtainError, Obtained, Origin, Read};
 use super::schedule::{Bounds, Schedule};
 
 /// How often a key file is read. Reading a few kilobytes is cheaper than being sure that
 /// nothing changed: times of files are coarse, and a mounted ConfigMap changes by a link.
 const FILE_POLL: Duration = Duration::from_secs(5);
+
+/// The keys of one issuer, and the task that obtains them and keeps them fresh.
+///
+/// Nothing is obtained before the task runs. It must run on a runtime with I/O and time, never
+/// completes, and may be dropped at any point: whoever waits is then told. Requests may wait on any
+/// other runtime that has time enabled.
+///
+/// `lender` serves until the issuer's own keys were obtained once. `predecessor` hands over what it
+/// has if it is about the same issuer and location, so that a changed setting does not cost the keys.
+pub fn keys_of(
+    spec: KeysSpec,
+    lender: Option<Arc<dyn KeySource>>,
+    predecessor: Option<&IssuerKeys>,
+    clock: Arc<dyn Clock>,
+) -> (Arc<IssuerKeys>, impl Future<Output = ()> + Send + 'static + use<>) {
+    let keys = Arc::new(IssuerKeys::new(spec, lender, predecessor, clock.now()));
+    // Made here and not inside the future: it closes the gate even when the task is never polled.
+    let refresher = Refresher::new(Arc::clone(&keys), clock);
+    (keys, refresher.run())
+}
 
 /// Keeps the keys of one issuer fresh.
 pub(super) struct Refresher {

@@ -1,11 +1,9 @@
 //! Who logged in, as their token says.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::tokens::Secrets;
+use super::tokens::{Secrets, claims};
 use crate::printable::printable;
 
 /// Who logged in: for people to read, nothing is decided by it.
@@ -56,17 +54,12 @@ impl Who {
     }
 }
 
-/// The claims of a JWT, unverified; `None` for an opaque token.
-pub(super) fn claims(token: &str) -> Option<Map<String, Value>> {
-    let mut parts = token.split('.');
-    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
-    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    serde_json::from_slice(&payload).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tokens::Secret;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn jwt(claims: &Value) -> Secret {

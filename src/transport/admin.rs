@@ -6,9 +6,10 @@ use ::http::{HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::http_connection::{self, Answer, Responder};
-use super::server::{ConnectionError, Front};
-use super::session::Session;
+use super::http_connection;
+use super::responder::{Answer, Responder};
+use super::server::Front;
+use super::session::{ConnectionError, Session};
 
 /// Answers operators' probes.
 #[derive(Clone)]

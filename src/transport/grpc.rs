@@ -22,17 +22,15 @@ use super::denial::Resource;
 use super::door::Door;
 use super::h2_connection::{self, Arrived};
 use super::intake::Intake;
-use super::other_call::OtherCall;
+use super::other_call::{MAX_OTHER_MESSAGE_BYTES, OtherCall};
 use super::parts::Parts;
-use super::server::{ConnectionError, Front};
-use super::session::Session;
+use super::server::Front;
+use super::session::{ConnectionError, Session};
 
 /// Where Envoy calls.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// Envoy's own definition, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v3.bin"));
-/// The longest message to health and reflection, in bytes: names of services and files.
-pub const MAX_OTHER_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// Answers gRPC calls.
 #[derive(Clone)]

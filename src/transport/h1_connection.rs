@@ -20,10 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::head_fault::HeadFault;
-use super::http_connection::{Answer, Responder};
 use super::intake::{Intake, Valve};
-use super::server::ConnectionError;
-use super::session::{Lasting, Limits, Session, Why};
+use super::responder::{Answer, Responder};
+use super::session::{ConnectionError, Lasting, Limits, Session, Why};
 use crate::telemetry::Closed;
 
 /// How much of a request is kept until its head is whole, in bytes: more than the headers that

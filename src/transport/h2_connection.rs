@@ -27,8 +27,7 @@ use super::call::{Call, Waiting};
 use super::frames::CALLS_A_TURN;
 use super::intake::{Intake, Valve};
 use super::places::Place;
-use super::server::ConnectionError;
-use super::session::{Lasting, Limits, Session, Why};
+use super::session::{ConnectionError, Lasting, Limits, Session, Why};
 use crate::telemetry::{Closed, ConnectionMetrics, CutOff};
 
 /// HTTP/2, as TLS names it.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage};
 
-use super::server::Trouble;
+use super::log_limit::LogLimit;
 use crate::telemetry::{ConnectionMetrics, TlsFailure};
 
 /// Counts what fails at one listener, and tells of it now and then.
@@ -16,7 +16,7 @@ pub(super) struct Handshakes {
     /// `grpc`, `http` or `admin`.
     listener: &'static str,
     /// By reason, so that none hides another.
-    told: Mutex<[Trouble; TlsFailure::ALL.len()]>,
+    told: Mutex<[LogLimit; TlsFailure::ALL.len()]>,
 }
 
 /// A handshake that failed.
@@ -51,7 +51,8 @@ impl Handshakes {
             return;
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left_out) = told.get_mut(failure.why as usize).and_then(Trouble::take_turn) else {
+        let Some(left_out) = told.get_mut(failure.why as usize).and_then(LogLimit::take_turn)
+        else {
             return;
         };
         drop(told);

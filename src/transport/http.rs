@@ -16,10 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::denial::{DenialAnswer, Resource};
 use super::door::Door;
-use super::http_connection::{self, Answer, Responder};
+use super::http_connection;
 use super::parts::Headers;
-use super::server::{ConnectionError, Front};
-use super::session::Session;
+use super::responder::{Answer, Responder};
+use super::server::Front;
+use super::session::{ConnectionError, Session};
 
 /// Envoy's `path_prefix`; the client's own path follows.
 const EXT_AUTHZ: &str = "/apis/auth/ext-authz";

@@ -1,10 +1,7 @@
 //! One connection of a front that speaks HTTP/1.1 or HTTP/2, as the client begins.
 
-use std::future::Future;
 use std::task::Context;
 
-use ::http::{Request, Response};
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::budget::Account;
@@ -13,23 +10,11 @@ use super::h1_connection;
 use super::h2_connection;
 use super::intake::{Intake, Protocol};
 use super::request_call::RequestCall;
-use super::server::ConnectionError;
-use super::session::Session;
-
-/// What such a front answers with.
-pub(super) type Answer = Response<Bytes>;
+use super::responder::Responder;
+use super::session::{ConnectionError, Session};
 
 /// Both protocols, as TLS names them.
 pub(super) const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
-
-/// Answers requests, whose bodies nobody looks at.
-pub(super) trait Responder: Clone + Send + Sync + 'static {
-    /// The answer to a request.
-    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<Self>;
-
-    /// The answer when there is no room to wait for another one.
-    fn overloaded(&self) -> Answer;
-}
 
 /// Serves a connection, as [`Front::serve`] has it.
 ///

@@ -16,11 +16,12 @@ use tower::ServiceExt as _;
 
 use super::budget::{CALL_BYTES, Held, OverBudget};
 use super::call::{Call, head_bytes};
-use super::grpc::MAX_OTHER_MESSAGE_BYTES;
 use super::h2_connection::Arrived;
 use super::unary::send_what_fits;
 use crate::telemetry::CutOff;
 
+/// The longest message to health and reflection, in bytes: names of services and files.
+pub const MAX_OTHER_MESSAGE_BYTES: usize = 16 * 1024;
 /// What a call of health takes besides its head, in bytes: tonic keeps a message until it is
 /// whole, and what it takes to answer it.
 const HEALTH_BYTES: usize = 2 * MAX_OTHER_MESSAGE_BYTES;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::budget::{CALL_BYTES, Held, OverBudget};
 use super::call::{Call, head_bytes};
 use super::h2_connection::Arrived;
-use super::http_connection::{Answer, Responder};
+use super::responder::{Answer, Responder};
 use super::unary::Outgoing;
 use crate::telemetry::CutOff;
 

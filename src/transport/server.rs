@@ -4,11 +4,9 @@
 //! of its own: Envoy keeps few connections and long ones, and dealing them out leaves no
 //! worker idle as hashing them (`SO_REUSEPORT`) may.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,18 +14,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::handshake::{Failure, Handshakes};
 use super::listener::{Accepted, Listener};
-use super::session::{Resources, Session};
+use super::log_limit::LogLimit;
+use super::session::{ConnectionError, Resources, Session, told_to_stop};
 use super::tls::ListenerTls;
 use crate::config::{ListenAddress, TlsSettings};
 use crate::tls_files::TlsError;
-
-/// Why a connection ended before its time. Only told in the log, at debug level.
-pub type ConnectionError = Box<dyn Error + Send + Sync>;
 
 /// Answers requests; one for each listener.
 pub trait Front: Clone + Send + Sync + 'static {
@@ -108,7 +103,7 @@ impl Port {
         stop: watch::Receiver<bool>,
     ) {
         let mut stopped = stop.clone();
-        let mut trouble = Trouble::default();
+        let mut log = LogLimit::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -117,7 +112,7 @@ impl Port {
             let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    trouble.tell(self.listener.address(), &error);
+                    tell(&mut log, self.listener.address(), &error);
                     if lacks_resources(&error) {
                         // Whoever says nothing has to give a file back.
                         resources.make_room();
@@ -130,7 +125,7 @@ impl Port {
                 Ok(session) => session,
                 Err(reason) => {
                     resources.metrics().closed(reason);
-                    trouble.tell(self.listener.address(), &reason);
+                    tell(&mut log, self.listener.address(), &reason);
                     continue;
                 }
             };
@@ -156,30 +151,9 @@ fn lacks_resources(error: &io::Error) -> bool {
     )
 }
 
-/// Something that happens to connections: a line now and then, however often it does.
-#[derive(Debug, Default)]
-pub(super) struct Trouble {
-    told: Option<Instant>,
-    untold: u64,
-}
-
-impl Trouble {
-    fn tell(&mut self, address: &ListenAddress, error: &dyn fmt::Display) {
-        if let Some(left_out) = self.take_turn() {
-            tracing::warn!(%error, %address, left_out, "cannot accept");
-        }
-    }
-
-    /// If it is time for a line, how many were left out since the last one.
-    pub(super) fn take_turn(&mut self) -> Option<u64> {
-        /// Between two lines.
-        const PAUSE: Duration = Duration::from_secs(10);
-        if self.told.is_some_and(|told| told.elapsed() < PAUSE) {
-            self.untold += 1;
-            return None;
-        }
-        self.told = Some(Instant::now());
-        Some(mem::take(&mut self.untold))
+fn tell(limit: &mut LogLimit, address: &ListenAddress, error: &dyn fmt::Display) {
+    if let Some(left_out) = limit.take_turn() {
+        tracing::warn!(%error, %address, left_out, "cannot accept");
     }
 }
 
@@ -206,10 +180,4 @@ async fn serve_connection<F: Front>(
     };
     let stream = session.first_words(shake_hands).await?;
     front.serve(stream, session).await
-}
-
-/// Waits until `stop` says so.
-pub(super) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
-    // An error means that nobody is left to tell us: stop too.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,5 +1,6 @@
 //! What one connection is given: a place, memory, time, and word when it has to end.
 
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::budget::{Account, Budget};
 use super::places::{Notice, Place, Places};
-use super::server::{ConnectionError, told_to_stop};
 use crate::telemetry::{Closed, ConnectionMetrics};
+
+/// Why a connection ended before its time. Only told in the log, at debug level.
+pub type ConnectionError = Box<dyn Error + Send + Sync>;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -171,4 +174,10 @@ impl Lasting {
         self.0 = is_so.then(|| self.0.unwrap_or(now));
         self.0.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
+}
+
+/// Waits until `stop` says so.
+pub(super) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left to tell us: stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::warning::Warning;
 use super::{Checker, values};

@@ -7,7 +7,7 @@ use http::HeaderName;
 use wildmatch::WildMatch;
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::{Checker, values};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use doorward_core::identity::{EmailDomains, IdentityRules};
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::{Checker, values};
 

@@ -7,7 +7,7 @@ use doorward_core::keys::{Algorithm, AlgorithmSet};
 use doorward_core::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::settings::{IssuerSettings, PlatformSettings};
 use super::super::warning::Warning;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::warning::Warning;
 use super::{Checker, values};

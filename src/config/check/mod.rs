@@ -14,7 +14,7 @@ mod server;
 mod values;
 
 use super::bad_value::BadValue;
-use super::fault::KeyPath;
+use super::key_path::KeyPath;
 use super::raw;
 use super::resource::ProtectedResource;
 use super::settings::{CacheSettings, DecisionLog, LogFormat, LogSettings, Settings};

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use doorward_core::clock::{Clock as _, SystemClock};
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::settings::{ListenAddress, ListenerSettings, ServerSettings, TlsSettings};
 use super::super::warning::Warning;

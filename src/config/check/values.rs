@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::{Host, Url};
 
 use super::super::bad_value::BadValue;
-use super::super::fault::KeyPath;
+use super::super::key_path::KeyPath;
 use super::super::plain;
 use super::super::raw::Span;
 use super::super::resource::ResourceId;

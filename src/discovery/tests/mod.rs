@@ -17,7 +17,7 @@ use doorward_core::clock::{Clock, SystemClock};
 use doorward_core::keys::{KeySetId, KeySource, Refetch, RefetchCause};
 use tokio::task::JoinSet;
 
-use super::{Access, EmptySet, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec};
+use super::{Access, EmptySet, FetchPolicy, IssuerKeys, KeyLocation, KeysSpec, keys_of};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// As long as a test waits for what must not come late.
@@ -69,7 +69,7 @@ impl Running {
         predecessor: Option<&IssuerKeys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (keys, work) = IssuerKeys::new(spec, lender, predecessor, clock);
+        let (keys, work) = keys_of(spec, lender, predecessor, clock);
         let mut task = JoinSet::new();
         task.spawn(work);
         Self { keys, _task: task }

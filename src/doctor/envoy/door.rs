@@ -7,7 +7,7 @@ use super::clusters::{Clusters, service};
 use super::entrances::Guarded;
 use super::filters::Filter;
 use super::judge::at;
-use super::manager::{Chain, Manager};
+use super::manager::{Chain, MANAGER, Manager};
 use super::place::Place;
 use super::runtime::Runtime;
 use super::{
@@ -15,8 +15,6 @@ use super::{
 };
 use crate::doctor::report::{Finding, Outcome, Section};
 
-/// The type of a connection manager.
-pub(super) const MANAGER: &str = ".http_connection_manager.v3.HttpConnectionManager";
 const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
 const CONFIG_DUMP: &str =
     "examine what it comes from too (`curl …/config_dump` of Envoy's admin has all of it)";

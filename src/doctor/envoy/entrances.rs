@@ -187,7 +187,7 @@ fn network_filters<'v>(listener: &Place<'v>) -> Vec<Place<'v>> {
     let filters = filters.chain(listener.items("listener_filters"));
     filters
         .filter(|filter| {
-            !filter.get("typed_config").is_some_and(|it| it.is_a(super::door::MANAGER))
+            !filter.get("typed_config").is_some_and(|it| it.is_a(super::manager::MANAGER))
         })
         .collect()
 }

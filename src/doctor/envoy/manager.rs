@@ -7,6 +7,9 @@ use super::filters::{Filter, in_order};
 use super::place::Place;
 use super::routes::{Way, tables, ways};
 
+/// The type of a connection manager.
+pub(super) const MANAGER: &str = ".http_connection_manager.v3.HttpConnectionManager";
+
 /// A connection manager with its filters and ways.
 pub(super) struct Manager<'v> {
     pub(super) place: Place<'v>,

@@ -63,7 +63,7 @@ impl Kind {
         claims: &Value,
         provider: Product,
     ) -> Finding {
-        let refused = said.check(rules).is_err();
+        let refused = rules.check_kind(said).is_err();
         let audience = audience_of(claims);
         match self {
             Self::Graph => Finding::fail(

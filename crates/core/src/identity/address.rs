@@ -1,25 +1,10 @@
 //! Which email addresses are believed. An address names a person to whoever reads it, be it sent as
 //! email or as principal: roles are given to both.
 
-use std::collections::BTreeSet;
-
 use super::claim_value::ClaimValue;
-use super::rules::IdentityRules;
+use super::rules::{EmailDomains, IdentityRules};
 use super::value;
 use crate::token::Claims;
-
-/// Whose addresses the tokens of an issuer may give.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum EmailDomains {
-    /// Anybody's.
-    #[default]
-    Any,
-    /// Those at one of these domains, without regard to case.
-    OneOf(BTreeSet<String>),
-    /// The issuer stands for several tenants, each of which writes what it likes: those at a domain
-    /// that Entra knows to be the tenant's own (`xms_edov`).
-    OwnedByTenant,
-}
 
 /// Why an email address is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::token::Claims;
+
 /// A top-level claim (`email`), or a JSON pointer (RFC 6901) when it starts with `/`
 /// (`/realm_access/roles`). A claim whose own name starts with `/` or holds one, like a
 /// URL, is written as a pointer with `~1` for `/`.
@@ -26,6 +28,11 @@ impl ClaimPath {
     #[must_use]
     pub fn claim(&self) -> &str {
         &self.claim
+    }
+
+    /// The JSON text that it leads to; `None` when that is absent or `null`.
+    pub(super) fn find<'j>(&self, claims: &Claims<'j>) -> Option<&'j str> {
+        claims.json_at(&self.claim, &self.rest)
     }
 
     /// The JSON pointer from there on; empty when the claim itself is meant.

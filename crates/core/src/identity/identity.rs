@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::address::{AddressFault, says_yes};
-use super::claim_path::ClaimPath;
 use super::claim_value::ClaimValue;
 use super::rules::{HeaderRules, IdentityRules, TENANT};
 use super::{address, lists, value};
@@ -80,7 +79,7 @@ impl Identity {
         text.push_str(claims.string("jti").ok().flatten().as_deref().unwrap_or_default());
         let token_id_end = end_of(&text);
         let further_ends = headers.claims.values().map(|path| {
-            let value = at(claims, path).and_then(|json| serde_json::from_str(json).ok());
+            let value = path.find(claims).and_then(|json| serde_json::from_str(json).ok());
             text.push_str(&value.and_then(|value| value::plain_text(&value)).unwrap_or_default());
             end_of(&text)
         });
@@ -191,7 +190,7 @@ pub enum IdentityFault {
 }
 
 fn subject<'j>(claims: &Claims<'j>, rules: &IdentityRules) -> Result<Cow<'j, str>, IdentityFault> {
-    let json = at(claims, &rules.subject).or_else(|| claims.json("sub"));
+    let json = rules.subject.find(claims).or_else(|| claims.json("sub"));
     match ClaimValue::parse(json.ok_or(IdentityFault::SubjectMissing)?) {
         ClaimValue::Text(subject) => Ok(subject),
         ClaimValue::List { .. } | ClaimValue::Names(_) | ClaimValue::Other => {
@@ -206,7 +205,7 @@ fn append_email(
     claims: &Claims<'_>,
     rules: &IdentityRules,
 ) -> Result<Option<AddressFault>, IdentityFault> {
-    let Some(json) = at(claims, &rules.email) else { return Ok(None) };
+    let Some(json) = rules.email.find(claims) else { return Ok(None) };
     let ClaimValue::Text(email) = ClaimValue::parse(json) else {
         return Ok(Some(AddressFault::Malformed));
     };
@@ -237,9 +236,4 @@ fn fill_in<'p>(
         (Some(prefix), Some(tenant)) => Ok(Cow::Owned(prefix.replace(TENANT, tenant))),
         (Some(_), None) => Err(IdentityFault::TenantMissing),
     }
-}
-
-/// The JSON text at a path; `None` when it is absent or `null`.
-pub(super) fn at<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<&'j str> {
-    claims.json_at(path.claim(), path.rest())
 }

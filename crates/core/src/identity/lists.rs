@@ -5,7 +5,6 @@ use std::slice;
 
 use super::claim_path::ClaimPath;
 use super::claim_value::ClaimValue;
-use super::identity::at;
 use super::joined::Joined;
 use super::rules::{HeaderRules, IdentityRules};
 use super::value;
@@ -25,7 +24,7 @@ pub(super) fn append_groups(
     headers: &HeaderRules,
 ) -> u32 {
     let elsewhere = || OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.json(name));
-    let Some(json) = at(claims, path).or_else(elsewhere) else { return 0 };
+    let Some(json) = path.find(claims).or_else(elsewhere) else { return 0 };
     let value = ClaimValue::parse(json);
     // NeMo splits a text at commas too.
     let (texts, separator, mut dropped) = match &value {
@@ -53,7 +52,7 @@ pub(super) fn append_groups(
 /// Appends the scopes to `text`, joined by spaces, and says how many were dropped: those of
 /// `scope` (RFC 8693 §4.2), of `scp` (Entra, Okta) and, where configured, the roles.
 pub(super) fn append_scopes(text: &mut String, claims: &Claims<'_>, rules: &IdentityRules) -> u32 {
-    let roles = rules.roles.as_ref().and_then(|path| at(claims, path));
+    let roles = rules.roles.as_ref().and_then(|path| path.find(claims));
     let values = [claims.json("scope"), claims.json("scp"), roles];
     let values = values.map(|json| json.map(ClaimValue::parse));
     let mut scopes = Joined::new(text, " ", value::MAX_SCOPES);

@@ -16,9 +16,10 @@ mod protected;
 mod rules;
 mod value;
 
-pub use self::address::{AddressFault, EmailDomains, says_yes};
+pub use self::address::{AddressFault, says_yes};
 pub use self::claim_path::{ClaimPath, ClaimPathError};
 pub use self::headers::IdentityHeaders;
 pub use self::identity::{Identity, IdentityFault, Losses};
 pub use self::protected::{ProtectedHeaders, folded};
-pub use self::rules::{HeaderNames, HeaderRules, IdentityRules, Profile};
+pub use self::rules::{EmailDomains, HeaderNames, HeaderRules, IdentityRules};
+pub use self::value::Profile;

@@ -1,12 +1,12 @@
 //! How claims become an identity, and identities headers: values that configuration
 //! fills in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::address::EmailDomains;
 use super::claim_path::ClaimPath;
+use super::value::Profile;
 
 /// Where one issuer's tokens carry whom they speak of.
 #[derive(Clone, Debug)]
@@ -35,6 +35,19 @@ impl IdentityRules {
     pub fn subjects_are_the_tenants(&self) -> bool {
         self.subject_prefix.as_deref().is_some_and(|prefix| prefix.contains(TENANT))
     }
+}
+
+/// Whose addresses the tokens of an issuer may give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailDomains {
+    /// Anybody's.
+    #[default]
+    Any,
+    /// Those at one of these domains, without regard to case.
+    OneOf(BTreeSet<String>),
+    /// The issuer stands for several tenants, each of which writes what it likes: those at a domain
+    /// that Entra knows to be the tenant's own (`xms_edov`).
+    OwnedByTenant,
 }
 
 /// What stands for the tenant in a prefix.
@@ -77,14 +90,4 @@ impl Default for HeaderNames {
             authorized: "x-nmp-authorized".into(),
         }
     }
-}
-
-/// What values headers may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Profile {
-    /// The limits of NeMo Platform, beyond which it refuses the whole request.
-    #[default]
-    Nemo,
-    /// Any visible ASCII.
-    Plain,
 }

@@ -2,7 +2,15 @@
 
 use serde_json::Value;
 
-use super::rules::Profile;
+/// What values headers may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// The limits of NeMo Platform, beyond which it refuses the whole request.
+    #[default]
+    Nemo,
+    /// Any visible ASCII.
+    Plain,
+}
 
 /// NeMo answers 400 to the whole request beyond these.
 const NEMO_MAX_NAME_BYTES: usize = 256;

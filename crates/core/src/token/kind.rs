@@ -7,9 +7,6 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fault::TokenFault;
-use super::rules::TokenRules;
-
 /// What ties an ID token to a login (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11; FAPI 1.0).
 const OF_ID_TOKENS: [&str; 4] = ["at_hash", "c_hash", "s_hash", "nonce"];
 
@@ -91,20 +88,6 @@ impl TokenKind {
         }
         let sign = OF_ID_TOKENS.into_iter().find(|name| claim(name).is_some());
         sign.map_or(Self::Unsaid, Self::LikeId)
-    }
-
-    /// Whether a token of this kind may come.
-    ///
-    /// # Errors
-    /// It is not for access, or looks so and access tokens are required.
-    pub fn check(self, rules: &TokenRules) -> Result<(), TokenFault> {
-        match self {
-            Self::Other(kind) => Err(TokenFault::AnotherKind(kind)),
-            Self::LikeId(claim) if rules.require_access_token => {
-                Err(TokenFault::LikeIdToken(claim))
-            }
-            Self::Access | Self::LikeId(_) | Self::Unsaid => Ok(()),
-        }
     }
 }
 

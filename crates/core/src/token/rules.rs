@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::fault::TokenFault;
+use super::kind::TokenKind;
 use crate::keys::AlgorithmSet;
 
 /// The placeholder in an Azure multi-tenant issuer.
@@ -34,6 +36,20 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
+    /// Whether a token of this kind may come.
+    ///
+    /// # Errors
+    /// It is not for access, or looks so and access tokens are required.
+    pub fn check_kind(&self, kind: TokenKind) -> Result<(), TokenFault> {
+        match kind {
+            TokenKind::Other(kind) => Err(TokenFault::AnotherKind(kind)),
+            TokenKind::LikeId(claim) if self.require_access_token => {
+                Err(TokenFault::LikeIdToken(claim))
+            }
+            TokenKind::Access | TokenKind::LikeId(_) | TokenKind::Unsaid => Ok(()),
+        }
+    }
+
     /// Whether the issuer stands for one issuer a tenant.
     #[must_use]
     pub fn is_per_tenant(&self) -> bool {

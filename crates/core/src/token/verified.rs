@@ -119,7 +119,7 @@ fn is_guid(text: &str) -> bool {
 /// Whether the token is for access at all, and for whoever bears it (RFC 7800 §3.1). What it says
 /// against itself counts before its signature is looked at.
 fn check_kind(token: &UnverifiedToken<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
-    token.kind().check(rules)?;
+    rules.check_kind(token.kind())?;
     match rules.bound_tokens {
         BoundTokens::Refused if token.claims().json("cnf").is_some() => Err(TokenFault::BoundToKey),
         BoundTokens::Refused | BoundTokens::Ignored => Ok(()),
