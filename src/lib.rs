@@ -4,34 +4,28 @@
 //! validates the bearer token against one or several OpenID Connect issuers and answers
 //! with trusted identity headers, or with a denial that says why.
 //!
-//! # The house
+//! What decides is a crate of its own, [`doorward_core`]. Here is what stands around it:
 //!
-//! The path of one request, top to bottom:
+//! | module | does |
+//! |---|---|
+//! | [`transport`] | gRPC, HTTP and admin fronts; Envoy's wire to the core's types and back |
+//! | [`discovery`] | what issuers publish, fetched and kept fresh; the only HTTP client |
+//! | [`config`] | layers → checked settings, all faults at once |
+//! | [`telemetry`] | metrics, log, decision lines |
+//! | [`app`] | puts them together: threads, tasks, reloads |
+//! | [`cli`] | the command line; one file a verb |
+//! | [`doctor`] | examines providers, tokens, Envoy's configurations and gateways |
+//! | [`explain`] | tells how a decision came about |
+//! | [`login`] | logs people in and keeps them so |
+//! | [`init`] | a first set-up for a provider and a gateway |
+//! | [`dev`] | what `doorward demo` embeds |
 //!
-//! | room | does | knows nothing of |
-//! |---|---|---|
-//! | [`transport`] | gRPC, HTTP and admin fronts; Envoy's wire ↔ ours | how a decision is made |
-//! | [`authorizer`] | the story: one function that asks the rooms below in turn | Envoy, sockets, runtimes |
-//! | [`request`], [`bearer`] | the request as borrowed bytes, and its one token | |
-//! | [`rules`] | what path and route ask for → a `Permit` | how an identity is proven |
-//! | [`token`] | taken apart → parsed → verified; each step a proof type | I/O, clocks, configuration |
-//! | [`issuers`], [`keys`] | whom to believe, and what can verify a signature | HTTP, claims |
-//! | [`identity`] | verified token → identity → headers; what must be stripped | unverified tokens |
-//! | [`token_cache`] | tokens verified before, by keyed hash | tokens |
-//! | [`scope_prefix`], [`json_object`] | what stands in front of scopes; JSON that has to be an object | |
-//! | [`decision`] | allow or deny, and every reason | status codes |
+//! Small ones that several of them use: [`product`] (whose IdP it is), [`loopback`] (what can only be
+//! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
+//! may be printed), [`tls_files`] (the certificates that listeners show), [`pkce`].
 //!
-//! Side rooms, whose handles the path uses and which never import the path:
-//! [`discovery`] (what issuers publish; the only HTTP client), [`config`] (layers →
-//! checked settings, all faults at once), [`telemetry`], [`clock`]. [`app`] puts all of
-//! it together, [`cli`] is the command line, [`doctor`] examines providers and gateways,
-//! [`explain`] tells how a decision came about, [`login`] logs people in, [`init`] makes a
-//! first set-up, [`dev`] holds what `doorward demo` embeds; [`product`] knows whose IdP it is,
-//! [`printable`] what may come onto a terminal, [`tls_files`] the certificates that listeners show, [`redact`]
-//! what of a configured value may be printed, [`loopback`] what can only be this machine.
-//!
-//! Data flows one way, and a test holds the `use` lines against that
-//! (`tests/rooms.rs`). `docs/architecture.md` tells where to change what.
+//! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
+//! where to change what.
 
 pub mod app;
 pub mod cli;

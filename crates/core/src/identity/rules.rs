@@ -29,6 +29,22 @@ pub struct IdentityRules {
     pub groups_prefix: Option<String>,
 }
 
+impl Default for IdentityRules {
+    /// `sub`, `email` and `groups`, as they are.
+    fn default() -> Self {
+        Self {
+            subject: ClaimPath::claim_named("sub"),
+            email: ClaimPath::claim_named("email"),
+            email_domains: EmailDomains::Any,
+            groups: ClaimPath::claim_named("groups"),
+            roles: None,
+            scope_prefix: None,
+            subject_prefix: None,
+            groups_prefix: None,
+        }
+    }
+}
+
 impl IdentityRules {
     /// Whether principals stand in a name space of their tenant's own.
     #[must_use]
@@ -67,6 +83,19 @@ pub struct HeaderRules {
     pub claims: BTreeMap<String, ClaimPath>,
     /// Groups that match none of these are dropped; empty: all are kept.
     pub groups_only: Vec<WildMatch>,
+}
+
+impl Default for HeaderRules {
+    /// Those of NeMo Platform: `x-nmp-principal-id` and its siblings.
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            trusted_prefix: "x-nmp-".into(),
+            names: HeaderNames::default(),
+            claims: BTreeMap::new(),
+            groups_only: Vec::new(),
+        }
+    }
 }
 
 /// The names of the identity headers, in lower case.

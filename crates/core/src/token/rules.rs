@@ -36,6 +36,31 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
+    /// The rules of an issuer whose tokens name one of these audiences. Any client may hold them,
+    /// its clock may be a minute off, and all algorithms that exist here are accepted.
+    ///
+    /// ```
+    /// let rules = doorward_core::token::TokenRules::new("https://idp.example", ["my-api"]);
+    /// assert!(!rules.is_per_tenant());
+    /// ```
+    #[must_use]
+    pub fn new<A: Into<String>>(
+        issuer: impl Into<String>,
+        audiences: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            algorithms: AlgorithmSet::ALL,
+            audience: AudienceRule::AnyOf(audiences.into_iter().map(Into::into).collect()),
+            tenants: TenantRule::NotChecked,
+            allowed_clients: BTreeSet::new(),
+            bound_tokens: BoundTokens::default(),
+            require_access_token: false,
+            max_lifetime: None,
+            leeway: Duration::from_secs(60),
+        }
+    }
+
     /// Whether a token of this kind may come.
     ///
     /// # Errors
