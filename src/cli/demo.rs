@@ -8,6 +8,7 @@
 mod door;
 mod once;
 mod places;
+mod scene;
 mod stage;
 #[cfg(test)]
 mod tests;

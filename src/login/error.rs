@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::remedy;
 use super::store::{Over, StoreError};
 use crate::discovery::{FetchError, ObtainError, SetupError};
 use crate::printable::printable;
@@ -153,12 +152,6 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// What to do about it, in a sentence or two.
-    #[must_use]
-    pub fn next_step(&self) -> Option<String> {
-        remedy::next_step(self)
-    }
-
     /// The request that failed, when that is what went wrong.
     pub(super) fn request(&self) -> Option<&FetchError> {
         match self {

@@ -5,66 +5,69 @@ use crate::discovery::{FetchError, Obstacle};
 use crate::printable::printable;
 use crate::product::Product;
 
-/// What to do next, in a sentence or two.
-pub(super) fn next_step(error: &LoginError) -> Option<String> {
-    if let Some(request) = error.request()
-        && let Some(obstacle) = request.obstacle()
-    {
-        return Some(in_the_way(obstacle, request));
-    }
-    Some(match error {
-        LoginError::Setup(_) => "name another --ca-file".into(),
-        LoginError::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
-        LoginError::NoClientId => "name the client with --client-id".into(),
-        LoginError::NoPlatform(_) | LoginError::NotAPlatform { .. } => {
-            "check the base URL, or log in straight at the provider with --issuer URL \
-             --client-id ID"
-                .into()
+impl LoginError {
+    /// What to do about it, in a sentence or two.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        if let Some(request) = self.request()
+            && let Some(obstacle) = request.obstacle()
+        {
+            return Some(in_the_way(obstacle, request));
         }
-        LoginError::LoginOff { .. } => "nothing: it takes requests without a token".into(),
-        LoginError::NoMetadata { .. } => {
-            "check the issuer's URL, slash at the end included; its discovery document is at \
-             URL/.well-known/openid-configuration"
-                .into()
-        }
-        LoginError::NotOffered { endpoint: "device_authorization_endpoint", .. } => {
-            "log in with --username, or have the device flow enabled at the provider".into()
-        }
-        LoginError::NotOffered { .. } => "have the provider's administrator look at it".into(),
-        LoginError::Insecure { .. } => "have it published with https".into(),
-        LoginError::Refused { grant, code, description, product } => {
-            return refused(*grant, code, description.as_deref().unwrap_or_default(), *product);
-        }
-        LoginError::Unreachable(_) => "check network, VPN and proxy, and try again".into(),
-        LoginError::BadAnswer { .. } => {
-            "check that the base URL or issuer is the right one; a proxy or login page in \
-             between answers like this too"
-                .into()
-        }
-        LoginError::CodeExpired(_) => "run doorward auth login again".into(),
-        LoginError::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
-            format!("log in there, or choose with --context one of: {}", list(known))
-        }
-        LoginError::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
-            "choose one with doorward auth use NAME, or name it with --context: {}",
-            list(known)
-        ),
-        LoginError::Several { known, .. } => {
-            format!("name the one that is meant: {}", list(known))
-        }
-        LoginError::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
-            format!("run doorward auth login {}", printable(url))
-        }
-        LoginError::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
-        LoginError::Ended { context, over } => {
-            let again = format!("run doorward auth login --context {}", printable(context));
-            match over.as_ref().and_then(|over| azure(&over.said)) {
-                Some(remedy) => format!("{remedy}; then {again}"),
-                None => again,
+        Some(match self {
+            Self::Setup(_) => "name another --ca-file".into(),
+            Self::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
+            Self::NoClientId => "name the client with --client-id".into(),
+            Self::NoPlatform(_) | Self::NotAPlatform { .. } => {
+                "check the base URL, or log in straight at the provider with --issuer URL \
+                 --client-id ID"
+                    .into()
             }
-        }
-        LoginError::Store(error) => return error.next_step(),
-    })
+            Self::LoginOff { .. } => "nothing: it takes requests without a token".into(),
+            Self::NoMetadata { .. } => {
+                "check the issuer's URL, slash at the end included; its discovery document is at \
+                 URL/.well-known/openid-configuration"
+                    .into()
+            }
+            Self::NotOffered { endpoint: "device_authorization_endpoint", .. } => {
+                "log in with --username, or have the device flow enabled at the provider".into()
+            }
+            Self::NotOffered { .. } => "have the provider's administrator look at it".into(),
+            Self::Insecure { .. } => "have it published with https".into(),
+            Self::Refused { grant, code, description, product } => {
+                return refused(*grant, code, description.as_deref().unwrap_or_default(), *product);
+            }
+            Self::Unreachable(_) => "check network, VPN and proxy, and try again".into(),
+            Self::BadAnswer { .. } => {
+                "check that the base URL or issuer is the right one; a proxy or login page in \
+                 between answers like this too"
+                    .into()
+            }
+            Self::CodeExpired(_) => "run doorward auth login again".into(),
+            Self::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
+                format!("log in there, or choose with --context one of: {}", list(known))
+            }
+            Self::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
+                "choose one with doorward auth use NAME, or name it with --context: {}",
+                list(known)
+            ),
+            Self::Several { known, .. } => {
+                format!("name the one that is meant: {}", list(known))
+            }
+            Self::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
+                format!("run doorward auth login {}", printable(url))
+            }
+            Self::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
+            Self::Ended { context, over } => {
+                let again = format!("run doorward auth login --context {}", printable(context));
+                match over.as_ref().and_then(|over| azure(&over.said)) {
+                    Some(remedy) => format!("{remedy}; then {again}"),
+                    None => again,
+                }
+            }
+            Self::Store(error) => return error.next_step(),
+        })
+    }
 }
 
 fn list(names: &[String]) -> String {

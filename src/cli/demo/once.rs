@@ -3,14 +3,12 @@
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
-use super::stage::{Front, Scene};
-use super::words;
+use super::scene::{Front, Scene};
+use super::words::{self, FORGED, PRINCIPAL};
 use crate::dev::echo::Echoed;
 
 /// What the token says, and what the client claims.
 const SUBJECT: &str = "alice";
-pub(super) const FORGED: &str = "service:jobs";
-pub(super) const PRINCIPAL: &str = "X-NMP-Principal-Id";
 const TRUSTED_PREFIX: &str = "x-nmp-";
 /// Most of an answer that is read.
 const MAX_BODY_CHARS: usize = 300;

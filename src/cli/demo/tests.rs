@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::door::{Door, Feed};
 use super::places::Ports;
-use super::stage::{Front, Scene};
+use super::scene::{Front, Scene};
 use super::*;
 use crate::config::raw::Config;
 use crate::dev::{DevIssuer, DevIssuerOptions};

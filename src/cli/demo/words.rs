@@ -8,11 +8,14 @@ use anstream::{eprintln, println};
 use reqwest::StatusCode;
 
 use super::door::{Outcome, Shown};
-use super::once::{FORGED, PRINCIPAL};
 use super::places::believe;
-use super::stage::{Front, Scene};
+use super::scene::{Front, Scene};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
 use crate::printable::printable;
+
+/// What a client of the demonstration claims to be, and in which header.
+pub(super) const FORGED: &str = "service:jobs";
+pub(super) const PRINCIPAL: &str = "X-NMP-Principal-Id";
 
 const MAX_COLUMNS: usize = 80;
 const INDENT: &str = "    ";

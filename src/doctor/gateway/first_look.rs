@@ -1,27 +1,8 @@
 //! What ordinary requests come to, with and without the token: what the probes go by.
 
-use super::probes::{NAME_AN_ECHO, Run, shown};
+use super::run::{NAME_AN_ECHO, Run, Seen, shown};
 use super::wire::{RawRequest, Reply};
 use crate::doctor::report::Finding;
-
-/// What ordinary requests come to.
-#[derive(Default)]
-pub(super) struct Seen {
-    /// Without a token they are refused.
-    pub(super) guarded: bool,
-    /// The refusal is Doorward's own.
-    pub(super) by_doorward: bool,
-    /// Without a token they are answered.
-    pub(super) open: bool,
-    /// With the token they go past the gateway, whatever is behind.
-    pub(super) token_taken: bool,
-    /// The answer without a token holds the headers that arrived.
-    pub(super) tells_without: bool,
-    /// The answer with the token does.
-    pub(super) tells_with: bool,
-    /// Whom the upstream takes the token's bearer for.
-    pub(super) principal: Option<String>,
-}
 
 impl Run<'_> {
     /// With and without the token, nothing odd. `None`: nobody answers.

@@ -17,6 +17,7 @@ mod echo;
 mod first_look;
 mod paths;
 mod probes;
+mod run;
 mod wire;
 
 use std::fmt;

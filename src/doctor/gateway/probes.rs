@@ -6,11 +6,10 @@ use http::StatusCode;
 
 use super::GatewayProbe;
 use super::echo::{folded, headers};
-use super::first_look::Seen;
 use super::paths::spellings;
+use super::run::{NAME_AN_ECHO, Run, Seen};
 use super::wire::{Peer, RawRequest, Reply};
 use crate::doctor::report::Finding;
-use crate::printable::printable;
 
 /// What spoofed headers claim; an upstream that shows it has believed it.
 const FORGED: &str = "doorward-probe";
@@ -48,13 +47,6 @@ pub(super) async fn run(probe: &GatewayProbe, peer: &Peer) -> Vec<Finding> {
         run.paths(&seen).await;
     }
     run.findings
-}
-
-pub(super) struct Run<'a> {
-    pub(super) probe: &'a GatewayProbe,
-    pub(super) peer: &'a Peer,
-    started: Instant,
-    pub(super) findings: Vec<Finding>,
 }
 
 /// What one request of a probe came to.
@@ -358,9 +350,6 @@ impl Run<'_> {
     }
 }
 
-/// How to see what arrives.
-pub(super) const NAME_AN_ECHO: &str = "name with --echo a path whose upstream answers with the headers it got, such as \
-     httpbin's /headers or the echo of `doorward demo`";
 const NOBODY_REFUSES: &str = "nobody refuses an ordinary request without a token here";
 
 /// Why nothing can be said of what arrives.
@@ -379,9 +368,4 @@ fn unguarded(seen: &Seen) -> Option<(&'static str, Option<&'static str>)> {
 
 fn with(token: bool) -> &'static str {
     if token { " with the token" } else { " without a token" }
-}
-
-/// A text from outside, harmless to a terminal and short.
-pub(super) fn shown(text: &str) -> String {
-    printable(text).chars().take(120).collect()
 }

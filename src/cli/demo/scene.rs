@@ -1,0 +1,52 @@
+//! What there is to see of a demonstration.
+
+use std::path::PathBuf;
+
+use super::places::{Ports, Upstream};
+use crate::dev::DevIssuer;
+
+/// What there is to see: addresses and names, no handles.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    /// Where requests come in; `None`: nothing but the issuer runs.
+    pub(super) front: Option<Front>,
+    pub(super) issuer: DevIssuer,
+    pub(super) ports: Ports,
+    pub(super) upstream: Upstream,
+    /// Whether the upstream is the one that echoes.
+    pub(super) echoes: bool,
+    /// Where the configuration was written.
+    pub(super) written: Option<PathBuf>,
+    /// Which Envoy runs, or can.
+    pub(super) envoy: Option<PathBuf>,
+}
+
+/// Where requests come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// Through Envoy.
+    Envoy,
+    /// Straight at Doorward's HTTP front: there is no Envoy.
+    Http,
+}
+
+impl Scene {
+    /// What clients are told to be the platform.
+    pub(super) fn base_url(&self) -> String {
+        match self.front {
+            Some(Front::Http) => format!("http://{}", self.ports.http),
+            Some(Front::Envoy) | None => format!("http://{}", self.ports.door),
+        }
+    }
+
+    /// The URL of a path behind the door.
+    pub(super) fn url(&self, path: &str) -> String {
+        let under = if self.front == Some(Front::Http) { "/apis/auth/ext-authz" } else { "" };
+        format!("{}{under}{path}", self.base_url())
+    }
+
+    /// The URL of a token for `user`.
+    pub(super) fn token_url(&self, user: &str) -> String {
+        format!("{}/dev/token/{user}", self.issuer.issuer_url())
+    }
+}
