@@ -286,3 +286,17 @@ async fn what_is_probed_follows_the_trusted_prefix() {
     let dropped = "\r\nConnection: close, x-acme-who\r\n";
     assert!(asked.iter().any(|head| head.contains(dropped)), "{asked:#?}");
 }
+
+/// An answer larger than anybody needs counts as far as it is read.
+#[tokio::test]
+async fn a_huge_echo_is_read_in_part() {
+    let echo = Scripted::start(|asked| {
+        let rest = "x".repeat(8 * 1024 * 1024);
+        answer("200 OK", &[], &format!("{asked}x-nmp-principal-id: alice\n{rest}"))
+    })
+    .await;
+    let found = found(echo.port(), "/headers").await;
+    let spoofed = line(&found, "spoofed_headers");
+    assert_eq!(spoofed.outcome, Outcome::Fail, "{found:#?}");
+    assert_eq!(line(&found, "token").found, "the upstream takes its bearer for alice");
+}
