@@ -1,5 +1,5 @@
-//! Compiles `proto/` without `protoc`: the lean request messages to Rust, Envoy's own
-//! definition to the descriptor that server reflection serves.
+//! Compiles Envoy's own definition of its service, without `protoc`, to the descriptor that server
+//! reflection serves.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,9 +8,6 @@ use protox::prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-
-    let lean = protox::compile(["proto/lean.proto"], ["proto"])?;
-    prost_build::Config::new().bytes(["."]).compile_fds(lean)?;
 
     let envoy = protox::compile(["envoy/service/auth/v3/external_auth.proto"], ["proto/vendor"])?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);

@@ -1,13 +1,14 @@
-//! The lean request messages and Envoy's full ones read the same thing, and nothing that
-//! comes over the wire makes either fall over.
+//! A request is read as Envoy's own types read it, and nothing that comes over the wire makes the
+//! reader fall over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use doorward::transport::lean;
+use doorward::transport::Parts;
+use doorward_core::request::RouteView;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap as FullHeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
@@ -26,53 +27,79 @@ use crate::support::signer::{RSA, jwks};
 /// What a decision is made on, of either reading.
 #[derive(Debug, Default, PartialEq)]
 struct Reading {
-    method: Vec<u8>,
-    path: Vec<u8>,
-    headers: BTreeMap<Vec<u8>, Vec<u8>>,
-    header_map: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
-    route: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Method, path, host.
+    line: [Vec<u8>; 3],
+    /// Sorted: a map has no order.
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    mode: Option<Vec<u8>>,
+    scopes: Option<Vec<u8>>,
+    audience: Option<Vec<u8>>,
+    knows_the_route: bool,
 }
 
+impl Reading {
+    fn new<'a>(
+        line: [&[u8]; 3],
+        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        route: RouteView<'_>,
+    ) -> Self {
+        let owned = |text: Option<&[u8]>| text.map(<[u8]>::to_vec);
+        let mut headers: Vec<_> =
+            headers.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        headers.sort_unstable();
+        Self {
+            line: line.map(<[u8]>::to_vec),
+            headers,
+            mode: owned(route.mode),
+            scopes: owned(route.scopes),
+            audience: owned(route.audience),
+            knows_the_route: route.unknown.is_none(),
+        }
+    }
+}
+
+/// As `envoy-types` has it.
 fn full(message: &CheckRequest) -> Reading {
-    let Some(attributes) = &message.attributes else { return Reading::default() };
-    let map = |map: &HashMap<String, String>| {
-        map.iter().map(|(key, value)| (key.clone().into(), value.clone().into())).collect()
-    };
-    let route = map(&attributes.context_extensions);
-    let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
-    let Some(http) = http else { return Reading { route, ..Reading::default() } };
-    let header_map = http.header_map.iter().flat_map(|map| &map.headers);
-    Reading {
-        method: http.method.clone().into(),
-        path: http.path.clone().into(),
-        headers: map(&http.headers),
-        header_map: header_map
-            .map(|header| {
-                (header.key.clone().into(), header.value.clone().into(), header.raw_value.clone())
-            })
-            .collect(),
-        route,
+    let attributes = message.attributes.clone().unwrap_or_default();
+    let mut route = RouteView::default();
+    for (key, value) in &attributes.context_extensions {
+        route.note(key.as_bytes(), value.as_bytes());
     }
+    let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
+    let plain = http.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let raw = http.header_map.iter().flat_map(|map| &map.headers).map(|header| {
+        let HeaderValue { key, value, raw_value } = header;
+        (key.as_bytes(), if value.is_empty() { raw_value.as_slice() } else { value.as_bytes() })
+    });
+    let line = [&http.method, &http.path, &http.host].map(|text| text.as_bytes());
+    Reading::new(line, plain.chain(raw), route)
 }
 
-fn lean(message: &lean::CheckRequest) -> Reading {
-    let Some(attributes) = &message.attributes else { return Reading::default() };
-    let map = |entries: &[lean::Entry]| {
-        entries.iter().map(|entry| (entry.key.to_vec(), entry.value.to_vec())).collect()
-    };
-    let route = map(&attributes.context_extensions);
-    let http = attributes.request.as_ref().and_then(|request| request.http.as_ref());
-    let Some(http) = http else { return Reading { route, ..Reading::default() } };
-    let header_map = http.header_map.iter().flat_map(|map| &map.headers);
-    Reading {
-        method: http.method.to_vec(),
-        path: http.path.to_vec(),
-        headers: map(&http.headers),
-        header_map: header_map
-            .map(|header| (header.key.to_vec(), header.value.to_vec(), header.raw_value.to_vec()))
-            .collect(),
-        route,
+/// As Doorward reads it; `None`: it does not, and then nothing is left of the attempt.
+fn ours(message: &[u8]) -> Option<Reading> {
+    let mut parts = Parts::default();
+    let read = parts.read(message);
+    let Parts { method, path, host, headers, route } = parts;
+    let headers = headers.iter().map(|header| (header.name, header.value));
+    let reading = Reading::new([method, path, host], headers, route);
+    if read.is_err() {
+        assert_eq!(reading, Reading { knows_the_route: true, ..Reading::default() });
     }
+    read.ok().map(|()| reading)
+}
+
+/// Whether Doorward's reading has all that Envoy's has: a map keeps one value of a name that comes
+/// twice, Doorward sees both.
+fn holds(ours: &Reading, full: &Reading) -> bool {
+    let Reading { line, headers, mode, scopes, audience, knows_the_route } = full;
+    headers.iter().all(|header| ours.headers.contains(header))
+        && (line, mode, scopes, audience, knows_the_route)
+            == (&ours.line, &ours.mode, &ours.scopes, &ours.audience, &ours.knows_the_route)
+}
+
+fn extensions() -> impl Strategy<Value = HashMap<String, String>> {
+    let key = "doorward\\.(mode|scopes|audience|other)|.{0,12}";
+    prop::collection::hash_map(key, ".{0,40}", 0..6)
 }
 
 fn texts() -> impl Strategy<Value = HashMap<String, String>> {
@@ -106,7 +133,7 @@ prop_compose! {
     fn check_request()(
         http in prop::option::of(http_request()),
         (with_attributes, with_request) in (any::<bool>(), any::<bool>()),
-        (context_extensions, labels) in (texts(), texts()),
+        (context_extensions, labels) in (extensions(), texts()),
         principal in ".{0,20}",
     ) -> CheckRequest {
         let request = with_request.then(|| Request { http, ..Request::default() });
@@ -121,12 +148,19 @@ prop_compose! {
 proptest! {
     #[test]
     fn random_requests_are_read_alike(request in check_request()) {
-        let bytes = request.encode_to_vec();
-        let read = lean::CheckRequest::decode(bytes.as_slice()).unwrap();
-        prop_assert_eq!(lean(&read), full(&request));
+        prop_assert_eq!(ours(&request.encode_to_vec()), Some(full(&request)));
     }
 
-    /// Broken in one place: when both can read it, they read the same.
+    /// Protobuf lets a message be sent in two halves, the fields of which are merged.
+    #[test]
+    fn requests_in_two_halves_are_read_alike(first in check_request(), second in check_request()) {
+        let bytes = [first.encode_to_vec(), second.encode_to_vec()].concat();
+        let (ours, merged) = (ours(&bytes), CheckRequest::decode(bytes.as_slice()).unwrap());
+        prop_assert!(ours.is_some_and(|ours| holds(&ours, &full(&merged))));
+    }
+
+    /// Broken in one place: what both can read, they read alike. Text need not be UTF-8 to Doorward,
+    /// and what it skips it does not check: it may read more, never something else.
     #[test]
     fn damaged_requests_are_read_alike_or_refused(
         request in check_request(),
@@ -138,17 +172,15 @@ proptest! {
         prop_assume!(!bytes.is_empty());
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        let lean_read = lean::CheckRequest::decode(bytes.as_slice());
-        // Lean text need not be UTF-8, and what it skips it does not check: it may read
-        // more, never something else.
+        let ours = ours(&bytes);
         if let Ok(request) = CheckRequest::decode(bytes.as_slice()) {
-            prop_assert_eq!(lean(&lean_read.unwrap()), full(&request));
+            prop_assert!(ours.is_some_and(|ours| holds(&ours, &full(&request))));
         }
     }
 
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = lean::CheckRequest::decode(bytes.as_slice());
+        ours(&bytes);
     }
 }
 
@@ -237,18 +269,13 @@ async fn what_the_real_envoy_sends_is_read_alike() {
         assert_ne!(reply.status, 200);
         let bytes = messages.recv().await.unwrap();
         let message = CheckRequest::decode(bytes.as_slice()).unwrap();
-        let reading = lean(&lean::CheckRequest::decode(bytes.as_slice()).unwrap());
+        let reading = ours(&bytes).unwrap();
         assert_eq!(reading, full(&message));
 
-        assert_eq!(
-            (reading.method.as_slice(), reading.path.as_slice()),
-            (&b"GET"[..], path.as_bytes())
-        );
+        assert_eq!(reading.line[..2], [b"GET".to_vec(), path.into()]);
         let header = |name: &str| {
-            reading
-                .headers
-                .get(name.as_bytes())
-                .map(|value| String::from_utf8_lossy(value).into_owned())
+            let found = reading.headers.iter().find(|(found, _)| found == name.as_bytes());
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
         };
         // Facts that the decision stands on.
         assert_eq!(header("authorization").as_deref(), Some("Bearer a,Bearer b"));
@@ -256,8 +283,6 @@ async fn what_the_real_envoy_sends_is_read_alike() {
         assert_eq!(header("x_nmp_principal_id").as_deref(), Some("one,two"));
         assert_eq!(header("x-not-asked-for"), None, "allowed_headers hides the rest");
         assert!(header("x-request-id").is_some());
-        assert!(reading.header_map.is_empty());
-        let route = reading.route.get(&b"doorward.mode"[..]).map(Vec::as_slice);
-        assert_eq!(route, mode.map(str::as_bytes));
+        assert_eq!(reading.mode.as_deref(), mode.map(str::as_bytes));
     }
 }

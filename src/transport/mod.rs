@@ -30,13 +30,6 @@ mod session;
 mod tls;
 mod unary;
 
-/// The lean request messages, from `proto/lean.proto`: what `parts` reads without
-/// building them.
-#[expect(missing_docs, reason = "generated")]
-pub mod lean {
-    include!(concat!(env!("OUT_DIR"), "/doorward.lean.rs"));
-}
-
 pub use self::admin::{AdminFront, AdminView, Readiness};
 pub use self::denial::{DenialAnswer, DenialPages, Resource};
 pub use self::door::{Documents, Door, DoorParts, Watcher};

@@ -1,15 +1,12 @@
 //! What matters of a `CheckRequest`, borrowed straight from its bytes.
 //!
-//! `proto/lean.proto` declares the fields; this walks over them without building the
-//! messages that are generated from it. A check has some 28 headers, and a reference
-//! counted slice for each name and value costs more than the rest of a cached decision.
-//! The tests hold this reading against the generated one, and `tests/wire.rs` that one
-//! against Envoy's full messages.
-
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use smallvec::SmallVec;
+//! This walks over the fields that are read without building messages: a check has some 28 headers,
+//! and a reference-counted slice for each name and value costs more than the rest of a cached
+//! decision. `tests/wire.rs` holds the reading against Envoy's own types.
 
 use doorward_core::request::{HeaderView, RequestView, RouteView};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use smallvec::SmallVec;
 
 /// Room for the headers of most requests without an allocation.
 pub type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
@@ -29,7 +26,7 @@ pub struct Parts<'a> {
     pub route: RouteView<'a>,
 }
 
-/// Field numbers, as in `proto/lean.proto`.
+/// Field numbers of `envoy.service.auth.v3.CheckRequest` and what is in it.
 mod field {
     pub(super) const REQUEST_ATTRIBUTES: u32 = 1;
     pub(super) const ATTRIBUTES_REQUEST: u32 = 4;
@@ -217,121 +214,3 @@ fn any_field<'a>(
 /// The bytes are not a `CheckRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transport::lean;
-    use proptest::prelude::*;
-    use prost::Message as _;
-
-    /// Method, path and host, headers, route: what both readings must agree on.
-    type Reading = ([Vec<u8>; 3], Vec<(Vec<u8>, Vec<u8>)>, [Option<Vec<u8>>; 4]);
-
-    fn walked(message: &[u8]) -> Option<Reading> {
-        let mut parts = Parts::default();
-        let read = parts.read(message);
-        let Parts { method, path, host, headers, route } = parts;
-        if read.is_err() {
-            assert!(method.is_empty() && path.is_empty() && host.is_empty());
-            assert!(headers.is_empty());
-            assert_eq!(route, RouteView::default());
-            return None;
-        }
-        let headers = headers.iter().map(|h| (h.name.to_vec(), h.value.to_vec())).collect();
-        Some(([method, path, host].map(<[u8]>::to_vec), headers, owned(route)))
-    }
-
-    fn generated(message: &[u8]) -> Option<Reading> {
-        let message = lean::CheckRequest::decode(message).ok()?;
-        let attributes = message.attributes.unwrap_or_default();
-        let mut route = RouteView::default();
-        for lean::Entry { key, value, .. } in &attributes.context_extensions {
-            route.note(key, value);
-        }
-        let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
-        let mapped = http.header_map.into_iter().flat_map(|map| map.headers);
-        let value = |entry: lean::Entry| {
-            let value = if entry.value.is_empty() { entry.raw_value } else { entry.value };
-            (entry.key.to_vec(), value.to_vec())
-        };
-        let headers = http.headers.into_iter().chain(mapped).map(value).collect();
-        let line = [http.method, http.path, http.host].map(|text| text.to_vec());
-        Some((line, headers, owned(route)))
-    }
-
-    fn owned(route: RouteView<'_>) -> [Option<Vec<u8>>; 4] {
-        [route.mode, route.scopes, route.audience, route.unknown].map(|o| o.map(<[u8]>::to_vec))
-    }
-
-    fn bytes() -> impl Strategy<Value = bytes::Bytes> {
-        proptest::collection::vec(any::<u8>(), 0..12).prop_map(bytes::Bytes::from)
-    }
-
-    fn entries() -> impl Strategy<Value = Vec<lean::Entry>> {
-        let entry = (bytes(), bytes(), bytes()).prop_map(|(key, value, raw_value)| lean::Entry {
-            key,
-            value,
-            raw_value,
-        });
-        proptest::collection::vec(entry, 0..5)
-    }
-
-    fn messages() -> impl Strategy<Value = Vec<u8>> {
-        let map = proptest::option::of(entries());
-        let http = (bytes(), entries(), bytes(), bytes(), map).prop_map(
-            |(method, headers, path, host, map)| lean::HttpRequest {
-                method,
-                headers,
-                path,
-                host,
-                header_map: map.map(|headers| lean::HeaderMap { headers }),
-            },
-        );
-        (proptest::option::of(http), entries()).prop_map(|(http, context_extensions)| {
-            let request = Some(lean::Request { http });
-            let attributes = Some(lean::AttributeContext { request, context_extensions });
-            lean::CheckRequest { attributes }.encode_to_vec()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn both_read_the_same(message in messages()) {
-            let walked = walked(&message);
-            prop_assert!(walked.is_some());
-            prop_assert_eq!(walked, generated(&message));
-        }
-
-        #[test]
-        fn both_read_the_same_of_messages_one_after_the_other(
-            first in messages(), second in messages(),
-        ) {
-            // Envoy's own headers go before those of the map in either reading.
-            let mut both = [first, second].concat();
-            let sorted = |reading: Option<Reading>| reading.map(|(line, mut h, route)| {
-                h.sort();
-                (line, h, route)
-            });
-            prop_assert_eq!(sorted(walked(&both)), sorted(generated(&both)));
-            both.truncate(both.len() / 2);
-            prop_assert_eq!(sorted(walked(&both)), sorted(generated(&both)));
-        }
-
-        #[test]
-        fn both_read_the_same_of_damaged_messages(
-            message in messages(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
-        ) {
-            let mut message = message;
-            if !message.is_empty() {
-                let at = at.index(message.len());
-                message[at] = byte;
-            }
-            let sorted = |reading: Option<Reading>| reading.map(|(line, mut h, route)| {
-                h.sort();
-                (line, h, route)
-            });
-            prop_assert_eq!(sorted(walked(&message)), sorted(generated(&message)));
-        }
-    }
-}
