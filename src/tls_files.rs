@@ -99,8 +99,8 @@ pub fn told(expires: UnixTime, now: UnixTime) -> String {
         days => format!("{days} days"),
     };
     match expires.0.checked_sub(now.0) {
-        Some(left @ 1..) => format!("runs out in {}", days(left)),
-        Some(0) | None => format!("ran out {} ago", days(now.0 - expires.0.min(now.0))),
+        Some(left @ 1..) => format!("expires in {}", days(left)),
+        Some(0) | None => format!("expired {} ago", days(now.0 - expires.0.min(now.0))),
     }
 }
 
@@ -143,7 +143,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// The file does not hold what it should.
-    #[error("{path} is not the PEM file it should be")]
+    #[error("{path} is not the expected PEM file")]
     NotPem {
         /// Which.
         path: PathBuf,
@@ -152,10 +152,10 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// The file is PEM, but no certificate is in it.
-    #[error("{0} holds no certificate")]
+    #[error("{0} contains no certificate")]
     NoCertificate(PathBuf),
     /// The key is another certificate's.
-    #[error("the key in {key} does not belong to the first certificate in {cert}")]
+    #[error("the key in {key} does not match the first certificate in {cert}")]
     OtherKey {
         /// The chain.
         cert: PathBuf,
@@ -189,8 +189,8 @@ mod tests {
                 Lifetime::Over
             ]
         );
-        assert_eq!(told(UnixTime(20 * DAY), UnixTime(15 * DAY)), "runs out in 5 days");
-        assert_eq!(told(UnixTime(15 * DAY), UnixTime(20 * DAY)), "ran out 5 days ago");
-        assert_eq!(told(UnixTime(20), UnixTime(15)), "runs out in less than a day");
+        assert_eq!(told(UnixTime(20 * DAY), UnixTime(15 * DAY)), "expires in 5 days");
+        assert_eq!(told(UnixTime(15 * DAY), UnixTime(20 * DAY)), "expired 5 days ago");
+        assert_eq!(told(UnixTime(20), UnixTime(15)), "expires in less than a day");
     }
 }

@@ -90,7 +90,7 @@ async fn a_server_that_fails_while_polling_is_asked_again_so_many_times() {
     let failing = Say::Json(503, json!({"error": "temporarily_unavailable"}));
     provider.say("/token", [failing.clone(), failing.clone(), tokens(json!({}))]);
     let ended = Cli::new().run(&["auth", "login", provider.url()]).await;
-    ended.assert(0, &["no answer, trying on", "status 503", "Logged in"]);
+    ended.assert(0, &["no answer, retrying", "status 503", "Logged in"]);
     provider.say("/token", [failing]);
     let ended = Cli::new().run(&["auth", "login", provider.url()]).await;
     ended.assert(1, &["refused the device login: temporarily_unavailable", "try again"]);

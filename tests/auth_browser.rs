@@ -5,26 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, prompt};
 use crate::support::check::get;
 use crate::support::cli::Cli;
 use crate::support::doorward::Doorward;
 use crate::support::keycloak::Keycloak;
 use crate::support::oidc_provider::{OidcProvider, RESOURCE};
-use crate::support::process::Process;
 use crate::support::{PATIENCE, eventually};
-
-/// The URL to open and the code to enter, as a person reads them.
-async fn prompt(login: &mut Process) -> (String, String) {
-    eventually("the code is shown", PATIENCE, async || {
-        login.assert_alive();
-        let said = login.stderr();
-        let page = said.lines().find_map(|line| line.strip_prefix("    http"))?;
-        let (_, code) = said.split_once("enter the code ")?;
-        Some((format!("http{page}"), code.split_once('\n')?.0.to_owned()))
-    })
-    .await
-}
 
 async fn principal(doorward: &Doorward, cli: &Cli) -> String {
     let token = cli.run(&["auth", "token"]).await;
@@ -49,12 +36,7 @@ async fn keycloak_by_device_by_password_and_ten_at_once() {
     let (cli, base_url) = (Cli::new(), doorward.http(""));
 
     let mut login = cli.start(&["auth", "login", &base_url]);
-    let (page, code) = prompt(&mut login).await;
-    browser.open(&page).await;
-    browser.fill(&[("#device_user_code", &code)], "#kc-login").await;
-    browser.fill(&[("#username", "alice"), ("#password", "wonderland")], "#kc-login").await;
-    browser.fill(&[], "[name=accept]").await;
-    browser.sees("Device Login Successful").await;
+    browser.approve_at_keycloak(&prompt(&mut login).await).await;
     browser.quit().await;
     assert_eq!(login.ended().await.code(), Some(0), "{}", login.stderr());
     assert!(login.stderr().contains("Logged in as alice@example.com"), "{}", login.stderr());
@@ -66,7 +48,7 @@ async fn keycloak_by_device_by_password_and_ten_at_once() {
 
     cli.run(&["auth", "refresh"]).await.assert(0, &["Refreshed"]);
     assert_eq!(principal(&doorward, &cli).await, alice);
-    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and forgotten"]);
+    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and deleted"]);
 
     // By password; what Keycloak does not know it says, and that is passed on.
     let password = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
@@ -103,7 +85,7 @@ async fn keycloak_by_device_by_password_and_ten_at_once() {
     assert_eq!(printed.len(), 1, "every refresh makes another token, and there was one");
     assert_eq!(keycloak.refreshes().await, 2, "the one by hand, and one for all ten");
     assert_eq!(principal(&doorward, &cli).await, alice);
-    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and forgotten"]);
+    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and deleted"]);
 }
 
 #[tokio::test]

@@ -76,8 +76,8 @@ async fn a_provider_that_fails_while_one_waits_is_asked_again() {
     let broken = Say::Raw(502, html, "<html>Bad gateway</html>".into());
     provider.say("/token", [broken.clone(), broken, tokens(json!({}))]);
     let ended = device_login(&provider).await;
-    ended.assert(0, &["no answer, trying on", "status 502", "Logged in"]);
-    assert_eq!(ended.stderr.matches("trying on").count(), 1, "{}", ended.stderr);
+    ended.assert(0, &["no answer, retrying", "status 502", "Logged in"]);
+    assert_eq!(ended.stderr.matches("retrying").count(), 1, "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -104,12 +104,12 @@ async fn what_is_no_token_is_not_taken_for_one() {
     let raw =
         |body: &str| Say::Raw(200, ("content-type", "application/json".into()), body.to_owned());
     for (answer, part) in [
-        (html(200), "did not answer as an OAuth endpoint does"),
+        (html(200), "did not respond like an OAuth endpoint"),
         (html(403), "a page of HTML"),
         (html(503), "status 503"),
-        (raw(""), "did not answer as an OAuth endpoint does"),
-        (raw("[]"), "did not answer as an OAuth endpoint does"),
-        (raw(r#"["token","bearer"]"#), "did not answer as an OAuth endpoint does"),
+        (raw(""), "did not respond like an OAuth endpoint"),
+        (raw("[]"), "did not respond like an OAuth endpoint"),
+        (raw(r#"["token","bearer"]"#), "did not respond like an OAuth endpoint"),
         (
             Say::Raw(
                 400,
@@ -118,8 +118,8 @@ async fn what_is_no_token_is_not_taken_for_one() {
             ),
             "status 400",
         ),
-        (raw("{\"access_token\": 5}"), "did not answer as an OAuth endpoint does"),
-        (tokens(json!({"token_type": "mac"})), "no bearer token"),
+        (raw("{\"access_token\": 5}"), "did not respond like an OAuth endpoint"),
+        (tokens(json!({"token_type": "mac"})), "not a bearer token"),
         (tokens(json!({"access_token": "a\u{1b}[2Jb"})), "cannot be one"),
         (tokens(json!({"access_token": ""})), "cannot be one"),
         (Say::Endless, "larger than 1 MiB"),
@@ -127,7 +127,7 @@ async fn what_is_no_token_is_not_taken_for_one() {
     ] {
         provider.say("/token", [answer]);
         let ended = password_login(&provider).await;
-        ended.assert(1, &[part, "next:"]);
+        ended.assert(1, &[part, "fix:"]);
         assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
     }
 }
@@ -188,7 +188,10 @@ async fn scopes_carry_the_prefix_and_what_is_missing_is_said() {
         provider.asked("/token")[0].form["scope"],
         "openid offline_access api://nmp/models:read"
     );
-    ended.assert(0, &["not granted: openid\n", "no refresh token came", "and cannot be refreshed"]);
+    ended.assert(
+        0,
+        &["not granted: openid\n", "no refresh token was issued", "and cannot be refreshed"],
+    );
 
     let cli = Cli::new();
     let mut arguments = vec!["auth", "login", provider.url(), "--scope", "jobs:run,.default"];
@@ -203,7 +206,7 @@ async fn scopes_carry_the_prefix_and_what_is_missing_is_said() {
         "r",
     ]);
     let ended = cli.run(&arguments).await;
-    ended.assert(0, &["not granted", "api://nmp/jobs:run", "list of processes"]);
+    ended.assert(0, &["not granted", "api://nmp/jobs:run", "process list"]);
     let form = &provider.asked("/token")[1].form;
     assert_eq!(form["scope"], "openid offline_access api://nmp/jobs:run api://nmp/.default");
     assert_eq!((form["audience"].as_str(), form["resource"].as_str()), ("a", "r"));
@@ -213,13 +216,13 @@ async fn scopes_carry_the_prefix_and_what_is_missing_is_said() {
 async fn a_platform_that_is_none_or_wants_no_login_is_told_apart() {
     let provider = OAuth::start().await;
     for (document, part) in [
-        (json!({"auth_enabled": false, "oidc": null}), "authentication switched off"),
+        (json!({"auth_enabled": false, "oidc": null}), "authentication is turned off"),
         (json!({"auth_enabled": true}), "it has no `oidc`"),
         (json!({"oidc": {"client_id": "nmp"}}), "`oidc` has no `issuer`"),
         (json!({"oidc": {"issuer": provider.url()}}), "`oidc` has no `client_id`"),
     ] {
         provider.say("/apis/auth/discovery", [Say::Json(200, document)]);
-        device_login(&provider).await.assert(1, &[part, "next:"]);
+        device_login(&provider).await.assert(1, &[part, "fix:"]);
     }
     provider.say("/apis/auth/discovery", [Say::Json(404, json!({}))]);
     device_login(&provider).await.assert(1, &["status 404", "--issuer"]);
@@ -231,8 +234,8 @@ async fn a_revocation_that_fails_forgets_and_says_so() {
     let provider = OAuth::start().await;
     provider.say("/token", [tokens(json!({"refresh_token": "r"}))]);
     for (answer, code, part) in [
-        (Say::Json(200, json!({})), 0, "revoked and forgotten"),
-        (Say::Json(503, json!({})), 1, "forgotten, but not revoked"),
+        (Say::Json(200, json!({})), 0, "revoked and deleted"),
+        (Say::Json(503, json!({})), 1, "deleted, but not revoked"),
         (refusal("unsupported_token_type", "never"), 1, "unsupported_token_type: never"),
     ] {
         provider.say("/revoke", [answer]);

@@ -64,10 +64,10 @@ async fn tokens_live_in_the_key_ring() {
         &["token\none-access\nexit 0"],
         &["Refreshed", "exit 0"],
         &["token\ntwo-access\nexit 0"],
-        &["revoked and forgotten", "exit 0"],
+        &["revoked and deleted", "exit 0"],
         &["kept in  the key ring", "exit 0"],
         &["key ring", "--store file", "exit 1"],
-        &["the tokens are forgotten, but not revoked", "exit 1"],
+        &["the tokens are deleted, but not revoked", "exit 1"],
     ];
     assert_eq!(steps.len(), expected.len(), "{said}\n{}", session.stderr());
     for (step, parts) in steps.iter().zip(expected) {

@@ -143,7 +143,7 @@ async fn a_device_login_from_code_to_logout() {
     // Logging out revokes: neither token is worth anything at the issuer.
     let login = &kept(&cli)["logins"][&base_url];
     let refresh_token = login["kept"]["file"]["refresh_token"].as_str().unwrap().to_owned();
-    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and forgotten"]);
+    cli.run(&["auth", "logout"]).await.assert(0, &["revoked and deleted"]);
     let form = [
         ("grant_type", "refresh_token"),
         ("refresh_token", &*refresh_token),
@@ -169,7 +169,7 @@ async fn passwords_come_from_where_one_says_and_nobody_is_asked_in_a_pipe() {
     let stdin = run(&["--username", "alice", "--password-stdin"], &[], "wonderland\r\n").await;
     stdin.assert(0, &[bypass, "Logged in as alice"]);
     let flags = run(&["--username", "alice", "--password", "wonderland"], &[], "").await;
-    flags.assert(0, &[bypass, "list of processes"]);
+    flags.assert(0, &[bypass, "process list"]);
     let environment = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
     run(&[], &environment, "").await.assert(0, &[bypass]);
     let wrong = run(&["--username", "alice", "--password", "x"], &[], "").await;
@@ -202,7 +202,7 @@ async fn wrong_usage_ends_with_2_and_says_what_to_write() {
         cli.run(arguments).await.assert(2, &[part]);
     }
     cli.run(&["auth", "token"]).await.assert(1, &["not logged in", "doorward auth login"]);
-    cli.run(&["auth", "login", "http://127.0.0.1:1"]).await.assert(1, &["refused", "next:"]);
+    cli.run(&["auth", "login", "http://127.0.0.1:1"]).await.assert(1, &["refused", "fix:"]);
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn an_outage_costs_nothing_until_the_token_ends() {
         let ended = cli.run(&["auth", "token"]).await;
         ended.assert(0, &[]);
         assert_eq!(ended.stdout.trim_end(), first);
-        ended.stderr.contains("was not refreshed, but still holds").then_some(())
+        ended.stderr.contains("was not refreshed, but is still valid").then_some(())
     })
     .await;
     let refused = ["cannot reach 127.0.0.1:", ": connection refused", "nothing listens there"];
@@ -312,7 +312,7 @@ async fn several_logins_are_kept_apart() {
     cli.run(&["auth", "use", &base_url]).await.assert(0, &["as alice (alice@example.com)"]);
     assert_eq!(token(&cli).await, other.stdout.trim_end());
     cli.run(&["auth", "logout", "--all"]).await.assert(0, &["Logged out"]);
-    cli.run(&["auth", "logout", "--all"]).await.assert(0, &["Nobody is logged in"]);
+    cli.run(&["auth", "logout", "--all"]).await.assert(0, &["Not logged in"]);
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn a_file_that_is_broken_stays_as_it_is_and_one_that_is_open_is_closed() {
     let login = [&login[..], &password].concat();
     cli.run(&login).await.assert(0, &[]);
     std::fs::set_permissions(cli.logins(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    cli.run(&["auth", "token"]).await.assert(0, &["open to other users"]);
+    cli.run(&["auth", "token"]).await.assert(0, &["readable by other users"]);
     assert_eq!(cli.logins().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     cli.run(&["auth", "token"]).await.assert(0, &[""]);
 
@@ -332,7 +332,7 @@ async fn a_file_that_is_broken_stays_as_it_is_and_one_that_is_open_is_closed() {
     std::fs::write(cli.logins(), broken).unwrap();
     for arguments in [&login[..], &["auth", "token"], &["auth", "status"], &["auth", "logout"]] {
         let ended = cli.run(arguments).await;
-        ended.assert(1, &["is not a file of logins", "nothing was changed", "because: "]);
+        ended.assert(1, &["is not a logins file", "nothing was changed", "caused by: "]);
         assert_eq!(std::fs::read_to_string(cli.logins()).unwrap(), broken);
     }
 
@@ -341,6 +341,6 @@ async fn a_file_that_is_broken_stays_as_it_is_and_one_that_is_open_is_closed() {
     std::fs::remove_dir_all(&directory).unwrap();
     std::fs::write(&directory, "").unwrap();
     let ended = cli.run(&login).await;
-    ended.assert(1, &["cannot use", "because: ", "next: "]);
+    ended.assert(1, &["cannot use", "caused by: ", "fix: "]);
     assert!(!ended.stderr.contains("bypasses"), "{ended:?}");
 }

@@ -38,7 +38,7 @@ async fn a_login_that_the_provider_has_ended_is_never_promised_again() {
         "the login at {url} has ended: the identity provider refused the refresh: invalid_grant: \
          session ended"
     );
-    let next = format!("next: run doorward auth login --context {url}");
+    let next = format!("fix: run doorward auth login --context {url}");
     let error = format!("error: {said}");
     cli.run(&["auth", "refresh"]).await.assert(1, &[&error, &next]);
     let status = cli.run(&["auth", "status"]).await;
@@ -52,7 +52,7 @@ async fn a_login_that_the_provider_has_ended_is_never_promised_again() {
 
     // The access token holds: it is handed out, and nobody is left in doubt.
     let token = cli.run(&["auth", "token"]).await;
-    let warning = format!("warning: the token was not refreshed, but still holds: {said}");
+    let warning = format!("warning: the token was not refreshed, but is still valid: {said}");
     assert_eq!(token.assert(0, &[&warning, &next]).stdout, "opaque-token\n");
     cli.run(&["auth", "refresh"]).await.assert(1, &[&error, &next]);
     assert_eq!(provider.asked("/token").len(), 2, "what is void is not tried again");
@@ -134,7 +134,7 @@ async fn after_a_logout_nobody_elses_token_is_printed_until_one_is_chosen() {
         login(&cli, url, &["--context", name]).await.assert(0, &[]);
     }
     let left = "No login is chosen now; there are others: alice, bob";
-    cli.run(&["auth", "logout"]).await.assert(0, &[left, "next: doorward auth use NAME"]);
+    cli.run(&["auth", "logout"]).await.assert(0, &[left, "fix: doorward auth use NAME"]);
     let next = "choose one with doorward auth use NAME, or name it with --context: alice, bob";
     for verb in ["token", "refresh", "status", "logout"] {
         let ended = cli.run(&["auth", verb]).await;
@@ -185,7 +185,7 @@ async fn whom_one_does_not_reach_and_why_is_said_in_plain_words() {
     for (scheme, host, reason, next) in [
         ("http", nobody.as_str(), "connection refused", "nothing listens there"),
         ("https", &nobody, "connection refused", "nothing listens there"),
-        ("https", "nmp.invalid", "its name is not known here (DNS)", "check the spelling"),
+        ("https", "nmp.invalid", "its name does not resolve (DNS)", "check the spelling"),
         ("https", &tls, "its certificate is not trusted here", "log in with --ca-file FILE"),
         ("https", plain, "it does not speak TLS", "for plain http, write http://"),
         ("http", &tls, "it does not answer plain http", "speaks TLS, write https://"),
@@ -194,7 +194,7 @@ async fn whom_one_does_not_reach_and_why_is_said_in_plain_words() {
         let said = format!("error: cannot reach {host}: {reason}\n");
         for at in [vec![&*url], vec!["--issuer", &url, "--client-id", "nmp"]] {
             let ended = Cli::new().run(&[&["auth", "login"], &at[..]].concat()).await;
-            ended.assert(1, &[&said, "\n  because: ", "\n  next: ", next]);
+            ended.assert(1, &[&said, "\n  caused by: ", "\n  fix: ", next]);
         }
     }
     // doctor goes by the same classification, in the words of the configuration.

@@ -59,9 +59,9 @@ async fn each_step_to_the_end_of_a_certificate_is_told_once() {
     let two = served([("grpc", week, other.path()), ("http", long, other.path())]).await;
     let mut servers = [one, two];
     for (index, listener, said) in [
-        (0, "grpc", ["the certificate runs out in 30 days: renew it", "in 29 days"]),
-        (0, "http", ["the certificate ran out less than a day ago: renew it", "ran out"]),
-        (1, "grpc", ["the certificate runs out in 7 days: renew it", "in 6 days"]),
+        (0, "grpc", ["the certificate expires in 30 days: renew it", "in 29 days"]),
+        (0, "http", ["the certificate expired less than a day ago: renew it", "expired"]),
+        (1, "grpc", ["the certificate expires in 7 days: renew it", "in 6 days"]),
     ] {
         let told = eventually(said[0], PATIENCE, async || {
             let told = warnings(&mut servers[index], listener);

@@ -129,7 +129,7 @@ async fn there_is_a_man_page_for_every_verb() {
     }
     let under_a_file = tools::root().join("Cargo.toml/man1");
     let ended = cli.run(&["man", "--out", under_a_file.to_str().unwrap()]).await;
-    ended.assert(1, &["error:", "next:"]);
+    ended.assert(1, &["error:", "fix:"]);
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ async fn a_reload_says_what_it_cannot_change_and_refuses_what_is_unsafe_on_what_
     let said = eventually("the refusal is logged", PATIENCE, async || {
         process.assert_alive();
         let said = process.stderr();
-        said.contains("the old configuration serves on").then_some(said)
+        said.contains("the old configuration stays in use").then_some(said)
     })
     .await;
     assert!(said.contains("auth.allow_unsigned_jwt"), "{said}");
@@ -240,7 +240,7 @@ async fn a_reload_says_what_it_cannot_change_and_refuses_what_is_unsafe_on_what_
     reloaded(&process).await;
     assert_eq!(checker.ask(get("/two")).await.reason, "bypassed", "the rest of it counts");
     let said = process.stderr();
-    let line = said.lines().find(|line| line.contains("only a restart changes")).unwrap();
+    let line = said.lines().find(|line| line.contains("take effect after a restart only")).unwrap();
     for key in ["server.grpc.listen", "server.workers", "log.level"] {
         assert!(line.contains(key), "{key}: {line}");
     }

@@ -54,14 +54,14 @@ async fn variables_of_charts_and_clusters_do_not_stop_the_start() {
     let lines: Vec<_> = said.lines().filter(|line| line.contains("DOORWARD_VERSION")).collect();
     let [line] = lines.as_slice() else { panic!("once:\n{said}") };
     assert!(line.contains("DOORWARD_IMAGE_TAG") && line.contains("DOORWARD_REPLICAS"), "{line}");
-    assert!(line.contains("mean nothing to Doorward"), "{line}");
+    assert!(line.contains("are not settings of Doorward"), "{line}");
     // What Kubernetes sets by itself is no news.
     assert!(!said.contains("DOORWARD_PORT") && !said.contains("DOORWARD_SERVICE_HOST"), "{said}");
 
     let checked = config("check", &sound(), &environment).await;
     assert_eq!(checked.code, Some(0), "{checked:?}");
     assert!(
-        checked.stderr.contains("note: DOORWARD_VERSION: means nothing to Doorward"),
+        checked.stderr.contains("note: DOORWARD_VERSION: is not a setting of Doorward"),
         "{checked:?}"
     );
 }
@@ -76,7 +76,7 @@ async fn a_variable_that_was_meant_stops_the_start_and_names_the_right_one() {
     ] {
         let checked = config("check", &sound(), &[(name, "https://idp.example")]).await;
         assert_eq!(checked.code, Some(2), "{name}: {checked:?}");
-        let line = format!("error: {name}: names no key; did you mean {meant}?");
+        let line = format!("error: {name}: is not the name of a key; did you mean {meant}?");
         assert!(checked.stderr.contains(&line), "{line}\n{checked:?}");
     }
 }
@@ -94,12 +94,11 @@ async fn values_that_nothing_can_match_are_named_with_their_layer() {
     let checked = config("check", &text, &environment).await;
     assert_eq!(checked.code, Some(2), "{checked:?}");
     for line in [
-        "NMP_AUTH_OIDC__AUDIENCE: auth.oidc.audience: `[\"nmp\",\"x\",]` is a list in one text",
-        "DOORWARD_AUTH__OIDC__CLIENT_ID: auth.oidc.client_id: `'nmp'` has quotes of its own, which \
+        "NMP_AUTH_OIDC__AUDIENCE: auth.oidc.audience: `[\"nmp\",\"x\",]` is a list written as one string",
+        "DOORWARD_AUTH__OIDC__CLIENT_ID: auth.oidc.client_id: `'nmp'` includes quotes, which \
          are compared too: write nmp",
-        "DOORWARD_AUTH__OIDC__ROLES_CLAIM: auth.oidc.roles_claim: `roles\\u{a}` holds a line break",
-        "doorward.yaml:2: auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; a way to a \
-         claim is written as a JSON pointer: /realm_access/roles",
+        "DOORWARD_AUTH__OIDC__ROLES_CLAIM: auth.oidc.roles_claim: `roles\\u{a}` contains a line break",
+        "doorward.yaml:2: auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; write the path to a claim as a JSON pointer: /realm_access/roles",
     ] {
         assert!(checked.stderr.contains(line), "{line}\nis not in\n{}", checked.stderr);
     }
@@ -116,7 +115,7 @@ async fn secrets_are_never_printed() {
     assert_eq!(checked.code, Some(2), "{checked:?}");
     assert!(checked.stderr.contains("`***@proxy:3128` is not an http or https URL"), "{checked:?}");
     assert!(
-        checked.stderr.contains("server.grpc.tls.key: holds a key, a certificate"),
+        checked.stderr.contains("server.grpc.tls.key: contains a key, a certificate"),
         "{checked:?}"
     );
     let in_place = [
@@ -204,7 +203,7 @@ async fn what_stops_or_blinds_the_server_is_found_before_it_starts() {
         (
             with_tls(&cert, &other_key),
             format!(
-                "server.grpc.tls.key: the key in {} does not belong to the first certificate in {}",
+                "server.grpc.tls.key: the key in {} does not match the first certificate in {}",
                 other_key.display(),
                 cert.display()
             ),
@@ -213,7 +212,7 @@ async fn what_stops_or_blinds_the_server_is_found_before_it_starts() {
             with_tls(&cert, &gone),
             format!("server.grpc.tls.key: `{}` cannot be read", gone.display()),
         ),
-        (no_directory, format!("server.grpc.listen: `{}` is not there", gone.display())),
+        (no_directory, format!("server.grpc.listen: `{}` does not exist", gone.display())),
     ] {
         let checked = config("check", &text, &[]).await;
         assert_eq!(checked.code, Some(2), "{checked:?}");
@@ -229,7 +228,7 @@ async fn what_stops_or_blinds_the_server_is_found_before_it_starts() {
 async fn a_certificate_that_runs_out_is_told_of_and_is_a_metric() {
     let dir = tempfile::tempdir().unwrap();
     for (days, said) in
-        [(5, "runs out in 5 days"), (-3, "ran out 2 days ago"), (20, "runs out in 20 days")]
+        [(5, "expires in 5 days"), (-3, "expired 2 days ago"), (20, "expires in 20 days")]
     {
         let (cert, key) = certificate(dir.path(), days);
         let checked = config("check", &with_tls(&cert, &key), &[]).await;
@@ -243,14 +242,14 @@ async fn a_certificate_that_runs_out_is_told_of_and_is_a_metric() {
     let mut process = serve(&[&file], &[]);
     let at = listening(&mut process).await;
     let said = process.stderr();
-    assert!(said.contains("runs out in 5 days") && said.contains("WARN"), "{said}");
+    assert!(said.contains("expires in 5 days") && said.contains("WARN"), "{said}");
     let expires =
         metric(&at.admin, "doorward_certificate_expires_timestamp_seconds{listener=\"grpc\"}");
     let left = expires.await - OffsetDateTime::now_utc().unix_timestamp();
     assert!((5 * 86_400..6 * 86_400).contains(&left), "{left}");
     let (cert, key) = certificate(dir.path(), 90);
     let checked = config("check", &with_tls(&cert, &key), &[]).await;
-    assert!(!checked.stderr.contains("runs out"), "{checked:?}");
+    assert!(!checked.stderr.contains("expires in"), "{checked:?}");
 }
 
 /// A metric, once it is there.

@@ -77,7 +77,7 @@ async fn faults_begin_with_error_whoever_finds_them() {
     }
     let there = place.file("sound.yaml");
     let init = ["init", "--issuer", "https://idp.example", "--client-id", "a b", "--out"];
-    for (out, part) in [(&*place.file("new.yaml"), "holds a space"), (&there, "exists")] {
+    for (out, part) in [(&*place.file("new.yaml"), "contains a space"), (&there, "exists")] {
         let ended = place.cli.run(&[&init[..], &[out]].concat()).await;
         assert!(ended.assert(2, &[part]).stderr.starts_with("error: "), "{ended:?}");
     }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::browser::Browser;
 use crate::support::check::get;
@@ -65,6 +65,11 @@ impl Demo {
     }
 }
 
+/// Shown with `--nocapture`.
+fn told(what: &str, commands: usize, begun: Instant) {
+    println!("{what}: {commands} commands, {:.1} s", begun.elapsed().as_secs_f32());
+}
+
 fn address(url: &str) -> SocketAddr {
     url.strip_prefix("http://").unwrap().parse().unwrap()
 }
@@ -79,6 +84,7 @@ async fn one_logs_in_through_its_envoy_by_a_browser() {
     let Some(envoy) = tools::tool("envoy").await else { return };
     let Some(browser) = Browser::start().await else { return };
     let cli = Cli::new();
+    let begun = Instant::now();
     let demo = Demo::start(&cli, &envoy, &[]).await;
     let mut login = cli.start(&["auth", "login", &demo.at("Envoy")]);
     let page = eventually("the page is named", PATIENCE, async || {
@@ -97,6 +103,7 @@ async fn one_logs_in_through_its_envoy_by_a_browser() {
     let token = cli.run(&["auth", "token"]).await.assert(0, &[]).stdout.clone();
     let forged = raw::get("/hello").bearer(token.trim_end()).header("X-NMP-Principal-Id", "root");
     let seen = Echoed::of(&demo.send(forged).await);
+    told("demo, a login by a browser, a request that passes", 3, begun);
     assert_eq!(seen.headers[0], ("x-nmp-principal-id".to_owned(), "alice".to_owned()));
     assert_eq!(seen.header("authorization").unwrap().split_once(' ').unwrap().0, "Bearer");
     assert!(seen.header("authorization").unwrap().ends_with(" characters)"), "{seen:?}");
@@ -155,12 +162,14 @@ async fn a_service_of_ones_own_is_guarded() {
     let (cli, service) = (Cli::new(), Echo::start().await);
     // By its name, which has an address of version 6, too, that nobody listens on.
     let url = format!("http://localhost:{}", service.port());
+    let begun = Instant::now();
     let demo = Demo::start(&cli, &envoy, &["--upstream", &url]).await;
     assert_eq!(demo.at("upstream"), url);
     assert_eq!(demo.send(raw::get("/v1")).await.status, 401);
     assert!(service.take().is_empty(), "asked without a token");
     let token = token_of(&demo.at("issuer"), "bob").await;
     let seen = Echoed::of(&demo.send(raw::get("/v1").bearer(&token)).await);
+    told("demo --upstream, a request that passes", 2, begun);
     assert_eq!((seen.path.as_str(), seen.header("x-nmp-principal-id")), ("/v1", Some("bob")));
     assert_eq!(service.take().len(), 1);
 }
@@ -173,6 +182,7 @@ async fn what_it_writes_is_what_serve_and_envoy_run() {
     let dir = cli.home().join("guard");
     let upstream = format!("http://127.0.0.1:{}", service.port());
     let arguments = ["--issuer-only", "--upstream", &upstream, "--write", dir.to_str().unwrap()];
+    let begun = Instant::now();
     let demo = Demo::start(&cli, &binary, &arguments).await;
     let path = |name| dir.join(name).to_str().unwrap().to_owned();
     let (doorward, envoy) = (path("doorward.yaml"), path("envoy.yaml"));
@@ -183,7 +193,7 @@ async fn what_it_writes_is_what_serve_and_envoy_run() {
 
     let check = cli.run(&["config", "check", "--config", &doorward]).await;
     assert_eq!(check.assert(0, &[]).stdout, "", "{check:?}");
-    assert_eq!(check.stderr, "ok: the configuration is sound (1 issuer)\n");
+    assert_eq!(check.stderr, "ok: the configuration is valid (1 issuer)\n");
     let examined = cli.run(&["doctor", "--envoy", &envoy, "--config", &doorward]).await;
     assert!(examined.assert(0, &[]).stdout.contains("\nall is well, "), "{examined:?}");
 
@@ -198,6 +208,7 @@ async fn what_it_writes_is_what_serve_and_envoy_run() {
         (reply.status != 503).then_some(reply)
     })
     .await;
+    told("demo --write, serve, Envoy, a request that passes", 4, begun);
     assert_eq!(Echoed::of(&reply).header("x-nmp-principal-id"), Some("alice"));
     assert_eq!(raw::get("/v1").send(gateway.door()).await.status, 401);
     assert_eq!(service.take().len(), 1);
@@ -211,7 +222,7 @@ async fn what_it_writes_is_what_serve_and_envoy_run() {
     let environment = [("DOORWARD_ENVOY", binary.to_str().unwrap())];
     let again = [&["demo", "--port", "0"], &arguments[..]].concat();
     let again = cli.run_with(&again, &environment, "").await;
-    again.assert(1, &["doorward.yaml exists", "`--write` overwrites nothing"]);
+    again.assert(1, &["doorward.yaml exists", "`--write` never overwrites"]);
     assert_eq!(std::fs::read_to_string(&doorward).unwrap(), before);
 }
 

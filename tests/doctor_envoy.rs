@@ -393,8 +393,8 @@ fn the_command_reads_files_and_its_exit_code_tells() {
 
     for (arguments, expected) in [
         (vec!["--envoy", "/nowhere.yaml"], "/nowhere.yaml"),
-        (vec!["--envoy", &renamed], "nothing in it to examine: expected an Envoy bootstrap"),
-        (vec!["--envoy", "-"], "nothing in it to examine"),
+        (vec!["--envoy", &renamed], "contains nothing to examine: expected an Envoy bootstrap"),
+        (vec!["--envoy", "-"], "contains nothing to examine"),
         (vec!["--gateway", "ftp://h", "--echo", "/"], "https://"),
         (vec!["--envoy", own, "--set", "headers.x=1"], "headers.x"),
     ] {

@@ -97,7 +97,7 @@ async fn an_issuer_that_answers_anything() {
     }
     // What a server makes of an emptied set is said, as it is configured.
     idp.answer_keys(Answer::Document(json!({"keys": []})));
-    for (empty_set, part) in [("withdraw", "refuses its tokens"), ("keep", "keys.max_stale")] {
+    for (empty_set, part) in [("withdraw", "denies its tokens"), ("keep", "keys.max_stale")] {
         let mut config = without.clone();
         config["keys"]["empty_set"] = json!(empty_set);
         let said = examine(&config, None).await;
@@ -197,8 +197,8 @@ async fn what_people_see() {
     assert_eq!(line("pass algorithm"), "  pass  algorithm         RS256");
     assert!(line("warn email").contains(r"a\u{1b}[2J@b.c"), "{stdout}");
     let flat = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains(r"roles has x\u{9b}y ↳ mend: set groups_claim: roles"), "{stdout}");
-    assert!(line("↳ mend:").starts_with("        ↳ mend:"));
+    assert!(flat.contains(r"roles has x\u{9b}y ↳ fix: set groups_claim: roles"), "{stdout}");
+    assert!(line("↳ fix:").starts_with("        ↳ fix:"));
     assert!(stdout.lines().all(|line| line.chars().count() <= 98), "{stdout}");
     assert!(stdout.ends_with("0 failed, 2 warnings, 23 passed\n"), "{stdout}");
 
@@ -304,7 +304,7 @@ async fn certificates_and_what_a_document_over_tls_may_name() {
 
     let named = TlsIdp::start(dir.path(), "idp.example", |_| json!({})).await;
     let said = examine(&named.config(Some(&ca)), None).await;
-    said.assert_only("fail tls", "of another host");
+    said.assert_only("fail tls", "for another host");
 
     let plain = |issuer: &str| json!({"token_endpoint": issuer.replace("https", "http")});
     let downgraded = TlsIdp::start(dir.path(), "127.0.0.1", plain).await;
@@ -315,5 +315,5 @@ async fn certificates_and_what_a_document_over_tls_may_name() {
     let keys = |issuer: &str| json!({"jwks_uri": issuer.replace("https", "http")});
     let downgraded = TlsIdp::start(dir.path(), "127.0.0.1", keys).await;
     let said = examine(&downgraded.config(Some(&ca)), None).await;
-    said.assert_only("fail discovery", "over https");
+    said.assert_only("fail discovery", "https URL for its key set");
 }

@@ -93,7 +93,7 @@ async fn a_bare_http_server_is_not_well() {
         "  pass      reachable ",
         "  not seen  token_required    404 without a token: nothing is at /headers, or nobody asks for a",
         "  not seen  token             404 with the token, too",
-        "  not seen  paths             nobody refuses an ordinary request without a token here",
+        "  not seen  paths             an ordinary request without a token is not denied here",
         "0 failed, 0 warnings, 9 not seen, 1 passed",
     ] {
         assert!(said.contains(words), "{words}: {said}");
@@ -146,12 +146,13 @@ async fn what_the_upstream_answers_is_not_the_tokens_fault() {
     .await;
     let Some((envoy, _doorward)) = in_front_of(&upstream).await else { return };
     for (path, said) in [
-        ("/moved", "the token is let in, and what is behind sends elsewhere: 301 to /moved/"),
-        ("/missing", "the token is let in, but nothing behind has /missing: 404"),
-        ("/down", "the token is let in, but what is behind does not answer, or fails: 503"),
+        ("/moved", "the token is accepted, and what is behind sends elsewhere: 301 to /moved/"),
+        ("/missing", "the token is accepted, but nothing behind has /missing: 404"),
+        ("/down", "the token is accepted, but what is behind does not answer, or fails: 503"),
         (
             "/hello",
-            "the token is let in, but the answer at /hello does not hold the headers that arrived",
+            "the token is accepted, but the answer at /hello does not hold the headers that \
+             arrived",
         ),
     ] {
         let found = found(envoy.door().port(), path).await;
@@ -175,8 +176,8 @@ async fn without_an_echo_the_rest_says_how_to_see_it() {
     for words in [
         "  pass      token_required    401 without a token (missing_token), with a challenge",
         "  pass      two_tokens ",
-        "  not seen  spoofed_headers   no answer holds the headers that arrived",
-        "mend:           name with --echo a path whose upstream answers with the headers it",
+        "  not seen  spoofed_headers   no response contains the headers that arrived",
+        "fix:            name with --echo a path whose upstream echoes the request's headers",
         "0 failed, 0 warnings, 5 not seen, 5 passed",
     ] {
         assert!(said.contains(words), "{words}: {said}");
@@ -237,7 +238,7 @@ async fn an_echo_in_latin_1_and_chunks_is_read() {
     .await;
     let found = found(gateway.port(), "/headers").await;
     let token = line(&found, "token");
-    assert_eq!(token.found, "the upstream takes its bearer for alice", "{token:?}");
+    assert_eq!(token.found, "the upstream treats its bearer as alice", "{token:?}");
     // This one strips nothing.
     let open = ["spoofed_headers", "underscores", "repeated"];
     assert_eq!(are(&found, Outcome::Fail), open, "{found:#?}");

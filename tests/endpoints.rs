@@ -264,7 +264,7 @@ fn a_table_in_a_file_is_told_by_explain() {
             0,
             "one of the scopes of `/apis/models/v2/workspaces/{workspace}/models`: models:read, \
              platform:read",
-            "no platform scope (one with a `:`), so none is asked for (`rules.scopes: optional`)",
+            "no platform scope (one with a `:`), so none is required (`rules.scopes: optional`)",
         ),
         (
             "auth:read",
@@ -278,7 +278,7 @@ fn a_table_in_a_file_is_told_by_explain() {
             "a:b",
             "/apis//models",
             1,
-            "a path that can be read in one way only, since scopes are asked for by path",
+            "a path that can be read in one way only, since scopes depend on the path",
             "\"/apis//models\"",
         ),
     ] {
@@ -328,7 +328,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
             "{table}:5: /apis/models/v2/workspaces/{{workspace}}/models: get: unknown field `scope`"
         ),
         &format!(
-            "{table}:9: /apis/models/v2/workspaces/{{workspace}}/models: psot: `psot` is no method"
+            "{table}:9: /apis/models/v2/workspaces/{{workspace}}/models: psot: `psot` is not an HTTP method"
         ),
         &format!(
             "{table}:10: `/apis/auth/v2/iam/{{opa}}.tar.gz`: a placeholder is a whole segment"
@@ -336,7 +336,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
         &format!("{table}:12: /apis/list: no methods"),
         &format!("{table}:13: /apis/nothing: no methods"),
         "rules.endpoints.v2: `v2`: a path starts with `/`",
-        "rules.endpoints./a.gte: `gte` is no method",
+        "rules.endpoints./a.gte: `gte` is not an HTTP method",
         "rules.endpoints./b/{x}.get: ",
         "rules.endpoints./c.get.scope: unknown key",
         "rules.endpoints./d: no methods",

@@ -228,7 +228,7 @@ async fn a_tenants_own_key_signs_for_no_other_tenant() {
     assert_eq!(outcome.reason, "authenticated", "{outcome:?}");
     let outcome = ask(&doorward, entra.fabrikams, &v2(CONTOSO, json!({}))).await;
     assert_eq!(outcome.reason, "unknown_key", "{outcome:?}");
-    // Nor does a token that names no key.
+    // Nor does a token that is not the name of a key.
     let unnamed =
         entra.fabrikams.token_with(json!({"alg": "RS256", "typ": "JWT"}), &v2(CONTOSO, json!({})));
     let outcome = doorward.ask(get("/").bearer(&unnamed)).await;

@@ -126,7 +126,7 @@ fn a_pasted_line_is_read_as_it_is_meant() {
     for nothing in ["Bearer", "Authorization: Bearer \n", "\"\"", "'Authorization:'"] {
         let output = explain(&config, &[], nothing.as_bytes());
         assert_eq!(output.status.code(), Some(2), "{nothing}");
-        assert!(text(&output.stderr).contains("there is no token"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("no token: pipe one in"), "{}", text(&output.stderr));
     }
     // Taken as it is, the line is no value of the header.
     let (told, _) = told(&config, &["--raw-header"], &format!("Authorization: Bearer {token}"));

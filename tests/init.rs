@@ -9,12 +9,14 @@ use doorward::init::{Choices, Gateway, published_issuer};
 use doorward::product::Product;
 use serde_json::{Value, json};
 
+use crate::support::browser::{Browser, prompt};
 use crate::support::cli::{Cli, Ended};
 use crate::support::doctor_envoy::faults_with;
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::{Behind, Envoy, fill};
 use crate::support::idp::{Answer, Idp};
 use crate::support::keycloak::Keycloak;
+use crate::support::process::Process;
 use crate::support::raw;
 use crate::support::served::{FREE_PORTS, listening, serve};
 use crate::support::signer::RSA;
@@ -150,6 +152,18 @@ impl Place {
         names
     }
 
+    /// A line as it is pasted into a shell, by somebody who has `doorward` on the PATH.
+    fn shell(&self, line: &str) -> std::process::Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_doorward")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", line]).env("PATH", format!("{}:{path}", program.display()));
+        shell.env("HOME", self.cli.home()).env("XDG_CONFIG_HOME", self.cli.home());
+        shell.env("DOORWARD_CLI_STORE", "file").env("NO_PROXY", "*");
+        shell.env_remove("NMP_OIDC_USERNAME").env_remove("DISPLAY");
+        shell
+    }
+
     async fn init(&self, issuer: &str, more: &[&str]) -> Ended {
         let out = self.file("doorward.yaml");
         let common = ["init", "--issuer", issuer, "--client-id", "nmp", "--out", &out];
@@ -162,7 +176,7 @@ impl Place {
     async fn assert_sound(&self, side: &[&str]) {
         let config = self.file("doorward.yaml");
         let checked = self.cli.run(&["config", "check", "--config", &config]).await;
-        checked.assert(0, &["sound (", "issuer"]);
+        checked.assert(0, &["valid (", "issuer"]);
         assert!(!checked.stderr.contains("warning"), "{checked:?}");
         for name in side {
             let file = self.file(name);
@@ -243,7 +257,16 @@ async fn each_product_is_told_by_its_document() {
         let place = Place::new();
         let ended = place.init(&issuer, &["--gateway", "envoy"]).await;
         let heading = format!("\n{product} at {issuer}\n");
-        ended.assert(0, &[&heading, "still to do there:", "device_grant", "\nNext:\n"]);
+        ended.assert(
+            0,
+            &[
+                &heading,
+                "still to do at the provider:",
+                "device_grant",
+                "\nNext \
+                                        steps:\n",
+            ],
+        );
         let flat = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(remedy), "{product}: {flat}");
         let text = std::fs::read_to_string(place.file("doorward.yaml")).unwrap();
@@ -312,7 +335,7 @@ async fn each_gateway_has_its_files_and_its_commands() {
             let lines = config.lines().all(|line| cluster.contains(&format!("    {line}\n")));
             assert!(lines && !cluster.contains("issuer.example.com"), "{cluster}");
             assert!(cluster.contains("kind: Deployment"));
-            ended.assert(0, &["Yours to fill in: the image"]);
+            ended.assert(0, &["To fill in: the image"]);
         }
     }
 }
@@ -350,9 +373,9 @@ async fn a_provider_that_cannot_be_used_is_said_and_nothing_is_written() {
     let mut document = idp.metadata();
     document["issuer"] = json!("https://login.microsoftonline.com/{tenantid}/v2.0");
     idp.answer(METADATA, Answer::Document(document));
-    refused(&["stands for every tenant", "Directory (tenant) ID"]).await;
+    refused(&["covers every tenant", "Directory (tenant) ID"]).await;
     idp.answer(METADATA, Answer::Text("<html>".into()));
-    refused(&["answered with an", "a page for people"]).await;
+    refused(&["answered with an", "an HTML page for browsers"]).await;
     idp.answer(METADATA, Answer::Status(404));
     refused(&["404"]).await;
     idp.answer(METADATA, Answer::Document(idp.metadata()));
@@ -379,55 +402,83 @@ async fn wrong_usage_is_told_before_anybody_is_asked() {
     }
     place.init("http://idp.example", &[]).await.assert(2, &["error: ", "https"]);
     let ended = place.cli.run(&["init", "--issuer", nowhere, "--client-id", "a b"]).await;
-    ended.assert(2, &["error: ", "auth.oidc.client_id", "holds a space"]);
+    ended.assert(2, &["error: ", "auth.oidc.client_id", "contains a space"]);
     let out = place.file("envoy.yaml");
     let arguments = ["init", "--issuer", nowhere, "--client-id", "a", "--gateway", "envoy"];
     let ended = place.cli.run(&[&arguments[..], &["--out", &out]].concat()).await;
-    ended.assert(2, &["the gateway's own file"]);
+    ended.assert(2, &["the name of the gateway's file"]);
     let ended = place.cli.run(&["init", "--issuer", nowhere, "--out", &out]).await;
-    ended.assert(2, &["--issuer URL and --client-id ID are needed", "no terminal"]);
+    ended.assert(2, &["--issuer URL and --client-id ID are required", "no terminal"]);
     assert_eq!(place.names(), [""; 0]);
 }
 
+/// The commands that `init` prints, one a line.
+fn next_steps(said: &str) -> Vec<String> {
+    let (_, steps) = said.split_once("\nNext steps:\n").unwrap();
+    steps.lines().map(|line| line.trim().to_owned()).collect()
+}
+
 /// Nothing typed but issuer and client, the issuer with a slash too many: a real Keycloak, a
-/// real Envoy, and the files as they were written, but for the ports.
+/// real Envoy, a person with a real browser, and the commands and files as they were written,
+/// but for the ports.
 #[tokio::test]
 async fn keycloak_and_envoy_from_nothing_to_an_allowed_request() {
     let Some(binary) = tools::tool("envoy").await else { return };
+    let Some(browser) = Browser::start().await else { return };
     let Some(keycloak) = Keycloak::start().await else { return };
+    let echo = Echo::start().await;
     let begun = std::time::Instant::now();
     let place = Place::new();
     let issuer = keycloak.issuer();
     let ended = place.init(&format!("{issuer}/"), &["--gateway", "envoy"]).await;
     let said = format!("note: the provider calls itself {issuer}, ");
     let heading = format!("\nKeycloak at {issuer}\n");
-    ended.assert(0, &[&said, &heading, "ready: people can log in with client \"nmp\""]);
+    ended.assert(0, &[&said, &heading, "ready: users can log in with client \"nmp\""]);
     place.assert_sound(&["envoy.yaml"]).await;
-
-    // doorward serve, envoy: on free ports, since this machine runs other tests.
-    std::fs::write(place.file("ports.yaml"), FREE_PORTS).unwrap();
+    let steps = next_steps(&ended.stderr);
+    let [serving, envoy_runs, on_paper, login, request, examined] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
     let (config, ports) = (place.file("doorward.yaml"), place.file("ports.yaml"));
+    assert_eq!(*serving, format!("doorward serve --config {config}"));
+    assert_eq!(*envoy_runs, format!("envoy -c {}", place.file("envoy.yaml")));
+
+    // The first two on free ports, since this machine runs other tests.
+    std::fs::write(&ports, FREE_PORTS).unwrap();
     let mut server = serve(&[Path::new(&config), Path::new(&ports)], &[]);
     let at = listening(&mut server).await;
     let port = |address: &str| address.rsplit_once(':').unwrap().1.parse().unwrap();
-    let echo = Echo::start().await;
     let behind = Behind { grpc: port(&at.grpc), http: port(&at.http), upstream: echo.port() };
     let written = std::fs::read_to_string(place.file("envoy.yaml")).unwrap();
     let envoy = Envoy::run(&binary, "envoy.yaml", &fill(&written, behind)).await;
+    let pasted = |line: &str| {
+        let line = line.replace("127.0.0.1:8181", &at.http);
+        let line = line.replace("127.0.0.1:10000", &envoy.door().to_string());
+        let mut shell = place.shell(&line);
+        Process::start(&mut shell)
+    };
+    let ends_well = async |line: &str| {
+        let mut process = pasted(line);
+        let code = process.ended().await.code();
+        assert_eq!(code, Some(0), "{line}: {} {}", process.stdout(), process.stderr());
+        process.stdout()
+    };
 
-    // doorward auth login, and a request with its token.
-    let password = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
-    let front = format!("http://{}", at.http);
-    place.cli.run_with(&["auth", "login", &front], &password, "").await.assert(0, &[]);
-    let token = place.cli.run(&["auth", "token"]).await.assert(0, &[]).stdout.trim().to_owned();
-    let without = raw::get("/v1/models").send(envoy.door()).await;
-    assert_eq!(without.status, 401);
-    let reply = raw::get("/v1/models").bearer(&token).send(envoy.door()).await;
-    let seen = Echoed::of(&reply);
+    ends_well(on_paper).await;
+    assert_eq!(raw::get("/").send(envoy.door()).await.status, 401, "nobody has logged in");
+    let mut login = pasted(login);
+    browser.approve_at_keycloak(&prompt(&mut login).await).await;
+    browser.quit().await;
+    assert_eq!(login.ended().await.code(), Some(0), "{}", login.stderr());
+    let seen: Echoed = serde_json::from_str(&ends_well(request).await).unwrap();
+    let took = begun.elapsed();
+    println!(
+        "init, Keycloak, Envoy: a first allowed request after {} commands and {:.1} s",
+        1 + 5,
+        took.as_secs_f32()
+    );
     assert_eq!(seen.header("x-nmp-principal-email"), Some("alice@example.com"));
     assert_eq!(seen.header("x-nmp-principal-groups"), Some("research,team-b"));
-    let doctor = ["doctor", "--config", &config, "--logged-in"];
-    let well = place.cli.run(&doctor).await;
-    assert!(well.assert(0, &[]).stdout.contains("all is well"), "{well:?}");
-    assert!(begun.elapsed() < Duration::from_secs(300), "five minutes are a promise");
+    assert!(ends_well(examined).await.contains("all is well"));
+    assert!(took < Duration::from_secs(300), "five minutes are a promise");
 }

@@ -150,7 +150,7 @@ async fn plain_http_by_choice_stays_at_the_same_host() {
     let outcome = doorward.ask(get("/").bearer(&token)).await;
     assert_eq!(outcome.reason, "authenticated");
     let said = examine(&config, None).await;
-    said.assert_only("warn tls", "whoever is on the wire can choose the keys");
+    said.assert_only("warn tls", "anyone on the network path can choose the keys");
 
     let asked = idp.key_requests();
     idp.answer(at, document("http://169.254.169.254/keys"));
@@ -180,7 +180,7 @@ async fn a_key_set_at_another_address_is_not_shown_the_token_and_that_is_said() 
     let document = server.url("/.well-known/openid-configuration");
     issuer.insert("discovery_url".to_owned(), json!(document));
     let said = examine(&config, None).await;
-    said.assert_only("fail jwks_endpoint", "name the key set with jwks_uri");
+    said.assert_only("fail jwks_endpoint", "set jwks_uri to the host");
     let shown = std::mem::take(&mut *cluster.shown.lock().unwrap());
     assert_eq!(shown, [Some("Bearer of-the-pod".to_owned()), None]);
 

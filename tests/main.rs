@@ -61,6 +61,7 @@ mod odd_keys;
 mod oidc_provider;
 mod opaque_bearer;
 mod openings;
+mod plain_words;
 mod protected_resources;
 mod provider_pages;
 mod readiness;

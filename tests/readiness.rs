@@ -50,7 +50,7 @@ async fn an_issuer_that_is_down_makes_nobody_unready() {
     doorward.ready().await;
     let (_, body) = page(&doorward.admin("/health/ready")).await;
     let degraded =
-        format!("ready\ndegraded: {}: no keys in force: its keys were never", idp.issuer());
+        format!("ready\ndegraded: {}: no usable keys: its keys were never", idp.issuer());
     assert!(body.starts_with(&degraded), "{body}");
     for service in ["", SERVICE] {
         eventually("it serves", PATIENCE, async || {
@@ -124,7 +124,7 @@ async fn keys_that_run_out_are_told_of_when_they_do() {
         let level = format!("\"level\":\"{level}\"");
         said.lines().filter(|line| line.contains(&level) && line.contains(words)).count()
     };
-    let none = "the issuer has no keys in force: until it answers, its tokens are denied";
+    let none = "the issuer has no usable keys: until it answers, its tokens are denied";
     assert_eq!(lines(&mut served, "ERROR", none), 0);
 
     idp.stop().await;
@@ -140,7 +140,7 @@ async fn keys_that_run_out_are_told_of_when_they_do() {
     assert!(served.metric(&expires).await <= 0.0, "from 0 down nobody gets in");
     let (status, body) = page(&url).await;
     assert_eq!(status, 200);
-    let degraded = format!("degraded: {}: no keys in force: its keys are older", idp.issuer());
+    let degraded = format!("degraded: {}: no usable keys: its keys are older", idp.issuer());
     assert!(body.contains(&degraded), "{body}");
 
     // Once, however long it lasts.
@@ -149,14 +149,14 @@ async fn keys_that_run_out_are_told_of_when_they_do() {
     assert!(served.metric(&expires).await < 0.0);
     idp.up().await;
     eventually("that is told too", PATIENCE, async || {
-        (lines(&mut served, "INFO", "the issuer has keys in force again") == 1).then_some(())
+        (lines(&mut served, "INFO", "the issuer has usable keys again") == 1).then_some(())
     })
     .await;
     assert!(!page(&url).await.1.contains("degraded"));
     assert!(served.metric(&expires).await > 0.0);
 }
 
-/// An issuer that was never reached is told of like one whose keys ran out; keys that stand in the
+/// An issuer that was never reached is told of like one whose keys expired; keys that stand in the
 /// configuration never do.
 #[tokio::test]
 async fn an_issuer_that_was_never_reached_is_an_error_in_the_log() {

@@ -75,7 +75,7 @@ async fn who_does_not_agree_on_tls_and_why_is_told() {
             0,
             tools::file("envoy/envoy.yaml"),
             "plaintext",
-            "127.0.0.1 spoke plaintext to the TLS port of server.grpc: give Envoy's cluster a",
+            "127.0.0.1 spoke plaintext to the TLS port of server.grpc: add a transport_socket to Envoy's cluster",
         ),
         (
             0,
@@ -87,13 +87,13 @@ async fn who_does_not_agree_on_tls_and_why_is_told() {
             0,
             at(&sound.replace(CLIENT_CERTIFICATE, ""), dir.path()),
             "no_client_certificate",
-            "127.0.0.1 showed no client certificate, which server.grpc.tls.client_ca asks for",
+            "127.0.0.1 sent no client certificate, which server.grpc.tls.client_ca requires",
         ),
         (
             0,
             at(&sound, other.path()).replace(&ca(other.path()), &ca(dir.path())),
             "bad_client_certificate",
-            "127.0.0.1 showed a client certificate that is not accepted: ",
+            "127.0.0.1 sent a client certificate that is not accepted: ",
         ),
         (
             1,

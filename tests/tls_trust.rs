@@ -146,7 +146,7 @@ async fn doctor_and_login_trust_the_same_and_say_what_is_wanted() {
     Cli::new().run_with(&login, &[], "x\n").await.assert(1, &["certificate"]);
 
     let said = examine(&config(None), None).await;
-    said.assert_only("fail tls", "the very certificate that the issuer shows");
+    said.assert_only("fail tls", "the issuer's own certificate");
     let another =
         params(AUTHORITY, |it| it.serial_number = Some(7.into())).self_signed(&key).unwrap();
     let said = examine(&config(Some(&dir.file(&another.pem()))), None).await;

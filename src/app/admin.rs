@@ -127,8 +127,8 @@ fn line(issuer_keys: &IssuerKeys, now: UnixTime) -> String {
         (Some(Shortage::NeverObtained), ..) if !issuer_keys.was_tried() => {
             ("", "no keys yet".to_owned())
         }
-        (Some(why), ..) => ("degraded: ", format!("no keys in force: {why}")),
-        (None, 0, true) => ("", "no keys of its own yet, borrowing the primary issuer's".into()),
+        (Some(why), ..) => ("degraded: ", format!("no usable keys: {why}")),
+        (None, 0, true) => ("", "no keys of its own yet, using the primary issuer's".into()),
         (None, count, _) => ("", format!("{count} keys")),
     };
     let failed = last_error.map(|error| format!("; last attempt failed: {error}"));

@@ -30,7 +30,7 @@ impl ExpiryLog {
             if let Some((expires, _)) = left.filter(shorter) {
                 tracing::warn!(
                     listener,
-                    "the certificate {}: renew it; a changed file is read by itself",
+                    "the certificate {}: renew it; the new file is loaded automatically",
                     told(expires, now)
                 );
             }

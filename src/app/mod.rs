@@ -262,7 +262,7 @@ impl Server {
             let keys = unchanged.join(", ");
             tracing::warn!(
                 keys,
-                "only a restart changes these: they stay as they were at the start"
+                "these settings take effect after a restart only; the old values stay in use"
             );
         }
         Ok(())
@@ -277,7 +277,7 @@ impl Server {
         }
         let _ = self.stop.send(true);
         if tokio::time::timeout(self.drain, self.stop.closed()).await.is_err() {
-            tracing::warn!(after = ?self.drain, "some requests were still under way");
+            tracing::warn!(after = ?self.drain, "some requests were still in flight");
         }
         for (queue, thread) in self.workers {
             drop(queue);

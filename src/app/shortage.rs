@@ -74,13 +74,13 @@ impl ShortageLog {
                         issuer,
                         %why,
                         last_error,
-                        "the issuer has no keys in force: until it answers, its tokens are denied \
+                        "the issuer has no usable keys: until it answers, its tokens are denied \
                          with 503 keys_unavailable"
                     );
                     self.short.insert(issuer.to_owned());
                 }
                 None if self.short.remove(issuer) => {
-                    tracing::info!(issuer, "the issuer has keys in force again");
+                    tracing::info!(issuer, "the issuer has usable keys again");
                 }
                 Some(_) | None => {}
             }

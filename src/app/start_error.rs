@@ -15,7 +15,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificates of a listener cannot be used.
-    #[error("TLS of `server.{listener}`")]
+    #[error("TLS configuration of `server.{listener}`")]
     Tls {
         /// `grpc`, `http` or `admin`.
         listener: &'static str,

@@ -16,15 +16,14 @@ use crate::login::Logins;
 /// for a server that runs in a container.
 const VARIABLE: &str = "DOORWARD_CLI_COMPLETE";
 
-/// Print a shell's completions.
+/// Print shell completions.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = "Examples:
   doorward completions bash > ~/.local/share/bash-completion/completions/doorward
   doorward completions zsh > \"${fpath[1]}/_doorward\"
   doorward completions fish > ~/.config/fish/completions/doorward.fish
 
-The script calls `doorward` for each completion: write it anew after an upgrade.")]
+The script calls `doorward` for each completion: generate it again after an upgrade.")]
 pub(super) struct CompletionsArgs {
     /// Which shell
     #[arg(value_parser = ["bash", "elvish", "fish", "powershell", "zsh"])]

@@ -20,7 +20,7 @@ const FAINT: Style = Style::new().dimmed();
 /// Of the files in `envoy/`.
 const DEFAULT_PREFIX: &str = "x-nmp-";
 
-/// Check the configuration, or show what it comes to.
+/// Check, show or compare configurations.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +35,7 @@ pub(super) struct ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Name everything that is wrong, at once; exit code 2 when anything is
+    /// Report all errors at once; exit code 2 if there are any
     Check {
         #[command(flatten)]
         config: NamedConfig,
@@ -43,18 +43,18 @@ enum Verb {
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
     },
-    /// Print every value and where it came from; secrets are left out
+    /// Print every value and where it comes from; secrets are hidden
     Show {
         #[command(flatten)]
         config: NamedConfig,
         /// Print JSON: {"value": …, "source": …} at each key
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
-        /// Leave out what has its built-in default
+        /// Leave out values that have their built-in default
         #[arg(long, help_heading = OUTPUT)]
         changed: bool,
     },
-    /// Say what a new configuration changes, key by key, and what that means for users
+    /// Show what a new configuration changes, key by key, and what that means for users
     Diff {
         /// The configuration file in use
         old: PathBuf,
@@ -118,7 +118,7 @@ fn check(
             let plural = if issuers == 1 { "" } else { "s" };
             writeln!(
                 err,
-                "{GOOD}ok:{GOOD:#} the configuration is sound ({issuers} issuer{plural})"
+                "{GOOD}ok:{GOOD:#} the configuration is valid ({issuers} issuer{plural})"
             )?;
             Ok(Exit::Done)
         }
@@ -153,7 +153,7 @@ fn refuse(faults: &ConfigFaults, err: &mut dyn Write) -> io::Result<Exit> {
     write_config_faults(faults, err)?;
     let count = faults.faults().len();
     let plural = if count == 1 { "" } else { "s" };
-    writeln!(err, "{count} fault{plural} in the configuration")?;
+    writeln!(err, "{count} error{plural} in the configuration")?;
     Ok(Exit::Usage)
 }
 
@@ -165,9 +165,9 @@ fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
         if ignored.source.to_string() != ignored.name {
             write!(err, "{} ", ignored.name)?;
         }
-        write!(err, "means nothing to Doorward")?;
+        write!(err, "is not a setting of Doorward")?;
         match &ignored.nearest {
-            Some(nearest) => writeln!(err, " (is it {nearest}?)")?,
+            Some(nearest) => writeln!(err, " (did you mean {nearest}?)")?,
             None => writeln!(err)?,
         }
     }
@@ -185,8 +185,8 @@ fn to_see(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         err,
-        "{FAINT}note:{FAINT:#} clients can forge these headers unless the gateway shows them to \
-         Doorward in every spelling; of Envoy's allowed_headers these are the patterns:"
+        "{FAINT}note:{FAINT:#} clients can forge these headers unless the gateway sends every \
+         spelling of them to Doorward; the patterns for Envoy's allowed_headers:"
     )?;
     for regex in protected.to_see() {
         writeln!(err, "  - safe_regex: {{ regex: \"{regex}\" }}")?;
@@ -321,9 +321,9 @@ headers:
         assert_eq!((exit, out.len()), (Exit::Usage, 0));
         assert_eq!(
             String::from_utf8(err).unwrap(),
-            "error: test.yaml:1: auth.oidc.isuer: unknown key; did you mean auth.oidc.issuer?\n\
-             error: test.yaml:2: srver: unknown key; did you mean server?\n\
-             2 faults in the configuration\n"
+            "error: test.yaml:1: auth.oidc.isuer: unknown key; did you mean \
+             auth.oidc.issuer?\nerror: test.yaml:2: srver: unknown key; did you mean server?\n2 \
+             errors in the configuration\n"
         );
         let (mut out, mut err) = (Vec::new(), Vec::new());
         check(&sources, true, &mut out, &mut err).unwrap();

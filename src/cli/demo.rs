@@ -40,7 +40,7 @@ Examples:
   doorward demo --upstream http://127.0.0.1:3000
   doorward demo --no-envoy    (then: doorward auth login http://127.0.0.1:8181)
 
-A service of your own, guarded by a server and an Envoy of your own, in three terminals:
+Guard your own service with your own server and Envoy, in three terminals:
   doorward demo --issuer-only --upstream http://127.0.0.1:3000 --write guard
   doorward serve --config guard/doorward.yaml
   envoy -c guard/envoy.yaml
@@ -48,28 +48,27 @@ A service of your own, guarded by a server and an Envoy of your own, in three te
 While the demo runs:
   curl -s http://127.0.0.1:9180/dev/token/bob                        bob's token
   curl -s -X POST 'http://127.0.0.1:9180/dev/rotate?keep=true'       a new signing key
-  curl -i http://127.0.0.1:10000/optional/                           a token is not needed, but
-                                                                     has to be valid
+  curl -i http://127.0.0.1:10000/optional/                           a token is optional, but
+                                                                     must be valid
   curl -s http://127.0.0.1:10000/apis/auth/discovery                 where clients log in")]
 pub struct DemoArgs {
-    /// Make one allowed and one denied request, show both, and exit: 0 when both came
-    /// out right
+    /// Make one allowed and one denied request, show both, and exit: 0 if both are as expected
     #[arg(long, help_heading = OUTPUT)]
     pub once: bool,
-    /// Guard this service instead of the one that echoes
+    /// Guard this service instead of the built-in echo service
     #[arg(long, value_name = "URL", conflicts_with_all = ["once", "no_envoy"], help_heading = "What to run")]
     pub upstream: Option<Upstream>,
-    /// Run the development issuer alone, and leave the other ports to `doorward serve`
+    /// Run only the development issuer, and leave the other ports to `doorward serve`
     #[arg(long, conflicts_with_all = ["once", "no_envoy"], help_heading = "What to run")]
     pub issuer_only: bool,
-    /// Write the configurations of Doorward and Envoy that are in use, doorward.yaml and
-    /// envoy.yaml, into this directory; overwrites nothing
+    /// Write the configurations in use, doorward.yaml and envoy.yaml, to this directory; never
+    /// overwrites
     #[arg(long, value_name = "DIR", conflicts_with = "once", help_heading = OUTPUT)]
     pub write: Option<PathBuf>,
-    /// Where requests come in; 0: everything on free ports [default: 10000, or a free one]
+    /// Port for requests; 0: use free ports for everything [default: 10000, or a free one]
     #[arg(long, value_name = "PORT", help_heading = "What to run")]
     pub port: Option<u16>,
-    /// Do without Envoy: ask Doorward's HTTP front directly
+    /// Run without Envoy: send requests to Doorward's HTTP front
     #[arg(long, help_heading = "What to run")]
     pub no_envoy: bool,
 }
@@ -85,10 +84,10 @@ pub enum DemoError {
     #[error(transparent)]
     Wrong(#[from] Wrong),
     /// Envoy ended while people were watching.
-    #[error("Envoy ended by itself")]
+    #[error("Envoy exited unexpectedly")]
     EnvoyEnded,
     /// `--once` was told to stop before it was done.
-    #[error("stopped before it was done")]
+    #[error("interrupted before it finished")]
     Stopped,
     /// The system gave no threads or no signals.
     #[error("cannot start")]

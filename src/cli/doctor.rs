@@ -18,10 +18,9 @@ use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::config::Settings;
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
 
-/// Examine the identity provider, what it issues, or the gateway in front
+/// Diagnose the identity provider, its tokens, or the gateway
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = "Examples:
   doorward doctor --config doorward.yaml
   doorward doctor --issuer https://idp.example/realms/nmp --client-id nmp
   doorward doctor --config doorward.yaml --logged-in
@@ -30,8 +29,8 @@ Examples:
   curl -s localhost:9901/config_dump | doorward doctor --envoy -
   doorward doctor --gateway https://gateway.example --echo /headers --logged-in
 
-One line a check: pass, warn or fail, and how to mend it in that provider; not seen is what could
-not be tried. Nothing is changed there; one device authorization is asked for and left to expire,
+One line a check: pass, warn or fail, and how to fix it in that provider; not seen is what could
+not be tried. Nothing is changed there; one device authorization is requested and left to expire,
 the only way to learn whether the client may. Exit code 0: nothing failed, all was seen; 1: not so;
 2: wrong usage or configuration.")]
 pub(super) struct DoctorArgs {
@@ -39,11 +38,11 @@ pub(super) struct DoctorArgs {
     config: ConfigArgs,
     #[command(flatten)]
     issuer: IssuerArgs,
-    /// Examine this access token too; - reads it from standard input, which keeps it out
-    /// of the list of processes
+    /// Also examine this access token; - reads it from standard input, which keeps it out of the
+    /// process list
     #[arg(long, value_name = "TOKEN", help_heading = "Token")]
     token: Option<String>,
-    /// Examine the access token of `auth login` too, refreshed first when it is near its end
+    /// Also examine the access token of `auth login`, refreshed first if it expires soon
     #[arg(long, conflicts_with = "token", help_heading = "Token")]
     logged_in: bool,
     #[command(flatten)]
@@ -88,7 +87,7 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
 fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
     let patients = Patient::all(&settings);
     let plural = if patients.len() == 1 { "" } else { "s" };
-    let spinner = spinner(format!("asking the issuer{plural}"));
+    let spinner = spinner(format!("contacting the issuer{plural}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let examined = runtime.block_on(async {
         let mut under_way = JoinSet::new();

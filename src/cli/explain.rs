@@ -16,7 +16,7 @@ use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::app;
 use crate::explain::{Answer, Explanation};
 
-/// Say what the server would decide for a token, and why.
+/// Explain the decision for a token, step by step.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,13 +27,13 @@ Examples:
   doorward explain --context doorward.scopes=models:write --json < token.txt
   doorward explain --anonymous --path /health
 
-Nothing is asked of a running server: its configuration is read, the issuer's keys are
+No running server is involved: its configuration is read, the issuer's keys are
 fetched, and the same engine decides. While an issuer cannot be reached, a server goes on with
 the keys that it has, and explain has none. Claims are shown, the token itself never is.
 
 Exit codes: 0 allowed, 1 denied, 2 wrong usage or configuration.")]
 pub(super) struct ExplainArgs {
-    /// The token; `-` or nothing: from standard input
+    /// The token; `-` or none: read it from standard input
     token: Option<String>,
     /// Explain the access token of `auth login`, refreshed first when it is near its end
     #[arg(
@@ -45,7 +45,7 @@ pub(super) struct ExplainArgs {
     /// Explain a request without a token
     #[arg(long, conflicts_with_all = ["token", "raw_header"], help_heading = "Request")]
     anonymous: bool,
-    /// The input is the whole value of the `Authorization` header, taken as it is
+    /// The input is the complete value of the `Authorization` header
     #[arg(long, help_heading = "Request")]
     raw_header: bool,
     /// The request's method
@@ -60,7 +60,7 @@ pub(super) struct ExplainArgs {
     /// An entry of the Envoy route's `context_extensions` (repeatable)
     #[arg(long = "context", value_name = "KEY=VALUE", value_parser = pair, help_heading = "Request")]
     context: Vec<(String, String)>,
-    /// Decide as of this moment: RFC 3339, Unix seconds, or from now (`-10m`, `+1h`)
+    /// Decide as of this time: RFC 3339, Unix seconds, or relative to now (`-10m`, `+1h`)
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Request")]
     at: Option<Moment>,
     /// Print JSON

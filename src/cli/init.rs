@@ -18,7 +18,7 @@ use crate::loopback::with_scheme;
 use crate::printable::printable;
 use crate::product::Product;
 
-/// Write a configuration for an identity provider, and the gateway's side of it
+/// Write a configuration for an identity provider, and for the gateway
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,28 +29,28 @@ Examples:
   doorward init --issuer https://org.okta.com/oauth2/default --client-id 0oa1 \\
       --gateway istio --upstream api.shop:8080 --out deploy/doorward.yaml
 
-The issuer is asked what it is (Keycloak, Entra ID, Okta, Auth0, Google, Zitadel, authentik,
-Cognito or another), where its keys and endpoints are and whether this client may log in from a
-command line. doorward.yaml then says beside every line why it is there, the gateway's files lie
-next to it, and what is still missing at the provider is named by its menus, with the commands to
-run next. Nothing is changed at the provider. Files that exist stay as they are without --force.
+The provider is examined: which product it is (Keycloak, Entra ID, Okta, Auth0, Google, Zitadel,
+authentik, Cognito or another), where its keys and endpoints are, and whether this client may log
+in from a command line. doorward.yaml explains each line in a comment, the gateway's files are
+written next to it, and what is still missing at the provider is listed by menu, with the commands
+to run next. Nothing is changed at the provider. Existing files are kept without --force.
 
 Exit codes: 0 written; 1 the provider cannot be used, nothing is written; 2 wrong usage, or a file
 exists.")]
 pub(super) struct InitArgs {
-    /// The provider's issuer URL, the `iss` of its tokens; asked for on a terminal
+    /// The provider's issuer URL, the `iss` of its tokens; prompted for if missing
     #[arg(long, value_name = "URL", help_heading = "Identity provider")]
     issuer: Option<String>,
-    /// The public client that people log in with; asked for on a terminal
+    /// The public client that users log in with; prompted for if missing
     #[arg(long, value_name = "ID", help_heading = "Identity provider")]
     client_id: Option<String>,
-    /// What `aud` of its tokens holds [default: the client id, or what the product puts there]
+    /// The `aud` of its tokens [default: the client id, or what the product uses]
     #[arg(long, value_name = "AUDIENCE", help_heading = "Identity provider")]
     audience: Option<String>,
-    /// PEM file of certificates to trust for the provider besides the system's
+    /// PEM file of certificates to trust for the provider in addition to the system's
     #[arg(long, value_name = "FILE", help_heading = "Identity provider")]
     ca_file: Option<PathBuf>,
-    /// Write the gateway's side, too
+    /// Also write the configuration of this gateway
     #[arg(long, value_name = "GATEWAY", help_heading = "Gateway")]
     gateway: Option<GatewayName>,
     /// The service to guard: HOST:PORT, or SERVICE.NAMESPACE:PORT in a cluster [default:
@@ -60,14 +60,14 @@ pub(super) struct InitArgs {
     /// Where to write the configuration; the gateway's files are written beside it
     #[arg(long, value_name = "FILE", default_value = "doorward.yaml", help_heading = OUTPUT)]
     out: PathBuf,
-    /// Overwrite files that exist
+    /// Overwrite existing files
     #[arg(long, help_heading = OUTPUT)]
     force: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum GatewayName {
-    /// Envoy on this machine, asking over gRPC
+    /// Envoy on this machine, over gRPC
     Envoy,
     /// Istio's ingress gateway
     Istio,
@@ -126,7 +126,7 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
     let targets: Vec<_> = [&args.out].into_iter().chain(&names).collect();
     if let Some(twice) = names.iter().find(|name| **name == args.out) {
         return Err(Stop::Usage(format!(
-            "--out {} is the gateway's own file: name another",
+            "--out {} is the name of the gateway's file: choose another",
             twice.display()
         )));
     }
@@ -184,7 +184,7 @@ fn write_schema(args: &InitArgs) -> Result<(), Stop> {
 
 fn exists(file: &Path) -> Stop {
     Stop::Usage(format!(
-        "{} exists, and is left as it is: --force overwrites it, --out FILE writes elsewhere",
+        "{} exists and was not changed: --force overwrites it, --out FILE writes elsewhere",
         file.display()
     ))
 }
@@ -195,8 +195,8 @@ fn answers(args: &InitArgs) -> Result<(String, String), Stop> {
     let (mut issuer, mut client) = (given(&args.issuer), given(&args.client_id));
     if issuer.is_none() || client.is_none() {
         if !io::stdin().is_terminal() {
-            let what =
-                "--issuer URL and --client-id ID are needed where there is no terminal to ask on";
+            let what = "--issuer URL and --client-id ID are required when there is no terminal to prompt \
+                 on";
             return Err(Stop::Usage(what.to_owned()));
         }
         let ask = |question: &str| {
@@ -267,14 +267,15 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     let Some(document) = &first.document else { return Err(unusable(&choices, &first)) };
     if every_tenant(document) {
         return Err(Stop::Provider(format!(
-            "{} stands for every tenant: name yours, as in https://login.microsoftonline.com/<tenant \
-             id>/v2.0 (Overview > Directory (tenant) ID)",
+            "{} covers every tenant: use your own, as in \
+             https://login.microsoftonline.com/<tenant id>/v2.0 (Overview > Directory (tenant) ID)",
             printable(&choices.issuer)
         )));
     }
     if let Some(published) = published_issuer(&choices.issuer, choices.product, document) {
         anstream::eprintln!(
-            "{DIM}note:{DIM:#} the provider calls itself {}, and so do its tokens: that is what is written",
+            "{DIM}note:{DIM:#} the provider calls itself {}, in its tokens too: that name is \
+             written",
             printable(&published)
         );
         choices.issuer = published;

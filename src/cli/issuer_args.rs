@@ -12,7 +12,7 @@ pub(super) struct IssuerArgs {
     /// Go by this issuer, whatever is configured (only --set holds besides)
     #[arg(long, value_name = "URL", help_heading = "Identity provider")]
     issuer: Option<String>,
-    /// With --issuer: the client that people log in with
+    /// With --issuer: the client that users log in with
     #[arg(long, value_name = "ID", requires = "issuer", help_heading = "Identity provider")]
     client_id: Option<String>,
 }

@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _};
 use super::completions::write_out;
 use super::{Cli, Exit, print_failure};
 
-/// Print the man page, or write one for every verb.
+/// Print the man page, or write one for each command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub(super) fn run(args: &ManArgs) -> Exit {
         }
     };
     written.unwrap_or_else(|error| {
-        print_failure(&error, Some("name a directory that can be written with --out"));
+        print_failure(&error, Some("choose a writable directory with --out"));
         Exit::Failed
     })
 }

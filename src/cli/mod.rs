@@ -39,7 +39,7 @@ Examples:
 Exit codes: 0 done; 1 the check or login failed, or the token is denied; 2 wrong usage or
 configuration.")]
 pub struct Cli {
-    /// Show everything that caused an error, and more of what is done
+    /// Show every cause of an error, and more detail
     #[arg(short, long, global = true)]
     verbose: bool,
     #[command(subcommand)]
@@ -48,23 +48,23 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a configuration for an identity provider, and the gateway's side of it
+    /// Write a configuration for an identity provider, and for the gateway
     Init(init::InitArgs),
-    /// Run the server that Envoy asks
+    /// Run the authorization server
     Serve(serve::ServeArgs),
-    /// Check the configuration, or show what it comes to
+    /// Check, show or compare configurations
     Config(config::ConfigCommand),
-    /// Say what the server would decide for a token, and why
+    /// Explain the decision for a token, step by step
     Explain(explain::ExplainArgs),
-    /// Try it: a development issuer, the server, an echo upstream and a real Envoy
+    /// Try it out: a development issuer, the server, an echo upstream and a real Envoy
     Demo(demo::DemoArgs),
-    /// Examine the identity provider, what it issues, or the gateway in front
+    /// Diagnose the identity provider, its tokens, or the gateway
     Doctor(doctor::DoctorArgs),
-    /// Log in at an identity provider, and use the token
+    /// Log in to an identity provider, and use the token
     Auth(auth::AuthCommand),
-    /// Print a shell's completions
+    /// Print shell completions
     Completions(completions::CompletionsArgs),
-    /// Print the man page, or write one for every verb
+    /// Print the man page, or write one for each command
     Man(man::ManArgs),
 }
 
@@ -192,10 +192,10 @@ fn failure(error: &dyn Error, next: Option<&str>, verbose: bool) -> String {
     let causes: Vec<_> = std::iter::successors(error.source(), |&error| error.source()).collect();
     let skipped = if verbose { 0 } else { causes.len().saturating_sub(1) };
     for cause in causes.into_iter().skip(skipped) {
-        text.push_str(&format!("\n  because: {cause}"));
+        text.push_str(&format!("\n  caused by: {cause}"));
     }
     if let Some(next) = next {
-        text.push_str(&format!("\n  {HEAD}next:{HEAD:#} {next}"));
+        text.push_str(&format!("\n  {HEAD}fix:{HEAD:#} {next}"));
     }
     text
 }
@@ -222,11 +222,11 @@ mod tests {
         let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
         assert_eq!(
             plain(failure(&error, Some("do this"), false)),
-            "error: top\n  because: root\n  next: do this"
+            "error: top\n  caused by: root\n  fix: do this"
         );
         assert_eq!(
             plain(failure(&error, None, true)),
-            "error: top\n  because: middle\n  because: root"
+            "error: top\n  caused by: middle\n  caused by: root"
         );
         assert_eq!(plain(failure(&Layer("top", None), None, false)), "error: top");
     }

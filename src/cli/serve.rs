@@ -13,7 +13,7 @@ use crate::app::{self, Running};
 use crate::config::{self, Loaded, Sources};
 use crate::telemetry;
 
-/// Run the server that Envoy asks.
+/// Run the authorization server.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,13 +21,13 @@ Examples:
   NMP_CONFIG_FILE_PATH=/etc/nmp/config.yaml doorward serve
   DOORWARD_AUTH__OIDC__ISSUER=https://idp.example doorward serve --set auth.oidc.client_id=nmp
 
-SIGHUP, or a change of a configuration or certificate file, makes it read them again; a bad
-configuration is refused and the old one serves on.
-SIGTERM stops: requests under way are answered first.")]
+SIGHUP, or a change of a configuration or certificate file, reloads them; an invalid
+configuration is rejected and the old one stays in use.
+SIGTERM stops it once requests in flight are answered.")]
 pub struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// How log lines look [default: `log.format`, else text on a terminal and json elsewhere]
+    /// Format of log lines [default: `log.format`, else text on a terminal and json elsewhere]
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT)]
     log_format: Option<LineFormat>,
 }
@@ -94,7 +94,11 @@ fn announce(loaded: &Loaded) {
     }
     if !loaded.ignored.is_empty() {
         let keys: Vec<_> = loaded.ignored.iter().map(|ignored| ignored.name.as_str()).collect();
-        tracing::info!(keys = keys.join(", "), "these keys and variables mean nothing to Doorward");
+        tracing::info!(
+            keys = keys.join(", "),
+            "these keys and variables are not settings of \
+                                                Doorward"
+        );
     }
 }
 
@@ -144,13 +148,13 @@ fn reload_from(args: &ServeArgs, running: &Running, watched: &mut Watched) {
                 Ok(()) => tracing::info!("configuration reloaded"),
                 Err(error) => {
                     let why = error.source().map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(%error, why, "the old configuration serves on");
+                    tracing::error!(%error, why, "the old configuration stays in use");
                 }
             }
         }
         Err(faults) => {
             running.reload_refused();
-            tracing::error!(%faults, "the new configuration is refused, the old one serves on");
+            tracing::error!(%faults, "the new configuration is rejected, the old one stays in use");
         }
     }
 }

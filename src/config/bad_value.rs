@@ -18,45 +18,45 @@ pub enum BadValue {
     // -- texts --
     #[error("must not be empty")]
     Empty,
-    #[error("`{0}` is still a placeholder: put your own value in its place")]
+    #[error("`{0}` is still a placeholder: replace it with your own value")]
     Placeholder(Shown),
-    #[error("`{0}` holds a space: nothing would ever match it")]
+    #[error("`{0}` contains a space, so nothing would ever match it")]
     Space(Shown),
     #[error(
-        "`{0}` holds a line break or another character that cannot be seen: nothing would ever \
-         match it; write it without"
+        "`{0}` contains a line break or another invisible character, so nothing would ever match \
+         it: remove it"
     )]
     Unprintable(Shown),
-    #[error("`{0}` begins or ends with a space: nothing would ever match it; write it without")]
+    #[error("`{0}` begins or ends with a space, so nothing would ever match it: remove it")]
     Blanks(Shown),
-    #[error("`{found}` has quotes of its own, which are compared too: write {without}")]
+    #[error("`{found}` includes quotes, which are compared too: write {without}")]
     Quoted { found: Shown, without: Shown },
     #[error(
-        "`{0}` is a list in one text, and would be compared as it is: write a list, in a variable \
-         as a,b or as JSON: [\"a\",\"b\"]"
+        "`{0}` is a list written as one string, and would be compared as is: write a list, in a \
+         variable as a,b or as JSON: [\"a\",\"b\"]"
     )]
     ListInText(Shown),
     #[error(
-        "holds a key, a certificate or a token itself: put it into a file, and write the path of \
-         the file (or, for what is no file, a name)"
+        "contains a key, a certificate or a token itself: put it in a file and give the path of \
+         the file (or, where no file is expected, a name)"
     )]
     KeyMaterial,
-    #[error("`{0}` holds a `\"`, a `\\` or something other than visible ASCII and spaces")]
+    #[error("`{0}` contains a `\"`, a `\\` or a character other than visible ASCII and space")]
     NotQuotable(Shown),
 
     // -- URLs --
     #[error("`{found}` is not a URL: {error}")]
     NotAUrl { found: Shown, error: url::ParseError },
-    #[error("`{found}` must be an https URL (plain http is for loopback addresses alone)")]
+    #[error("`{found}` must be an https URL (plain http is allowed for loopback addresses only)")]
     NotHttps { found: Shown },
     #[error(
-        "`{found}` must be an https URL (plain http is for loopback addresses, and for an issuer \
-         with allow_http: true)"
+        "`{found}` must be an https URL (plain http is allowed for loopback addresses, and for an \
+         issuer with allow_http: true)"
     )]
     NotHttpsOfIssuer { found: Shown },
     #[error("`{0}` must not have a query or a fragment")]
     QueryOrFragment(Shown),
-    #[error("`{0}` must not hold credentials")]
+    #[error("`{0}` must not contain credentials")]
     Credentials(Shown),
     #[error("`{0}` is not an http or https URL of a proxy")]
     NotAProxy(Shown),
@@ -64,34 +64,34 @@ pub enum BadValue {
     // -- issuers --
     #[error("no issuer: set auth.oidc.issuer, auth.issuers or auth.preset, or auth.enabled: false")]
     NoIssuer,
-    #[error("missing: every entry of auth.issuers names its issuer")]
+    #[error("missing: every entry of auth.issuers needs an issuer")]
     IssuerUnnamed,
     #[error("`{issuer}` is already the issuer of {elsewhere}")]
     DuplicateIssuer { issuer: Shown, elsewhere: String },
     #[error(
-        "missing: say which audience tokens must have (or client_id, its default); only \
-         verify_audience: false accepts tokens made for others"
+        "missing: set the audience that tokens must have (or client_id, its default); only \
+         verify_audience: false accepts tokens issued for others"
     )]
     NoAudience,
     #[error(
-        "`{found}` is where the issuer is described, not its name, so no token has it as `iss`: \
-         write {without}; the description is found from there"
+        "`{found}` is the URL of the issuer's discovery document, not its name, so no token has \
+         it as `iss`: write {without}; the document is found from there"
     )]
     DiscoveryAsIssuer { found: Shown, without: Shown },
-    #[error("an empty list accepts nothing: leave it out for the default")]
+    #[error("an empty list accepts nothing: remove it to use the default")]
     EmptyList,
     #[error("the only placeholder is {{tenantid}}, once, as a whole segment of the path")]
     BadPlaceholder,
     #[error("the only placeholder here is {{tid}}")]
     BadPrefixPlaceholder,
     #[error(
-        "missing: an issuer with {{tenantid}} is any of Azure's customers; list the tenants \
-         that may come, or write [\"*\"] for all"
+        "missing: an issuer with {{tenantid}} accepts any customer of Azure: list the allowed \
+         tenants, or write [\"*\"] for all"
     )]
     NoTenants,
     #[error("`{0}` is not a tenant id (a GUID such as 72f988bf-86f1-41af-91ab-2d7cd011db47)")]
     NotATenant(Shown),
-    #[error("`*` stands for every tenant: leave the others out, or it")]
+    #[error("`*` covers every tenant: leave the others out, or it")]
     TenantsAndAll,
     #[error(
         "an issuer with {{tenantid}} has no discovery document of its own: give discovery_url, \
@@ -99,22 +99,22 @@ pub enum BadValue {
     )]
     NoDiscoveryForTemplate,
     #[error(
-        "`{0}` is not a domain: write what stands after the `@` of an address, such as corp.example"
+        "`{0}` is not a domain: write the part after the `@` of an address, such as corp.example"
     )]
     NotADomain(Shown),
-    #[error("`{0}` begins with `service:`, which is reserved: nobody could pass")]
+    #[error("`{0}` begins with `service:`, which is reserved: every request would be denied")]
     ReservedPrefix(Shown),
-    #[error("`{0}` holds a character that headers.profile does not allow")]
+    #[error("`{0}` contains a character that headers.profile does not allow")]
     PrefixOutsideProfile(Shown),
 
     // -- algorithms, claims, keys --
     #[error(
-        "`{0}` is symmetric: whoever can verify with its key could sign with it, so Doorward \
-         accepts no HS*"
+        "`{0}` is symmetric: anyone who can verify with its key can also sign with it, so \
+         Doorward does not accept HS*"
     )]
     SymmetricAlgorithm(Shown),
     #[error(
-        "`none` is no signature; for development there is auth.allow_unsigned_jwt, with \
+        "`none` is not a signature algorithm; for development use auth.allow_unsigned_jwt, with \
          listeners on loopback"
     )]
     NoneAlgorithm,
@@ -122,13 +122,13 @@ pub enum BadValue {
     UnknownAlgorithm { found: Shown, known: String },
     #[error(transparent)]
     Claim(#[from] ClaimPathError),
-    #[error("`{found}` is JSONPath; a way to a claim is written as a JSON pointer: {pointer}")]
+    #[error("`{found}` is JSONPath; write the path to a claim as a JSON pointer: {pointer}")]
     JsonPath { found: Shown, pointer: Shown },
-    #[error("says where the keys are, and so does {other}: keep one")]
+    #[error("sets where the keys are, and so does {other}: keep one")]
     TwoKeyLocations { other: String },
     #[error("not a key set: {0}")]
     NotAKeySet(#[source] KeySetError),
-    #[error("no usable key in it{}", first_reason.as_deref().map_or(String::new(), |reason| format!(": {reason}")))]
+    #[error("it contains no usable key{}", first_reason.as_deref().map_or(String::new(), |reason| format!(": {reason}")))]
     NoUsableKey { first_reason: Option<String> },
 
     // -- files --
@@ -138,9 +138,9 @@ pub enum BadValue {
     CaFile(#[from] SetupError),
     #[error(transparent)]
     Bearer(#[from] BearerError),
-    #[error("would send its token to {to} in the clear: it needs https")]
+    #[error("would send its token to {to} in cleartext: https is required")]
     BearerInTheClear { to: Shown },
-    #[error("`{path}` holds no PEM {wanted}")]
+    #[error("`{path}` contains no PEM {wanted}")]
     NotPem { path: Shown, wanted: &'static str },
     #[error("`{0}` is not a directory")]
     NotADirectory(Shown),
@@ -152,7 +152,10 @@ pub enum BadValue {
     },
 
     // -- listeners --
-    #[error("`{0}` is not there: make the directory, or name another; a socket is made in it")]
+    #[error(
+        "`{0}` does not exist: create the directory, or choose another; the socket is created \
+             in it"
+    )]
     NoSocketDirectory(Shown),
     #[error("`{0}` is not an address: write IP:PORT, localhost:PORT or unix:/path")]
     NotAnAddress(Shown),
@@ -160,7 +163,7 @@ pub enum BadValue {
     BadSocketPath,
     #[error("`{address}` is already taken by {elsewhere}")]
     AddressTaken { address: String, elsewhere: &'static str },
-    #[error("missing: tls.{other} is set, and neither is of use alone")]
+    #[error("missing: tls.{other} is set, and one needs the other")]
     TlsIncomplete { other: &'static str },
     #[error(
         "tokens without a signature would be accepted from the network: {listener} is neither \
@@ -171,9 +174,9 @@ pub enum BadValue {
     // -- headers and paths --
     #[error("`{0}` is not a header name")]
     NotAHeader(Shown),
-    #[error("`{0}` belongs to HTTP or to Envoy: identity cannot go there")]
+    #[error("`{0}` is reserved by HTTP or Envoy: identity cannot be sent in it")]
     ForbiddenHeader(Shown),
-    #[error("write `-` for `_` in `{0}`: servers take the two for one another")]
+    #[error("use `-` instead of `_` in `{0}`: servers treat the two as the same")]
     Underscore(Shown),
     #[error("`{name}` is already the header of {elsewhere}")]
     DuplicateHeader { name: Shown, elsewhere: String },
@@ -190,7 +193,7 @@ pub enum BadValue {
     #[error("{0}")]
     NotAnEndpoint(String),
     #[error(
-        "no endpoints in it: expected `authz: {{endpoints: {{/path/{{name}}: {{get: {{scopes: \
+        "contains no endpoints: expected `authz: {{endpoints: {{/path/{{name}}: {{get: {{scopes: \
          […]}}}}}}}}`, or the table alone"
     )]
     NoEndpoints,
@@ -202,7 +205,7 @@ pub enum BadValue {
     // -- numbers and spans --
     #[error("{found} is out of range: from {min} to {max}")]
     OutOfRange { found: u64, min: u64, max: u64 },
-    #[error("`{0}` is not a time span: write seconds, or a text like 10s, 5m, 24h")]
+    #[error("`{0}` is not a duration: write seconds, or a string such as 10s, 5m, 24h")]
     NotASpan(Shown),
     #[error("{} is out of range: from {} to {}", span(*found), span(*min), span(*max))]
     SpanOutOfRange { found: Duration, min: Duration, max: Duration },
@@ -211,17 +214,17 @@ pub enum BadValue {
 
     // -- the rest --
     #[error(
-        "`{0}` is not a level: write off, error, warn, info or debug, and for a part of the program \
+        "`{0}` is not a level: write off, error, warn, info or debug, and for one module \
          doorward::discovery=debug"
     )]
     NotALevel(Shown),
     #[error("`{found}` is not a log filter: {error}")]
     NotAFilter { found: Shown, error: String },
-    #[error("missing: name the client (application) of the API")]
+    #[error("missing: set the client (application) id of the API")]
     NoClient,
-    #[error("missing: say which tenant, or tenants, may sign in")]
+    #[error("missing: set the tenant, or tenants, that may sign in")]
     NoTenant,
-    #[error("give tenant or tenants, not both")]
+    #[error("set tenant or tenants, not both")]
     TenantAndTenants,
     #[error("has no effect without protected_resource.resource")]
     NoResource,

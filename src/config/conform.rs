@@ -187,7 +187,7 @@ fn describe(content: &Content) -> String {
         Content::Bool(truth) => truth.to_string(),
         Content::Number(number) => format!("the number {number}"),
         Content::Text(text) => {
-            format!("the text {:?}", Shown::new(text))
+            format!("the string {:?}", Shown::new(text))
         }
         Content::List(_) => "a list".into(),
         Content::Map(_) => "a section".into(),
@@ -203,10 +203,10 @@ fn hint(shape: &Shape, content: &Content) -> Option<&'static str> {
     let text = text.trim_matches(['"', '\'']);
     let truth = || matches!(text.to_ascii_lowercase().as_str(), "true" | "false");
     match shape {
-        Shape::Truth if truth() => Some("leave the quotes out"),
-        Shape::Number { .. } if text.parse::<u64>().is_ok() => Some("leave the quotes out"),
+        Shape::Truth if truth() => Some("remove the quotes"),
+        Shape::Number { .. } if text.parse::<u64>().is_ok() => Some("remove the quotes"),
         Shape::Section(_) | Shape::Table(_) => {
-            Some("in a variable or `--set`, name a key below it or write it as JSON")
+            Some("in a variable or `--set`, set one of its keys or write it as JSON")
         }
         Shape::Anything
         | Shape::Truth
@@ -252,16 +252,20 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "2: auth.enabled: expected true or false, found the text \"true\"; leave the quotes out",
-                "4: auth.oidc.client_id: expected a text, found the number 12; put it in quotes",
-                "5: auth.oidc.audience.1: expected a text, found the number 7; put it in quotes",
-                "6: auth.oidc.additional_issuers: expected a text or a list of texts, found a section",
-                "7: server: expected a section with keys of its own, found the number 5",
-                "9: log.decisions_per_second: expected a whole number, found the number -1",
-                "10: log.format: expected auto or text or json, found the text \"xml\"",
-                "13: headers.claims.X-A: expected a text, found a list",
-                "15: token.max_token_bytes: expected a whole number, found the text \"9\"; leave the quotes out",
-                "16: token.leeway: expected a whole number or a text, found the number 1.5; put it in quotes",
+                "2: auth.enabled: expected true or false, found the string \"true\"; remove the \
+                 quotes",
+                "4: auth.oidc.client_id: expected a string, found the number 12; put it in quotes",
+                "5: auth.oidc.audience.1: expected a string, found the number 7; put it in quotes",
+                "6: auth.oidc.additional_issuers: expected a string or a list of strings, found a \
+                 section",
+                "7: server: expected a section with its own keys, found the number 5",
+                "9: log.decisions_per_second: expected an integer, found the number -1",
+                "10: log.format: expected auto or text or json, found the string \"xml\"",
+                "13: headers.claims.X-A: expected a string, found a list",
+                "15: token.max_token_bytes: expected an integer, found the string \"9\"; remove the \
+                 quotes",
+                "16: token.leeway: expected an integer or a string, found the number 1.5; put it in \
+                 quotes",
             ]
         );
     }
@@ -273,7 +277,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(node.to_json(), serde_json::json!({"auth": {"oidc": {"issuer": "https://a"}}}));
         let (node, lines) = misfits("- 1\n");
-        assert_eq!(lines, ["1: : expected a section with keys of its own, found a list"]);
+        assert_eq!(lines, ["1: : expected a section with its own keys, found a list"]);
         assert_eq!(node.to_json(), serde_json::json!({}));
     }
 

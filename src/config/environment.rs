@@ -300,11 +300,11 @@ mod tests {
         };
         assert_eq!(
             problem("DOORWARD_AUTH__OIDC__ISUER"),
-            "names no key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
+            "is not the name of a key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
         );
         assert_eq!(
             problem("DOORWARD_AUTH_OIDC_ISSUER"),
-            "names no key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
+            "is not the name of a key; did you mean DOORWARD_AUTH__OIDC__ISSUER?"
         );
         for (name, meant) in [
             ("NMP_AUTH_OIDC_ISSUER", "NMP_AUTH_OIDC__ISSUER"),
@@ -314,9 +314,9 @@ mod tests {
             ("DOORWARD_SEVER_WORKERS", "DOORWARD_SERVER__WORKERS"),
             ("DOORWARD_LOG_LEVEL", "DOORWARD_LOG__LEVEL"),
         ] {
-            assert_eq!(problem(name), format!("names no key; did you mean {meant}?"));
+            assert_eq!(problem(name), format!("is not the name of a key; did you mean {meant}?"));
         }
-        assert_eq!(problem("DOORWARD_NO__SUCH"), "names no key");
+        assert_eq!(problem("DOORWARD_NO__SUCH"), "is not the name of a key");
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
         faults.push(Fault {
             key: KeyPath::default(),
             source: Origin::Default.into(),
-            problem: Problem::DoesNotFit("refused by a check that names no key".into()),
+            problem: Problem::DoesNotFit("refused by a check that is not the name of a key".into()),
         });
     }
     match settings {

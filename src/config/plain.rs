@@ -51,17 +51,17 @@ mod tests {
     #[test]
     fn what_can_never_match_is_refused_and_said() {
         for (text, said) in [
-            ("\"nmp\"", "`\"nmp\"` has quotes of its own, which are compared too: write nmp"),
+            ("\"nmp\"", "`\"nmp\"` includes quotes, which are compared too: write nmp"),
             ("'nmp", "write nmp"),
             ("“nmp”", "write nmp"),
             (" nmp", "begins or ends with a space"),
-            ("nmp\t", "`nmp\\u{9}` holds a line break or another character that cannot be seen"),
-            ("roles\n", "`roles\\u{a}` holds a line break"),
-            ("a\u{200b}b", "cannot be seen"),
-            ("[\"nmp\",\"x\",]", "is a list in one text"),
-            ("[\"nmp\"", "is a list in one text"),
+            ("nmp\t", "`nmp\\u{9}` contains a line break or another invisible character"),
+            ("roles\n", "`roles\\u{a}` contains a line break"),
+            ("a\u{200b}b", "invisible character"),
+            ("[\"nmp\",\"x\",]", "is a list written as one string"),
+            ("[\"nmp\"", "is a list written as one string"),
             ("[nmp,x]", "write a list, in a variable as a,b or as JSON: [\"a\",\"b\"]"),
-            ("-----BEGIN CERTIFICATE-----", "holds a key, a certificate or a token itself"),
+            ("-----BEGIN CERTIFICATE-----", "contains a key, a certificate or a token itself"),
         ] {
             let error = check(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");

@@ -30,7 +30,7 @@ pub enum Problem {
         nearest: Option<KeyPath>,
     },
     /// No such key, in the name of an environment variable.
-    #[error("names no key{}", meant_variable(nearest.as_deref()))]
+    #[error("is not the name of a key{}", meant_variable(nearest.as_deref()))]
     UnknownVariable {
         /// The variable that may have been meant.
         nearest: Option<String>,

@@ -107,13 +107,13 @@ impl Shape {
         match self {
             Self::Anything => "any value".into(),
             Self::Truth => "true or false".into(),
-            Self::Number { .. } => "a whole number".into(),
-            Self::Text => "a text".into(),
+            Self::Number { .. } => "an integer".into(),
+            Self::Text => "a string".into(),
             Self::Choice(choices) => choices.join(" or "),
-            Self::List(item) if **item == Self::Text => "a list of texts".into(),
+            Self::List(item) if **item == Self::Text => "a list of strings".into(),
             Self::List(_) => "a list of sections".into(),
-            Self::Table(_) => "names with their values".into(),
-            Self::Section(_) => "a section with keys of its own".into(),
+            Self::Table(_) => "a map of names to values".into(),
+            Self::Section(_) => "a section with its own keys".into(),
             Self::Either(shapes) => {
                 shapes.iter().map(Self::describe).collect::<Vec<_>>().join(" or ")
             }

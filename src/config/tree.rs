@@ -241,7 +241,7 @@ impl<'de, K: KeyName> Visitor<'de> for ContentVisitor<K> {
             let (name, line) = key.into_parts();
             // Of two equal keys one would be dropped without a word: say so instead.
             if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format!("the key `{name}` stands twice")));
+                return Err(A::Error::custom(format!("duplicate key `{name}`")));
             }
             members.push(Member { name, line, value: map.next_value::<Read<K>>()?.node });
         }

@@ -7,17 +7,17 @@ use crate::redact::Shown;
 #[non_exhaustive]
 pub enum Warning {
     /// `auth.enabled: false`.
-    #[error("auth.enabled is false: every request is allowed, whoever sends it")]
+    #[error("auth.enabled is false: every request is allowed, without authentication")]
     AuthDisabled,
     /// `auth.allow_unsigned_jwt: true`.
     #[error(
-        "auth.allow_unsigned_jwt is true: anybody can write a token; for local development only"
+        "auth.allow_unsigned_jwt is true: anyone can make up a token; for local development only"
     )]
     UnsignedAccepted,
     /// `verify_audience: false`, but for Cognito with `allowed_clients`.
     #[error(
-        "{key} is false: tokens that {issuer} made for other applications are accepted{}",
-        if *clients { ", as long as one of allowed_clients asked for them" } else { "" }
+        "{key} is false: tokens that {issuer} issued for other applications are accepted{}",
+        if *clients { ", as long as one of allowed_clients requested them" } else { "" }
     )]
     AudienceNotVerified {
         /// The key.
@@ -29,8 +29,8 @@ pub enum Warning {
     },
     /// A v2 issuer of Entra's with an audience that only v1 tokens have.
     #[error(
-        "{key} begins with api://, and no token of {issuer} has that: its `aud` is the \
-         application's id alone; add {}",
+        "{key} begins with api://, and no token of {issuer} does: its `aud` is just the \
+         application's id; add {}",
         id.as_ref().map_or("that GUID, the Application (client) ID".into(), ToString::to_string)
     )]
     AudienceOfV1 {
@@ -43,8 +43,8 @@ pub enum Warning {
     },
     /// A claim that looks like a way through objects.
     #[error(
-        "{key}: `{claim}` is the name of one claim, with dots in it; the way to a claim inside of \
-         others is written {pointer}"
+        "{key}: `{claim}` is read as the name of one claim, with dots in it; to reach a nested \
+         claim write {pointer}"
     )]
     DottedClaim {
         /// The key.
@@ -56,8 +56,8 @@ pub enum Warning {
     },
     /// `allow_http: true`, and plain http to another machine.
     #[error(
-        "{key} is true: {url} is fetched over plain http, and whoever is on the way can choose \
-         what it says, keys included"
+        "{key} is true: {url} is fetched over plain http, and anyone on the network path can \
+         change it, keys included"
     )]
     PlainHttp {
         /// The key.
@@ -67,8 +67,8 @@ pub enum Warning {
     },
     /// An entry of `additional_issuers` that looks like a URL and cannot be discovered.
     #[error(
-        "{key}: {issuer} is not discovered, not being an https URL that could be: the primary \
-         issuer's keys serve for it"
+        "{key}: {issuer} is not an https URL, so it is not discovered: the primary issuer's keys \
+         are used for it"
     )]
     NotDiscovered {
         /// The key.
@@ -78,8 +78,8 @@ pub enum Warning {
     },
     /// What is kept in `keys.key_cache_dir` could be anybody's.
     #[error(
-        "keys.key_cache_dir: {directory} belongs to another user, or others may write to it: no \
-         key in it is believed; name a directory below it, which Doorward then makes its own"
+        "keys.key_cache_dir: {directory} belongs to another user, or others can write to it: keys \
+         in it are not trusted; choose a subdirectory, which Doorward then creates for itself"
     )]
     OpenCacheDirectory {
         /// The directory.
@@ -87,8 +87,8 @@ pub enum Warning {
     },
     /// Several issuers without `subject_prefix` of their own.
     #[error(
-        "{} share one name space of principals: `alice` of one is `alice` of the other; give \
-         each a subject_prefix of its own",
+        "{} share one namespace of principals: `alice` of one is `alice` of the other; give each \
+         its own subject_prefix",
         list(issuers)
     )]
     SubjectsOverlap {
@@ -97,8 +97,8 @@ pub enum Warning {
     },
     /// Several issuers without `groups_prefix` of their own.
     #[error(
-        "{} share one name space of groups: `admins` of one is `admins` of the other; give each \
-         a groups_prefix of its own",
+        "{} share one namespace of groups: `admins` of one is `admins` of the other; give each \
+         its own groups_prefix",
         list(issuers)
     )]
     GroupsOverlap {
@@ -107,8 +107,8 @@ pub enum Warning {
     },
     /// Several issuers that may give the same email addresses.
     #[error(
-        "{} may each give {}: roles are given to addresses as to principals; give each \
-         email_domains of its own",
+        "{} can each assert {}: roles are granted to email addresses as well as to principals; \
+         give each its own email_domains",
         list(issuers),
         domain.as_ref().map_or("any email address".into(), |it| format!("addresses at {it}"))
     )]
@@ -120,8 +120,8 @@ pub enum Warning {
     },
     /// `email_domains` where every tenant may come.
     #[error(
-        "{issuer} lets every tenant in, and each can write addresses at its email_domains: leave them \
-         out, and xms_edov decides"
+        "{issuer} accepts every tenant, and each of them can assert addresses at its \
+         email_domains: remove those, and xms_edov decides"
     )]
     AddressesOfAnyTenant {
         /// The issuer.
@@ -129,8 +129,8 @@ pub enum Warning {
     },
     /// Many tenants and a claim that each of them writes as it likes.
     #[error(
-        "{issuer} stands for several tenants, and each can put what it likes into `{claim}`: \
-         take `oid` for the subject, or a subject_prefix with {{tid}}"
+        "{issuer} covers several tenants, and each of them controls `{claim}`: use `oid` as \
+         subject_claim, or a subject_prefix with {{tid}}"
     )]
     MutableSubject {
         /// The issuer.
@@ -139,31 +139,28 @@ pub enum Warning {
         claim: Shown,
     },
     /// `rules.bypass: ["/*"]`.
-    #[error("rules.bypass holds `/*`: no path needs a token")]
+    #[error("rules.bypass contains `/*`: no path needs a token")]
     EverythingBypassed,
     /// `rules.scopes: required`, and no endpoint asks for one.
     #[error(
-        "rules.scopes is `required`, but there is no rules.endpoints or rules.endpoints_file that \
-         asks for scopes"
+        "rules.scopes is `required`, but neither rules.endpoints nor rules.endpoints_file \
+         requires any"
     )]
     ScopesOfNothing,
     /// `rules.endpoints` with `rules.scopes: optional`.
     #[error(
         "rules.scopes is `optional`: a token without platform scopes (those with a `:`) passes \
-         every endpoint of the table; `required` asks scopes of all tokens"
+         every endpoint of the table; `required` requires scopes of all tokens"
     )]
     ScopesOptional,
     /// `log.level` leaves all of Doorward's own lines out, without saying `off`.
-    #[error(
-        "log.level is `{level}`: nothing of Doorward is logged, not even errors; write \
-         info,{level}"
-    )]
+    #[error("log.level is `{level}`: Doorward logs nothing, not even errors; write info,{level}")]
     NothingLogged {
         /// The filter.
         level: Shown,
     },
     /// A listener's certificate has run out, or soon will.
-    #[error("{key}: the certificate in {path} {when}: renew it; gateways refuse it from then on")]
+    #[error("{key}: the certificate in {path} {when}: renew it; gateways reject an expired one")]
     CertificateRunsOut {
         /// The key.
         key: String,
@@ -183,7 +180,7 @@ pub enum Warning {
         reason: String,
     },
     /// A key set with private keys in it.
-    #[error("{key} holds private keys: Doorward needs the public ones alone")]
+    #[error("{key} contains private keys: Doorward needs only the public ones")]
     PrivateKeys {
         /// The configuration key.
         key: String,

@@ -87,6 +87,6 @@ pub enum BearerError {
         cause: io::Error,
     },
     /// The file is empty, or holds something else.
-    #[error("`{}` does not hold a bearer token, and nothing else", .0.display())]
+    #[error("`{}` does not contain exactly one bearer token", .0.display())]
     NoToken(PathBuf),
 }

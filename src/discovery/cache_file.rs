@@ -164,7 +164,7 @@ pub(super) enum CacheError {
     Io { path: PathBuf, cause: io::Error },
     #[error("{}: not a cache file: {cause}", path.display())]
     Broken { path: PathBuf, cause: serde_json::Error },
-    #[error("{}: it belongs to another user, or others may write to it", .0.display())]
+    #[error("{}: it belongs to another user, or others can write to it", .0.display())]
     NotOurs(PathBuf),
     #[error("{}: is about another issuer or location", .0.display())]
     OtherSubject(PathBuf),

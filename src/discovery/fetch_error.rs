@@ -23,16 +23,16 @@ pub struct FetchError {
 #[non_exhaustive]
 pub enum FetchErrorKind {
     /// The client could not be made: an impossible proxy.
-    #[error("no HTTP client: {}", Causes(.0))]
+    #[error("cannot create an HTTP client: {}", Causes(.0))]
     Client(reqwest::Error),
     /// TLS could not be set up.
-    #[error("no TLS: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
     /// There is no token to show.
     #[error("{0}")]
     Bearer(#[from] BearerError),
     /// It wants credentials, and is not among those who are shown the token.
-    #[error("it answered with status {status}; key_bearer_file is sent to {shown_to} alone")]
+    #[error("it answered with status {status}; key_bearer_file is sent to {shown_to} only")]
     BearerWithheld {
         /// The HTTP status: 401 or 403.
         status: u16,
@@ -60,7 +60,7 @@ pub enum FetchErrorKind {
     #[error("the document is larger than 1 MiB")]
     TooLarge,
     /// Compressed, though nobody asked for that.
-    #[error("the document is compressed, which was not asked for")]
+    #[error("the document is compressed, although no compression was requested")]
     Encoded,
     /// More than three.
     #[error("it redirects more than {MAX_REDIRECTS} times")]

@@ -18,10 +18,10 @@ pub enum Astray {
     #[error("it is not an http or https URL")]
     Scheme,
     /// Plain http out of https: whoever is on the wire could then choose the keys.
-    #[error("it leads from https to plain http")]
+    #[error("that would go from https to plain http")]
     Downgrade,
     /// Plain http to another machine.
-    #[error("it leads to another host over plain http")]
+    #[error("that would go to another host over plain http")]
     OtherHost,
 }
 

@@ -161,9 +161,9 @@ pub enum MetadataError {
     NotText(&'static str),
     /// Equal but for a slash at the end.
     #[error(
-        "the discovery document is of issuer {published:?}, configured is {configured:?}: they \
-         differ in the slash at the end, and `iss` of a token is compared to the byte; configure \
-         {published:?}"
+        "the discovery document is for issuer {published:?}, but {configured:?} is configured: \
+         they differ in the trailing slash, and `iss` of a token is compared byte for byte; \
+         configure {published:?}"
     )]
     TrailingSlash {
         /// As configured.
@@ -172,7 +172,7 @@ pub enum MetadataError {
         published: String,
     },
     /// Somebody else's.
-    #[error("the discovery document is of issuer {published:?}, configured is {configured:?}")]
+    #[error("the discovery document is for issuer {published:?}, but {configured:?} is configured")]
     OtherIssuer {
         /// As configured.
         configured: String,

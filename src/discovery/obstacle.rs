@@ -77,7 +77,7 @@ impl Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownHost => "its name is not known here (DNS)",
+            Self::UnknownHost => "its name does not resolve (DNS)",
             Self::Refused => "connection refused",
             Self::NoRoute => "this network has no route to it",
             Self::TimedOut => "it did not answer in time",

@@ -210,7 +210,7 @@ impl Refresher {
                     issuer = self.issuer(),
                     keys = snapshot.set().keys().len(),
                     ?age,
-                    "keys recalled from disk"
+                    "keys loaded from disk"
                 );
             }
             Err(error) => {
@@ -232,8 +232,8 @@ impl Refresher {
                 issuer,
                 ?next,
                 "the issuer has withdrawn all its keys: every scheduled read found a key set \
-                 without usable keys. Its tokens are refused (unknown_key) until it publishes \
-                 one again; keys.empty_set: keep would believe the last ones"
+                 without usable keys. Its tokens are refused (unknown_key) until it publishes one \
+                 again; keys.empty_set: keep would go on using the last ones"
             ),
             (None, _) => info!(issuer, keys, ?next, "keys obtained"),
             (Some(before), Change::New) => {
@@ -262,7 +262,7 @@ impl Refresher {
         } else {
             let what = match error.is_of_empty_set() {
                 true => {
-                    "no usable key is published; the last ones serve on for now (keys.empty_set)"
+                    "no usable key is published; the last ones stay in use for now (keys.empty_set)"
                 }
                 false => "keys not obtained",
             };
@@ -276,7 +276,7 @@ impl Refresher {
             Some(snapshot) => self.warn_of_left_out(snapshot.set()),
             None => {
                 if let Some(error) = self.keys.status().last_error {
-                    warn!(issuer = self.issuer(), %error, "the configured key set is no good");
+                    warn!(issuer = self.issuer(), %error, "the configured key set is unusable");
                 }
             }
         }

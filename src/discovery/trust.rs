@@ -189,7 +189,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 pub(super) const NO_AUTHORITIES: &str =
-    "no certificate authorities: none is installed here, and no ca_file names one";
+    "no certificate authorities: none are installed on this machine, and no ca_file is set";
 
 fn lacks_only_trust(error: &rustls::Error) -> bool {
     let rustls::Error::InvalidCertificate(found) = error else { return false };
@@ -212,7 +212,7 @@ pub enum SetupError {
         cause: io::Error,
     },
     /// There is no certificate in it.
-    #[error("`{}` holds no PEM CERTIFICATE", .0.display())]
+    #[error("`{}` contains no PEM CERTIFICATE", .0.display())]
     NoCertificate(PathBuf),
     /// One of its certificates is broken.
     #[error("`{}`: certificate {number}, which begins at line {line}, {why}", path.display())]

@@ -44,7 +44,10 @@ fn nothing_usable(
     empty_set: EmptySet,
 ) -> Finding {
     let why = match (set.left_out(), symmetric_only) {
-        (_, true) => "; it announces HS256 and the like only, a secret shared with each client",
+        (_, true) => {
+            "; it announces only HS256 and similar, which use a secret shared with each \
+                      client"
+        }
         ([], false) => "; it is empty",
         ([..], false) => "",
     };
@@ -54,11 +57,11 @@ fn nothing_usable(
     }
     found.push_str(match empty_set {
         EmptySet::Withdraw { .. } => {
-            "; a server that reads this for a minute takes all the issuer's keys for withdrawn and \
-             refuses its tokens (unknown_key)"
+            "; a server that sees this for a minute treats all keys of the issuer as withdrawn \
+             and denies its tokens (unknown_key)"
         }
         EmptySet::Keep => {
-            "; servers believe the last keys they saw for keys.max_stale (keys.empty_set: keep)"
+            "; servers keep using the last keys for keys.max_stale (keys.empty_set: keep)"
         }
     });
     Finding::fail("key_set", found, remedies::no_public_key(provider))
@@ -69,8 +72,8 @@ fn usable(set: &KeySet) -> Finding {
     let aside = set.left_out().iter().filter(|it| is_of_no_concern(&it.reason)).count();
     let aside = match aside {
         0 => String::new(),
-        1 => "; 1 more is not for verifying".to_owned(),
-        more => format!("; {more} more are not for verifying"),
+        1 => "; 1 more is not usable for verification".to_owned(),
+        more => format!("; {more} more are not usable for verification"),
     };
     let count = set.keys().len();
     let plural = if count == 1 { "key" } else { "keys" };
@@ -94,8 +97,8 @@ fn key_ids(set: &KeySet) -> Finding {
             "key_ids",
             format!("{unnamed} of {} keys have no kid", set.keys().len()),
             format!(
-                "have the provider name its keys: of those without a name {MAX_TRIED_KEYS} at most \
-                 are tried, and a new name is what tells at once that keys have rotated"
+                "have the provider set kid: at most {MAX_TRIED_KEYS} keys without one are tried, \
+                 and a new kid is what shows at once that keys have rotated"
             ),
         );
     }
@@ -110,13 +113,13 @@ fn key_ids(set: &KeySet) -> Finding {
         return Finding::warn(
             "key_ids",
             format!("several keys share a kid: {}", twice.join(", ")),
-            "have the provider name each key differently (RFC 7517 §4.5)",
+            "have the provider give each key its own kid (RFC 7517 §4.5)",
         );
     }
     let names: Vec<_> = seen.keys().take(4).copied().collect();
     let more = if seen.len() > names.len() { ", …" } else { "" };
     match names.as_slice() {
-        [] => Finding::pass("key_ids", "the one key has no name, and needs none"),
+        [] => Finding::pass("key_ids", "the only key has no kid, and needs none"),
         names => Finding::pass("key_ids", format!("{}{more}", names.join(", "))),
     }
 }
@@ -131,13 +134,13 @@ fn left_out(left_out: &LeftOut) -> Option<Finding> {
         UnusableKey::Symmetric => Finding::fail(
             "unusable_key",
             found,
-            "take it out at the provider, and replace it: a secret that is published is none",
+            "remove and replace it at the provider: a published secret is no secret",
         ),
         UnusableKey::RsaSize(_) => Finding::warn(
             "unusable_key",
             found,
             "replace it at the provider by a key of 2048 bits or more (RFC 7518 §3.3): tokens \
-             signed with it are refused",
+             signed with it are denied",
         ),
         UnusableKey::WeakPoint => Finding::fail(
             "unusable_key",
@@ -148,7 +151,7 @@ fn left_out(left_out: &LeftOut) -> Option<Finding> {
             "unusable_key",
             found,
             "replace it at the provider by a key with the exponent 65537: tokens signed with it \
-             are refused",
+             are denied",
         ),
         UnusableKey::NotAnObject
         | UnusableKey::Unreadable
@@ -162,7 +165,7 @@ fn left_out(left_out: &LeftOut) -> Option<Finding> {
         | UnusableKey::InvalidNumbers => Finding::warn(
             "unusable_key",
             found,
-            "tokens signed with it are refused: have the provider publish it as RFC 7517 says",
+            "tokens signed with it are denied: have the provider publish it as RFC 7517 says",
         ),
     })
 }
@@ -193,8 +196,8 @@ fn algorithms(
     if symmetric_only {
         return Finding::fail(
             "algorithms",
-            "it announces HS256 and the like only, a secret shared with each client; its published \
-             keys sign nothing",
+            "it announces only HS256 and similar, which use a secret shared with each client; its \
+             published keys do not sign tokens",
             remedies::no_public_key(provider),
         );
     }
@@ -204,7 +207,7 @@ fn algorithms(
     if both.is_empty() {
         return Finding::fail(
             "algorithms",
-            format!("its keys serve {}, configured is {}", list(served), list(accepted)),
+            format!("its keys are for {}, but {} is configured", list(served), list(accepted)),
             format!("add one of these to this issuer's algorithms: {}", list(served)),
         );
     }

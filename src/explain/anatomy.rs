@@ -87,7 +87,7 @@ fn decoded(part: &[u8]) -> (Option<Vec<u8>>, bool) {
 fn flaw(token: &[u8], parts: &[&[u8]]) -> Option<String> {
     let bytes = token.len();
     if token.iter().any(u8::is_ascii_whitespace) {
-        return Some("a line break or white space inside: was the token wrapped?".to_owned());
+        return Some("a line break or white space inside: was the token line-wrapped?".to_owned());
     }
     if token.starts_with(GOOGLE) {
         return Some(
@@ -96,8 +96,8 @@ fn flaw(token: &[u8], parts: &[&[u8]]) -> Option<String> {
     }
     let flaw = match parts {
         [_] => format!(
-            "{bytes} bytes without a dot: an opaque token, which only its issuer can read, or \
-             something else than a token"
+            "{bytes} bytes without a dot: an opaque token, which only its issuer understands, or \
+             not a token"
         ),
         [header, _, _, _, _] if is_encrypted(header) => {
             "five parts: an encrypted token (JWE), which only its recipient can read".to_owned()
@@ -132,7 +132,7 @@ fn part_flaw(name: &str, part: &[u8]) -> Option<String> {
             Err(TokenFault::NestedTooDeep) => {
                 Some(format!("the JSON of the {name} part is nested too deep"))
             }
-            Err(_) => Some(format!("the {name} part has a member twice")),
+            Err(_) => Some(format!("the {name} part has a duplicate member")),
         },
         Ok(_) => Some(format!("the {name} part is JSON, but not an object")),
     }
@@ -167,7 +167,7 @@ mod tests {
             ("!.e30.c2ln".to_owned(), "the header part is not base64url"),
             (token("{}", "[]"), "the claims part is JSON, but not an object"),
             (token("{", "{}"), "the header part is not JSON"),
-            (token("{}", r#"{"a":1,"a":2}"#), "a member twice"),
+            (token("{}", r#"{"a":1,"a":2}"#), "a duplicate member"),
         ] {
             let flaw = Anatomy::of(token.as_bytes()).flaw.unwrap();
             assert!(flaw.contains(expected), "{flaw} for {expected}");

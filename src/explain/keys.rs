@@ -12,7 +12,7 @@ use crate::redact::Shown;
 
 impl Story<'_> {
     pub(super) fn key_set(&self) -> Facts {
-        let expected = "keys of the issuer that may be believed at this moment";
+        let expected = "keys of the issuer that are usable at this time";
         let Some(keys) = self.keys else { return Facts::new(expected, "unknown") };
         let status = &keys.status;
         let place = match &keys.location {
@@ -22,9 +22,7 @@ impl Story<'_> {
             KeyLocation::JwksUri(url) => format!("from {}", Shown::from(url.as_str())),
             KeyLocation::File(path) => format!("from the file {}", path.display()),
             KeyLocation::Inline(_) => "from the configuration".to_owned(),
-            KeyLocation::Borrowed => {
-                "of the first issuer, of which this is another name".to_owned()
-            }
+            KeyLocation::Borrowed => "the first issuer's: this is another name for it".to_owned(),
         };
         let trouble = match &status.last_error {
             Some(error) => format!("; the last attempt failed: {error}"),
@@ -37,7 +35,7 @@ impl Story<'_> {
                 format!("still being fetched, {place}{trouble}")
             }
             (_, Some(_)) if status.withdrawn() => {
-                format!("no usable key {place}: the issuer has withdrawn them all")
+                format!("no usable key {place}: the issuer has withdrawn all of them")
             }
             (_, Some(at)) => {
                 let age = span(self.asked.now.since(at));
@@ -72,9 +70,9 @@ impl Story<'_> {
         }
         let expected = match kid {
             Some(kid) => {
-                format!("a published key with kid {} that serves {alg}", super::words::value(kid))
+                format!("a published key with kid {} for {alg}", super::words::value(kid))
             }
-            None => format!("a published key that serves {alg}; the token names none"),
+            None => format!("a published key for {alg}; the token has no kid"),
         };
         let snapshot = self.issuer.map(|issuer| issuer.keys().snapshot());
         let set = snapshot.as_ref().and_then(|snapshot| snapshot.as_deref()).map(|keys| keys.set());
@@ -104,7 +102,7 @@ impl Story<'_> {
         }
         let expected = format!("an {} signature by that key", claim(alg).trim_matches('"'));
         let found =
-            if failed { "it is not that key's over this header and claims" } else { "it verifies" };
+            if failed { "it does not match that key, header and claims" } else { "it verifies" };
         Facts::new(expected, found)
     }
 }
@@ -115,7 +113,7 @@ fn describe(key: &VerificationKey) -> String {
     let algorithms: Vec<_> = key.algorithms().iter().map(Algorithm::name).collect();
     let issuer =
         key.issuer().map_or_else(String::new, |own| format!(", for the issuer {own} alone"));
-    format!("{kid}, serves {}{issuer}", list(algorithms))
+    format!("{kid}, for {}{issuer}", list(algorithms))
 }
 
 /// Why no key will do: the one of that name serves something else, must not be used, or
@@ -131,10 +129,10 @@ fn unfit(set: &KeySet, kid: Option<&str>) -> String {
     }
     let left_out = set.left_out().iter().find(|left_out| left_out.kid.as_deref() == kid);
     if let Some(left_out) = left_out {
-        return format!("the key of that kid must not be used: {}", left_out.reason);
+        return format!("the key with that kid is not usable: {}", left_out.reason);
     }
     let unnamed = set.keys().iter().any(|key| key.kid().is_none());
-    let tried = if unnamed { "; the keys without kid did not make the signature" } else { "" };
+    let tried = if unnamed { "; no key without kid verifies the signature" } else { "" };
     let kids: Vec<_> = set.keys().iter().map(|key| key.kid().unwrap_or("(no kid)")).collect();
     format!("the published kids are: {}{tried}", list(kids))
 }

@@ -26,7 +26,7 @@ impl Story<'_> {
         let wanted = String::from_utf8_lossy(self.asked.request.route.audience.unwrap_or_default());
         let wanted: Vec<_> = wanted.split_ascii_whitespace().collect();
         let near = self.near_audience(&wanted, "what the route asks for", "`doorward.audience`");
-        near.unwrap_or_else(|| "get a token for the audience that the route asks for".to_owned())
+        near.unwrap_or_else(|| "get a token for the audience that the route requires".to_owned())
     }
 
     fn near_audience(&self, ours: &[&str], said: &str, setting: &str) -> Option<String> {
@@ -46,8 +46,8 @@ impl Story<'_> {
             ""
         };
         Some(format!(
-            "aud has {0}, and {1} is {said}: they differ in {differ}, and aud is compared to the \
-             byte; add {0} to {setting} if both name this API{entra}",
+            "aud has {0}, and {1} is {said}: they differ in {differ}, and aud is compared byte \
+             for byte; add {0} to {setting} if both name this API{entra}",
             quoted(found),
             quoted(ours)
         ))
@@ -114,8 +114,8 @@ fn entra_remedy(found: &str, names: &[&str]) -> Option<String> {
         )),
         None if ours.is_empty() => None,
         None => Some(format!(
-            "this token is of another tenant of Entra ID ({}): log in at the configured one, or add \
-             the tenant if it is welcome (`tenants` of `auth.preset.entra`)",
+            "this token is of another tenant of Entra ID ({}): log in at the configured one, or \
+             add the tenant if it should be allowed (`tenants` of `auth.preset.entra`)",
             quoted(tenant)
         )),
     }

@@ -19,24 +19,24 @@ const MICROSOFT_GRAPH: [&str; 2] =
 impl Story<'_> {
     pub(super) fn remedy(&self, fault: Fault) -> String {
         if self.is_for_microsoft_graph() {
-            return "this token is for Microsoft Graph, whose tokens nobody else can verify: ask \
-                    for one with a scope of this API (`api://<client-id>/…`)"
+            return "this token is for Microsoft Graph, whose tokens only Microsoft Graph can \
+                    verify: request one with a scope of this API (`api://<client-id>/…`)"
                 .to_owned();
         }
         let remedy = match fault {
             Fault::Request(fault) => match fault {
                 RequestFault::NoMethod | RequestFault::NoPath | RequestFault::NotAPath => {
-                    "send the path as it stands in the request line, beginning with `/`"
+                    "send the path as in the request line, beginning with `/`"
                 }
                 RequestFault::TooMuchToRemove => "send no headers with the trusted prefix",
                 RequestFault::Unreadable => "send fewer headers, or shorter ones",
             },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
             Fault::NoCredentialsForOptions => {
-                "if this is a browser's CORS preflight, set `rules.cors_preflight: allow` and have the \
-                 gateway show Doorward `origin` and `access-control-request-method`, or let the \
-                 gateway's own CORS filter answer before Doorward is asked (docs/cors.md); else send \
-                 `Authorization: Bearer <access token>`"
+                "if this is a browser's CORS preflight, set `rules.cors_preflight: allow` and \
+                 have the gateway send `origin` and `access-control-request-method` to Doorward, \
+                 or let the gateway's own CORS filter answer before Doorward is asked \
+                 (docs/cors.md); else send `Authorization: Bearer <access token>`"
             }
             Fault::Bearer(BearerFault::NotBearer) if self.repeats_the_name() => {
                 "the value begins with the header's own name: leave `Authorization:` out"
@@ -57,77 +57,78 @@ impl Story<'_> {
                 "find out why the issuer does not answer, or raise `keys.max_stale`"
             }
             Fault::Keys(KeysFault::StillUnderWay | KeysFault::Crowded) => {
-                "try again; if it stays, the issuer is slow"
+                "try again; if it persists, the issuer is slow"
             }
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing => {
-                    "have the provider put the claim into access tokens, or name another one in \
-                     `subject_claim`"
+                    "have the provider add the claim to access tokens, or set `subject_claim` to \
+                     another one"
                 }
                 IdentityFault::SubjectUnfit if self.subject_is_no_string() => {
                     return self.subject_remedy();
                 }
                 IdentityFault::SubjectUnfit => {
-                    "name a claim with a plainer value in `subject_claim` (an id, not a display \
-                     name), or set `headers.profile: plain` if the upstream takes visible ASCII"
+                    "set `subject_claim` to a claim with a simpler value (an id, not a display \
+                     name), or set `headers.profile: plain` if the upstream accepts visible ASCII"
                 }
                 IdentityFault::SubjectAddress(AddressFault::Unverified) => {
-                    "have the user confirm the address at the provider, or name a claim in \
-                     `subject_claim` that is no address (an id)"
+                    "have the user confirm the address at the provider, or set `subject_claim` to \
+                     a claim that is not an address (an id)"
                 }
                 IdentityFault::SubjectAddress(_) => {
-                    "name a claim in `subject_claim` that is no address (an id), or add the domain to \
-                     this issuer's `email_domains` if its tokens may speak for everybody there"
+                    "set `subject_claim` to a claim that is not an address (an id), or add the \
+                     domain to this issuer's `email_domains` if the issuer is authoritative for it"
                 }
                 IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
-                    "the platform keeps `*` and `service:…` for itself: rename the user, or put a \
-                     `subject_prefix` in front of this issuer's subjects"
+                    "the platform reserves `*` and `service:…`: rename the user, or set a \
+                     `subject_prefix` for this issuer"
                 }
                 IdentityFault::TenantMissing => {
-                    "take `{tid}` out of `subject_prefix` and `groups_prefix`, or use tokens that \
+                    "remove `{tid}` from `subject_prefix` and `groups_prefix`, or use tokens that \
                      have a `tid`"
                 }
             },
             Fault::Rule(fault) => match fault {
                 RuleFault::WrongAudience => return self.route_audience_remedy(),
                 RuleFault::InsufficientScope => {
-                    "get a token with one of the scopes that the route asks for"
+                    "get a token with one of the scopes that the route requires"
                 }
                 RuleFault::InsufficientEndpointScope => {
-                    "get a token with one of the scopes that the endpoint asks for, or change \
+                    "get a token with one of the scopes that the endpoint requires, or change \
                      `rules.endpoints`"
                 }
                 RuleFault::EndpointScopeLost => {
-                    "have the provider write scopes as one text or an array of texts, each of at most \
-                     256 visible ASCII characters and at most 200 of them: one that is lost may have \
-                     limited the token, so it counts as one with a `:`"
+                    "have the provider send scopes as one string or an array of strings, at most \
+                     200 of them, each of at most 256 visible ASCII characters: one that is lost \
+                     may have limited the token, so it counts as one with a `:`"
                 }
                 RuleFault::ClosedEndpoint => {
-                    "nobody may come here; if somebody should, take `deny` out of `rules.endpoints`"
+                    "this endpoint is closed to everyone; to open it, remove `deny` from \
+                     `rules.endpoints`"
                 }
                 RuleFault::AmbiguousPath => {
-                    "write the path without `//`, `\\`, dot segments and segments that end in a dot or a \
-                     space, and escape nothing but UTF-8 that stands for itself"
+                    "send the path without `//`, `\\`, dot segments and segments that end in a \
+                     dot or a space, and percent-encode only what needs it"
                 }
                 RuleFault::EncodedSlash => {
                     "send `/` where slashes separate, and `%2F` only within a name; where names hold \
                      slashes, add the path above them to `rules.encoded_slashes`"
                 }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
-                    "mend `context_extensions` of this route in Envoy's configuration"
+                    "correct `context_extensions` of this route in Envoy's configuration"
                 }
             },
             Fault::Overloaded => {
                 "look for a client that leaves calls unfinished (`doorward_unfinished_bytes`)"
             }
-            Fault::Internal => "this is a defect of Doorward: please report it",
+            Fault::Internal => "this is a bug in Doorward: please report it",
         };
         remedy.to_owned()
     }
 
     fn token_remedy(&self, fault: TokenFault) -> String {
         if self.token.of_google && super::Check::of(Fault::Token(fault)) == super::Check::Form {
-            return "Google's access tokens are for Google's own APIs, and nobody else can verify \
+            return "Google's access tokens are for Google's own APIs, and only Google can verify \
                     them: send the ID token (`id_token`; gcloud auth print-identity-token), whose \
                     issuer is https://accounts.google.com"
                 .to_owned();
@@ -149,20 +150,23 @@ impl Story<'_> {
             | TokenFault::HeaderNotAnObject
             | TokenFault::ClaimsNotAnObject
             | TokenFault::NestedTooDeep => {
-                "was the token cut, or changed on the way? Get a new one"
+                "was the token truncated, or changed in transit? Get a new one"
             }
             TokenFault::Unsigned => {
-                "use signed tokens; on loopback alone `auth.allow_unsigned_jwt: true` takes these"
+                "use signed tokens; `auth.allow_unsigned_jwt: true` accepts these, on loopback only"
             }
             TokenFault::UnknownAlgorithm => {
                 "have the provider sign with an asymmetric algorithm, RS256 for instance"
             }
-            TokenFault::Critical => "have the provider leave `crit` out",
-            TokenFault::WrongType => "send an access token: this is a token for something else",
+            TokenFault::Critical => "have the provider omit `crit`",
+            TokenFault::WrongType => "send an access token: this token is for something else",
             TokenFault::NoIssuer | TokenFault::UnknownIssuer => {
                 return self.issuer_remedy();
             }
-            TokenFault::UnknownTenant => "add the tenant to `allowed_tenants` if it is welcome",
+            TokenFault::UnknownTenant => {
+                "add the tenant to `allowed_tenants` if it should be \
+                                          allowed"
+            }
             TokenFault::AlgorithmNotAllowed => {
                 "add the algorithm to the issuer's `algorithms`, or have the provider use another"
             }
@@ -191,7 +195,7 @@ impl Story<'_> {
             }
             TokenFault::ExpiryBeyondReason => "have the provider issue tokens that expire (`exp`)",
             TokenFault::LivesTooLong => {
-                "have the provider issue tokens that live shorter, or raise `max_lifetime`"
+                "have the provider issue shorter-lived tokens, or raise `max_lifetime`"
             }
             TokenFault::NoExpiry => "have the provider issue tokens that expire (`exp`)",
             TokenFault::Expired => "get a new token",
@@ -200,7 +204,10 @@ impl Story<'_> {
                 "compare the clocks of the provider and of this machine (`doorward doctor`)"
             }
             TokenFault::WrongAudience => return self.audience_remedy(),
-            TokenFault::WrongClient => "add the client to `allowed_clients` if it is welcome",
+            TokenFault::WrongClient => {
+                "add the client to `allowed_clients` if it should be \
+                                        allowed"
+            }
         };
         remedy.to_owned()
     }
@@ -234,8 +241,8 @@ impl Story<'_> {
         }
         if self.token.header("nonce").is_some() {
             notes.push(
-                "the header has a `nonce`: Microsoft signs its Graph tokens over something else \
-                 than what is sent, so nobody but Microsoft Graph can verify them"
+                "the header has a `nonce`: Microsoft signs Graph tokens over something other than \
+                 what is sent, so only Microsoft Graph can verify them"
                     .to_owned(),
             );
         }
@@ -253,9 +260,7 @@ impl Story<'_> {
         if let Some(header) =
             ["jwk", "jku", "x5u", "x5c"].into_iter().find(|name| self.token.header(name).is_some())
         {
-            notes.push(format!(
-                "the header's {header} is not looked at: a token never chooses its key"
-            ));
+            notes.push(format!("the header's {header} is ignored: a token never chooses its key"));
         }
         notes
     }

@@ -47,20 +47,20 @@ impl Story<'_> {
                     Credentials::Required => "a valid token is required",
                     Credentials::Optional => "a token is optional; one that is sent must be valid",
                     Credentials::Ignored if route.mode.is_some() => {
-                        "no token is looked at: the route says so"
+                        "no token is checked: the route says so"
                     }
                     Credentials::Ignored
                         if self.asked.authorizer.rules().lets_preflights_pass()
                             && self.asked.request.is_preflight() =>
                     {
-                        "no token is looked at: a CORS preflight (`rules.cors_preflight`)"
+                        "no token is checked: a CORS preflight (`rules.cors_preflight`)"
                     }
-                    Credentials::Ignored => "no token is looked at: `rules.bypass` has this path",
+                    Credentials::Ignored => "no token is checked: `rules.bypass` has this path",
                 };
                 Facts::new("", format!("{needed}{by}"))
             }
             Err(fault @ RuleFault::EncodedSlash) => Facts::new(
-                "no encoded slash but below `rules.encoded_slashes`, and there within a name",
+                "no encoded slash except below `rules.encoded_slashes`, and there within a name",
                 fault.to_string(),
             ),
             Err(fault) => Facts::new(
@@ -136,7 +136,7 @@ impl Story<'_> {
             }
             Some(_) | None => found,
         };
-        Facts::new(format!("iss to be, to the byte, one of: {}", list(configured)), found)
+        Facts::new(format!("iss to be exactly one of: {}", list(configured)), found)
     }
 
     pub(super) fn tenant(&self) -> Facts {
@@ -164,7 +164,7 @@ impl Story<'_> {
             Some(BoundTokens::Refused) | None => ", and bound to no key (`cnf`)",
         };
         let found = match self.token_kind() {
-            TokenKind::Access => "it says that it is for access".to_owned(),
+            TokenKind::Access => "it says that it is an access token".to_owned(),
             TokenKind::Other(OtherKind::Event) => {
                 format!("events {}", claim(self.token.claim("events")))
             }
@@ -172,13 +172,13 @@ impl Story<'_> {
             TokenKind::LikeId(name) => {
                 format!("{name} {}, as ID tokens have", claim(self.token.claim(name)))
             }
-            TokenKind::Unsaid => "it does not say what it is for".to_owned(),
+            TokenKind::Unsaid => "it does not say what kind it is".to_owned(),
         };
         let found = match self.token.claim("cnf") {
             Some(key) => format!("{found}; cnf {}", value(key)),
             None => found,
         };
-        Facts::new(format!("an access token by what it says of itself{bound}"), found)
+        Facts::new(format!("an access token, by its own claims{bound}"), found)
     }
 
     /// What kind of token it says it is, or looks like.
@@ -201,7 +201,7 @@ impl Story<'_> {
         match self.issuer.map(|issuer| &issuer.rules().audience) {
             Some(AudienceRule::AnyOf(ours)) => {
                 let ours = list(ours.iter().map(String::as_str));
-                Facts::new(format!("aud to be or hold one of: {ours}"), found)
+                Facts::new(format!("aud to be or contain one of: {ours}"), found)
             }
             Some(AudienceRule::NotChecked) | None => {
                 Facts::new("", format!("{found}, not checked: `verify_audience` is false"))
@@ -224,7 +224,7 @@ impl Story<'_> {
     pub(super) fn route_audience(&self) -> Facts {
         let wanted = String::from_utf8_lossy(self.asked.request.route.audience.unwrap_or_default());
         Facts::new(
-            format!("aud to hold one of the route's: {}", list(wanted.split_ascii_whitespace())),
+            format!("aud to contain one of the route's: {}", list(wanted.split_ascii_whitespace())),
             format!("aud {}", claim(self.token.claim("aud"))),
         )
     }
@@ -268,14 +268,14 @@ impl Story<'_> {
         match found.unwrap_or(Match::None) {
             Match::None => Facts::new("", "`rules.endpoints` has nothing on this method and path"),
             Match::Unreadable => Facts::new(
-                "a path that can be read in one way only, since scopes are asked for by path",
+                "a path that can be read in one way only, since scopes depend on the path",
                 quoted(&String::from_utf8_lossy(request.path)),
             ),
             Match::Rule(rule) if rule.closed => {
                 Facts::new("an endpoint that is open", format!("`{}` is closed", rule.pattern))
             }
             Match::Rule(rule) if rule.scopes.is_empty() => {
-                Facts::new("", format!("`{}` asks for no scope", rule.pattern))
+                Facts::new("", format!("`{}` requires no scope", rule.pattern))
             }
             Match::Rule(rule) => Facts::new(
                 format!(
@@ -284,9 +284,9 @@ impl Story<'_> {
                     list(rule.scopes.split(' '))
                 ),
                 if self.is_without_token() {
-                    "no token, so no scope is asked for".to_owned()
+                    "no token, so no scope is required".to_owned()
                 } else if waived() {
-                    "no platform scope (one with a `:`), so none is asked for (`rules.scopes: \
+                    "no platform scope (one with a `:`), so none is required (`rules.scopes: \
                      optional`)"
                         .to_owned()
                 } else {

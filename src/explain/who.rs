@@ -130,7 +130,7 @@ impl Story<'_> {
             format!("; left out: {}", list(dropped.iter().map(String::as_str)))
         };
         let overage = if identity.losses.group_overage {
-            "; the token says that there are more groups than fit in it (overage): they are unknown"
+            "; the token says that it has too many groups to list (overage): they are unknown"
         } else {
             ""
         };
@@ -145,7 +145,7 @@ impl Story<'_> {
             .collect::<Vec<_>>();
         let said = if said.is_empty() { "scope absent".to_owned() } else { said.join(", ") };
         let prefix = match &rules.scope_prefix {
-            Some(prefix) => format!(" without `{prefix}` in front"),
+            Some(prefix) => format!(" without the prefix `{prefix}`"),
             None => String::new(),
         };
         let roles = match &rules.roles {
@@ -161,7 +161,7 @@ impl Story<'_> {
         };
         let lost = match self.verified().map_or(0, |verified| verified.identity().losses.scopes) {
             0 => String::new(),
-            lost => format!("; left out: {lost} that cannot be read, or that no header can carry"),
+            lost => format!("; left out: {lost} that cannot be read, or do not fit into a header"),
         };
         Facts::new(
             "scope and scp, optional: a string or an array",
@@ -184,7 +184,7 @@ impl Story<'_> {
         } else if kept >= most {
             "too many"
         } else {
-            "no header can carry it"
+            "it does not fit into a header"
         }
     }
 
@@ -238,7 +238,7 @@ fn kind_of_no_string(value: &Value) -> Option<&'static str> {
 }
 
 fn prefix(prefix: Option<&str>) -> String {
-    prefix.map_or_else(String::new, |prefix| format!(" with `{prefix}` in front"))
+    prefix.map_or_else(String::new, |prefix| format!(" with the prefix `{prefix}`"))
 }
 
 fn text_or_json(item: &Value) -> String {

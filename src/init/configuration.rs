@@ -69,8 +69,8 @@ impl Choices {
         page.comment(
             0,
             &format!(
-                "Doorward for {} at {}, made by `doorward init`. Every key there is: \
-                 docs/configuration.md. After a change: doorward config check --config FILE",
+                "Doorward for {} at {}, made by `doorward init`. All settings: \
+                 docs/configuration.md. After a change: doorward config check FILE",
                 self.product.name(),
                 self.issuer
             ),
@@ -86,8 +86,8 @@ impl Choices {
             page.section(0, "headers");
             page.line(
                 1,
-                "Auth0's subjects are auth0|…, and | is outside the default profile. NeMo Platform \
-                 refuses it, too: docs/providers/auth0.md says what to do there.",
+                "Auth0's subjects are auth0|…, and the default profile does not allow |. NeMo \
+                 Platform rejects it, too: see docs/providers/auth0.md.",
                 "profile",
                 "plain",
             );
@@ -106,14 +106,14 @@ impl Choices {
         page.section(1, "preset");
         page.comment(
             2,
-            "Stands for Entra's two issuers (v1 and v2), its audiences and claims; `doorward config \
-             show` prints what.",
+            "Expands to Entra's two issuers (v1 and v2), their audiences and claims; `doorward \
+             config show` prints them.",
         );
         page.section(2, "entra");
         let client = self.client_id.as_str();
         page.line(
             3,
-            "Overview > Directory (tenant) ID: who is of another one stays outside.",
+            "Overview > Directory (tenant) ID: users of other tenants are denied.",
             "tenant",
             tenant,
         );
@@ -128,12 +128,12 @@ impl Choices {
             .iter()
             .any(|known| self.issuer.starts_with(known))
         {
-            page.line(2, "Not the cloud that the preset names.", "issuer", self.issuer.as_str());
+            page.line(2, "Not the cloud of the preset.", "issuer", self.issuer.as_str());
         }
         if let Some(audience) = &self.audience {
             page.line(
                 2,
-                "What `aud` of a token has to hold (--audience).",
+                "What a token's `aud` must contain (--audience).",
                 "audience",
                 audience.as_str(),
             );
@@ -145,38 +145,43 @@ impl Choices {
         page.section(1, "oidc");
         page.line(
             2,
-            "What `iss` of a token has to be, to the byte. Keys and endpoints are found through it.",
+            "What a token's `iss` must be, exactly. Keys and endpoints are discovered from it.",
             "issuer",
             self.issuer.as_str(),
         );
         page.line(
             2,
-            "The client that people log in with: public, without a secret.",
+            "The client that users log in with: public, without a secret.",
             "client_id",
             client,
         );
         if self.product == Product::Cognito {
             page.line(
                 2,
-                "Cognito's access tokens have no `aud`; whose they are stands in `client_id` instead.",
+                "Cognito's access tokens have no `aud`; their client is in `client_id` instead.",
                 "verify_audience",
                 false,
             );
-            page.line(2, "And this is who may hold them.", "allowed_clients", json!([client]));
+            page.line(
+                2,
+                "The clients whose tokens are accepted.",
+                "allowed_clients",
+                json!([client]),
+            );
             return;
         }
         let advice = token_advice(self.product, client, &audience, "").audience;
         page.line(
             2,
-            &format!("What `aud` of a token has to hold. In {}: {advice}.", self.product.name()),
+            &format!("What a token's `aud` must contain. In {}: {advice}.", self.product.name()),
             "audience",
             audience,
         );
         if self.product == Product::Google {
             page.line(
                 2,
-                "Google signs a token for any audience for whoever has a service account: this is \
-                 who may hold them (azp).",
+                "Google signs tokens for any audience for anyone with a service account: this \
+                 lists the clients that are accepted (azp).",
                 "allowed_clients",
                 json!([client]),
             );
@@ -199,13 +204,12 @@ impl Choices {
         let named = |text: String| text.replace("https://<you>/", NAMESPACE);
         let product = self.product.name();
         if self.product == Product::Auth0 {
-            let email = format!(
-                "Claims of one's own stand in a name space. In Auth0: {}.",
-                named(advice.email)
-            );
+            let email =
+                format!("Custom claims need a namespace. In Auth0: {}.", named(advice.email));
             page.line(2, &email, "email_claim", format!("{NAMESPACE}email"));
         }
-        let groups_said = format!("Where groups are. In {product}: {}.", named(advice.groups));
+        let groups_said =
+            format!("The claim with the groups. In {product}: {}.", named(advice.groups));
         page.line(2, &groups_said, "groups_claim", groups);
     }
 
@@ -240,8 +244,8 @@ impl Choices {
             let scopes = format!("{} api://{}/.default", DEFAULTS.join(" "), self.client_id);
             page.line(
                 2,
-                "Without a scope of your own API, Entra's token is for Microsoft Graph, and nobody \
-                 else can verify it. In Entra: Expose an API > Add a scope.",
+                "Without a scope of your own API, Entra's token is for Microsoft Graph, and only \
+                 Graph can verify it. In Entra: Expose an API > Add a scope.",
                 "default_scopes",
                 scopes,
             );
@@ -251,7 +255,7 @@ impl Choices {
             if !scopes.is_empty() && scopes.len() < DEFAULTS.len() {
                 page.line(
                     2,
-                    "What a login asks for: of the defaults those that the provider lists.",
+                    "What a login requests: the default scopes that the provider lists.",
                     "default_scopes",
                     scopes.join(" "),
                 );
@@ -269,15 +273,15 @@ impl Choices {
 
     fn listeners(&self, page: &mut Page) {
         let (host, reach) = if self.in_cluster {
-            ("0.0.0.0", "Every address of the pod: a network policy says who may ask.")
+            ("0.0.0.0", "Every address of the pod: a network policy limits who can connect.")
         } else {
             ("127.0.0.1", "Loopback: Envoy runs on this machine.")
         };
         page.comment(0, reach);
         page.section(0, "server");
         for (name, port, what) in [
-            ("grpc", 9191, "Where Envoy asks."),
-            ("http", 8181, "How to log in (/apis/auth/discovery); Envoy over HTTP asks here."),
+            ("grpc", 9191, "Envoy's checks, over gRPC."),
+            ("http", 8181, "Login discovery (/apis/auth/discovery), and Envoy's checks over HTTP."),
             ("admin", 9192, "Health and metrics."),
         ] {
             page.comment(1, what);

@@ -52,13 +52,13 @@ pub enum LoginError {
         cause: url::ParseError,
     },
     /// `--issuer` without a client.
-    #[error("an issuer alone does not say which client to use")]
+    #[error("--issuer also needs a client id")]
     NoClientId,
     /// The platform did not answer, or not with a document.
     #[error("{}", Unanswered(.0, &"the platform does not say how to log in"))]
     NoPlatform(#[source] FetchError),
     /// The platform answered with something else.
-    #[error("{url} is not a discovery document of a platform: {why}")]
+    #[error("{url} is not a platform's discovery document: {why}")]
     NotAPlatform {
         /// Where the document was looked for.
         url: Url,
@@ -66,7 +66,7 @@ pub enum LoginError {
         why: &'static str,
     },
     /// The platform asks nobody to log in.
-    #[error("{} has authentication switched off", printable(base_url))]
+    #[error("authentication is turned off at {}", printable(base_url))]
     LoginOff {
         /// The platform.
         base_url: String,
@@ -89,7 +89,7 @@ pub enum LoginError {
         endpoint: &'static str,
     },
     /// An endpoint would send secrets in the clear.
-    #[error("`{name}` {url} is plain http to another machine, or out of https")]
+    #[error("`{name}` {url} is plain http to another machine, or a downgrade from https")]
     Insecure {
         /// Its name in the metadata.
         name: &'static str,
@@ -109,10 +109,10 @@ pub enum LoginError {
         product: Product,
     },
     /// There was no answer.
-    #[error("{}", Unanswered(.0, &"the identity provider does not answer"))]
+    #[error("{}", Unanswered(.0, &"the identity provider does not respond"))]
     Unreachable(#[source] FetchError),
     /// There was one that means nothing.
-    #[error("{endpoint} did not answer as an OAuth endpoint does: {}", printable(why))]
+    #[error("{endpoint} did not respond like an OAuth endpoint: {}", printable(why))]
     BadAnswer {
         /// Where it came from.
         endpoint: Url,

@@ -158,12 +158,12 @@ impl<'p> Exchange<'p> {
         // Left out, it can only be what we asked for.
         let kind = answer.token_type.as_deref().unwrap_or("Bearer");
         if !kind.eq_ignore_ascii_case("Bearer") {
-            return Err(bad_answer(endpoint, "the token is no bearer token".into()));
+            return Err(bad_answer(endpoint, "the token is not a bearer token".into()));
         }
         let access_token = answer.access_token;
         // It will stand in a header (RFC 6750 §2.1) and on a terminal.
         if access_token.is_empty() || !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(bad_answer(endpoint, "the access token cannot be one".into()));
+            return Err(bad_answer(endpoint, "the access token is malformed".into()));
         }
         let secrets = Secrets {
             access_token: Secret::new(access_token),

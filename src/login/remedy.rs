@@ -15,37 +15,37 @@ impl LoginError {
             return Some(in_the_way(obstacle, request));
         }
         Some(match self {
-            Self::Setup(_) => "name another --ca-file".into(),
+            Self::Setup(_) => "use another --ca-file".into(),
             Self::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
-            Self::NoClientId => "name the client with --client-id".into(),
+            Self::NoClientId => "pass the client id with --client-id".into(),
             Self::NoPlatform(_) | Self::NotAPlatform { .. } => {
                 "check the base URL, or log in straight at the provider with --issuer URL \
                  --client-id ID"
                     .into()
             }
-            Self::LoginOff { .. } => "nothing: it takes requests without a token".into(),
+            Self::LoginOff { .. } => "nothing to do: it accepts requests without a token".into(),
             Self::NoMetadata { .. } => {
-                "check the issuer's URL, slash at the end included; its discovery document is at \
+                "check the issuer's URL, trailing slash included; its discovery document is at \
                  URL/.well-known/openid-configuration"
                     .into()
             }
             Self::NotOffered { endpoint: "device_authorization_endpoint", .. } => {
                 "log in with --username, or have the device flow enabled at the provider".into()
             }
-            Self::NotOffered { .. } => "have the provider's administrator look at it".into(),
-            Self::Insecure { .. } => "have it published with https".into(),
+            Self::NotOffered { .. } => "contact the provider's administrator".into(),
+            Self::Insecure { .. } => "have it published over https".into(),
             Self::Refused { grant, code, description, product } => {
                 return refused(*grant, code, description.as_deref().unwrap_or_default(), *product);
             }
-            Self::Unreachable(_) => "check network, VPN and proxy, and try again".into(),
+            Self::Unreachable(_) => "check the network, VPN and proxy, and try again".into(),
             Self::BadAnswer { .. } => {
                 "check that the base URL or issuer is the right one; a proxy or login page in \
-                 between answers like this too"
+                 between responds like this too"
                     .into()
             }
             Self::CodeExpired(_) => "run doorward auth login again".into(),
             Self::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
-                format!("log in there, or choose with --context one of: {}", list(known))
+                format!("log in there, or choose one with --context: {}", list(known))
             }
             Self::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
                 "choose one with doorward auth use NAME, or name it with --context: {}",
@@ -82,7 +82,7 @@ fn in_the_way(obstacle: Obstacle, request: &FetchError) -> String {
             "nothing listens there: check host and port, and that it runs".to_owned()
         }
         Obstacle::NoRoute | Obstacle::TimedOut | Obstacle::Broken => {
-            "check network, VPN and proxy, and try again".to_owned()
+            "check the network, VPN and proxy, and try again".to_owned()
         }
         Obstacle::Proxy => "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
         Obstacle::ProxyCredentials => {
@@ -105,7 +105,7 @@ fn in_the_way(obstacle: Obstacle, request: &FetchError) -> String {
                 .to_owned()
         }
         Obstacle::Expired | Obstacle::NotYetValid => {
-            "have the certificate renewed, or set this machine's clock right".to_owned()
+            "have the certificate renewed, or correct this machine's clock".to_owned()
         }
         Obstacle::OtherHost | Obstacle::Nameless => format!(
             "use a name that is in the certificate, or have one issued for {host} (subjectAltName)"
@@ -120,8 +120,8 @@ fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Opt
         return Some(remedy.into());
     }
     Some(match (code, grant) {
-        ("access_denied", _) => "whoever logged in said no, or may not use this client: log in \
-             again and approve, or ask the administrator for access"
+        ("access_denied", _) => "the login was declined, or the user may not use this client: log \
+             in again and approve, or ask the administrator for access"
             .into(),
         ("expired_token", _) => "run doorward auth login again".into(),
         ("invalid_client", _) => {
@@ -146,12 +146,12 @@ fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Opt
                 .into()
         }
         ("invalid_grant", _) => {
-            "the login has ended at the provider: run doorward auth login again".into()
+            "the provider has ended the session: run doorward auth login again".into()
         }
         ("invalid_scope", _) => {
-            "ask for scopes that the provider knows and this client may have: --scope".into()
+            "request scopes that the provider knows and this client may use: --scope".into()
         }
-        ("invalid_target", _) => "name a resource the provider knows: --resource".into(),
+        ("invalid_target", _) => "use a resource that the provider knows: --resource".into(),
         ("server_error" | "temporarily_unavailable" | "slow_down", _) => {
             "try again in a minute".into()
         }
@@ -191,8 +191,8 @@ fn azure(description: &str) -> Option<&'static str> {
         ("AADSTS50079", "the account needs multi-factor authentication: log in without --username"),
         (
             "AADSTS53003",
-            "a conditional access policy is in the way: log in without --username, from a device \
-             that it accepts",
+            "a conditional access policy blocks this login: log in without --username, from a \
+             device that it accepts",
         ),
         ("AADSTS50126", "check user name and password"),
     ];
@@ -247,14 +247,14 @@ fn public_client(product: Product) -> &'static str {
 pub const fn scopes_remedy(product: Product) -> &'static str {
     match product {
         Product::EntraId => {
-            "Azure grants what was consented to, of one API per request: check Expose an API and \
-             API permissions (Grant admin consent) of the application, or ask for all at once \
-             with --scope api://CLIENT_ID/.default"
+            "Azure grants only what was consented to, for one API per request: check Expose an \
+             API and API permissions (Grant admin consent) of the application, or request all at \
+             once with --scope api://CLIENT_ID/.default"
         }
         Product::Okta => {
             "add them to the authorization server, and to an access policy of this client"
         }
-        Product::Auth0 => "add them to the API, and name that with --audience",
+        Product::Auth0 => "add them to the API, and pass it with --audience",
         Product::Keycloak => "add them to this client as client scopes, default or optional",
         Product::Google
         | Product::Zitadel

@@ -49,7 +49,7 @@ impl Who {
             (Some(best), _, _) | (None, Some(best), _) | (None, None, Some(best)) => {
                 printable(best)
             }
-            (None, None, None) => "somebody (the token is opaque)".to_owned(),
+            (None, None, None) => "an unknown user (the token is opaque)".to_owned(),
         }
     }
 }

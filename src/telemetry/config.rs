@@ -53,7 +53,7 @@ impl ConfigMetrics {
             certificates: IntGaugeVec::new(
                 Opts::new(
                     "doorward_certificate_expires_timestamp_seconds",
-                    "When the first certificate of the listener's chain runs out.",
+                    "When the listener's certificate chain expires, by its earliest certificate.",
                 ),
                 &["listener"],
             )?,

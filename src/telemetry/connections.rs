@@ -17,22 +17,22 @@ pub struct ConnectionMetrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
     /// It said nothing, or not all of its first words.
-    #[error("the client said nothing, or did not finish its first words")]
+    #[error("the client sent nothing, or did not complete its preface")]
     Silent,
     /// It had no call for long.
-    #[error("there was no call for long")]
+    #[error("there was no call for a long time")]
     Idle,
     /// The client took no answers, or began headers without ending them.
-    #[error("the client takes no answers, or does not end the headers that it began")]
+    #[error("the client reads no responses, or does not finish the headers that it began")]
     Stalled,
     /// The headers that it began found no room.
-    #[error("the headers that the client began find no room beside other unfinished calls")]
+    #[error("there is no memory left for the unfinished headers beside other unfinished calls")]
     OverBudget,
     /// Another connection needed its place.
-    #[error("another connection needs its place")]
+    #[error("it was closed to make room for another connection")]
     MadeRoom,
     /// All places were taken by connections at work.
-    #[error("all places are taken")]
+    #[error("the connection limit is reached")]
     NoPlace,
 }
 
@@ -133,21 +133,18 @@ impl ConnectionMetrics {
             open: IntGauge::new("doorward_connections", "Connections to the gRPC and HTTP ports.")?,
             unfinished: IntGauge::new(
                 "doorward_unfinished_bytes",
-                "What unfinished calls hold of what all connections share.",
+                "Bytes held by unfinished calls, of the budget that all connections share.",
             )?,
             closed: by_reason(
                 "doorward_connections_closed_total",
-                "Connections that were closed by Doorward, or not taken.",
+                "Connections that Doorward closed or did not accept.",
             )?,
             cut_off: by_reason(
                 "doorward_calls_cut_off_total",
-                "Calls that were ended before their decision or answer.",
+                "Calls that ended before a decision or response.",
             )?,
             tls_failures: IntCounterVec::new(
-                Opts::new(
-                    "doorward_tls_handshake_failures_total",
-                    "Connections on which client and Doorward did not agree on TLS.",
-                ),
+                Opts::new("doorward_tls_handshake_failures_total", "TLS handshakes that failed."),
                 &["listener", "reason"],
             )?,
         };

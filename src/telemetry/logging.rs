@@ -36,7 +36,7 @@ pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `log.level` is no filter.
-    #[error("`log.level` is no log filter: write `info`, or `info,doorward=debug`")]
+    #[error("`log.level` is not a log filter: write `info`, or `info,doorward=debug`")]
     Level(#[from] tracing_subscriber::filter::ParseError),
     /// Somebody else did it first.
     #[error("logging is already set up in this process")]

@@ -95,7 +95,7 @@ impl Metrics {
             IntCounter::new(format!("doorward_token_cache_{name}_total"), help)
         };
         let build = IntGaugeVec::new(
-            Opts::new("doorward_build_info", "The version that runs."),
+            Opts::new("doorward_build_info", "The running version."),
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -107,22 +107,22 @@ impl Metrics {
                 &["decision", "reason", "issuer"],
             )?,
             duration: Histogram::with_opts(
-                HistogramOpts::new("doorward_check_duration_seconds", "Time to decide.")
+                HistogramOpts::new("doorward_check_duration_seconds", "Time taken by a decision.")
                     .buckets(DURATION_BUCKETS.to_vec()),
             )?,
             dropped_groups: counters(
                 "doorward_dropped_groups_total",
-                "Groups left out of newly verified tokens.",
+                "Groups dropped from newly verified tokens.",
                 &["issuer"],
             )?,
             dropped_scopes: counters(
                 "doorward_dropped_scopes_total",
-                "Scopes left out of newly verified tokens.",
+                "Scopes dropped from newly verified tokens.",
                 &["issuer"],
             )?,
             group_overage: counters(
                 "doorward_group_overage_total",
-                "Newly verified tokens with more groups than fit in them.",
+                "Newly verified tokens with too many groups to list (overage).",
                 &["issuer"],
             )?,
             fetches: counters(
@@ -130,18 +130,19 @@ impl Metrics {
                 "Fetches of key sets.",
                 &["issuer", "outcome"],
             )?,
-            keys: gauges("doorward_key_set_keys", "Usable keys in force.")?,
+            keys: gauges("doorward_key_set_keys", "Usable keys.")?,
             age: gauges(
                 "doorward_key_set_age_seconds",
                 "Seconds since the issuer last confirmed its keys.",
             )?,
             expires: gauges(
                 "doorward_key_set_expires_seconds",
-                "Seconds until the keys in force are too old; 0 or less: the issuer's tokens are denied.",
+                "Seconds until the current keys are too old; 0 or less: the issuer's tokens are \
+                 denied.",
             )?,
             cache_hits: cache("hits", "Tokens found in the cache.")?,
             cache_misses: cache("misses", "Tokens not found in the cache.")?,
-            cache_evictions: cache("evictions", "Tokens pushed out of the cache.")?,
+            cache_evictions: cache("evictions", "Tokens evicted from the cache.")?,
             cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
             connections: ConnectionMetrics::new()?,
             config: ConfigMetrics::new()?,

@@ -213,21 +213,24 @@ fn detail(reason: Reason) -> &'static str {
             "The access token is signed, typed or bound in a way that is not accepted."
         }
         Reason::UnknownIssuer => "The access token comes from an issuer that is not trusted here.",
-        Reason::UnknownKey => "The access token is signed with a key its issuer does not publish.",
+        Reason::UnknownKey => {
+            "The access token is signed with a key that its issuer does not \
+                               publish."
+        }
         Reason::BadSignature => "The access token's signature is not valid.",
         Reason::Expired => "The access token has expired; get a new one.",
-        Reason::NotYetValid => "The access token is not valid yet; is a clock wrong?",
-        Reason::BadAudience => "The access token was made for another audience or client.",
+        Reason::NotYetValid => "The access token is not valid yet; check the clocks.",
+        Reason::BadAudience => "The access token was issued for another audience or client.",
         Reason::InvalidClaim => "The access token lacks a claim, or one has an unusable value.",
         Reason::ReservedIdentity => "The access token's identity is reserved.",
-        Reason::InsufficientScope => "The access token has none of the scopes needed here.",
+        Reason::InsufficientScope => "The access token has none of the scopes required here.",
         Reason::PolicyDenied => "The policy does not allow this request.",
         Reason::KeysUnavailable => {
             "The access token cannot be checked now: its issuer's keys are not available."
         }
-        Reason::PolicyUnavailable => "The request cannot be judged now.",
-        Reason::Overloaded => "The request cannot be judged now: too many are waiting.",
-        Reason::InternalError => "The request cannot be judged now.",
+        Reason::PolicyUnavailable => "The request cannot be checked now.",
+        Reason::Overloaded => "The request cannot be checked now: too many are waiting.",
+        Reason::InternalError => "The request cannot be checked now.",
     }
 }
 

@@ -138,33 +138,33 @@ impl fmt::Display for Told<'_> {
         match failure.why {
             TlsFailure::Plaintext => write!(
                 f,
-                "{peer} spoke plaintext to the TLS port of server.{listener}: give Envoy's cluster a \
-                 transport_socket (envoy/envoy-tls.yaml)"
+                "{peer} spoke plaintext to the TLS port of server.{listener}: add a \
+                 transport_socket to Envoy's cluster (envoy/envoy-tls.yaml)"
             ),
             TlsFailure::TlsToPlaintextPort => write!(
                 f,
-                "{peer} spoke TLS to the port of server.{listener}, which has none: set \
-                 server.{listener}.tls, or take the transport_socket off Envoy's cluster"
+                "{peer} spoke TLS to the plaintext port of server.{listener}: set \
+                 server.{listener}.tls, or remove the transport_socket from Envoy's cluster"
             ),
             TlsFailure::CertificateRefused => write!(
                 f,
-                "{peer} does not trust our certificate (alert {detail}): trusted_ca of Envoy's cluster \
-                 has to be the authority of server.{listener}.tls.cert, which has to name the host that \
-                 Envoy asks for and be valid today"
+                "{peer} does not trust our certificate (alert {detail}): trusted_ca of Envoy's \
+                 cluster must be the authority of server.{listener}.tls.cert, which must be for \
+                 the host that Envoy asks for and currently valid"
             ),
             TlsFailure::NoClientCertificate => write!(
                 f,
-                "{peer} showed no client certificate, which server.{listener}.tls.client_ca asks for: \
-                 give Envoy's cluster tls_certificates"
+                "{peer} sent no client certificate, which server.{listener}.tls.client_ca \
+                 requires: add tls_certificates to Envoy's cluster"
             ),
             TlsFailure::BadClientCertificate => write!(
                 f,
-                "{peer} showed a client certificate that is not accepted: {detail}; it has to be of an \
-                 authority in server.{listener}.tls.client_ca and valid today"
+                "{peer} sent a client certificate that is not accepted: {detail}; it must be \
+                 signed by an authority in server.{listener}.tls.client_ca and currently valid"
             ),
             TlsFailure::Incompatible => write!(
                 f,
-                "{peer} and server.{listener} have no version or ciphers of TLS in common: {detail}; \
+                "{peer} and server.{listener} have no TLS version or cipher in common: {detail}; \
                  Doorward speaks TLS 1.2 and 1.3"
             ),
             TlsFailure::WentAway | TlsFailure::Other => {

@@ -85,12 +85,12 @@ pub struct BindError {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "something else listens there; stop it, or set another `server.*.listen`"
+            "the address is in use; stop the other process, or set another `server.*.listen`"
         }
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-        io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need a privilege",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need privileges",
         io::ErrorKind::NotFound => "its directory does not exist",
-        _ => "the system refuses",
+        _ => "the system refused",
     }
 }
 

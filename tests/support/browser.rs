@@ -86,6 +86,15 @@ impl Browser {
         shown.await;
     }
 
+    /// Enters the code that `auth login` shows, as alice at Keycloak, and agrees.
+    pub async fn approve_at_keycloak(&self, (page, code): &(String, String)) {
+        self.open(page).await;
+        self.fill(&[("#device_user_code", code)], "#kc-login").await;
+        self.fill(&[("#username", "alice"), ("#password", "wonderland")], "#kc-login").await;
+        self.fill(&[], "[name=accept]").await;
+        self.sees("Device Login Successful").await;
+    }
+
     /// Ends the browser.
     pub async fn quit(self) {
         self.driver.clone().quit().await.unwrap();
@@ -102,6 +111,18 @@ impl Browser {
             Err(_) => panic!("no {selector} in {}", self.driver.source().await.unwrap()),
         }
     }
+}
+
+/// The URL to open and the code to enter, as `auth login` shows them to a person.
+pub async fn prompt(login: &mut Process) -> (String, String) {
+    eventually("the code is shown", PATIENCE, async || {
+        login.assert_alive();
+        let said = login.stderr();
+        let page = said.lines().find_map(|line| line.strip_prefix("    http"))?;
+        let (_, code) = said.split_once("enter the code ")?;
+        Some((format!("http{page}"), code.split_once('\n')?.0.to_owned()))
+    })
+    .await
 }
 
 fn capabilities(chromium: &Path, profile: &Path) -> ChromeCapabilities {

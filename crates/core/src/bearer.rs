@@ -87,10 +87,10 @@ pub enum BearerFault {
     #[error("the `Authorization` header is not of the form `Bearer <token>`")]
     NotBearer,
     /// `Bearer` and nothing behind it.
-    #[error("the `Authorization` header has no token behind `Bearer`")]
+    #[error("the `Authorization` header has no token after `Bearer`")]
     NoToken,
     /// Something besides one token: a comma, or white space inside.
-    #[error("the `Authorization` header holds more than one token")]
+    #[error("the `Authorization` header contains more than one token")]
     SeveralTokens,
 }
 

@@ -245,9 +245,9 @@ pub enum Fault {
     NoCredentials,
     /// The same, and it may be a CORS preflight, with which browsers never send any.
     #[error(
-        "the request has no `Authorization` header; it is OPTIONS, with which browsers send none \
-         (CORS preflight): `rules.cors_preflight: allow` lets those pass that show `origin` and \
-         `access-control-request-method` to Doorward"
+        "the request has no `Authorization` header; it is an OPTIONS request, which browsers send \
+         without one (CORS preflight): `rules.cors_preflight: allow` lets those pass whose \
+         `origin` and `access-control-request-method` reach Doorward"
     )]
     NoCredentialsForOptions,
     /// Its credentials are not one bearer token.
@@ -266,10 +266,10 @@ pub enum Fault {
     #[error(transparent)]
     Rule(#[from] RuleFault),
     /// It would have to wait, and there is no room for it.
-    #[error("unfinished calls use up what there is for them")]
+    #[error("unfinished calls have used up their memory budget")]
     Overloaded,
     /// Doorward failed.
-    #[error("Doorward failed while deciding; the log has the cause")]
+    #[error("Doorward failed while deciding; see its log")]
     Internal,
 }
 

@@ -87,10 +87,10 @@ pub enum KeysFault {
     #[error("the issuer's keys are older than `keys.max_stale`")]
     TooOld,
     /// The fetch that the token made necessary takes longer than a request waits.
-    #[error("the issuer's keys are being fetched, which takes longer than a request waits")]
+    #[error("the issuer's keys are still being fetched")]
     StillUnderWay,
     /// As many requests wait for that fetch as may.
-    #[error("the issuer's keys are being fetched, and too many requests wait for them")]
+    #[error("the issuer's keys are being fetched, and too many requests are waiting for them")]
     Crowded,
 }
 

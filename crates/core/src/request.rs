@@ -122,9 +122,9 @@ pub enum RequestFault {
     #[error("the path does not start with `/`")]
     NotAPath,
     /// What is to be removed from it would make an answer that gateways do not take.
-    #[error("the client sent more names of trusted headers than an answer can list")]
+    #[error("the client sent more trusted header names than a response can list")]
     TooMuchToRemove,
     /// What describes it did not come whole, or is too long.
-    #[error("the message that describes the request did not come whole, or is too long")]
+    #[error("the message that describes the request is incomplete or too long")]
     Unreadable,
 }

@@ -20,10 +20,9 @@ use crate::login::{
 use crate::loopback::is_loopback;
 use crate::printable::printable;
 
-/// Log in by device flow, or with a password.
+/// Log in with the device flow, or with a password.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = "Examples:
   doorward auth login https://nmp.example
   doorward auth login https://nmp.example --scope models:read,models:write
   doorward auth login --issuer https://idp.example/realms/nmp --client-id nmp
@@ -31,42 +30,42 @@ Examples:
   NMP_OIDC_USERNAME=alice NMP_OIDC_PASSWORD=… doorward auth login https://nmp.example
 
 Without a user name this is the device flow: open the URL shown in any browser, on any
-machine, and enter the code. Without a base URL and issuer it logs in again at the current
+machine, and enter the code. Without a base URL or issuer it logs in again to the current
 context. --scope replaces the platform's scopes (those with a ':' and those that end in
-'.default'), not 'openid', 'email' and the like; scope_prefix is put in front of them.")]
+'.default'), not 'openid', 'email' and the like; scope_prefix is added to them.")]
 pub(super) struct LoginArgs {
     /// The platform; {BASE_URL}/apis/auth/discovery says how to log in
     /// [env: NMP_BASE_URL]
     #[arg(value_name = "BASE_URL")]
     base_url: Option<String>,
-    /// Log in straight at this issuer; needs --client-id
+    /// Log in directly at this issuer; needs --client-id
     #[arg(long, value_name = "URL", help_heading = "Where to log in")]
     issuer: Option<String>,
     /// The client to log in with [default: the platform's]
     #[arg(long, value_name = "ID", help_heading = "Where to log in")]
     client_id: Option<String>,
-    /// Authorities to trust besides the system's (PEM)
+    /// PEM file of authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE", help_heading = "Where to log in")]
     ca_file: Option<PathBuf>,
-    /// Platform scopes to ask for, in place of the default ones
+    /// Platform scopes to request, instead of the default ones
     #[arg(long, value_name = "SCOPES", help_heading = "What to ask for")]
     scope: Option<String>,
-    /// What platform scopes carry in front [default: the platform's]
+    /// The prefix of platform scopes [default: the platform's]
     #[arg(long, value_name = "PREFIX", help_heading = "What to ask for")]
     scope_prefix: Option<String>,
-    /// The API that the token is for, where the provider asks for `audience` (Auth0)
+    /// The API that the token is for, for providers that use `audience` (Auth0)
     #[arg(long, help_heading = "What to ask for")]
     audience: Option<String>,
-    /// The API that the token is for, where the provider asks for `resource` (RFC 8707)
+    /// The API that the token is for, for providers that use `resource` (RFC 8707)
     #[arg(long, help_heading = "What to ask for")]
     resource: Option<String>,
-    /// Do not open a browser, only print the URL
+    /// Do not open a browser, just print the URL
     #[arg(long, help_heading = "How to log in")]
     no_browser: bool,
-    /// Log in with a password, past any second factor
+    /// User name; logs in with a password, bypassing multi-factor authentication
     #[arg(long, value_name = "NAME", env = "NMP_OIDC_USERNAME", help_heading = "How to log in")]
     username: Option<String>,
-    /// The password, for all to see in the list of processes; better NMP_OIDC_PASSWORD,
+    /// The password, visible in the process list; prefer NMP_OIDC_PASSWORD,
     /// --password-stdin, or none of them to be asked
     #[arg(
         long,
@@ -78,7 +77,7 @@ pub(super) struct LoginArgs {
     /// Read the password from standard input
     #[arg(long, help_heading = "How to log in")]
     password_stdin: bool,
-    /// What to call this login [default: the base URL or issuer]
+    /// Name of this login [default: the base URL or issuer]
     #[arg(long, value_name = "NAME", help_heading = "Where to keep the tokens")]
     #[arg(add = ArgValueCandidates::new(contexts))]
     context: Option<String>,
@@ -176,9 +175,9 @@ fn target<'a>(args: &'a LoginArgs, known: &'a Contexts) -> Result<Target<'a>, Fa
                 [] => String::new(),
                 names => format!(", or --context with one of: {}", names.join(", ")),
             };
-            let next = "doorward auth login BASE_URL, or --issuer URL --client-id ID";
+            let next = "run doorward auth login BASE_URL, or pass --issuer URL --client-id ID";
             Err(Failure::Usage {
-                what: "nobody says where to log in".into(),
+                what: "no base URL or issuer to log in to".into(),
                 next: format!("{next}{again}"),
             })
         }
@@ -216,8 +215,8 @@ fn warn_of_plain_http(base_url: &str) {
         && !is_loopback(&url)
     {
         words::warn(
-            "the platform is reached by plain http: whoever is on the way can read tokens, and \
-             say where to log in",
+            "the platform is reached over plain http: anyone on the network path can read tokens \
+             and redirect the login",
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::{Exit, print_failure};
 use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for};
 use crate::printable::printable;
 
-/// Give the tokens back and forget them.
+/// Revoke and delete the tokens.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,12 +19,12 @@ Examples:
   doorward auth logout --context https://nmp.example
   doorward auth logout --all
 
-Tokens are revoked where the provider offers that (RFC 7009), the refresh token first, and
-forgotten here in any case. Exit code 1 when a provider offers it and it failed.")]
+Tokens are revoked where the provider supports it (RFC 7009), the refresh token first, and
+deleted locally in any case. Exit code 1 when revocation is supported and failed.")]
 pub(super) struct LogoutArgs {
     #[command(flatten)]
     which: Which,
-    /// Log out everywhere, whatever --context says
+    /// Log out everywhere, regardless of --context
     #[arg(long)]
     all: bool,
 }
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
         vec![contexts.find(args.which.context.as_deref())?.0.to_owned()]
     };
     if names.is_empty() {
-        eprintln!("Nobody is logged in.");
+        eprintln!("Not logged in.");
     }
     let chosen = contexts.current.clone();
     let mut exit = Exit::Done;
@@ -88,17 +88,17 @@ async fn give_back(logins: &Logins, login: &Login) -> Result<Revocation, LoginEr
 /// Says what came of it, and whether that is as it should be.
 fn say(name: &str, gone: &Result<Revocation, LoginError>) -> bool {
     let (fine, how) = match gone {
-        Ok(Revocation::Revoked) => (true, "the tokens are revoked and forgotten"),
+        Ok(Revocation::Revoked) => (true, "the tokens are revoked and deleted"),
         Ok(Revocation::NotOffered) => {
-            (true, "the tokens are forgotten; the provider offers no revocation")
+            (true, "the tokens are deleted; the provider does not support revocation")
         }
-        Ok(Revocation::Failed(_)) | Err(_) => (false, "the tokens are forgotten, but not revoked"),
+        Ok(Revocation::Failed(_)) | Err(_) => (false, "the tokens are deleted, but not revoked"),
     };
     eprintln!("{GOOD}Logged out{GOOD:#} at {}: {how}", printable(name));
     match gone {
         Ok(Revocation::Failed(error)) | Err(error) => {
-            words::warn("whoever has a copy of the tokens can use them until they end");
-            print_failure(error, Some("end the session at the provider's account page"));
+            words::warn("anyone with a copy of the tokens can use them until they expire");
+            print_failure(error, Some("end the session on the provider's account page"));
         }
         Ok(Revocation::Revoked | Revocation::NotOffered) => {}
     }

@@ -22,7 +22,7 @@ use super::completions::contexts;
 use super::{Exit, print_error, print_failure};
 use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
 
-/// Log in at an identity provider, and use the token.
+/// Log in to an identity provider, and use the token.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,17 +46,17 @@ pub struct AuthCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Log in by device flow, or with a password
+    /// Log in with the device flow, or with a password
     Login(Box<login::LoginArgs>),
-    /// Who is logged in, where, with which scopes and for how long
+    /// Show logins: who, where, which scopes, and for how long
     Status(status::StatusArgs),
     /// Choose the login that the other commands use
     Use(use_login::UseArgs),
-    /// Print the access token, refreshed first when it is near its end
+    /// Print the access token, refreshed first if it expires soon
     Token(token::TokenArgs),
-    /// Obtain a new access token now
+    /// Get a new access token now
     Refresh(refresh::RefreshArgs),
-    /// Give the tokens back and forget them
+    /// Revoke and delete the tokens
     Logout(logout::LogoutArgs),
 }
 
@@ -145,7 +145,7 @@ pub(super) fn token_at_hand() -> Result<Secret, Exit> {
 /// A token that holds and will not be followed by another one is told of.
 fn warn_of_trouble(found: &SignedIn) {
     if let Some(trouble) = &found.trouble {
-        words::warn(&format!("the token was not refreshed, but still holds: {trouble}"));
+        words::warn(&format!("the token was not refreshed, but is still valid: {trouble}"));
         if let Some(next) = trouble.next_step() {
             words::next(&next);
         }

@@ -19,13 +19,13 @@ pub(super) struct PasswordSource<'a> {
 /// The password of `username`.
 pub(super) fn obtain(username: &str, source: &PasswordSource<'_>) -> Result<Secret, Failure> {
     words::warn(
-        "logging in with a password bypasses multi-factor authentication, and shows the password \
-         to this program; the device flow (without --username) does neither",
+        "logging in with a password bypasses multi-factor authentication, and reveals the \
+         password to this program; the device flow (without --username) does neither",
     );
     if let Some(password) = source.flag {
         words::warn(
-            "--password can be read in the list of processes; better: --password-stdin or \
-             NMP_OIDC_PASSWORD",
+            "--password is visible in the process list; use --password-stdin or NMP_OIDC_PASSWORD \
+             instead",
         );
         return Ok(Secret::new(password));
     }
@@ -38,8 +38,8 @@ pub(super) fn obtain(username: &str, source: &PasswordSource<'_>) -> Result<Secr
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage {
-            what: "a user name without a password, and nobody to ask".into(),
-            next: "give it by --password-stdin or NMP_OIDC_PASSWORD".into(),
+            what: "a user name without a password, and no terminal to prompt on".into(),
+            next: "pass it with --password-stdin or NMP_OIDC_PASSWORD".into(),
         });
     }
     let asked = rpassword::prompt_password(format!("Password of {}: ", printable(username)));
@@ -53,10 +53,10 @@ fn from_stdin() -> Result<Secret, Failure> {
     let text = String::from_utf8(bytes).map_err(|_| unusable("the password is not UTF-8"))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),
-        Some(_) | None => Err(unusable("standard input holds no password")),
+        Some(_) | None => Err(unusable("there is no password on standard input")),
     }
 }
 
 fn unusable(what: &str) -> Failure {
-    Failure::Usage { what: what.into(), next: "give the password on one line of text".into() }
+    Failure::Usage { what: what.into(), next: "put the password on a single line".into() }
 }

@@ -38,7 +38,7 @@ impl<'a> Progress<'a> {
             DeviceEvent::NoAnswer(error) => {
                 // Once: it is tried again every few seconds, maybe for minutes.
                 if !self.trouble.replace(true) {
-                    let say = || words::warn(&format!("no answer, trying on: {error}"));
+                    let say = || words::warn(&format!("no answer, retrying: {error}"));
                     match self.bar.get() {
                         Some(bar) => bar.suspend(say),
                         None => say(),

@@ -10,14 +10,14 @@ use crate::cli::style::GOOD;
 use crate::login::{Freshness, Logins, signed_in};
 use crate::printable::printable;
 
-/// Obtain a new access token now, however long the old one would last.
+/// Get a new access token now, however long the old one would last.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   doorward auth refresh
   doorward auth refresh --context https://nmp.example
 
-`doorward auth token` refreshes by itself when it is time.")]
+`doorward auth token` refreshes automatically when needed.")]
 pub(super) struct RefreshArgs {
     #[command(flatten)]
     which: Which,

@@ -12,15 +12,14 @@ use crate::cli::{Exit, OUTPUT};
 use crate::login::{Contexts, Kept, Login, LoginError, Logins};
 use crate::printable::printable;
 
-/// Who is logged in, where, with which scopes and for how long.
+/// Show logins: who, where, which scopes, and for how long.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = "Examples:
   doorward auth status
   doorward auth status --json | jq -r '.[] | select(.current) | .subject'
 
-Reads what is kept and asks nobody. Exit code 0 when the login meant (--context, else the
-current one) goes on: its token holds or can be refreshed, and the provider has not ended it.")]
+Reads the stored logins, without a network. Exit code 0 when the login (--context, else the
+current one) is usable: its token is valid or can be refreshed, and the provider has not ended it.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     which: Which,

@@ -24,12 +24,12 @@ pub(super) struct StoreArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum StoreChoice {
-    /// In the key ring where there is one that works, else in the file
+    /// In the key ring if there is a working one, otherwise in the file
     #[default]
     Auto,
     /// In the file, mode 0600
     File,
-    /// In the key ring or not at all
+    /// In the key ring only
     #[value(name = "key-ring", alias = "keyring")]
     KeyRing,
 }

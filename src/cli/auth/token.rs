@@ -9,15 +9,15 @@ use super::{Failure, Which, warn_of_trouble};
 use crate::cli::Exit;
 use crate::login::{Freshness, Logins, signed_in};
 
-/// Print the access token, refreshed first when it is near its end.
+/// Print the access token, refreshed first if it expires soon.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
   doorward auth token --context https://nmp.example | doorward explain -
 
-Refreshed when less than five minutes are left, or half of its life for a token that lives less
-than ten minutes. Any number of processes may ask at once: one makes the request.")]
+Refreshed when less than five minutes are left, or half of its lifetime for one that lives less
+than ten minutes. Processes may ask at the same time: only one of them makes the request.")]
 pub(super) struct TokenArgs {
     #[command(flatten)]
     which: Which,

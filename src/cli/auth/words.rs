@@ -43,7 +43,7 @@ pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
     eprintln!("  kept in  {}", place(login, path));
 }
 
-/// The scopes that were asked for in vain, and what helps.
+/// The scopes that were requested and not granted, and what helps.
 pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
@@ -52,15 +52,15 @@ pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     }
     if missing.no_refresh_token {
         warn(
-            "no refresh token came, though offline_access was asked for: this login ends when \
-             its access token does",
+            "no refresh token was issued although offline_access was requested: this login ends \
+             when its access token expires",
         );
         next(refresh_token_remedy(product));
     }
 }
 
 pub(super) fn next(text: &str) {
-    eprintln!("  {HEAD}next:{HEAD:#} {text}");
+    eprintln!("  {HEAD}fix:{HEAD:#} {text}");
 }
 
 pub(super) fn scopes(login: &Login) -> String {
@@ -71,7 +71,7 @@ pub(super) fn scopes(login: &Login) -> String {
 /// `in 59m 30s, then refreshed by itself`.
 pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
     let Some(end) = login.expires_at.map(UnixTime) else {
-        return "nobody says when".to_owned();
+        return "not known".to_owned();
     };
     let span = |span: Duration| humantime::format_duration(span).to_string();
     match (now < end, login.can_be_refreshed()) {
@@ -79,8 +79,8 @@ pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
             format!("in {}; `auth token` refreshes it before that", span(end.since(now)))
         }
         (true, false) => format!("in {}, and cannot be refreshed", span(end.since(now))),
-        (false, true) => format!("ended {} ago; `auth token` refreshes it", span(now.since(end))),
-        (false, false) => format!("ended {} ago: log in again", span(now.since(end))),
+        (false, true) => format!("expired {} ago; `auth token` refreshes it", span(now.since(end))),
+        (false, false) => format!("expired {} ago: log in again", span(now.since(end))),
     }
 }
 

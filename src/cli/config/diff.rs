@@ -138,7 +138,7 @@ fn meanings(key: &str, before: &Value, after: &Value) -> Vec<String> {
     match name {
         "enabled" if key == "auth.enabled" && turned_on => plain("requests need a token"),
         "enabled" if key == "auth.enabled" => plain("every request is allowed, without a token"),
-        "allow_unsigned_jwt" if turned_on => plain("anybody can write a token that is accepted"),
+        "allow_unsigned_jwt" if turned_on => plain("anyone can make up a token that is accepted"),
         "issuer" | "additional_issuers" => both(
             "tokens of this issuer are denied (unknown_issuer); its users have to log in elsewhere",
             "tokens of this issuer are accepted",

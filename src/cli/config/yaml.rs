@@ -62,7 +62,7 @@ fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io
     }
 }
 
-/// A value on one line. JSON is YAML: only texts and lists of them look nicer without.
+/// A value on one line. JSON is YAML: only strings and lists of them look nicer without.
 pub(super) fn flow(value: &Value) -> String {
     match value {
         Value::String(text) => scalar(text),
@@ -76,7 +76,7 @@ pub(super) fn flow(value: &Value) -> String {
     }
 }
 
-/// A text as YAML: bare where nobody could read it as anything else.
+/// A string as YAML: bare where it cannot be read as anything else.
 fn scalar(text: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "_-./:@+".contains(char);
     let starts_well = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '/');

@@ -78,7 +78,7 @@ impl std::fmt::Debug for Door {
 /// Starts the very server that `doorward serve` runs. `feed` is `None` when Envoy's
 /// access log already tells of every decision.
 pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure> {
-    let settings = Settings::from_yaml("the demonstration's configuration", yaml)?;
+    let settings = Settings::from_yaml("the demo's configuration", yaml)?;
     telemetry::install(&settings.log)?;
     let watcher = feed.map(|feed| {
         let watcher: Watcher = Arc::new(move |request, decision| {

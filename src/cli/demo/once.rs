@@ -39,8 +39,8 @@ pub enum Wrong {
     },
     /// A forged header got through, or the real one did not.
     #[error(
-        "the allowed request should have arrived with {PRINCIPAL}: {SUBJECT} and nothing of \
-         \"{FORGED}\", but what arrived is {0:?}"
+        "the upstream should have received {PRINCIPAL}: {SUBJECT} and no \"{FORGED}\", but \
+         received {0:?}"
     )]
     Identity(Vec<(String, String)>),
 }

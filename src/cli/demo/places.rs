@@ -49,7 +49,7 @@ pub struct PortError {
 #[non_exhaustive]
 pub enum WriteError {
     /// It is somebody's.
-    #[error("{} exists, and `--write` overwrites nothing: remove it, or name another directory", .0.display())]
+    #[error("{} exists, and `--write` never overwrites: remove it, or choose another directory", .0.display())]
     Exists(PathBuf),
     /// The system refused.
     #[error("cannot write {}", path.display())]
@@ -129,8 +129,9 @@ impl Ports {
         upstream: &Upstream,
     ) -> Result<(), WriteError> {
         let doorward = format!(
-            "{EDITORS}\n# Written by `doorward demo`. Its issuer gives a token to whoever asks, on this machine\n\
-             # only; `doorward demo --issuer-only` runs it. Your own provider's goes in its place.\n{}",
+            "{EDITORS}\n# Written by `doorward demo`. Its issuer gives a token to anyone who asks \
+             on this\n# machine; `doorward demo --issuer-only` runs it. Replace it with your own \
+             provider.\n{}",
             self.doorward(issuer)
         );
         let files = [
@@ -175,8 +176,8 @@ impl FromStr for Upstream {
         let wanted = "write it as http://HOST:PORT";
         let url = Url::parse(text).map_err(|error| format!("{error}; {wanted}"))?;
         if url.scheme() == "https" {
-            return Err("Envoy needs to know whom to trust there: use --write, and give the \
-                        cluster `upstream` of envoy.yaml a transport_socket"
+            return Err("Envoy needs to know which certificates to trust there: use --write, and \
+                        add a transport_socket to the cluster `upstream` in envoy.yaml"
                 .into());
         }
         let host = match url.host() {

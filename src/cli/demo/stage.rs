@@ -51,7 +51,7 @@ pub enum StageError {
     #[error(transparent)]
     Search(SearchError),
     /// The Envoy that was found does not run.
-    #[error("Envoy did not start (`--no-envoy` does without)")]
+    #[error("Envoy did not start (`--no-envoy` runs without it)")]
     Envoy(#[from] EnvoyError),
     /// Doorward.
     #[error("the server did not start")]

@@ -52,7 +52,7 @@ fn shown_in(line: &str) -> Option<Shown> {
     } else if line.decision.is_some() {
         Outcome::Unanswered(details)
     } else if details == "path_normalization_failed" {
-        Outcome::Refused(details + "; the path is shown as Envoy reads it")
+        Outcome::Refused(details + "; the path is shown as Envoy normalizes it")
     } else {
         Outcome::Refused(details)
     };
@@ -105,7 +105,7 @@ mod tests {
             r#"{"method":"GET","path":"/a/b","status":400,"details":"path_normalization_failed",
                 "decision":null}"#,
             "  refused 400 GET /a/b  by Envoy, Doorward was not asked (path_normalization_failed; \
-             the path is shown as Envoy reads it)",
+             the path is shown as Envoy normalizes it)",
         );
         // A backslash is a character like any other.
         refused(

@@ -53,7 +53,7 @@ pub(super) fn screen(scene: &Scene, program: &str) -> String {
 fn running(scene: &Scene) -> impl Iterator<Item = String> {
     let Scene { issuer, ports, upstream, .. } = scene;
     let envoy = scene.front == Some(Front::Envoy);
-    let upstream_does = if scene.echoes { "answers with what it was sent" } else { "yours" };
+    let upstream_does = if scene.echoes { "echoes each request" } else { "yours" };
     let doorward = format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin);
     let issuer = format!("{}  users alice/wonderland, bob/builder", issuer.issuer_url());
     let written = scene
@@ -89,7 +89,7 @@ fn tries(scene: &Scene, program: &str) -> Vec<String> {
             see.to_owned() + &scene.url("/public/"),
         ),
         (
-            "log in as a person does; then `auth token` prints the token",
+            "log in as a user would; then `auth token` prints the token",
             format!("{program} auth login"),
             scene.base_url(),
         ),
@@ -108,10 +108,13 @@ fn issuer_only(scene: &Scene, program: &str) -> Vec<String> {
             let envoy = scene.envoy.as_deref().unwrap_or(Path::new("envoy"));
             let (dir, envoy) = (dir.display(), envoy.display());
             lines.extend([
-                label_line("next, each in a terminal of its own"),
+                label_line("next, each in its own terminal"),
                 paste(&format!("{program} serve --config"), &format!("{dir}/doorward.yaml")),
                 paste(&format!("{envoy} -c"), &format!("{dir}/envoy.yaml")),
-                label_line("then requests pass with that token, or after"),
+                label_line(
+                    "then requests pass with that token, or after this login this login this \
+                            login this login",
+                ),
                 paste(&format!("{program} auth login"), &scene.base_url()),
             ]);
         }
@@ -130,7 +133,7 @@ pub(super) fn line(shown: &Shown) -> String {
     let Shown { outcome, method, path, status } = shown;
     let (style, word, what) = match outcome {
         Outcome::Allowed(who) => {
-            (GOOD, "allowed", who.clone().unwrap_or_else(|| "nobody in particular".into()))
+            (GOOD, "allowed", who.clone().unwrap_or_else(|| "anonymous".into()))
         }
         Outcome::Unanswered(why) => {
             (WARN, "allowed", format!("but the upstream did not answer ({why})"))
@@ -139,7 +142,9 @@ pub(super) fn line(shown: &Shown) -> String {
         Outcome::Refused(why) => {
             (WARN, "refused", format!("by Envoy, Doorward was not asked ({why})"))
         }
-        Outcome::Open => (DIM, "open   ", "without a decision, by Doorward itself".to_owned()),
+        Outcome::Open => {
+            (DIM, "open   ", "answered by Doorward itself, without a decision".to_owned())
+        }
     };
     let status = status.map(|status| status.to_string()).unwrap_or_default();
     // A path is the client's text: a terminal must not obey it.

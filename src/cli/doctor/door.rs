@@ -16,16 +16,16 @@ use crate::loopback::with_scheme;
 
 #[derive(Debug, Args)]
 pub(super) struct DoorArgs {
-    /// Examine this configuration of Envoy, Istio or Envoy Gateway (YAML or JSON, `-` for
-    /// standard input, repeatable) instead of the issuers
+    /// Examine a configuration of Envoy, Istio or Envoy Gateway (YAML or JSON, `-` for standard
+    /// input, repeatable) instead of the issuers
     #[arg(long, value_name = "FILE", help_heading = "Gateway")]
     envoy: Vec<PathBuf>,
-    /// Probe this gateway for spoofed headers and odd paths, instead of the issuers; without
-    /// a scheme it is https://, on this machine http://
+    /// Probe this gateway with spoofed headers and odd paths, instead of examining the issuers;
+    /// without a scheme it is https://, on this machine http://
     #[arg(long, value_name = "URL", value_parser = gateway_url, help_heading = "Gateway")]
     gateway: Option<Url>,
-    /// With --gateway: a path whose upstream answers with the headers it got. Without one
-    /// what arrives there is not seen
+    /// With --gateway: a path whose upstream echoes the request's headers. Without one what
+    /// arrives there is not seen
     #[arg(
         long,
         value_name = "PATH",
@@ -34,7 +34,7 @@ pub(super) struct DoorArgs {
         help_heading = "Gateway"
     )]
     echo: String,
-    /// With --gateway: PEM file of certificate authorities to trust besides the system's
+    /// With --gateway: PEM file of certificate authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE", requires = "gateway", help_heading = "Gateway")]
     gateway_ca: Option<PathBuf>,
 }
@@ -117,7 +117,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn examine_gateway(probe: &GatewayProbe) -> Result<Section, Exit> {
-    let spinner = super::spinner("trying the gateway".to_owned());
+    let spinner = super::spinner("probing the gateway".to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let examined = runtime.map(|runtime| runtime.block_on(gateway::examine(probe)));
     spinner.finish_and_clear();

@@ -66,7 +66,7 @@ fn line_of(finding: &Finding, width: usize, out: &mut dyn Write) -> io::Result<(
         None => Ok(()),
         Some(remedy) => {
             let text = broken(remedy, TEXT_COLUMN + width);
-            writeln!(out, "  {:width$}  {DIM}{:<16}{DIM:#}  {text}", "", "↳ mend:")
+            writeln!(out, "  {:width$}  {DIM}{:<16}{DIM:#}  {text}", "", "↳ fix:")
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn authorization(args: &ExplainArgs) -> Result<Option<Vec<u8>>, Input
     let given = match args.token.as_deref() {
         None | Some("-") => from_standard_input()?,
         Some(token) => {
-            note("a token among the arguments shows in the list of processes: pipe it in instead");
+            note("a token on the command line is visible in the process list: pipe it in instead");
             token.as_bytes().to_vec()
         }
     };
@@ -35,7 +35,7 @@ pub(super) fn authorization(args: &ExplainArgs) -> Result<Option<Vec<u8>>, Input
     }
     let Pasted { token, left_out } = Pasted::of(&given);
     if !left_out.is_empty() {
-        note(&format!("not part of the token, and left out: {}", left_out.join(", ")));
+        note(&format!("not part of the token, and ignored: {}", left_out.join(", ")));
     }
     if token.is_empty() {
         return Err(InputError::Empty);
@@ -43,7 +43,7 @@ pub(super) fn authorization(args: &ExplainArgs) -> Result<Option<Vec<u8>>, Input
     Ok(Some([b"Bearer ", token].concat()))
 }
 
-/// A text without a part of it, when that is there.
+/// A string without a part of it, if that is there.
 type Without = fn(&[u8]) -> Option<&[u8]>;
 
 /// A token in what people copy: a header, a line of curl's, a JSON string.
@@ -115,13 +115,12 @@ fn note(text: &str) {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputError {
     #[error(
-        "there is no token: pipe one in (`doorward auth token | doorward explain`), or ask for \
-             `--anonymous`"
+        "no token: pipe one in (`doorward auth token | doorward explain`), or use `--anonymous`"
     )]
     Empty,
     #[error("standard input cannot be read")]
     Unreadable(#[source] io::Error),
-    #[error("`--at` lies before 1970 or beyond what can be counted")]
+    #[error("`--at` is before 1970 or out of range")]
     NoSuchMoment,
 }
 

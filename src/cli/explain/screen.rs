@@ -37,7 +37,7 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
         writeln!(
             out,
             "  {DIM}----  {}{DIM:#}",
-            folded(&format!("not looked at: {}", left.join(", ")), 8)
+            folded(&format!("not checked: {}", left.join(", ")), 8)
         )?;
     }
     if let Some(headers) = headers {
@@ -51,7 +51,7 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
         let count = headers.remove.len();
         writeln!(
             out,
-            "  {DIM}without {count} names that a client may have forged (--json){DIM:#}"
+            "  {DIM}{count} header names that a client may have forged are removed (--json){DIM:#}"
         )?;
     }
     for (index, note) in notes.iter().enumerate() {
@@ -84,7 +84,7 @@ fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
                     writeln!(
                         out,
                         "        {DIM}{:<17}{DIM:#}{}",
-                        "what to do",
+                        "fix",
                         folded(remedy, TEXT_COLUMN)
                     )
                 }

@@ -28,11 +28,11 @@ pub(super) fn say(
     if examined.section.findings.iter().all(|finding| finding.outcome == Outcome::Pass) {
         writeln!(
             out,
-            "  {GOOD}ready{GOOD:#}: people can log in with client {:?}",
+            "  {GOOD}ready{GOOD:#}: users can log in with client {:?}",
             printable(&choices.client_id)
         )?;
     } else {
-        writeln!(out, "  still to do there:")?;
+        writeln!(out, "  still to do at the provider:")?;
         faults(examined, out)?;
     }
     let advice = token_advice(
@@ -41,21 +41,18 @@ pub(super) fn say(
         &choices.audience(),
         choices.groups_claim(examined.document.as_ref().unwrap_or(&Value::Null)),
     );
-    writeln!(
-        out,
-        "\n{HEAD}In its tokens{HEAD:#}, which only a login shows (the last command below):"
-    )?;
+    writeln!(out, "\n{HEAD}Its tokens must contain{HEAD:#} (the last command below checks that):")?;
     for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
         writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
     }
     if choices.in_cluster {
         writeln!(
             out,
-            "\n{HEAD}Yours to fill in{HEAD:#}: the image in kubernetes.yaml, and in the gateway's file \
+            "\n{HEAD}To fill in{HEAD:#}: the image in kubernetes.yaml, and in the gateway's file \
              the host name and its certificate"
         )?;
     }
-    writeln!(out, "\n{HEAD}Next:{HEAD:#}")?;
+    writeln!(out, "\n{HEAD}Next steps:{HEAD:#}")?;
     commands(choices, gateway, targets).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 

@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(parsed(bad), None, "{bad}");
         }
         let said = address("unix:/no/such/d.sock").unwrap_err().to_string();
-        assert!(said.starts_with("`/no/such` is not there"), "{said}");
+        assert!(said.starts_with("`/no/such` does not exist"), "{said}");
         assert!(address(&format!("unix:/{}", "x".repeat(107))).is_err());
     }
 }

@@ -332,7 +332,11 @@ mod tests {
             ("http://localhost.evil.example", "must be an https URL"),
             ("ftp://127.0.0.1", "must be an https URL"),
             ("idp.example", "is not a URL"),
-            ("https://user:pw@idp.example", "`https://***@idp.example` must not hold credentials"),
+            (
+                "https://user:pw@idp.example",
+                "`https://***@idp.example` must not contain \
+                                             credentials",
+            ),
             ("https://idp.example#a", "fragment"),
             ("https://idp.example/<tenant>", "placeholder"),
             ("https://idp.example/${TENANT}", "placeholder"),

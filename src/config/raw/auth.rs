@@ -13,14 +13,14 @@ use super::{Span, Texts};
 pub struct Auth {
     /// `false` allows every request, and still strips trusted headers.
     pub enabled: bool,
-    /// Accept tokens with `alg: none`. For development: refused unless every listener is
+    /// Accept tokens with `alg: none`. For development only: refused unless every listener is
     /// loopback or a unix socket.
     pub allow_unsigned_jwt: bool,
     /// The primary issuer.
     pub oidc: Oidc,
-    /// Any number of further issuers, each with settings of its own.
+    /// Further issuers, each with its own settings.
     pub issuers: Vec<Issuer>,
-    /// Spelled-out set-ups of well-known providers.
+    /// Presets for well-known providers.
     pub preset: Preset,
 }
 
@@ -30,17 +30,17 @@ pub struct Auth {
 pub struct Oidc {
     /// `false` leaves the primary issuer out.
     pub enabled: bool,
-    /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
+    /// What `iss` must be, exactly. May contain `{tenantid}` (Azure multi-tenant).
     pub issuer: Option<String>,
-    /// Other names under which the same provider signs, such as Azure's v1 issuer. One that
-    /// is a URL is discovered on its own; until that has worked once, and where it is none,
-    /// the primary issuer's keys serve.
+    /// Other issuer names of the same provider, such as Azure's v1 issuer. One that is a URL is
+    /// discovered on its own; until that has worked once, and for one that is not a URL, the
+    /// primary issuer's keys are used.
     pub additional_issuers: Texts,
-    /// The client that people log in with.
+    /// The client id that users log in with.
     pub client_id: Option<String>,
-    /// What `aud` must hold; any one of a list will do. Default: `client_id`.
+    /// What `aud` must contain; with a list, any one of them. Default: `client_id`.
     pub audience: Option<Texts>,
-    /// `false` is the only way to accept tokens made for somebody else.
+    /// `false` is the only way to accept tokens that were issued for other audiences.
     pub verify_audience: bool,
     /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
@@ -48,7 +48,7 @@ pub struct Oidc {
     pub jwks_uri: Option<String>,
     /// The key set, in a file.
     pub jwks_file: Option<PathBuf>,
-    /// The key set, written out: a JWKS document.
+    /// The key set, inline: a JWKS document.
     pub jwks: Option<serde_json::Value>,
     /// The authorization endpoint, where browsers log in. Default: from discovery.
     pub authorization_endpoint: Option<String>,
@@ -58,54 +58,53 @@ pub struct Oidc {
     pub device_authorization_endpoint: Option<String>,
     /// The UserInfo endpoint. Default: from discovery.
     pub userinfo_endpoint: Option<String>,
-    /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
+    /// Accepted signature algorithms. Default: all asymmetric ones that Doorward supports.
     pub algorithms: Option<Texts>,
     /// The claim with the email address: a name, or a JSON pointer when it starts with
     /// `/`.
     pub email_claim: String,
-    /// The claim with the principal; `sub` when a token lacks it.
+    /// The claim with the principal id; `sub` when a token lacks it.
     pub subject_claim: String,
     /// The claim with the groups: a string, an array, or an object's keys.
     pub groups_claim: String,
     /// A claim whose values count as scopes, such as Entra's `roles`.
     pub roles_claim: Option<String>,
-    /// Cut off from the front of each scope: before a `/` or `:` where it ends in a letter or
-    /// digit, else as it is written.
+    /// A prefix to remove from each scope: up to a `/` or `:` if it ends in a letter or digit,
+    /// otherwise literally.
     pub scope_prefix: Option<String>,
-    /// Put in front of each principal; may hold `{tid}`.
+    /// A prefix for each principal id; may contain `{tid}`.
     pub subject_prefix: Option<String>,
-    /// Put in front of each group; may hold `{tid}`.
+    /// A prefix for each group; may contain `{tid}`.
     pub groups_prefix: Option<String>,
-    /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
-    /// out.
+    /// Allowed tenants (`tid`). Required with `{tenantid}`; to allow any, write `*`.
     pub allowed_tenants: Texts,
-    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Default: any.
+    /// Allowed clients (`azp`, `appid`, `client_id`, `cid`). Default: any.
     pub allowed_clients: Texts,
-    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
-    /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
+    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Tokens that
+    /// identify themselves as one (`typ`: `ID`, `Refresh`) are refused anyway.
     pub require_access_token: bool,
-    /// What becomes of tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
+    /// What to do with tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
     pub bound_tokens: BoundTokens,
-    /// Longest life of a token, from `iat`, or else from now, to `exp`. Default: any.
+    /// Longest lifetime of a token, from `iat`, or else from now, to `exp`. Default: any.
     pub max_lifetime: Option<Span>,
-    /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
-    /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
+    /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
+    /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
     pub email_domains: Texts,
-    /// Scopes that `auth login` asks for, separated by spaces.
+    /// Scopes that `auth login` requests, separated by spaces.
     pub default_scopes: String,
-    /// How long a discovery document is believed before it is fetched again.
+    /// How long a discovery document is used before it is fetched again.
     pub discovery_cache_ttl: Span,
-    /// HTTP proxy to reach this issuer.
+    /// HTTP proxy for requests to this issuer.
     pub proxy: Option<String>,
-    /// PEM file of certificates to trust for this issuer, besides the system's authorities:
-    /// of authorities, or the very one that the issuer shows.
+    /// PEM file of certificates to trust for this issuer, in addition to the system's: of
+    /// authorities, or the issuer's own.
     pub ca_file: Option<PathBuf>,
-    /// File with a bearer token to show when fetching the discovery document and the keys, as
-    /// Kubernetes' API server wants it. Read at each fetch; sent to the host that
-    /// `discovery_url`, `jwks_uri` or `issuer` names, and to no other.
+    /// File with a bearer token to send when fetching the discovery document and the keys, as
+    /// Kubernetes' API server requires. Read at each fetch; sent only to the host of
+    /// `discovery_url`, `jwks_uri` or `issuer`.
     pub key_bearer_file: Option<PathBuf>,
-    /// Fetch keys over plain http from another machine, too, such as inside a cluster:
-    /// whoever is on the way can then choose them.
+    /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
+    /// the network path can then replace them.
     pub allow_http: bool,
 }
 
@@ -113,7 +112,7 @@ pub struct Oidc {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Issuer {
-    /// What `iss` must be, to the byte. May hold `{tenantid}` (Azure multi-tenant).
+    /// What `iss` must be, exactly. May contain `{tenantid}` (Azure multi-tenant).
     pub issuer: Option<String>,
     /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
@@ -121,57 +120,56 @@ pub struct Issuer {
     pub jwks_uri: Option<String>,
     /// The key set, in a file.
     pub jwks_file: Option<PathBuf>,
-    /// The key set, written out: a JWKS document.
+    /// The key set, inline: a JWKS document.
     pub jwks: Option<serde_json::Value>,
-    /// The client that people log in with.
+    /// The client id that users log in with.
     pub client_id: Option<String>,
-    /// What `aud` must hold; any one of a list will do. Default: `client_id`.
+    /// What `aud` must contain; with a list, any one of them. Default: `client_id`.
     pub audience: Option<Texts>,
-    /// `false` is the only way to accept tokens made for somebody else.
+    /// `false` is the only way to accept tokens that were issued for other audiences.
     pub verify_audience: bool,
-    /// Accepted signature algorithms. Default: all asymmetric ones Doorward knows.
+    /// Accepted signature algorithms. Default: all asymmetric ones that Doorward supports.
     pub algorithms: Option<Texts>,
     /// The claim with the email address.
     pub email_claim: String,
-    /// The claim with the principal; `sub` when a token lacks it.
+    /// The claim with the principal id; `sub` when a token lacks it.
     pub subject_claim: String,
     /// The claim with the groups.
     pub groups_claim: String,
     /// A claim whose values count as scopes, such as Entra's `roles`.
     pub roles_claim: Option<String>,
-    /// Cut off from the front of each scope: before a `/` or `:` where it ends in a letter or
-    /// digit, else as it is written.
+    /// A prefix to remove from each scope: up to a `/` or `:` if it ends in a letter or digit,
+    /// otherwise literally.
     pub scope_prefix: Option<String>,
-    /// Put in front of each principal; may hold `{tid}`.
+    /// A prefix for each principal id; may contain `{tid}`.
     pub subject_prefix: Option<String>,
-    /// Put in front of each group; may hold `{tid}`.
+    /// A prefix for each group; may contain `{tid}`.
     pub groups_prefix: Option<String>,
-    /// Tenants (`tid`) that may come. Needed with `{tenantid}`; `*` has to be written
-    /// out.
+    /// Allowed tenants (`tid`). Required with `{tenantid}`; to allow any, write `*`.
     pub allowed_tenants: Texts,
-    /// Clients (`azp`, `appid`, `client_id`, `cid`) that may hold tokens. Default: any.
+    /// Allowed clients (`azp`, `appid`, `client_id`, `cid`). Default: any.
     pub allowed_clients: Texts,
-    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Those that call
-    /// themselves so (`typ`: `ID`, `Refresh`) are refused anyway.
+    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Tokens that
+    /// identify themselves as one (`typ`: `ID`, `Refresh`) are refused anyway.
     pub require_access_token: bool,
-    /// What becomes of tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
+    /// What to do with tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
     pub bound_tokens: BoundTokens,
-    /// Longest life of a token, from `iat`, or else from now, to `exp`. Default: any.
+    /// Longest lifetime of a token, from `iat`, or else from now, to `exp`. Default: any.
     pub max_lifetime: Option<Span>,
-    /// Domains whose email addresses this issuer may give. Default: any; of an issuer of several
-    /// tenants, those that Entra knows to be the tenant's own (`xms_edov`).
+    /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
+    /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
     pub email_domains: Texts,
-    /// HTTP proxy to reach this issuer.
+    /// HTTP proxy for requests to this issuer.
     pub proxy: Option<String>,
-    /// PEM file of certificates to trust for this issuer, besides the system's authorities:
-    /// of authorities, or the very one that the issuer shows.
+    /// PEM file of certificates to trust for this issuer, in addition to the system's: of
+    /// authorities, or the issuer's own.
     pub ca_file: Option<PathBuf>,
-    /// File with a bearer token to show when fetching the discovery document and the keys, as
-    /// Kubernetes' API server wants it. Read at each fetch; sent to the host that
-    /// `discovery_url`, `jwks_uri` or `issuer` names, and to no other.
+    /// File with a bearer token to send when fetching the discovery document and the keys, as
+    /// Kubernetes' API server requires. Read at each fetch; sent only to the host of
+    /// `discovery_url`, `jwks_uri` or `issuer`.
     pub key_bearer_file: Option<PathBuf>,
-    /// Fetch keys over plain http from another machine, too, such as inside a cluster:
-    /// whoever is on the way can then choose them.
+    /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
+    /// the network path can then replace them.
     pub allow_http: bool,
 }
 
@@ -179,19 +177,19 @@ pub struct Issuer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BoundTokens {
-    /// They are refused: a bearer does not show that it has the key.
+    /// They are denied: a plain bearer does not prove possession of the key.
     #[default]
     Deny,
-    /// They are taken as plain bearer tokens.
+    /// They are accepted as plain bearer tokens.
     Ignore,
 }
 
-/// Spelled-out set-ups of well-known providers.
+/// Presets for well-known providers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preset {
-    /// Microsoft Entra ID (Azure AD): its v1 and v2 issuers, audiences and claims. Fills
-    /// in what `auth.oidc` leaves open.
+    /// Microsoft Entra ID (Azure AD): its v1 and v2 issuers, audiences and claims. Fills in what
+    /// `auth.oidc` does not set.
     pub entra: Option<Entra>,
 }
 
@@ -199,7 +197,7 @@ pub struct Preset {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Entra {
-    /// The one tenant (directory) id that may sign in.
+    /// The tenant (directory) id whose users may sign in.
     pub tenant: Option<String>,
     /// Several tenant ids; `["*"]` for any.
     pub tenants: Texts,

@@ -21,21 +21,21 @@ pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who may pass: NeMo Platform's `auth` section, and what Doorward adds to it.
+    /// Who is allowed: NeMo Platform's `auth` section, and what Doorward adds to it.
     pub auth: Auth,
     /// Where Doorward listens.
     pub server: Server,
-    /// The identity headers.
+    /// The identity headers sent to the upstream.
     pub headers: Headers,
-    /// What a path may do.
+    /// Rules by path.
     pub rules: Rules,
-    /// Limits on tokens.
+    /// Limits for tokens.
     pub token: Token,
-    /// When keys are fetched and how long they are believed.
+    /// When keys are fetched and how long they are used.
     pub keys: Keys,
     /// The verified-token cache.
     pub cache: Cache,
-    /// What a denial says.
+    /// Content of denials.
     pub denial: Denial,
     /// RFC 9728 metadata; not served unless `resource` is set.
     pub protected_resource: ProtectedResource,
@@ -53,12 +53,12 @@ pub struct Server {
     pub http: Listener,
     /// Health and metrics.
     pub admin: Listener,
-    /// Threads that decide. Default: one a core.
+    /// Threads that make decisions. Default: one per core.
     pub workers: Option<usize>,
     /// Connections to the gRPC and HTTP ports together. Default: as many as the limit on open
-    /// files leaves, and 4096 at most. The admin port has places of its own.
+    /// files allows, at most 4096. The admin port has its own limit.
     pub max_connections: Option<usize>,
-    /// How long requests in flight get when Doorward is told to stop.
+    /// How long requests in flight may take to finish at shutdown.
     pub drain: Span,
 }
 
@@ -80,19 +80,20 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// Its private key.
     pub key: Option<PathBuf>,
-    /// Clients must show a certificate of one of these authorities.
+    /// Require client certificates signed by one of these authorities.
     pub client_ca: Option<PathBuf>,
 }
 
-/// The identity headers.
+/// The identity headers sent to the upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Headers {
-    /// Which values headers may hold. With `nemo`, bearer credentials that are no JWT are removed
-    /// where nobody looks at the token.
+    /// Which values headers may contain. With `nemo`, bearer credentials that are not a JWT are
+    /// removed on requests whose token is not checked.
     pub profile: Profile,
-    /// Every header that starts with this is removed unless Doorward sets it, in any
-    /// case and with any other sign, or several, for `-` (`x_nmp_`, `x.nmp.`, `x--nmp--`).
+    /// Every header that starts with this is removed unless Doorward sets it, in upper or lower
+    /// case and with any other character, or several, in place of `-` (`x_nmp_`, `x.nmp.`,
+    /// `x--nmp--`).
     pub trusted_prefix: String,
     /// The header with the principal.
     pub principal_id: String,
@@ -110,7 +111,7 @@ pub struct Headers {
     pub groups_only: Texts,
 }
 
-/// Which values headers may hold.
+/// Which values headers may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -121,31 +122,31 @@ pub enum Profile {
     Plain,
 }
 
-/// What a path may do.
+/// Rules by path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
-    /// Paths let through without a token: exact (`/health`), or everything below
-    /// (`/public/*`).
+    /// Paths that need no token: exact (`/health`), or everything below one (`/public/*`).
     pub bypass: Texts,
-    /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) passes
-    /// without a token, stripped of identity headers. The gateway has to show Doorward both headers
-    /// (docs/cors.md). Where a route says `doorward.mode`, that goes first; a closed endpoint stays closed.
+    /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`)
+    /// passes without a token, stripped of identity headers. The gateway has to send both headers
+    /// to Doorward (docs/cors.md). A route's `doorward.mode` takes precedence; a closed endpoint
+    /// stays closed.
     pub cors_preflight: CorsPreflight,
-    /// Paths below which encoded slashes (`%2F`) may stand, each with a `/` at its end; for NeMo
-    /// Platform `/apis/files/v2/hf/`. There a path is judged in both its readings, with `%2F` within a
-    /// name and with a slash in its place, and both have to be allowed. Anywhere else a path with one
-    /// is then 400. Empty: such a path can be read in two ways, like others.
+    /// Paths below which encoded slashes (`%2F`) are allowed, each ending in `/`; for NeMo
+    /// Platform `/apis/files/v2/hf/`. There a path is checked in both readings, with `%2F` as
+    /// part of a name and as a slash, and both have to be allowed. Anywhere else a path with one
+    /// is then 400. Default: a path with one is ambiguous, like others.
     pub encoded_slashes: Texts,
-    /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method →
-    /// `scopes`, of which a token needs one, or `deny: true`, which closes it to everybody.
-    /// `{name}` stands for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes are asked of
-    /// tokens: who sends none passes as nobody.
+    /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method → `scopes`,
+    /// of which a token needs one, or `deny: true`, which closes it to everyone. `{name}` stands
+    /// for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes
+    /// are required of tokens only: requests without one pass anonymously.
     pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
     /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
     /// `endpoints` has is not looked up in it.
     pub endpoints_file: Option<PathBuf>,
-    /// Whether tokens without a platform scope (one with a `:`) need one, too.
+    /// Whether tokens without a platform scope (one with a `:`) need a scope, too.
     pub scopes: ScopeDemand,
 }
 
@@ -166,11 +167,11 @@ pub enum CorsPreflight {
 pub struct Endpoint {
     /// A token needs one of these. Empty: none.
     pub scopes: Texts,
-    /// Nobody may come here, with a token or without, bypassed or not.
+    /// Closed to everyone, with a token or without, bypassed or not.
     pub deny: bool,
-    /// For the policy; not looked at here.
+    /// For the policy; not used by Doorward.
     pub permissions: Texts,
-    /// For the policy; not looked at here.
+    /// For the policy; not used by Doorward.
     pub callers: Texts,
 }
 
@@ -185,34 +186,34 @@ pub enum ScopeDemand {
     Required,
 }
 
-/// Limits on tokens.
+/// Limits for tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Token {
-    /// Longer tokens are refused unread.
+    /// Longer tokens are denied without being parsed.
     pub max_token_bytes: usize,
-    /// How far an issuer's clock may be off.
+    /// Tolerated clock difference between issuer and Doorward.
     pub leeway: Span,
 }
 
-/// When keys are fetched and how long they are believed.
+/// When keys are fetched and how long they are used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
-    /// How long the last good key set serves on when the issuer cannot be reached.
+    /// How long the last good key set is used while the issuer cannot be reached.
     pub max_stale: Span,
-    /// A directory where key sets survive a restart.
+    /// A directory that keeps key sets across restarts.
     pub key_cache_dir: Option<PathBuf>,
-    /// What becomes of the last good keys when an issuer publishes a key set without any:
-    /// `withdraw` refuses its tokens after three scheduled reads over at least a minute,
-    /// `keep` lets them serve on for `max_stale`. Broken answers never count.
+    /// What to do with the last good keys when an issuer publishes a key set without any:
+    /// `withdraw` denies its tokens after three scheduled reads over at least a minute, `keep`
+    /// uses the keys for `max_stale`. Invalid responses never count.
     pub empty_set: EmptySet,
     /// Shortest time between two fetches made because of an unknown `kid`.
     pub cool_down: Span,
-    /// How long a request waits at most for a fetch of keys; never longer than three quarters
-    /// of the time that its gateway gives it.
+    /// How long a request waits at most for a fetch of keys; never longer than three quarters of
+    /// its gateway's timeout.
     pub wait: Span,
-    /// How long one request to an issuer may take.
+    /// Timeout of one request to an issuer.
     pub timeout: Span,
     /// Shortest time between two background refreshes, whatever `Cache-Control` says.
     pub refresh_min: Span,
@@ -226,10 +227,10 @@ pub struct Keys {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EmptySet {
-    /// They are withdrawn, once the issuer has said so for long enough.
+    /// They are withdrawn, once the issuer has published none for long enough.
     #[default]
     Withdraw,
-    /// They serve on.
+    /// They stay in use.
     Keep,
 }
 
@@ -237,13 +238,13 @@ pub enum EmptySet {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// How many tokens at most; 0 turns the cache off.
+    /// Most tokens in the cache; 0 turns it off.
     pub max_entries: u64,
-    /// How many bytes at most.
+    /// Most bytes in the cache.
     pub max_bytes: u64,
 }
 
-/// What a denial says.
+/// Content of denials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Denial {
@@ -255,13 +256,13 @@ pub struct Denial {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectedResource {
-    /// The resource identifiers: the https URLs clients know the platform, or parts of it, by, each
-    /// written as clients write it: it is told to the letter. Setting one turns the documents and
-    /// `resource_metadata` in challenges on.
+    /// The resource identifiers: the https URLs by which clients know the platform, or parts of
+    /// it, exactly as clients write them. Setting one enables the documents, and
+    /// `resource_metadata` in challenges.
     pub resource: Texts,
-    /// Authorization servers to name. Default: the configured issuers.
+    /// Authorization servers to list. Default: the configured issuers.
     pub authorization_servers: Texts,
-    /// Scopes to name.
+    /// Scopes to list.
     pub scopes_supported: Texts,
 }
 
@@ -271,11 +272,12 @@ pub struct ProtectedResource {
 pub struct Log {
     /// A filter, such as `info` or `info,doorward=debug`. Release builds have no `trace`.
     pub level: String,
-    /// How lines look. Default: text on a terminal, JSON elsewhere.
+    /// Format of log lines: `auto` is text on a terminal and JSON elsewhere; `serve --log-format`
+    /// overrides it.
     pub format: LogFormat,
-    /// Which decisions get a line.
+    /// Which decisions are logged.
     pub decisions: Decisions,
-    /// At most so many decision lines a second; those left out are counted.
+    /// Most decision lines per second; dropped ones are counted.
     pub decisions_per_second: u32,
 }
 
@@ -305,7 +307,7 @@ pub enum Decisions {
     All,
 }
 
-/// A list of texts, of which a single one may be written without brackets: the one type of
+/// A list of strings, of which a single one may be written without brackets: the one type of
 /// every such list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "OneOrMany")]
@@ -336,7 +338,7 @@ impl Deref for Texts {
     }
 }
 
-/// A time span: seconds, or a text such as `10s`, `5m`, `24h`.
+/// A duration: seconds, or a string such as `10s`, `5m`, `24h`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Span {

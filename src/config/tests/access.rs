@@ -66,7 +66,7 @@ fn the_token_is_for_those_that_the_configuration_names() {
     assert_eq!(both[0].key_bearer, both[1].key_bearer);
     assert_eq!(both[1].key_bearer.as_ref().unwrap().to_string(), "https://idp.example");
     let faults = access("allow_http: true, jwks_uri: 'http://k8s/k'").unwrap_err().to_string();
-    assert!(faults.contains("would send its token to http://k8s in the clear"), "{faults}");
+    assert!(faults.contains("would send its token to http://k8s in cleartext"), "{faults}");
     assert!(!faults.contains("a.b.c"), "{faults}");
 }
 
@@ -104,6 +104,6 @@ fn a_directory_of_keys_that_others_may_write_to_is_warned_about() {
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         let (_, warnings) = loaded(&text);
         assert_eq!(warnings.len(), warned, "{mode:o} {warnings:?}");
-        assert!(warnings.iter().all(|said| said.contains("no key in it is believed")));
+        assert!(warnings.iter().all(|said| said.contains("keys in it are not trusted")));
     }
 }

@@ -45,7 +45,7 @@ fn a_known_key_of_a_wrong_type_is_a_fault_in_nemos_layers_too() {
     assert!(faults[0].starts_with("no/platform.yaml: cannot be read"), "{faults:?}");
     assert_eq!(
         faults[1],
-        "NMP_AUTH_ENABLED: auth.enabled: expected true or false, found the text \"perhaps\""
+        "NMP_AUTH_ENABLED: auth.enabled: expected true or false, found the string \"perhaps\""
     );
 }
 
@@ -60,12 +60,13 @@ fn faults_of_every_layer_and_kind_come_together() {
         lines(load(&sources)),
         [
             "test.yaml:5: auth.oidc.typo_claim: unknown key",
-            "DOORWARD_NON__SENSE: names no key",
-            "DOORWARD_SERVER__WORKERS: server.workers: expected a whole number, found the text \"many\"",
+            "DOORWARD_NON__SENSE: is not the name of a key",
+            "DOORWARD_SERVER__WORKERS: server.workers: expected an integer, found the string \
+             \"many\"",
             "--set: `nokey` is not KEY=VALUE, as in `--set auth.enabled=false`",
             "--set: token.leeway: 1h is out of range: from 0s to 10m",
             "test.yaml:3: auth.oidc.issuer: `http://idp.example` must be an https URL (plain http \
-             is for loopback addresses, and for an issuer with allow_http: true)",
+             is allowed for loopback addresses, and for an issuer with allow_http: true)",
         ]
     );
 }
@@ -80,7 +81,7 @@ fn what_is_missing_because_it_was_misspelled_is_not_reported_twice() {
 fn each_bad_value_is_named() {
     let cases = [
         ("auth: {oidc: {algorithms: [HS256]}}", "auth.oidc.algorithms.0: `HS256` is symmetric"),
-        ("auth: {oidc: {algorithms: [none]}}", "`none` is no signature"),
+        ("auth: {oidc: {algorithms: [none]}}", "`none` is not a signature algorithm"),
         ("auth: {oidc: {algorithms: [RS256, rs384]}}", "auth.oidc.algorithms.1: `rs384` is not"),
         ("auth: {oidc: {algorithms: []}}", "an empty list accepts nothing"),
         ("auth: {oidc: {email_claim: ''}}", "a claim needs a name"),
@@ -104,17 +105,17 @@ fn each_bad_value_is_named() {
         ("auth: {oidc: {allowed_tenants: [contoso]}}", "`contoso` is not a tenant id"),
         ("auth: {oidc: {email_domains: ['@corp.example']}}", "`@corp.example` is not a domain"),
         ("auth: {oidc: {email_domains: ['*.corp.example']}}", "what stands after the `@`"),
-        ("auth: {oidc: {max_lifetime: soon}}", "`soon` is not a time span"),
+        ("auth: {oidc: {max_lifetime: soon}}", "`soon` is not a duration"),
         ("auth: {oidc: {max_lifetime: 0}}", "out of range: from 1s"),
         ("auth: {oidc: {bound_tokens: allow}}", "auth.oidc.bound_tokens: "),
-        ("auth: {oidc: {allowed_tenants: ['*', x]}}", "`*` stands for every tenant"),
+        ("auth: {oidc: {allowed_tenants: ['*', x]}}", "`*` covers every tenant"),
         (
             "auth: {oidc: {additional_issuers: ['https://idp.example']}}",
             "already the issuer of auth.oidc.issuer",
         ),
         (
             "auth: {oidc: {additional_issuers: ['https://sts.windows.net/{tenantid}/']}}",
-            "list the tenants",
+            "list the allowed tenants",
         ),
         (
             "auth: {oidc: {additional_issuers: [a, a]}}",
@@ -137,7 +138,7 @@ fn each_bad_value_is_named() {
         ("auth: {oidc: {jwks: {}}}", "auth.oidc.jwks: not a key set: it has no member `keys`"),
         (
             "auth: {oidc: {jwks: {keys: [{kty: oct, k: s3cret}]}}}",
-            "no usable key in it: it is symmetric",
+            "it contains no usable key: it is symmetric",
         ),
         ("auth: {oidc: {jwks_file: no/keys.json}}", "`no/keys.json` cannot be read"),
         (
@@ -158,7 +159,7 @@ fn each_bad_value_is_named() {
         ("auth: {oidc: {ca_file: no/ca.pem}}", "auth.oidc.ca_file: `no/ca.pem` cannot be read"),
         (
             "auth: {oidc: {ca_file: Cargo.toml}}",
-            "auth.oidc.ca_file: `Cargo.toml` holds no PEM CERTIFICATE",
+            "auth.oidc.ca_file: `Cargo.toml` contains no PEM CERTIFICATE",
         ),
         (
             "auth: {issuers: [{issuer: 'https://b', audience: a, key_bearer_file: no/token}]}",
@@ -166,14 +167,14 @@ fn each_bad_value_is_named() {
         ),
         (
             "auth: {oidc: {key_bearer_file: Cargo.toml}}",
-            "auth.oidc.key_bearer_file: `Cargo.toml` does not hold a bearer token",
+            "auth.oidc.key_bearer_file: `Cargo.toml` does not contain exactly one bearer token",
         ),
         ("auth: {oidc: {jwks_file: /dev/null}}", "cannot be read: it is not a regular file"),
         (
             "auth: {oidc: {allow_http: true, token_endpoint: 'http://b/token'}}",
             "auth.oidc.token_endpoint: `http://b/token` must be an https URL",
         ),
-        ("auth: {oidc: {discovery_cache_ttl: soon}}", "`soon` is not a time span"),
+        ("auth: {oidc: {discovery_cache_ttl: soon}}", "`soon` is not a duration"),
         (
             "server: {grpc: {listen: 'example.com:1'}}",
             "server.grpc.listen: `example.com:1` is not an address",
@@ -190,7 +191,7 @@ fn each_bad_value_is_named() {
         ),
         (
             "server: {grpc: {tls: {client_ca: Cargo.toml}}}",
-            "server.grpc.tls.client_ca: `Cargo.toml` holds no PEM CERTIFICATE",
+            "server.grpc.tls.client_ca: `Cargo.toml` contains no PEM CERTIFICATE",
         ),
         (
             "server: {grpc: {tls: {key: Cargo.toml}}}",

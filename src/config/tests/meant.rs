@@ -70,11 +70,11 @@ fn what_can_never_match_is_refused_in_every_key_and_layer() {
     ];
     for key in keys {
         for (value, said) in [
-            ("'nmp'", "has quotes of its own, which are compared too: write nmp"),
-            ("roles\n", "holds a line break"),
+            ("'nmp'", "includes quotes, which are compared too: write nmp"),
+            ("roles\n", "contains a line break"),
             (" nmp", "begins or ends with a space"),
-            ("nmp\u{200b}", "cannot be seen"),
-            ("[\"nmp\",\"x\",]", "is a list in one text"),
+            ("nmp\u{200b}", "invisible character"),
+            ("[\"nmp\",\"x\",]", "is a list written as one string"),
         ] {
             let name = key.rsplit('.').next().unwrap();
             let text = serde_json::to_string(value).unwrap();
@@ -100,22 +100,20 @@ fn values_of_another_place_are_refused_with_the_right_one() {
     for (text, said) in [
         (
             "auth: {oidc: {issuer: 'https://idp.example/.well-known/openid-configuration'}}",
-            "auth.oidc.issuer: `https://idp.example/.well-known/openid-configuration` is where the \
-             issuer is described, not its name, so no token has it as `iss`: write \
+            "auth.oidc.issuer: `https://idp.example/.well-known/openid-configuration` is the URL of the issuer's discovery document, not its name, so no token has it as `iss`: write \
              https://idp.example;",
         ),
         (
             "auth: {oidc: {additional_issuers: 'https://b/.well-known/openid-configuration/'}}",
-            "auth.oidc.additional_issuers: `https://b/.well-known/openid-configuration/` is where",
+            "auth.oidc.additional_issuers: `https://b/.well-known/openid-configuration/` is the URL",
         ),
         (
             "auth: {oidc: {groups_claim: '$.realm_access.roles'}}",
-            "auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; a way to a claim is \
-             written as a JSON pointer: /realm_access/roles",
+            "auth.oidc.groups_claim: `$.realm_access.roles` is JSONPath; write the path to a claim as a JSON pointer: /realm_access/roles",
         ),
         (
             "headers: {claims: {X-A: \"$['https://a/b'].c[*]\"}}",
-            "written as a JSON pointer: /https:~1~1a~1b/c",
+            "as a JSON pointer: /https:~1~1a~1b/c",
         ),
     ] {
         let faults = lines(on_minimal(text));
@@ -129,11 +127,11 @@ fn no_secret_is_printed_wherever_it_stands() {
     let pem = "-----BEGIN PRIVATE KEY-----\\nMIIs3cretMIIs3cret\\n-----END PRIVATE KEY-----";
     for (text, said) in [
         ("auth: {oidc: {proxy: 'user:s3cret@proxy:3128'}}".to_owned(), "`***@proxy:3128` is not"),
-        (format!("server: {{grpc: {{tls: {{key: \"{pem}\"}}}}}}"), "holds a key, a certificate"),
-        (format!("auth: {{oidc: {{ca_file: \"{pem}\"}}}}"), "write the path of the file"),
+        (format!("server: {{grpc: {{tls: {{key: \"{pem}\"}}}}}}"), "contains a key, a certificate"),
+        (format!("auth: {{oidc: {{ca_file: \"{pem}\"}}}}"), "give the path of the file"),
         (
             "auth: {oidc: {key_bearer_file: eyJhbGciOiJSUzI1NiJ9.s3cret.s3cret}}".to_owned(),
-            "holds a key, a certificate or a token itself",
+            "contains a key, a certificate or a token itself",
         ),
         (
             "auth: {oidc: {jwks_uri: 'http://idp.example/keys?api_key=s3cret'}}".to_owned(),
@@ -143,7 +141,7 @@ fn no_secret_is_printed_wherever_it_stands() {
             "auth: {oidc: {issuer: 'https://idp.example?api_key=s3cret'}}".to_owned(),
             "`https://idp.example?api_key=***` must not have a query",
         ),
-        ("log: {format: 'http://u:s3cret@x'}".to_owned(), "found the text \"http://***@x\""),
+        ("log: {format: 'http://u:s3cret@x'}".to_owned(), "found the string \"http://***@x\""),
     ] {
         let faults = lines(on_minimal(&text));
         assert!(faults.iter().any(|fault| fault.contains(said)), "{text}\n{faults:#?}");

@@ -174,9 +174,9 @@ fn a_nemo_file_works_as_it_is_and_its_own_keys_are_only_listed() {
     let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        ["auth.oidc.audience begins with api://, and no token of \
-          https://login.microsoftonline.com/t/v2.0 has that: its `aud` is the application's id \
-          alone; add that GUID, the Application (client) ID"]
+        [
+            "auth.oidc.audience begins with api://, and no token of https://login.microsoftonline.com/t/v2.0 does: its `aud` is just the application's id; add that GUID, the Application (client) ID"
+        ]
     );
 }
 
@@ -236,35 +236,34 @@ fn what_should_not_go_unnoticed_is_a_warning() {
     };
     let found = warnings(&issuer("email_domains: [b.example]"));
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains("share one name space of principals"), "{found:?}");
+    assert!(found[0].contains("share one namespace of principals"), "{found:?}");
     let found = warnings(&issuer("subject_prefix: 'b:'"));
-    let any = "https://idp.example, https://b may each give any email address";
+    let any = "https://idp.example, https://b can each assert any email address";
     assert!(found.len() == 1 && found[0].starts_with(any), "{found:?}");
     let apart = issuer("subject_prefix: 'b:', email_domains: [b.example]");
     assert_eq!(warnings(&apart), Vec::<String>::new());
     let mine = "auth: {oidc: {email_domains: [a.example, B.example]}, ";
     let found = warnings(&apart.replacen("auth: {", mine, 1));
-    let same = "https://idp.example, https://b may each give addresses at b.example";
+    let same = "https://idp.example, https://b can each assert addresses at b.example";
     assert!(found.len() == 1 && found[0].starts_with(same), "{found:?}");
     for (text, part) in [
         ("auth: {oidc: {verify_audience: false}}", "auth.oidc.verify_audience is false"),
         (
             "auth: {oidc: {verify_audience: false, allowed_clients: [cli]}}",
-            "made for other applications are accepted, as long as one of allowed_clients asked",
+            "issued for other applications are accepted, as long as one of allowed_clients asked",
         ),
-        ("auth: {allow_unsigned_jwt: true}", "anybody can write a token"),
+        ("auth: {allow_unsigned_jwt: true}", "anyone can make up a token"),
         ("auth: {enabled: false}", "every request is allowed"),
         ("rules: {bypass: ['/*']}", "no path needs a token"),
         (
             "auth: {oidc: {groups_claim: realm_access.roles}}",
-            "auth.oidc.groups_claim: `realm_access.roles` is the name of one claim, with dots in it; \
-             the way to a claim inside of others is written /realm_access/roles",
+            "auth.oidc.groups_claim: `realm_access.roles` is read as the name of one claim, with dots in it; to reach a nested claim write /realm_access/roles",
         ),
-        ("headers: {claims: {X-Org: .org.id}}", "is written /org/id"),
+        ("headers: {claims: {X-Org: .org.id}}", "write /org/id"),
         (
             "auth: {oidc: {issuer: 'https://login.microsoftonline.com/t/v2.0', audience: \
              'api://72f988bf-86f1-41af-91ab-2d7cd011db47'}}",
-            "`aud` is the application's id alone; add 72f988bf-86f1-41af-91ab-2d7cd011db47",
+            "`aud` is just the application's id; add 72f988bf-86f1-41af-91ab-2d7cd011db47",
         ),
         (
             "rules: {endpoints: {/a: {get: {scopes: 'a:read'}}}}",

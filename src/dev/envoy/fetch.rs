@@ -20,7 +20,7 @@ const CHECKSUMS: [&str; 2] = [
 ];
 
 /// What to do instead, for every way this can fail.
-const INSTEAD: &str = "set DOORWARD_ENVOY to an Envoy of your own";
+const INSTEAD: &str = "set DOORWARD_ENVOY to the path of an Envoy binary";
 
 /// Why there is no Envoy.
 #[derive(Debug, thiserror::Error)]

@@ -32,12 +32,12 @@ async fn userinfo(
         .ok_or(OAuthFault::InvalidToken("no bearer token"))?;
     let claims = issuer
         .verified_claims(token)
-        .ok_or(OAuthFault::InvalidToken("not a token of this issuer that is in force"))?;
+        .ok_or(OAuthFault::InvalidToken("not a valid token of this issuer"))?;
     let user = claims
         .get("sub")
         .and_then(Value::as_str)
         .and_then(|name| issuer.user(name))
-        .ok_or(OAuthFault::InvalidToken("the token is no person's"))?;
+        .ok_or(OAuthFault::InvalidToken("the token does not belong to a user"))?;
     let mut info: Map<_, _> = profile(&user).collect();
     info.insert("sub".into(), json!(user.name));
     Ok(Json(info))

@@ -108,7 +108,7 @@ impl Issuer {
         let client_id = query
             .client_id
             .filter(|id| self.options.clients.iter().any(|client| client.id == *id))
-            .ok_or(Refused::Page("There is no such client_id here."))?;
+            .ok_or(Refused::Page("This client_id is unknown."))?;
         let redirect_uri = query.redirect_uri.ok_or(Refused::Page("redirect_uri is missing."))?;
         let target = Url::parse(&redirect_uri)
             .ok()

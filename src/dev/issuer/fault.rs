@@ -24,11 +24,11 @@ pub(super) enum OAuthFault {
     UnsupportedGrantType,
     #[error("scope is malformed or too long")]
     InvalidScope,
-    #[error("nobody has answered yet")]
+    #[error("the user has not answered yet")]
     AuthorizationPending,
     #[error("polled before the interval was over: it is now 5 seconds longer")]
     SlowDown,
-    #[error("the person said no")]
+    #[error("the user declined")]
     AccessDenied,
     #[error("the device code has expired")]
     ExpiredToken,

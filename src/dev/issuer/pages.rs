@@ -51,8 +51,8 @@ pub(super) fn consent(
 pub(super) fn ask_for_code(problem: Option<&str>) -> Response {
     let problem = problem.map(|text| format!("<p>{}</p>", escaped(text))).unwrap_or_default();
     let form = format!(
-        "{problem}<form method=get><label>The code on your device \
-         <input name=user_code autocomplete=off autofocus></label> <button>Go on</button></form>"
+        "{problem}<form method=get><label>The code on your device <input name=user_code \
+         autocomplete=off autofocus></label> <button>Continue</button></form>"
     );
     page(StatusCode::OK, "Connect a device", &form)
 }

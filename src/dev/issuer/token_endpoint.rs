@@ -131,7 +131,10 @@ impl Issuer {
         request: &TokenRequest,
     ) -> Result<TokenAnswer, OAuthFault> {
         if client.secret.is_none() {
-            return Err(OAuthFault::UnauthorizedClient("a client without a secret proves nothing"));
+            return Err(OAuthFault::UnauthorizedClient(
+                "a public client cannot use \
+                                                       client_credentials",
+            ));
         }
         let scope = Scope::parse(request.scope.as_deref())?;
         let access_token = self.client_token(&client.id, &scope)?;

@@ -37,7 +37,7 @@ async fn the_token_is_read_at_each_fetch_and_sent_to_whom_the_operator_named() {
         let error = http.get(&elsewhere.url("/keys")).await.unwrap_err();
         assert!(matches!(error.kind, FetchErrorKind::BearerWithheld { .. }), "{error}");
         let home = home.issuer.as_str();
-        assert!(error.to_string().ends_with(&format!("sent to {home} alone")), "{error}");
+        assert!(error.to_string().ends_with(&format!("sent to {home} only")), "{error}");
     }
     // What is sent to log somebody in never has it.
     http.post(&home.url("/token"), http::HeaderMap::new(), Vec::new()).await.unwrap();
@@ -72,7 +72,10 @@ async fn without_a_token_nothing_is_asked_and_nothing_of_the_file_is_said() {
     for content in ["", "\n", "s3cret and more", "s3cret\nX-Other: y", "s3cr\u{e9}t"] {
         std::fs::write(&file, content).unwrap();
         let error = http.get(&home.url("/keys")).await.unwrap_err().to_string();
-        assert!(error.contains("does not hold a bearer token"), "{content:?}: {error}");
+        assert!(
+            error.contains("does not contain exactly one bearer token"),
+            "{content:?}: {error}"
+        );
         assert!(!error.contains("s3cr"), "{error}");
         assert!(KeyBearer::check(&file).is_err());
     }

@@ -24,7 +24,7 @@ pub(super) fn spelling(roots: &[Place<'_>]) -> Option<Section> {
     let field = roots.iter().find_map(Place::twice)?;
     let finding = Finding::fail(
         "spelling",
-        format!("this stands there in two spellings{}, and Envoy takes either", at(&field)),
+        format!("this is set in two spellings{}, and Envoy accepts either", at(&field)),
         "remove one of them",
     );
     Some(Section { title: "spelling".to_owned(), findings: vec![finding] })
@@ -39,7 +39,7 @@ fn header_prefix(root: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Op
     };
     let over_http = roots.iter().any(|root| !root.find(&asks_over_http).is_empty());
     let what = if ours.known().any(|name| name.starts_with(&prefix)) {
-        "identity headers are Envoy's own then, which Doorward may not change"
+        "identity headers then count as Envoy's own, which Doorward may not change"
     } else if over_http && prefix != "x-envoy" {
         "over HTTP, Envoy then does not see which headers Doorward has removed"
     } else {
@@ -60,7 +60,8 @@ fn admin(root: &Place<'_>) -> Option<Finding> {
         Finding::warn(
             "admin",
             format!("Envoy's admin port is open to the network{}", at(&address)),
-            "listen on 127.0.0.1: who reaches it changes runtime keys, and can end Envoy",
+            "listen on 127.0.0.1: anyone who reaches it can change runtime keys and shut Envoy \
+             down",
         )
     })
 }
@@ -72,7 +73,7 @@ fn elsewhere(root: &Place<'_>) -> Option<Finding> {
     let listeners = listeners.iter().find_map(|field| dynamic.get(field))?;
     Some(Finding::warn(
         "entrances",
-        format!("listeners also come from elsewhere{}", at(&listeners)),
-        "examine those too (`curl …/config_dump` of Envoy's admin has all of them)",
+        format!("listeners are also loaded from elsewhere{}", at(&listeners)),
+        "examine them too (`curl …/config_dump` of Envoy's admin has all of them)",
     ))
 }

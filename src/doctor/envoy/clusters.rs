@@ -124,7 +124,7 @@ impl<'v> Clusters<'v> {
                 ),
                 None => Finding::fail(
                     "transport",
-                    format!("the filter names no service to ask{}", at(filter)),
+                    format!("the filter has no service configured{}", at(filter)),
                     "set grpc_service: {envoy_grpc: {cluster_name: doorward}, timeout: 1s}",
                 ),
             }];
@@ -133,11 +133,11 @@ impl<'v> Clusters<'v> {
             return vec![Finding::fail(
                 "transport",
                 format!(
-                    "the filter asks the upstream itself ({shared}){}: whatever it answers with 200 \
-                     passes",
+                    "the filter's service is the upstream itself ({shared}){}: whatever that \
+                     answers with 200 passes",
                     at(filter)
                 ),
-                "name the cluster of Doorward",
+                "set it to Doorward's cluster",
             )];
         }
         let Some(cluster) = self.named(name) else { return vec![self.missing(filter, name)] };
@@ -149,14 +149,14 @@ impl<'v> Clusters<'v> {
         if self.complete {
             Finding::fail(
                 "transport",
-                format!("there is no cluster {name}{}: nobody can be asked", at(filter)),
-                "name the cluster of Doorward, as in envoy/envoy.yaml",
+                format!("there is no cluster {name}{}: no request can be checked", at(filter)),
+                "set it to Doorward's cluster, as in envoy/envoy.yaml",
             )
         } else {
             Finding::warn(
                 "transport",
                 format!("the cluster {name} is not in this file{}", at(filter)),
-                "examine the file that has it: gRPC needs http2_protocol_options there",
+                "examine the file that defines it: gRPC needs http2_protocol_options there",
             )
         }
     }
@@ -220,7 +220,7 @@ fn http2(cluster: &Place<'_>) -> Finding {
         return Finding::fail(
             "http2",
             format!(
-                "the cluster does not say HTTP/2{}: gRPC fails, and every request with it",
+                "the cluster is not set to HTTP/2{}: gRPC fails, and with it every request",
                 at(cluster)
             ),
             "add typed_extension_protocol_options with explicit_http_config: \
@@ -231,8 +231,8 @@ fn http2(cluster: &Place<'_>) -> Finding {
         return Finding::warn(
             "http2",
             format!(
-                "clients that reset many requests at once make Envoy end the connection that all \
-                 share{}",
+                "clients that reset many requests at once make Envoy close the connection that \
+                 all requests share{}",
                 at(&http2)
             ),
             "add max_outbound_control_frames: 100000 and max_outbound_frames: 100000, as in \
@@ -254,7 +254,7 @@ fn transport(cluster: &Place<'_>) -> Finding {
     match far {
         Some(address) => Finding::warn(
             "transport",
-            format!("tokens travel to Doorward in the clear{}", at(&address)),
+            format!("tokens travel to Doorward in cleartext{}", at(&address)),
             "run Doorward beside Envoy (loopback or a unix socket), or add a transport_socket \
              with TLS (server.grpc.tls)",
         ),

@@ -12,8 +12,8 @@ pub(super) fn finding(manager: &Manager<'_>) -> Option<Finding> {
     Some(Finding::warn(
         "denials",
         format!("{how}{}", at(&place)),
-        "leave 400, 401, 403 and 503 with their bodies and WWW-Authenticate as they are: clients \
-         learn from them what to do",
+        "leave 400, 401, 403 and 503 with their bodies and WWW-Authenticate unchanged: they tell \
+         clients what to do",
     ))
 }
 
@@ -36,9 +36,9 @@ fn changed<'v>(manager: &Manager<'v>) -> Option<(Place<'v>, &'static str)> {
             manager.chain.filters.iter().find(|filter| filter.power() == Power::Rewords)?;
         Some(filter.place.clone())
     };
-    cut.map(|place| (place, "bodies of denials are cut short"))
-        .or_else(|| Some((replaced()?, "Envoy puts another answer in the place of denials")))
-        .or_else(|| Some((answered()?, "a filter may put another answer in the place of denials")))
+    cut.map(|place| (place, "bodies of denials are truncated"))
+        .or_else(|| Some((replaced()?, "Envoy replaces denials with another response")))
+        .or_else(|| Some((answered()?, "a filter may replace denials with another response")))
 }
 
 /// A mapper for another status is none of ours.

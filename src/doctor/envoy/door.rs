@@ -17,7 +17,7 @@ use crate::doctor::report::{Finding, Outcome, Section};
 
 const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
 const CONFIG_DUMP: &str =
-    "examine what it comes from too (`curl …/config_dump` of Envoy's admin has all of it)";
+    "examine its source too (`curl …/config_dump` of Envoy's admin has all of it)";
 
 /// What the findings at one place need to know of others.
 struct Scope<'s, 'v> {
@@ -174,8 +174,8 @@ fn asked_finding(manager: &Manager<'_>) -> Finding {
         return Finding::fail(
             "ext_authz",
             format!("Doorward is asked only where a matcher says so{}", at(&manager.place)),
-            "take ext_authz out of the matcher; what needs no token is doorward.mode or \
-             rules.bypass",
+            "move ext_authz out of the matcher; use doorward.mode or rules.bypass for what needs \
+             no token",
         );
     };
     if manager.never_asks() {
@@ -189,7 +189,7 @@ fn asked_finding(manager: &Manager<'_>) -> Finding {
         return Finding::warn(
             "ext_authz",
             format!(
-                "the filter's configuration may be replaced by one from elsewhere{}",
+                "the filter's configuration may be replaced from elsewhere{}",
                 at(&filter.place)
             ),
             CONFIG_DUMP,
@@ -214,8 +214,8 @@ fn undiscovered(manager: &Manager<'_>) -> Option<Finding> {
         ),
         Some(_) => Finding::fail(
             "ext_authz",
-            format!("until its configuration comes, the filter asks nobody{place}"),
-            "remove default_config: without it, requests wait or are refused",
+            format!("until its configuration arrives, the filter checks nothing{place}"),
+            "remove default_config: without it, requests wait or are rejected",
         ),
     })
 }
@@ -239,11 +239,11 @@ fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
         return Some(Finding::fail(
             "routes_off",
             format!(
-                "nobody is asked about {}{}: forged identity headers reach the upstream there{more}",
+                "{} is not checked{}: forged identity headers reach the upstream there{more}",
                 way.route.path,
                 at(place)
             ),
-            "ask all the same and let it pass: check_settings: {context_extensions: \
+            "check it anyway and let it pass: check_settings: {context_extensions: \
              {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration",
         ));
     }
@@ -254,9 +254,9 @@ fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
     Some(match unseen.next() {
         Some(place) => Finding::warn(
             "routes_off",
-            format!("what is in force on a route is also decided elsewhere{}", at(&place)),
+            format!("route settings also come from elsewhere{}", at(&place)),
             "make sure that the filter is never turned off there",
         ),
-        None => Finding::pass("routes_off", "no route reaches an upstream unasked"),
+        None => Finding::pass("routes_off", "no route reaches an upstream unchecked"),
     })
 }

@@ -21,7 +21,7 @@ pub(super) fn findings<'v>(
         Finding::fail(
             "shadow_mode",
             format!(
-                "shadow_mode is on{}: Doorward is asked, and every request passes as it came",
+                "shadow_mode is on{}: Doorward is asked, and every request passes unchanged",
                 at(filter)
             ),
             "remove shadow_mode: true",
@@ -53,7 +53,7 @@ fn said(share: Share, place: &Place<'_>, denied: bool) -> Finding {
         Share::AllForNow => Finding::warn(
             "filter_enabled",
             format!(
-                "whoever sets the runtime key {}{} decides which requests are asked about",
+                "anyone who can set the runtime key {}{} decides which requests are checked",
                 place.text("runtime_key").unwrap_or_default(),
                 at(place)
             ),
@@ -61,12 +61,12 @@ fn said(share: Share, place: &Place<'_>, denied: bool) -> Finding {
         ),
         Share::Some if denied => Finding::warn(
             "filter_enabled",
-            format!("only some requests are asked about{}: the others are refused", at(place)),
+            format!("only some requests are checked{}: the others are rejected", at(place)),
             REMEDY,
         ),
         Share::Some => Finding::fail(
             "filter_enabled",
-            format!("only some requests are asked about{}: the others pass unseen", at(place)),
+            format!("only some requests are checked{}: the others pass unchecked", at(place)),
             REMEDY,
         ),
     }

@@ -42,7 +42,11 @@ impl Guarded {
         let known = !manager.tables.is_empty()
             && manager.tables.iter().all(|table| table.everywhere("vhds").is_empty());
         if ways.is_empty() && known {
-            return Finding::pass("ext_authz", "not asked, and no request reaches an upstream");
+            return Finding::pass(
+                "ext_authz",
+                "nothing is checked, and no request reaches an \
+                                               upstream",
+            );
         }
         let ends = |name: Option<&str>| match name {
             Some(name) if !clusters.anywhere(name) => Some(clusters.ends(name)),
@@ -53,7 +57,7 @@ impl Guarded {
         if !ends.is_empty() && ends.iter().all(|ends| self.is_door(ends)) {
             return Finding::pass(
                 "ext_authz",
-                "not asked here, but at the door that this one leads to",
+                "not checked here, but by the listener that this one leads to",
             );
         }
         let apart = |ends: &BTreeSet<String>| ends.is_disjoint(&self.upstreams);
@@ -61,7 +65,7 @@ impl Guarded {
             return Finding::warn(
                 "ext_authz",
                 format!(
-                    "no filter asks Doorward{}: right only where nothing behind believes identity \
+                    "no filter asks Doorward{}: fine only if nothing behind it trusts identity \
                      headers",
                     at(&manager.place)
                 ),
@@ -71,7 +75,7 @@ impl Guarded {
         Finding::fail(
             "ext_authz",
             format!(
-                "no filter asks Doorward{}: every request passes as it came",
+                "no filter asks Doorward{}: every request passes unchanged",
                 at(&manager.place)
             ),
             "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml",
@@ -107,22 +111,19 @@ impl Guarded {
             return Some(Finding::fail(
                 "entrances",
                 format!(
-                    "{name} leads where the client wants{}, to guarded upstreams too, and nobody \
-                     asks Doorward there",
+                    "{name} connects to wherever the client wants{}, guarded upstreams included, \
+                     without asking Doorward",
                     at(filter)
                 ),
-                "lead it to the door, or remove it",
+                "send it through the listener with ext_authz, or remove it",
             ));
         }
         let ends: Vec<_> = names.iter().map(|name| clusters.ends(name)).collect();
         if ends.iter().any(|ends| !ends.is_disjoint(&self.upstreams)) {
             return Some(Finding::fail(
                 "entrances",
-                format!(
-                    "{name} leads to a guarded upstream{}, and nobody asks Doorward there",
-                    at(filter)
-                ),
-                "lead it to the door, or remove it",
+                format!("{name} leads to a guarded upstream{} without asking Doorward", at(filter)),
+                "send it through the listener with ext_authz, or remove it",
             ));
         }
         let is_known = |ends: &BTreeSet<String>| {
@@ -137,11 +138,12 @@ impl Guarded {
         Some(Finding::warn(
             "entrances",
             format!(
-                "{name} may lead to a guarded upstream{}: that cannot be told from this file, and \
-                 nobody asks Doorward there",
+                "{name} may lead to a guarded upstream{} without asking Doorward: this file does \
+                 not show where it leads",
                 at(filter)
             ),
-            "make sure that nothing behind it believes identity headers, or lead it to the door",
+            "make sure that nothing behind it trusts identity headers, or send it through the \
+             listener with ext_authz",
         ))
     }
 

@@ -59,8 +59,8 @@ fn route_cache(filter: &Place<'_>, ways: &[Way<'_>]) -> Finding {
         (Some(again), Some(way)) => Finding::fail(
             "route_cache",
             format!(
-                "the route is chosen again after the decision{}, and {} is one that the answer \
-                 leads to: what it asks for is never checked",
+                "the route is selected again after the decision{}, and may then be {}: what that \
+                 route requires is never checked",
                 at(&again),
                 way.route.path
             ),
@@ -76,7 +76,8 @@ fn metadata(filter: &Place<'_>) -> Option<Finding> {
         Finding::warn(
             "metadata",
             format!(
-                "the identity is not kept as dynamic metadata{}: access logs and RBAC do not see it",
+                "the identity is not stored as dynamic metadata{}: access logs and RBAC do not \
+                 see it",
                 at(filter)
             ),
             "remove enable_dynamic_metadata_ingestion: false",
@@ -116,7 +117,10 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(lost) = matchers.first(Taken::No, asked) {
         return Finding::fail(
             "allowed_headers",
-            format!("{lost} is not in the list{}: every request is without a token", at(&list)),
+            format!(
+                "{lost} is not in the list{}: every request arrives without a token",
+                at(&list)
+            ),
             "add {exact: authorization}",
         );
     }
@@ -128,8 +132,8 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         return Finding::fail(
             "allowed_headers",
             format!(
-                "{name} is not in the list{}: Doorward knows no CORS preflight without it, and \
-                 rules.cors_preflight: allow lets none pass",
+                "{name} is not in the list{}: Doorward cannot recognize CORS preflights without \
+                 it, and rules.cors_preflight: allow lets none pass",
                 at(&list)
             ),
             "add {exact: origin} and {exact: access-control-request-method}",
@@ -149,8 +153,8 @@ fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Find
     Finding::fail(
         "allowed_headers",
         format!(
-            "{how}{}: Doorward never sees {name}, so it cannot have it removed, and many upstreams \
-             take it for the real one",
+            "{how}{}: Doorward never sees {name}, so it cannot have it removed, and many \
+             upstreams read it as the real one",
             at(place)
         ),
         ours.remedy(),
@@ -162,7 +166,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(fixed) = service.get("path_override") {
         return Finding::fail(
             "http_headers",
-            format!("Doorward is asked about one and the same path for all{}", at(&fixed)),
+            format!("Doorward is asked about the same path for every request{}", at(&fixed)),
             format!("remove path_override, and set path_prefix: {PATH_PREFIX}"),
         );
     }
@@ -193,7 +197,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         return Finding::fail(
             "http_headers",
             format!(
-                "{lost} is not among allowed_upstream_headers{}: the upstream keeps the client's",
+                "{lost} is not in allowed_upstream_headers{}: the upstream gets the client's value",
                 at(&list)
             ),
             remedy(),
@@ -205,7 +209,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         let name = ours.set.iter().find(|name| matchers.taken(name) != Taken::No)?;
         Some(Finding::fail(
             "http_headers",
-            format!("{name} is appended{}: the client's value stays in front of ours", at(&list)),
+            format!("{name} is appended{}: the client's value comes before Doorward's", at(&list)),
             "remove allowed_upstream_headers_to_append",
         ))
     });
@@ -225,11 +229,11 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
 
 fn mutations(filter: &Place<'_>) -> Finding {
     if filter.flag("validate_mutations") == Some(true) {
-        Finding::pass("mutations", "a malformed answer ends the request")
+        Finding::pass("mutations", "a malformed response ends the request")
     } else {
         Finding::warn(
             "mutations",
-            format!("not set{}: of a malformed answer the good part is passed on", at(filter)),
+            format!("not set{}: the valid part of a malformed response is used", at(filter)),
             "set validate_mutations: true",
         )
     }

@@ -41,17 +41,17 @@ fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
     let title = format!("Envoy Gateway's SecurityPolicy {}", named(policy));
     let Some(auth) = policy.at("spec.extAuth") else {
         if policy.at("spec.mergeType").is_some() {
-            let found = "what its Gateway's policy says of extAuth holds (mergeType)";
+            let found = "the extAuth of its Gateway's policy applies (mergeType)";
             return Section { title, findings: vec![Finding::pass("ext_authz", found)] };
         }
         let finding = Finding::fail(
             "ext_authz",
             format!(
-                "no extAuth{}: the policy of a route replaces that of its Gateway as a whole, so \
-                 nobody is asked",
+                "no extAuth{}: the policy of a route replaces the whole policy of its Gateway, so \
+                 nothing is checked",
                 at(policy)
             ),
-            "say extAuth here again",
+            "repeat extAuth here",
         );
         return Section { title, findings: vec![finding] };
     };
@@ -82,7 +82,7 @@ fn wide_open(policy: &Place<'_>, auth: &Place<'_>) -> Option<Finding> {
                 "doorward.mode is {value} for a whole Gateway{}: no request needs a token",
                 at(mode)
             ),
-            "say it in a policy for the routes that need none",
+            "set it in a policy for the routes that need none",
         )
     })
 }
@@ -109,7 +109,7 @@ fn hidden(place: &Place<'_>, ours: &OurHeaders, how: &str) -> Finding {
             "headersToExtAuth: {how}{}: Doorward never sees {name}, so it cannot have it removed",
             at(place)
         ),
-        "ask over gRPC and leave headersToExtAuth out: Doorward then sees every header",
+        "use gRPC and remove headersToExtAuth: Doorward then sees every header",
     )
 }
 
@@ -135,7 +135,7 @@ fn http_headers(http: &Place<'_>, ours: &OurHeaders) -> Finding {
         Some(name) => Finding::fail(
             "http_headers",
             format!(
-                "{name} is not in headersToBackend{}: the upstream keeps the client's",
+                "{name} is not in headersToBackend{}: the upstream gets the client's value",
                 at(http)
             ),
             format!("set headersToBackend: [{}]", ours.set.join(", ")),
@@ -149,7 +149,7 @@ fn client_traffic(policy: &Place<'_>) -> Section {
         Finding::fail(
             "merge_slashes",
             format!(
-                "disableMergeSlashes is true{}: //admin is another path here than behind",
+                "disableMergeSlashes is true{}: //admin is a different path here than upstream",
                 at(policy)
             ),
             "set disableMergeSlashes: false",
@@ -161,8 +161,8 @@ fn client_traffic(policy: &Place<'_>) -> Section {
         Some("KeepUnchanged") => Finding::warn(
             "escaped_slashes",
             format!(
-                "escapedSlashesAction is KeepUnchanged{}: /public/..%2Fadmin may be another path \
-                 behind",
+                "escapedSlashesAction is KeepUnchanged{}: /public/..%2Fadmin may be a different \
+                 path upstream",
                 at(policy)
             ),
             "set escapedSlashesAction: RejectRequest, unless the upstream needs encoded slashes",
@@ -181,7 +181,7 @@ fn client_traffic(policy: &Place<'_>) -> Section {
         Finding::fail(
             "identity",
             format!("authorization is set{}: every request comes with the same token", at(&given)),
-            "leave authorization alone there: clients send their own",
+            "do not change authorization there: clients send their own",
         )
     });
     Section {
@@ -206,7 +206,7 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
         Finding::fail(
             "entrances",
             format!(
-                "{} {} leads to a guarded service{}, and nobody asks Doorward there",
+                "{} {} leads to a guarded service{} without asking Doorward",
                 route.text("kind").unwrap_or_default(),
                 named(route),
                 at(route)
@@ -217,12 +217,12 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
         Finding::fail(
             "routes_off",
             format!("the route {} is under no policy with extAuth{}", named(route), at(route)),
-            "target the Gateway: a route added later is then guarded without anybody thinking of it",
+            "target the Gateway: routes added later are then covered too",
         )
     } else if all.is_empty() {
         return None;
     } else {
-        Finding::pass("routes_off", format!("{} routes, all asked about", all.len()))
+        Finding::pass("routes_off", format!("{} routes, all checked", all.len()))
     };
     Some(Section { title: "Envoy Gateway's routes".to_owned(), findings: vec![finding] })
 }

@@ -24,17 +24,17 @@ pub(super) fn behind(places: &[Place<'_>], namespaces: &[&str], ours: &OurHeader
     let wrong: Vec<_> =
         changes.filter_map(|change| Some((change.hit(namespaces, ours)?, change))).collect();
     let Some((name, change)) = wrong.first() else {
-        return Finding::pass("identity", "nobody but Doorward sets or removes it");
+        return Finding::pass("identity", "only Doorward sets or removes it");
     };
     Finding::fail(
         "identity",
         format!(
-            "{}: the upstream gets another identity than Doorward answered",
+            "{}: the upstream gets a different identity than Doorward sent",
             change.said(name, wrong.len())
         ),
         format!(
-            "leave {name} alone there; headers.claims of Doorward's configuration makes headers of \
-             more claims"
+            "do not change {name} there; headers.claims in Doorward's configuration maps more \
+             claims to headers"
         ),
     )
 }
@@ -53,11 +53,11 @@ pub(super) fn in_front(places: &[Place<'_>]) -> Option<Finding> {
         Origin::Configuration => Finding::fail(
             "identity",
             format!("{said}: every request comes with the same token"),
-            "leave authorization alone there: clients send their own",
+            "do not change authorization there: clients send their own",
         ),
         Origin::Request | Origin::Unknown => Finding::warn(
             "identity",
-            format!("{said}: whose token that is cannot be told from this file"),
+            format!("{said}: this file does not show whose token that is"),
             "make sure that it is the client's own",
         ),
     })

@@ -49,7 +49,7 @@ fn unasked(roots: &[Place<'_>]) -> Option<Section> {
     let routes = roots.iter().find(|root| policies.is_empty() && of_istio(root, "VirtualService"));
     let open = open.first().copied().or(routes)?;
     let found = format!(
-        "no AuthorizationPolicy with action CUSTOM is for it{}: nobody asks Doorward",
+        "no AuthorizationPolicy with action CUSTOM applies to it{}: Doorward is not asked",
         at(open)
     );
     let elsewhere = !roots.iter().any(|root| root.text("kind") == Some("AuthorizationPolicy"));
@@ -107,8 +107,8 @@ fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         return Finding::fail(
             "allowed_headers",
             format!(
-                "Doorward never sees {name}{}: it knows no CORS preflight without it, and \
-                 rules.cors_preflight: allow lets none pass",
+                "Doorward never sees {name}{}: it cannot recognize CORS preflights without it, \
+                 and rules.cors_preflight: allow lets none pass",
                 at(service)
             ),
             "use envoyExtAuthzGrpc, which sends every header, or add origin and \
@@ -124,8 +124,9 @@ fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "Doorward never sees {name}{}, so it cannot have it removed",
                 at(&service.get("includeRequestHeadersInCheck").unwrap_or_else(|| service.clone()))
             ),
-            "use envoyExtAuthzGrpc, which sends every header, or set includeRequestHeadersInCheck: \
-             [authorization, \"x*\"]: any sign may stand for `-`",
+            "use envoyExtAuthzGrpc, which sends every header, or set \
+             includeRequestHeadersInCheck: [authorization, \"x*\"]: any character may stand for \
+             `-`",
         ),
     }
 }
@@ -149,7 +150,7 @@ fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         Some(name) => Finding::fail(
             "http_headers",
             format!(
-                "{name} is not in headersToUpstreamOnAllow{}: the upstream keeps the client's",
+                "{name} is not in headersToUpstreamOnAllow{}: the upstream gets the client's value",
                 at(service)
             ),
             format!(
@@ -179,12 +180,12 @@ fn paths(mesh: &Place<'_>) -> Vec<Finding> {
     findings.push(if normalized {
         good("normalize_path")
     } else {
-        say("normalize_path", "/public/../admin is below /public/ here and /admin behind")
+        say("normalize_path", "/public/../admin is below /public/ here and /admin upstream")
     });
     findings.push(if merged {
         good("merge_slashes")
     } else {
-        say("merge_slashes", "//admin is another path here than behind")
+        say("merge_slashes", "//admin is a different path here than upstream")
     });
     findings.push(if decoded {
         good("escaped_slashes")
@@ -192,7 +193,7 @@ fn paths(mesh: &Place<'_>) -> Vec<Finding> {
         Finding::warn(
             "escaped_slashes",
             format!(
-                "normalization is {level}{}: /public/..%2Fadmin may be another path behind",
+                "normalization is {level}{}: /public/..%2Fadmin may be a different path upstream",
                 at(&place)
             ),
             remedy,
@@ -219,7 +220,7 @@ fn policy(root: &Place<'_>, meshes: &[Place<'_>], roots: &[Place<'_>]) -> Option
         Finding::fail(
             "ext_authz",
             format!("the mesh has no provider {provider}{}", at(root)),
-            format!("name one of: {}", known.join(", ")),
+            format!("use one of: {}", known.join(", ")),
         )
     };
     Some(Section {
@@ -247,7 +248,7 @@ fn coverage(policy: &Place<'_>, roots: &[Place<'_>]) -> Finding {
     if rules.is_empty() {
         return Finding::fail(
             "routes_off",
-            format!("no rules{}: no request is ever asked about", at(policy)),
+            format!("no rules{}: no request is ever checked", at(policy)),
             "set rules: [{}], which means every request",
         );
     }
@@ -261,8 +262,8 @@ fn coverage(policy: &Place<'_>, roots: &[Place<'_>]) -> Finding {
         Some(gap) => Finding::fail(
             "routes_off",
             format!("{gap}: forged identity headers reach the service there"),
-            "ask about every request (rules: [{}]) and list what needs no token in rules.bypass \
-             of Doorward's configuration",
+            "check every request (rules: [{}]) and list what needs no token in rules.bypass of \
+             Doorward's configuration",
         ),
     }
 }
@@ -309,7 +310,7 @@ fn unanswered(policy: &Place<'_>, roots: &[Place<'_>]) -> Option<Finding> {
 fn gap(rule: &Place<'_>) -> Option<String> {
     for field in ["from", "when"] {
         if let Some(limited) = rule.get(field) {
-            return Some(format!("only requests of {field} are asked about{}", at(&limited)));
+            return Some(format!("only requests matching {field} are checked{}", at(&limited)));
         }
     }
     let to = rule.items("to");
@@ -334,7 +335,7 @@ fn operation_gap(to: &Place<'_>) -> Option<String> {
             _ => false,
         };
         if !harmless {
-            return Some(format!("{name} leaves requests out{}", at(&limit)));
+            return Some(format!("{name} skips requests{}", at(&limit)));
         }
     }
     None

@@ -24,14 +24,17 @@ pub(super) fn failure_mode(place: &Place<'_>, field: &str) -> Finding {
         Finding::fail(
             "failure_mode",
             format!(
-                "{name} is true{}: when Doorward is out of reach, requests pass with whatever \
+                "{name} is true{}: when Doorward is unreachable, requests pass with whatever \
                  identity headers the client made up",
                 at(&place)
             ),
             format!("set {name}: false"),
         )
     } else {
-        Finding::pass("failure_mode", format!("closed when Doorward is out of reach{}", at(&place)))
+        Finding::pass(
+            "failure_mode",
+            format!("fails closed when Doorward is unreachable{}", at(&place)),
+        )
     }
 }
 
@@ -46,7 +49,7 @@ pub(super) fn timeout(place: &Place<'_>, field: &str, unset: Duration) -> Findin
         None => format!("not set{}: {written} then", at(&place)),
     };
     if span.is_zero() {
-        let found = format!("{is}: no limit; a Doorward that hangs hangs every request");
+        let found = format!("{is}: no limit; if Doorward hangs, every request hangs");
         Finding::warn("timeout", found, format!("set {field}: 1s"))
     } else if span < SHORTEST {
         let found = format!(
@@ -55,7 +58,7 @@ pub(super) fn timeout(place: &Place<'_>, field: &str, unset: Duration) -> Findin
         );
         Finding::warn("timeout", found, format!("set {field}: 1s"))
     } else if span > LONGEST {
-        let found = format!("{is}; a Doorward that hangs holds up every request so long");
+        let found = format!("{is}; if Doorward hangs, every request waits that long");
         Finding::warn("timeout", found, format!("set {field}: 1s"))
     } else {
         Finding::pass("timeout", is)
@@ -67,12 +70,13 @@ pub(super) fn status_on_error(place: &Place<'_>, status: Option<&str>, remedy: &
     match status {
         Some("503" | "ServiceUnavailable") => Finding::pass(
             "status_on_error",
-            format!("503 when Doorward is out of reach{}", at(place)),
+            format!("503 when Doorward is unreachable{}", at(place)),
         ),
         other => Finding::warn(
             "status_on_error",
             format!(
-                "{} when Doorward is out of reach{}: \"we could not tell\" looks like \"you may not\"",
+                "{} when Doorward is unreachable{}: \"we could not tell\" looks like \"you may \
+                 not\"",
                 other.unwrap_or("not set: 403"),
                 at(place)
             ),
@@ -87,13 +91,13 @@ pub(super) fn clear_route_cache(place: &Place<'_>, field: &str) -> Finding {
         Finding::warn(
             "route_cache",
             format!(
-                "{field} is true{}: another route may be entered with this one's decision",
+                "{field} is true{}: another route may be used with this one's decision",
                 at(place)
             ),
             format!("set {field}: false, unless routes depend on headers that Doorward sets"),
         )
     } else {
-        Finding::pass("route_cache", "the route stays the one that was asked about")
+        Finding::pass("route_cache", "the route stays the one that was checked")
     }
 }
 
@@ -103,7 +107,7 @@ pub(super) fn body(place: &Place<'_>, field: &str) -> Finding {
         Some(body) => Finding::warn(
             "body",
             format!(
-                "request bodies are buffered and sent along{}: slow, and Doorward never reads them",
+                "request bodies are buffered and sent to Doorward{}: slow, and it never reads them",
                 at(&body)
             ),
             format!("remove {field}"),

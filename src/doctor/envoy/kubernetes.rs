@@ -84,7 +84,7 @@ fn changed(name: &str, place: &Place<'_>) -> Finding {
     Finding::fail(
         "identity",
         format!(
-            "{} is changed{}: the upstream gets another identity than Doorward answered",
+            "{} is changed{}: the upstream gets a different identity than Doorward sent",
             name.to_ascii_lowercase(),
             at(place)
         ),

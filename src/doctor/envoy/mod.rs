@@ -221,7 +221,7 @@ impl OurHeaders {
     fn remedy(&self) -> String {
         let matcher = |pattern| format!("{{safe_regex: {{regex: \"{pattern}\"}}}}");
         let matchers: Vec<_> = self.protected.to_see().iter().map(matcher).collect();
-        format!("allow every spelling, with any sign for `-`: {}", matchers.join(" and "))
+        format!("allow every spelling, with any character for `-`: {}", matchers.join(" and "))
     }
 }
 
@@ -238,14 +238,14 @@ fn spellings(name: &str) -> impl Iterator<Item = String> {
 #[derive(Debug, thiserror::Error)]
 pub enum NotEnvoy {
     /// Over [`MOST_BYTES`].
-    #[error("it has more than 16 MiB: expected a configuration of Envoy, Istio or Envoy Gateway")]
+    #[error("it is larger than 16 MiB: expected a configuration of Envoy, Istio or Envoy Gateway")]
     TooLarge,
     /// Neither YAML nor JSON.
     #[error("it is not YAML or JSON: {0}")]
     Syntax(String),
     /// It speaks of something else.
     #[error(
-        "there is nothing in it to examine: expected an Envoy bootstrap or listener (an HTTP \
+        "it contains nothing to examine: expected an Envoy bootstrap or listener (an HTTP \
          connection manager), Istio's MeshConfig or an AuthorizationPolicy with action CUSTOM, or \
          Envoy Gateway's SecurityPolicy or ClientTrafficPolicy"
     )]

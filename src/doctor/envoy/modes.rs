@@ -62,8 +62,8 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     if over_http && let Some((_, entry)) = ours.first() {
         return Some(Finding::fail(
             "modes",
-            format!("context_extensions are not sent over HTTP{}: nobody heeds them", at(entry)),
-            "ask over gRPC, or say it in rules of Doorward's configuration",
+            format!("context_extensions are not sent over HTTP{}: they have no effect", at(entry)),
+            "use gRPC, or use rules in Doorward's configuration",
         ));
     }
     let unknown = |(key, entry): &(String, Place<'_>)| match (key.as_str(), entry.value.as_str()) {
@@ -76,10 +76,7 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     let (_, entry) = ours.iter().find(|it| unknown(it))?;
     Some(Finding::fail(
         "modes",
-        format!(
-            "Doorward does not know this setting{}, and refuses every request there",
-            at(entry)
-        ),
+        format!("Doorward does not know this setting{}, and denies every request there", at(entry)),
         "doorward.mode is required, optional or bypass; doorward.scopes and doorward.audience are \
          not empty; there are no others",
     ))
@@ -100,7 +97,7 @@ fn elsewhere(
     if let Some(other) = other {
         return Some(Finding::fail(
             "asked_elsewhere",
-            format!("another service than Doorward decides{}", at(other)),
+            format!("a service other than Doorward decides{}", at(other)),
             "remove grpc_service or http_service from check_settings",
         ));
     }
@@ -119,7 +116,7 @@ fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
                 "doorward.mode is {mode} for every path{}: no request needs a token",
                 at(&place)
             ),
-            "name the paths that need none, and leave the mode of all others out",
+            "list the paths that need none, and remove the mode from all others",
         )
     })
 }
@@ -131,7 +128,7 @@ fn rewritten(way: &Way<'_>, filter: &Filter<'_>, by_path: bool) -> Option<Findin
     let rewrite = rewrites.iter().find_map(|field| way.action.get(field))?;
     let (found, remedy) = if open {
         (
-            "paths that need no token become others behind",
+            "paths that need no token become other paths upstream",
             "make sure that those need none either, or do not rewrite them",
         )
     } else if by_path {

@@ -14,7 +14,7 @@ pub(super) fn finding(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> 
     let then = if rules.flag("disallow_is_error") == Some(true) {
         "every request is refused"
     } else {
-        "the client's own reaches the upstream"
+        "the client's value reaches the upstream"
     };
     Some(Finding::fail(
         "mutation_rules",

@@ -103,8 +103,8 @@ pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Fi
         Some(way) => Finding::fail(
             "route_cache",
             format!(
-                "{name} has the route chosen again after the decision{}, and {} is one that it may \
-                 lead to: what that asks for is never checked",
+                "{name} has the route selected again after the decision{}, and may lead to {}: \
+                 what that requires is never checked",
                 at(&place),
                 way.route.path
             ),
@@ -113,8 +113,8 @@ pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Fi
         None => Finding::warn(
             "route_cache",
             format!(
-                "{name} has the route chosen again after the decision{}: another route may be \
-                 entered with this one's decision",
+                "{name} has the route selected again after the decision{}: another route may be \
+                 used with this one's decision",
                 at(&place)
             ),
             "put it before ext_authz",
@@ -131,9 +131,9 @@ fn too_early(filter: &Filter<'_>, ours: &OurHeaders) -> Option<(&'static str, &'
             "put ext_authz before the router",
         ))
     } else if filter.power() == Power::Answers {
-        Some(("comes before ext_authz, and answers requests that nobody was asked about", REMEDY))
+        Some(("comes before ext_authz, and answers requests that were never checked", REMEDY))
     } else if believes(filter, ours) {
-        Some(("looks at the identity before Doorward has replaced what the client sent", REMEDY))
+        Some(("reads the identity before Doorward has replaced what the client sent", REMEDY))
     } else {
         None
     }

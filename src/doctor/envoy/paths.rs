@@ -17,8 +17,8 @@ pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding
         ),
     };
     let normalize =
-        on("normalize_path", "/public/../admin is below /public/ here and /admin behind");
-    let merge = on("merge_slashes", "//admin is another path here than behind");
+        on("normalize_path", "/public/../admin is below /public/ here and /admin upstream");
+    let merge = on("merge_slashes", "//admin is a different path here than upstream");
     let action = manager.choice(
         "path_with_escaped_slashes_action",
         &[
@@ -35,14 +35,14 @@ pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding
         }
         _ if !tables.is_empty() && tables.iter().all(refuses_encoded_slashes) => Finding::pass(
             "escaped_slashes",
-            "a route refuses them, but for the paths of the routes before it: Doorward's \
-             rules.encoded_slashes decides about those",
+            "a route rejects them, except on the paths of earlier routes: Doorward's \
+             rules.encoded_slashes decides there",
         ),
         other => Finding::warn(
             "escaped_slashes",
             format!(
                 "path_with_escaped_slashes_action is {}{}: /public/..%2Fadmin is one path here \
-                 and may be another behind",
+                 and may be a different one upstream",
                 other.unwrap_or("not set"),
                 at(manager)
             ),
@@ -116,7 +116,7 @@ pub(super) fn remote_address(manager: &Place<'_>) -> Finding {
             "remote_address",
             format!(
                 "use_remote_address is off{}: x-forwarded-for, x-envoy-* and x-request-id from \
-                 clients are believed",
+                 clients are trusted",
                 at(manager)
             ),
             "set use_remote_address: true at the edge (with xff_num_trusted_hops behind a load \

@@ -20,8 +20,8 @@ const GUARDS: [Guard; 2] = [
     Guard {
         key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
         check: "escaped_slashes",
-        off: "path_with_escaped_slashes_action is not heeded, and /public/..%2Fadmin may be another \
-              path behind",
+        off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
+              different path upstream",
     },
     Guard {
         key: "envoy.reloadable_features.strip_dotdot_segments_with_parameters",
@@ -59,8 +59,8 @@ impl<'v> Runtime<'v> {
         let settable = self.settable().map(|layer| {
             let [first, ..] = &GUARDS;
             let found = format!(
-                "whoever writes to a layer of run-time values{} turns off what makes paths safe \
-                 ({} and others)",
+                "anyone who can write to a layer of runtime values{} can turn off what makes \
+                 paths safe ({} and others)",
                 at(layer),
                 first.key
             );

@@ -40,7 +40,7 @@ pub(super) fn finding(manager: &Manager<'_>, clusters: &Clusters<'_>) -> Option<
     if let Some(pool) = pools.into_iter().find(raw) {
         return Some(Finding::fail(
             "upgrades",
-            format!("bodies of requests become a connection to the upstream{}", at(&pool)),
+            format!("request bodies become a connection to the upstream{}", at(&pool)),
             "remove upstream_config",
         ));
     }
@@ -56,8 +56,8 @@ pub(super) fn finding(manager: &Manager<'_>, clusters: &Clusters<'_>) -> Option<
     Some(Finding::fail(
         "upgrades",
         format!(
-            "a request becomes a connection to the upstream{}: whoever is let in once sends what \
-             nobody sees",
+            "a request becomes a connection to the upstream{}: after one allowed request a client \
+             can send anything unseen",
             at(&upgrade)
         ),
         "remove connect_config",

@@ -14,7 +14,7 @@ impl Run<'_> {
                 self.findings.push(Finding::fail(
                     "reachable",
                     format!("no answer from {}: {error}", self.peer.shown()),
-                    "is this where clients come in, and is the gateway running?",
+                    "is this the address that clients use, and is the gateway running?",
                 ));
                 return None;
             }
@@ -31,8 +31,8 @@ impl Run<'_> {
         let Some(token) = &self.probe.token else {
             self.findings.push(Finding::not_seen(
                 "token",
-                "no token was given: what gets through beside a valid token was not tried",
-                Some("give one with --token"),
+                "no token was given: attacks alongside a valid token were not tried",
+                Some("pass one with --token"),
             ));
             return Some(seen);
         };
@@ -59,7 +59,7 @@ impl Run<'_> {
         let status = with.status.as_u16();
         match (&seen.principal, seen.tells_with) {
             (Some(name), true) => {
-                let found = format!("the upstream takes its bearer for {}", shown(name));
+                let found = format!("the upstream treats its bearer as {}", shown(name));
                 return Finding::pass(CHECK, found);
             }
             (None, true) if seen.open => {
@@ -67,15 +67,17 @@ impl Run<'_> {
                     CHECK,
                     format!("the upstream gets no {header}, even with the token"),
                     Some(
-                        "nobody looks at a token on a path that is let through: name an echo path \
-                         that needs one to see the identity arrive",
+                        "tokens are not checked on a bypassed path: use an echo path that \
+                         requires one to see the identity arrive",
                     ),
                 );
             }
             (None, true) => {
                 return Finding::fail(
                     CHECK,
-                    format!("the upstream gets no {header}: nobody tells it who asks"),
+                    format!(
+                        "the upstream gets no {header}: it does not learn who sent the request"
+                    ),
                     "have Envoy ask Doorward on this route",
                 );
             }
@@ -92,11 +94,11 @@ impl Run<'_> {
             let found = format!("{status} with the token, too{}", location(with));
             return Finding::not_seen(CHECK, found, None);
         }
-        let taken = if seen.guarded { "the token is let in, " } else { "" };
+        let taken = if seen.guarded { "the token is accepted, " } else { "" };
         let (found, remedy) = match status {
             200..=299 => (
                 format!(
-                    "but the answer at {} does not hold the headers that arrived",
+                    "but the response at {} does not contain the headers that arrived",
                     self.probe.echo
                 ),
                 NAME_AN_ECHO,
@@ -130,8 +132,8 @@ fn token_required(echo: &str, reply: &Reply) -> Finding {
         200..=299 => Finding::warn(
             CHECK,
             format!("{echo} answers {status} without a token"),
-            "is that meant? Then it is listed in rules.bypass, or its route says doorward.mode; \
-             else nobody asks Doorward about it",
+            "if that is intended, list it in rules.bypass or set doorward.mode on its route; \
+             otherwise Doorward is not asked about it",
         ),
         401 if challenged && !reason.is_empty() => {
             Finding::pass(CHECK, format!("401 without a token{reason}, with a challenge"))
@@ -154,23 +156,20 @@ fn token_required(echo: &str, reply: &Reply) -> Finding {
         ),
         300..=399 => Finding::not_seen(
             CHECK,
-            format!(
-                "{echo} leads elsewhere before anybody asks for a token: {status}{}",
-                location(reply)
-            ),
+            format!("{echo} redirects before a token is required: {status}{}", location(reply)),
             Some("give the address that it leads to (--gateway, --echo)"),
         ),
         404 => Finding::not_seen(
             CHECK,
-            format!("404 without a token: nothing is at {echo}, or nobody asks for a token there"),
+            format!("404 without a token: nothing is at {echo}, or no token is required there"),
             Some("name a path that the upstream has and the gateway guards with --echo"),
         ),
         500.. => Finding::not_seen(
             CHECK,
             format!("{status} without a token, and not in Doorward's words"),
             Some(
-                "is Doorward running, and does the gateway reach it? Where nobody asks Doorward, the \
-                 upstream is out of reach",
+                "is Doorward running, and does the gateway reach it? Where Doorward is not asked, \
+                 the upstream is unreachable",
             ),
         ),
         _ => Finding::fail(

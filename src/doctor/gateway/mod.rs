@@ -79,7 +79,7 @@ pub enum GatewayError {
     #[error("the gateway has to be http:// or https:// with a host: https://gateway.example")]
     NotHttp,
     /// No `/` in front.
-    #[error("the echo path begins with `/`: a path whose upstream answers with the headers it got")]
+    #[error("the echo path begins with `/`: a path whose upstream echoes the request's headers")]
     NoPath,
     /// A file of authorities cannot be used.
     #[error(transparent)]

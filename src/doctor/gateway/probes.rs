@@ -108,7 +108,13 @@ impl Run<'_> {
         // With a token, the line about it has said so.
         let first = check == "spoofed_headers" && self.probe.token.is_none();
         let unseen = unseen(seen, first.then_some(NAME_AN_ECHO));
-        self.judge(check, attempts, unseen, ["arrived as sent", "nothing forged arrives"], remedy);
+        self.judge(
+            check,
+            attempts,
+            unseen,
+            ["arrived as sent", "no forged header arrives"],
+            remedy,
+        );
     }
 
     async fn repeated(&mut self, seen: &Seen) {
@@ -125,7 +131,7 @@ impl Run<'_> {
             "repeated",
             attempts,
             unseen(seen, None),
-            ["arrived", "no second value arrives beside ours"],
+            ["arrived", "no second value arrives next to Doorward's"],
             "have Doorward's headers overwrite the client's, never append",
         );
     }
@@ -151,7 +157,7 @@ impl Run<'_> {
             "connection",
             attempts,
             unseen.then_some(("no identity arrives that could be dropped", None)),
-            ["takes the identity away", "a client cannot have the identity dropped on the way"],
+            ["removes the identity", "clients cannot have the identity dropped on the way"],
             "have the proxy behind the gateway keep identity headers, whatever Connection lists",
         );
     }
@@ -164,16 +170,17 @@ impl Run<'_> {
             let attempt = self.passing(request, seen).await;
             attempts.push(("two Authorization headers".to_owned(), attempt));
         }
-        let unseen = "no single token is let in, so that two refused ones tell nothing";
+        let unseen = "no single token is accepted, so two rejected ones prove nothing";
         self.judge(
             "two_tokens",
             attempts,
             unguarded(seen).or((!seen.token_taken).then_some((unseen, None))),
             [
-                "pass: Doorward and the upstream may each choose another one",
+                "pass: Doorward and the upstream may each pick a different one",
                 "two Authorization headers are refused",
             ],
-            "let Doorward see both (`authorization` in allowed_headers), and nothing choose before",
+            "let Doorward see both (`authorization` in allowed_headers), with nothing picking one \
+             before it",
         );
     }
 
@@ -188,7 +195,7 @@ impl Run<'_> {
             "service_bearer",
             attempts,
             unguarded(seen),
-            ["passes", "a name in the place of a token is refused"],
+            ["passes", "a name instead of a token is rejected"],
             "have Envoy ask Doorward on this route",
         );
     }
@@ -216,7 +223,7 @@ impl Run<'_> {
             (!seen.guarded && !seen.tells_without).then_some((NOBODY_REFUSES, None)),
             [
                 "reach the upstream without a token",
-                "no odd spelling of the path gets around the token or the stripping",
+                "no odd spelling of the path avoids the token or the stripping",
             ],
             "set normalize_path, merge_slashes and path_with_escaped_slashes_action: \
              REJECT_REQUEST, and turn the filter off nowhere",
@@ -250,7 +257,7 @@ impl Run<'_> {
         } else if self.is_over() {
             Finding::not_seen(
                 check,
-                "not tried to the end: the gateway answers too slowly",
+                "not completed: the gateway responds too slowly",
                 Some("try again when it is less busy"),
             )
         } else if let Some((found, remedy)) = unseen {
@@ -350,7 +357,7 @@ impl Run<'_> {
     }
 }
 
-const NOBODY_REFUSES: &str = "nobody refuses an ordinary request without a token here";
+const NOBODY_REFUSES: &str = "an ordinary request without a token is not denied here";
 
 /// Why nothing can be said of what arrives.
 fn unseen(
@@ -358,7 +365,7 @@ fn unseen(
     remedy: Option<&'static str>,
 ) -> Option<(&'static str, Option<&'static str>)> {
     let told = seen.tells_with || seen.tells_without;
-    (!told).then_some(("no answer holds the headers that arrived", remedy))
+    (!told).then_some(("no response contains the headers that arrived", remedy))
 }
 
 /// Why nothing can be said of what is refused.

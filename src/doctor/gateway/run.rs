@@ -8,8 +8,8 @@ use crate::doctor::report::Finding;
 use crate::printable::printable;
 
 /// How to see what arrives.
-pub(super) const NAME_AN_ECHO: &str = "name with --echo a path whose upstream answers with the headers it got, such as \
-     httpbin's /headers or the echo of `doorward demo`";
+pub(super) const NAME_AN_ECHO: &str = "name with --echo a path whose upstream echoes the \
+     request's headers, such as httpbin's /headers or the echo of `doorward demo`";
 
 /// One examination of a gateway: whom it asks, and what it has found.
 pub(super) struct Run<'a> {

@@ -46,20 +46,20 @@ pub(super) fn examine(sample: &Sample, leeway: Duration) -> Finding {
     let Some(ahead) = sample.ahead() else {
         return Finding::pass(
             "clock_skew",
-            "not to be told: the answer has no Date; a fresh token's iat would show it",
+            "unknown: the response has no Date header; the iat of a fresh token would show it",
         );
     };
     let off = Duration::from_secs(ahead.unsigned_abs());
     if off < WORTH_KNOWING.min(leeway.max(Duration::from_secs(2))) {
-        let found = format!("it agrees with this machine's to {} s", off.as_secs().max(1));
+        let found = format!("within {} s of this machine's", off.as_secs().max(1));
         return Finding::pass("clock_skew", found);
     }
     let side = if ahead > 0 { "ahead of" } else { "behind" };
     let found = format!("the provider's clock is {} s {side} this machine's", off.as_secs());
-    let remedy = "see which of the two is wrong (timedatectl, chronyc tracking) and have it follow \
-                  a time server";
+    let remedy = "find out which of the two is wrong (timedatectl, chronyc tracking) and \
+                  synchronize it with a time server";
     if off >= leeway {
-        let beyond = format!("{found}, more than token.leeway ({} s) forgives", leeway.as_secs());
+        let beyond = format!("{found}, more than token.leeway ({} s) tolerates", leeway.as_secs());
         Finding::fail("clock_skew", beyond, remedy)
     } else {
         Finding::warn("clock_skew", found, remedy)
@@ -97,15 +97,15 @@ mod tests {
     #[test]
     fn both_directions_are_seen_and_the_round_trip_is_not_held_against_it() {
         for (before, after, age, outcome, part) in [
-            (AT, AT, "0", Outcome::Pass, "to 1 s"),
-            (AT - 4, AT + 4, "0", Outcome::Pass, "to 1 s"),
-            (AT + 3, AT + 3, "0", Outcome::Pass, "to 2 s"),
+            (AT, AT, "0", Outcome::Pass, "within 1 s"),
+            (AT - 4, AT + 4, "0", Outcome::Pass, "within 1 s"),
+            (AT + 3, AT + 3, "0", Outcome::Pass, "within 2 s"),
             (AT + 10, AT + 10, "0", Outcome::Warn, "9 s behind"),
             (AT - 10, AT - 10, "0", Outcome::Warn, "9 s ahead"),
             (AT + 100, AT + 100, "0", Outcome::Fail, "99 s behind"),
             (AT - 61, AT - 61, "0", Outcome::Fail, "60 s ahead of"),
             // Kept by a cache for 100 s: that is no skew.
-            (AT + 100, AT + 100, "100", Outcome::Pass, "to 1 s"),
+            (AT + 100, AT + 100, "100", Outcome::Pass, "within 1 s"),
         ] {
             let finding = found(DATE_OF_1994, age, before, after, 60);
             assert_eq!(finding.outcome, outcome, "{finding:?}");
@@ -118,7 +118,7 @@ mod tests {
         for date in ["", "yesterday", "Sunday, 06-Nov-94 08:49:37 GMT", "x, 99 Foo 1994 a GMT"] {
             let finding = found(date, "0", AT, AT, 60);
             assert_eq!(finding.outcome, Outcome::Pass);
-            assert!(finding.found.contains("not to be told"), "{finding:?}");
+            assert!(finding.found.contains("unknown: the response has no Date"), "{finding:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl Probe<'_> {
             Err(error) => vec![Finding::fail(
                 "device_grant",
                 error.to_string(),
-                "see that this machine can reach the endpoint; people who log in have to",
+                "make sure that this machine can reach the endpoint; users who log in have to",
             )],
         }
     }
@@ -68,7 +68,7 @@ impl Probe<'_> {
         if error == "invalid_scope" {
             return vec![Finding::fail(
                 "default_scopes",
-                format!("client {client:?} may not ask for {:?} ({said})", self.scopes),
+                format!("client {client:?} may not request {:?} ({said})", self.scopes),
                 remedies::scopes_refused(provider, client),
             )];
         }
@@ -90,11 +90,12 @@ impl Probe<'_> {
         let grant = match verification_uri {
             Some(uri) => Finding::pass(
                 "device_grant",
-                format!("client {client:?} may; codes are entered at {uri}"),
+                format!("allowed for client {client:?}; users enter codes at {uri}"),
             ),
             None => Finding::fail(
                 "device_grant",
-                "the answer has no verification_uri: nobody could be told where to enter the code",
+                "the response has no verification_uri: users could not be told where to enter the \
+                 code",
                 "this is not RFC 8628 §3.2: set device_authorization_endpoint to the right \
                  endpoint",
             ),

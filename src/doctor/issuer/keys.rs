@@ -27,7 +27,7 @@ pub(super) async fn examine(
         // Without it, what is wrong with discovery has been said.
         KeyLocation::Discovery(_) => fetch(patient, &metadata?.jwks_uri, http, findings).await?,
         KeyLocation::Borrowed => {
-            let found = "that of the first issuer: this is another name of it";
+            let found = "the first issuer's: this is another name for it";
             findings.push(Finding::pass("key_set", found));
             return None;
         }
@@ -79,7 +79,7 @@ fn read(path: &Path, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
         Ok(document) => Some(document),
         Err(error) => {
             let found = format!("key file {}: {error}", path.display());
-            let remedy = "make the file readable for this user, or correct jwks_file";
+            let remedy = "make the file readable to this user, or correct jwks_file";
             findings.push(Finding::fail("key_set", found, remedy));
             None
         }

@@ -46,10 +46,7 @@ pub(super) async fn examine(
     findings.push(Finding::pass(
         "password_grant",
         match listed("password") {
-            Some(true) => {
-                "offered; whether this client may use it is seen at `auth login \
-                           --username`"
-            }
+            Some(true) => "offered; `auth login --username` shows whether this client may use it",
             Some(false) => "not offered: only `auth login --username` needs it",
             None => {
                 "not listed, and neither is any other grant: only `auth login --username` \
@@ -61,8 +58,9 @@ pub(super) async fn examine(
         "revocation",
         match &metadata.revocation_endpoint {
             Some(endpoint) => endpoint.to_string(),
-            None => "not offered: `auth logout` forgets tokens here, and they end by themselves"
-                .to_owned(),
+            None => "not offered: `auth logout` deletes tokens locally, and they expire on their \
+                     own"
+            .to_owned(),
         },
     ));
 }
@@ -72,7 +70,7 @@ fn token_endpoint(login: &Login, metadata: &Metadata) -> Finding {
         Some(endpoint) => Finding::pass("token_endpoint", endpoint.to_string()),
         None => Finding::fail(
             "token_endpoint",
-            "the discovery document names none, so nobody can log in",
+            "the discovery document has none, so nobody can log in",
             "set auth.oidc.token_endpoint if the provider has one",
         ),
     }
@@ -91,12 +89,12 @@ fn no_device_endpoint(login: &Login, provider: Product) -> Finding {
 }
 
 fn unprobed(listed: Option<bool>) -> Finding {
-    let unknown = "whether the client may use it is not known: no client_id";
+    let unknown = "unknown whether the client may use it: no client_id";
     match listed {
         Some(false) => Finding::warn(
             "device_grant",
             format!("not among grant_types_supported, though it has an endpoint; {unknown}"),
-            "turn the device authorization grant on, and give --client-id to have it tried",
+            "enable the device authorization grant, and pass --client-id to have it tried",
         ),
         Some(true) | None => Finding::pass("device_grant", unknown),
     }

@@ -46,7 +46,7 @@ pub(super) async fn examine(
     let Some(url) = &patient.discovery_url else {
         findings.push(Finding::pass(
             "discovery",
-            "not asked for: the issuer is no URL to ask, and its keys are elsewhere",
+            "not fetched: the issuer is not a URL, and its keys are configured separately",
         ));
         return None;
     };
@@ -101,12 +101,13 @@ fn tls(answer: &Document) -> Finding {
     if answer.url.scheme() == "https" {
         Finding::pass("tls", "https, and the certificate is trusted here")
     } else if is_loopback(&answer.url) {
-        Finding::pass("tls", "plain http, which does on this machine")
+        Finding::pass("tls", "plain http, acceptable on loopback")
     } else {
         Finding::warn(
             "tls",
             format!("{} is fetched over plain http (allow_http)", answer.url),
-            "use https: whoever is on the wire can choose the keys that tokens are verified with",
+            "use https: anyone on the network path can choose the keys that tokens are verified \
+             with",
         )
     }
 }
@@ -128,7 +129,7 @@ fn unreachable(patient: &Patient, error: &FetchError) -> Finding {
     let otherwise = if let FetchErrorKind::Status { .. } = &error.kind {
         not_found
     } else {
-        format!("no discovery document comes like this: {not_found}")
+        format!("the discovery document was not found: {not_found}")
     };
     let remedy = fetching::not_fetched(error, &patient.settings.access, otherwise);
     let of_tls = error.obstacle().is_some_and(Obstacle::is_of_tls);
@@ -144,7 +145,7 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
     let provider = Product::recognise(patient.issuer(), None);
     let remedy = if html {
         format!(
-            "a page for people (a login, a proxy, an error) came in its place: {}",
+            "an HTML page for browsers (a login, a proxy, an error) came instead: {}",
             remedies::not_found(provider)
         )
     } else {
@@ -156,8 +157,8 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
 fn incomplete(patient: &Patient, provider: Product, error: &MetadataError) -> Finding {
     let remedy = match error {
         MetadataError::Astray { .. } => {
-            "have the provider name its key set over https (its public URL, behind a proxy), or \
-             name it yourself with jwks_uri"
+            "have the provider publish an https URL for its key set (its public URL, behind a \
+             proxy), or set jwks_uri"
                 .to_owned()
         }
         MetadataError::NotJson(_)
@@ -183,8 +184,8 @@ fn issuer_matches(patient: &Patient, metadata: &Metadata) -> Finding {
 fn another_issuer(patient: &Patient, provider: Product, published: &str) -> Finding {
     let configured = patient.issuer();
     let slash = published.trim_end_matches('/') == configured.trim_end_matches('/');
-    let differ = if slash { ": they differ in the slash at the end" } else { "" };
-    let found = format!("it says {published:?}, configured is {configured:?}{differ}");
+    let differ = if slash { ": they differ in the trailing slash" } else { "" };
+    let found = format!("the document has {published:?}, but {configured:?} is configured{differ}");
     Finding::fail("issuer_match", found, remedies::other_issuer(provider, published))
 }
 
@@ -204,12 +205,14 @@ fn endpoints(document: &Value, metadata: &Metadata) -> Finding {
     let named = ENDPOINTS.iter().filter(|name| document.get(name).is_some_and(|it| !it.is_null()));
     let dropped: Vec<_> = named.filter(|name| believed(name).is_none()).copied().collect();
     if dropped.is_empty() {
-        return Finding::pass("endpoints", "every endpoint it names may be followed");
+        return Finding::pass("endpoints", "every endpoint is on https or loopback");
     }
     Finding::fail(
         "endpoints",
-        format!("not followed, being no https URL or plain http elsewhere: {}", dropped.join(", ")),
-        "tell the provider its public https URL; behind a proxy it has to believe \
-         X-Forwarded-Proto",
+        format!(
+            "not used, because it is not https or is plain http on another machine: {}",
+            dropped.join(", ")
+        ),
+        "set the provider's public https URL; behind a proxy it has to trust X-Forwarded-Proto",
     )
 }

@@ -117,8 +117,8 @@ impl Patient {
         let http = match HttpFetcher::new(&self.settings.access, self.timeout).await {
             Ok(http) => http,
             Err(error) => {
-                let remedy = "put the PEM certificates of the authority there, or that of the \
-                              issuer itself, or take ca_file out";
+                let remedy = "put the PEM certificates of the authority, or of the issuer itself, \
+                              into it, or remove ca_file";
                 let finding = Finding::fail("discovery", error.to_string(), remedy);
                 return self.examined(
                     Product::recognise(self.issuer(), None),

@@ -20,7 +20,7 @@ pub(in crate::doctor) fn not_found(provider: Product) -> String {
         }
         Product::Auth0 => {
             "the issuer is https://<tenant>.<region>.auth0.com/ or your custom domain, with the \
-             slash at the end: Settings of the tenant or Applications > app > Settings > Domain"
+             trailing slash: Settings of the tenant or Applications > app > Settings > Domain"
         }
         Product::Google => "the issuer is https://accounts.google.com, without a path",
         Product::Zitadel => {
@@ -28,7 +28,7 @@ pub(in crate::doctor) fn not_found(provider: Product) -> String {
              https://<instance>.zitadel.cloud"
         }
         Product::Authentik => {
-            "the issuer is https://<host>/application/o/<slug>/ with the slash at the end: \
+            "the issuer is https://<host>/application/o/<slug>/ with the trailing slash: \
              Applications > Providers > provider > OpenID Configuration Issuer"
         }
         Product::Cognito => {

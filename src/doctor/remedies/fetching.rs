@@ -14,15 +14,15 @@ pub(in crate::doctor) fn not_fetched(
     match &error.kind {
         FetchErrorKind::Status { status: 401 | 403, .. } => credentials(access).into(),
         FetchErrorKind::Status { status: 500.., .. } => {
-            "the provider, or a proxy before it, is in trouble: look at its log".into()
+            "the provider, or a proxy in front of it, is failing: look at its log".into()
         }
         FetchErrorKind::Bearer(_) => {
-            "put the token there, or take key_bearer_file out: in Kubernetes the token of the pod \
+            "put the token there, or remove key_bearer_file: in Kubernetes the token of the pod \
              is at /var/run/secrets/kubernetes.io/serviceaccount/token"
                 .into()
         }
         FetchErrorKind::BearerWithheld { .. } => {
-            "name the key set with jwks_uri at the host that may see the token: in Kubernetes \
+            "set jwks_uri to the host that may see the token: in Kubernetes \
              https://kubernetes.default.svc/openid/v1/jwks"
                 .into()
         }
@@ -43,13 +43,13 @@ pub(in crate::doctor) fn not_fetched(
 fn in_the_way(obstacle: Obstacle, access: &Access) -> String {
     match obstacle {
         Obstacle::UnknownHost => {
-            "the host's name is not known here: check its spelling, and this machine's DNS"
+            "the host name does not resolve: check its spelling, and this machine's DNS"
         }
         Obstacle::Refused => {
-            "nothing listens there: check host and port, and that the provider runs"
+            "nothing listens there: check host and port, and that the provider is running"
         }
         Obstacle::TimedOut => {
-            "nothing came in time: look for a firewall in between, for a proxy that should be used \
+            "no answer in time: look for a firewall in between, for a proxy that should be used \
              (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
         }
         Obstacle::Proxy => "check this issuer's proxy, and HTTPS_PROXY",
@@ -63,49 +63,50 @@ fn in_the_way(obstacle: Obstacle, access: &Access) -> String {
         }
         Obstacle::Untrusted => return untrusted(access),
         Obstacle::NoAuthorities => {
-            "install the system's certificate authorities (ca-certificates), or name a ca_file"
+            "install the system's certificate authorities (ca-certificates), or set ca_file"
         }
         Obstacle::Expired | Obstacle::NotYetValid => {
-            "renew the certificate at the provider, or set this machine's clock right"
+            "renew the certificate at the provider, or correct this machine's clock"
         }
         Obstacle::Nameless => {
             "the certificate does not say which host it is for (a common name alone does not \
-             count): issue it anew with a subjectAltName, such as openssl req -x509 … -addext \
+             count): reissue it with a subjectAltName, such as openssl req -x509 … -addext \
              subjectAltName=DNS:idp.example"
         }
-        Obstacle::OtherHost => "the certificate is of another host: use the name that is in it",
+        Obstacle::OtherHost => "the certificate is for another host: use the name in it",
         Obstacle::Handshake => {
             "check that this port speaks TLS, and which certificate it shows: openssl s_client \
              -connect host:port"
         }
         Obstacle::NoRoute | Obstacle::Broken => {
-            "the connection was not made or broke: check the way there (firewall, proxy, NO_PROXY)"
+            "the connection failed or was closed: check the network path (firewall, proxy, \
+             NO_PROXY)"
         }
     }
     .into()
 }
 
 fn untrusted(access: &Access) -> String {
-    let wanted = "the PEM certificate of the authority that signed it, or the very certificate \
-                  that the issuer shows (openssl s_client -connect host:port -showcerts)";
+    let wanted = "the PEM certificate of the authority that signed it, or the issuer's own \
+                  certificate (openssl s_client -connect host:port -showcerts)";
     match &access.ca_file {
         Some(path) => format!(
-            "the certificate is neither in {} nor of an authority that is: put there {wanted}",
+            "the certificate is neither in {} nor of an authority that is: add {wanted}",
             path.display()
         ),
         None => format!(
-            "the certificate is of an authority that is not trusted here: name in this issuer's \
-             ca_file a file with {wanted}"
+            "the certificate is of an authority that is not trusted here: set this issuer's \
+             ca_file to a file with {wanted}"
         ),
     }
 }
 
 fn credentials(access: &Access) -> &'static str {
     if access.key_bearer.is_some() {
-        "the token in key_bearer_file may not ask: in Kubernetes, bind its service account to the \
-         ClusterRole system:service-account-issuer-discovery"
+        "the token in key_bearer_file is not allowed to read it: in Kubernetes, bind its service \
+         account to the ClusterRole system:service-account-issuer-discovery"
     } else {
-        "the issuer, or a proxy in between, wants to know who asks: an issuer that shows its keys to \
-         everybody needs nothing; for Kubernetes' API server name a token in key_bearer_file"
+        "the issuer, or a proxy in between, requires authentication: an issuer with public keys \
+         needs none; for Kubernetes' API server set key_bearer_file to a token"
     }
 }

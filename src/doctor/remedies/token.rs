@@ -57,8 +57,8 @@ pub(in crate::doctor) fn encrypted(provider: Product) -> String {
 pub(in crate::doctor) fn id_token(provider: Product) -> String {
     match provider {
         Product::Google => {
-            "Google has no other token that can be verified: it may do where the client and the \
-             gateway are of one hand; its audience is the client id"
+            "Google has no other token that can be verified: it may be acceptable where the same \
+             team runs client and gateway; its audience is the client id"
         }
         Product::EntraId => {
             "send access_token, not id_token, and ask for a scope of your own API: \
@@ -74,8 +74,8 @@ pub(in crate::doctor) fn id_token(provider: Product) -> String {
         | Product::Authentik
         | Product::Cognito
         | Product::Other => {
-            "send access_token, not id_token: an ID token tells a client who logged in, and is no \
-             key to an API"
+            "send access_token, not id_token: an ID token tells a client who logged in, and is \
+             not meant for APIs"
         }
     }
     .to_owned()
@@ -134,8 +134,8 @@ pub(in crate::doctor) fn issuer(provider: Product, found: &str, configured: &[&s
         .find(|configured| configured.trim_end_matches('/') == found.trim_end_matches('/'));
     if let Some(configured) = slash {
         return format!(
-            "{configured:?} is configured: they differ in the slash at the end, and iss is \
-             compared to the byte; configure {found:?}"
+            "{configured:?} is configured: they differ in the trailing slash, and iss is compared \
+             byte for byte; configure {found:?}"
         );
     }
     match provider {

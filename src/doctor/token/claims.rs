@@ -49,7 +49,7 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         let others = present(claims, &LIKE_SUBJECT, &rules.subject);
         return Finding::fail(
             "subject",
-            format!("neither {} nor sub is there{others}", rules.subject),
+            format!("neither {} nor sub is present{others}", rules.subject),
             remedies::subject(specimen.issuer.provider, specimen.client()),
         );
     };
@@ -75,8 +75,8 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         Some(IdentityFault::SubjectReserved | IdentityFault::EmailReserved) => {
             return Finding::fail(
                 "subject",
-                format!("{value:?} or the email is a name that the platform keeps for itself"),
-                "rename the account: service:… and * are taken for the platform's own services",
+                format!("{value:?} or the email is reserved by the platform"),
+                "rename the account: service:… and * stand for the platform's own services",
             );
         }
         Some(IdentityFault::SubjectAddress(address)) => {
@@ -85,8 +85,8 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
                 AddressFault::Malformed
                 | AddressFault::OutsideDomains
                 | AddressFault::AnyTenants => {
-                    "set subject_claim to a claim that is no address (an id), or add the domain to \
-                     email_domains if this issuer may speak for everybody there"
+                    "set subject_claim to a claim that is not an address (an id), or add the \
+                     domain to email_domains if this issuer is authoritative for it"
                         .to_owned()
                 }
             };
@@ -97,7 +97,7 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
             return Finding::fail(
                 "subject",
                 IdentityFault::TenantMissing.to_string(),
-                "take {tid} out of subject_prefix and groups_prefix, or have the provider send tid",
+                "remove {tid} from subject_prefix and groups_prefix, or have the provider send tid",
             );
         }
         Some(IdentityFault::SubjectMissing) | None => {}
@@ -106,7 +106,7 @@ fn subject(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         let others = present(claims, &LIKE_SUBJECT, &rules.subject);
         return Finding::warn(
             "subject",
-            format!("{} is not there, sub is taken: {value:?}{others}", rules.subject),
+            format!("{} is missing, sub is used: {value:?}{others}", rules.subject),
             "set subject_claim to a claim that every token has, or have the provider send it",
         );
     }
@@ -118,7 +118,7 @@ fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     let claims = specimen.claims();
     let Some(found) = at(claims, path) else {
         if specimen.kind == Kind::Machine {
-            return Finding::pass("email", "none, as an application has none");
+            return Finding::pass("email", "none, as usual for an application");
         }
         let likely = likely(claims, &LIKE_EMAIL, path, |value| {
             value.as_str().is_some_and(|text| text.contains('@'))
@@ -126,12 +126,12 @@ fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         let (others, setting) = match &likely {
             Some((name, value)) => (
                 format!("; {name} has {:?}", shown(value)),
-                format!("set email_claim: {name}, if addresses in there are believed; or "),
+                format!("set email_claim: {name}, if addresses in it can be trusted; or "),
             ),
             None => (String::new(), String::new()),
         };
         let remedy = remedies::email(specimen.issuer.provider, specimen.client());
-        let found = format!("{path} is not there{others}");
+        let found = format!("{path} is missing{others}");
         return Finding::warn("email", found, format!("{setting}{remedy}"));
     };
     let value = shown(&text_of(found));
@@ -152,8 +152,7 @@ fn email(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         AddressFault::Unverified => remedies::email_unverified(specimen.issuer.provider),
         AddressFault::Malformed => "set email_claim to a claim with the address alone".to_owned(),
         AddressFault::OutsideDomains => {
-            "add the domain to email_domains, if this issuer may speak for everybody there"
-                .to_owned()
+            "add the domain to email_domains, if this issuer is authoritative for it".to_owned()
         }
         AddressFault::AnyTenants => {
             "App registrations > the API > Token configuration > Add optional claim > Access: \
@@ -182,19 +181,22 @@ fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     let found = at(claims, path).map(|value| (written.as_str(), value)).or_else(stand_in);
     let Some((name, value)) = found else {
         if specimen.kind == Kind::Machine {
-            return Finding::pass("groups", "none, as applications mostly have none");
+            return Finding::pass("groups", "none, as usual for applications");
         }
         let likely = likely(claims, &LIKE_GROUPS, path, |value| value.is_array());
         let (others, setting) = match &likely {
             Some((name, value)) => (
                 format!("; {name} has {}", shown(value)),
-                format!("set groups_claim: {name}, if those are meant; or "),
+                format!("set groups_claim: {name}, if those are the ones you want; or "),
             ),
             None => (String::new(), String::new()),
         };
         let remedy = remedies::groups(specimen.issuer.provider, client, &written);
         // Keycloak and Entra leave the claim out for those who are in none.
-        let found = format!("{path} is not there: the user is in none, or it is not sent{others}");
+        let found = format!(
+            "{path} is missing: the user is in no group, or the claim is not \
+                             sent{others}"
+        );
         return Finding::warn("groups", found, format!("{setting}{remedy}"));
     };
     let all = shown(&text_of(value));
@@ -204,8 +206,8 @@ fn groups(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         return Finding::warn(
             "groups",
             format!(
-                "{losses} of {name} = {all} are dropped: headers cannot carry them, or they \
-                     are not wanted"
+                "{losses} of {name} = {all} are dropped: they do not fit into headers, or \
+                     headers.groups_only excludes them"
             ),
             "rename them at the provider, or see headers.profile (plain allows more) and \
              headers.groups_only",
@@ -224,9 +226,9 @@ fn scopes(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     if said.is_empty() {
         let has_roles = claims.get("roles").is_some();
         let found = if has_roles {
-            "neither scope nor scp is there; roles is, and is not looked at"
+            "neither scope nor scp is present; roles is, and is not used"
         } else {
-            "neither scope nor scp is there: routes that ask for a scope refuse it"
+            "neither scope nor scp is present: routes that require a scope deny it"
         };
         let remedy = if has_roles && specimen.kind == Kind::Machine {
             "set roles_claim: roles, to count them among the scopes".to_owned()
@@ -242,9 +244,9 @@ fn scopes(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
     if losses > 0 {
         return Finding::warn(
             "scopes",
-            format!("{all}: {losses} cannot be read, or no header can carry them"),
-            "have the provider write them as one text or as an array of texts: a token with a lost \
-             scope needs one of those that rules.endpoints asks for",
+            format!("{all}: {losses} cannot be read, or do not fit into a header"),
+            "have the provider send them as one string or an array of strings: a token with a \
+             lost scope needs one of those that rules.endpoints requires",
         );
     }
     let prefix = rules.scope_prefix.as_deref();
@@ -262,7 +264,7 @@ fn scopes(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         };
         return Finding::warn(
             "scopes",
-            format!("{all}: {front}/ stands in front, and {configured}"),
+            format!("{all}: they start with {front}/, and {configured}"),
             format!("set scope_prefix: {}/, so that rules see the short names", shown(front)),
         );
     }
@@ -270,7 +272,7 @@ fn scopes(specimen: &Specimen<'_>, proven: Option<&Proven>) -> Finding {
         (true, _) => Finding::pass("scopes", "none were granted"),
         (false, Some(prefix)) => {
             let cut = named.iter().any(|scope| is_cut(scope));
-            let note = if cut { "is cut off" } else { "is not in it, and need not be" };
+            let note = if cut { "is removed" } else { "is not in it, and does not have to be" };
             Finding::pass("scopes", format!("{all}; the prefix {prefix} {note}"))
         }
         (false, None) => Finding::pass("scopes", all),

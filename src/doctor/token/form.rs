@@ -25,7 +25,7 @@ pub(super) fn take_apart(
         return fail("there is no token".into(), "--token - reads it from standard input".into());
     }
     if token.get(..7).is_some_and(|front| front.eq_ignore_ascii_case("bearer ")) {
-        let remedy = "give the token alone: the word Bearer belongs to the header";
+        let remedy = "pass only the token: the word Bearer belongs to the header";
         return fail("it begins with the word Bearer".into(), remedy.into());
     }
     let dots = token.bytes().filter(|byte| *byte == b'.').count();

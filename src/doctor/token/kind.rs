@@ -76,8 +76,8 @@ impl Kind {
             Self::Machine => Finding::pass("token_kind", "an application's own access token"),
             Self::Refresh => Finding::fail(
                 "token_kind",
-                "a refresh token: it is for the provider's token endpoint and nobody else",
-                "send access_token, and keep refresh_token to yourself",
+                "a refresh token: it is only for the provider's token endpoint",
+                "send access_token, and never send refresh_token",
             ),
             Self::Logout => Finding::fail(
                 "token_kind",
@@ -93,14 +93,14 @@ impl Kind {
             // Google has no other: accepted knowingly.
             Self::Id if provider == Product::Google => Finding::warn(
                 "token_kind",
-                "an ID token: it says who logged in, and any API of that client's takes it",
+                "an ID token: it says who logged in, and every API of that client accepts it",
                 remedies::id_token(provider),
             ),
             Self::Id => Finding::warn(
                 "token_kind",
                 format!(
                     "it looks like an ID token, not an access token ({audience}); without \
-                     require_access_token it is not refused for that"
+                     require_access_token it is accepted"
                 ),
                 remedies::id_token(provider),
             ),

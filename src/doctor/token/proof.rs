@@ -139,25 +139,23 @@ fn signature<'a>(
         Err(TokenFault::NoSuchKey) => fail(
             "signature",
             format!("the issuer publishes no usable key for it ({named})"),
-            "a rotated or other realm's key: get a fresh token, from this very issuer; with Entra's \
-             custom signing keys set discovery_url with ?appid=<client-id>",
+            "the key was rotated, or belongs to another realm: get a new token from this issuer; \
+             with Entra's custom signing keys set discovery_url with ?appid=<client-id>",
         ),
         Err(TokenFault::BadSignature) => fail(
             "signature",
-            format!("it is not that of {named}"),
-            "the token was changed on its way, or copied in part: get a fresh one",
+            format!("it does not match {named}"),
+            "the token was changed in transit, or only partly copied: get a new one",
         ),
         Err(TokenFault::UnknownTenant) => fail(
             "tenant",
             TokenFault::UnknownTenant.to_string(),
-            "add the token's tid to allowed_tenants, if that tenant is to be let in",
+            "add the token's tid to allowed_tenants, if that tenant should be allowed",
         ),
         // Times are said below.
-        Err(TokenFault::NoExpiry | TokenFault::ExpiryBeyondReason) => fail(
-            "signature",
-            "not looked at: the token has no exp that could be one".to_owned(),
-            "see lifetime",
-        ),
+        Err(TokenFault::NoExpiry | TokenFault::ExpiryBeyondReason) => {
+            fail("signature", "not checked: the token has no valid exp".to_owned(), "see lifetime")
+        }
         Err(fault) => fail("signature", fault.to_string(), "get a fresh token"),
     }
 }
@@ -169,14 +167,14 @@ fn binding(claims: &Value, rules: &TokenRules) -> Option<Finding> {
     Some(match rules.bound_tokens {
         BoundTokens::Refused => Finding::fail(
             "binding",
-            format!("{bound}, which a bearer does not show"),
+            format!("{bound}, which a plain bearer does not prove"),
             "have the provider issue this client plain bearer tokens (no DPoP, no certificate), or \
              set bound_tokens: ignore where something in front checks the binding",
         ),
         BoundTokens::Ignored => Finding::warn(
             "binding",
-            format!("{bound}, which is not looked at (bound_tokens: ignore)"),
-            "be sure that something in front of Doorward checks the binding",
+            format!("{bound}, which is not checked (bound_tokens: ignore)"),
+            "make sure that something in front of Doorward checks the binding",
         ),
     })
 }
@@ -186,7 +184,7 @@ fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
     let Some(expires) = date(claims, "exp") else {
         return fail(
             TokenFault::NoExpiry.to_string(),
-            "have the provider send exp: a token that never ends cannot be taken back",
+            "have the provider send exp: a token that never expires cannot be revoked",
         );
     };
     if let Some(finding) = in_milliseconds(claims) {
@@ -195,14 +193,14 @@ fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
     if expires > UnixTime::END_OF_YEAR_9999 {
         return fail(
             TokenFault::ExpiryBeyondReason.to_string(),
-            "have the provider send an exp in this age, in seconds since 1970",
+            "have the provider send a realistic exp, in seconds since 1970",
         );
     }
     if expires.plus(rules.leeway) <= now {
         let ago = span(now.since(expires));
         return fail(
             format!("expired {ago} ago ({})", moment(expires)),
-            "get a fresh one (auth refresh)",
+            "get a new one (doorward auth refresh)",
         );
     }
     for name in ["nbf", "iat"] {
@@ -210,8 +208,12 @@ fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
             continue;
         };
         return fail(
-            format!("{name} lies {} ahead ({}): a clock is off", span(at.since(now)), moment(at)),
-            "set the provider's or this machine's clock right (timedatectl, chronyc tracking)",
+            format!(
+                "{name} is {} in the future ({}): a clock is wrong",
+                span(at.since(now)),
+                moment(at)
+            ),
+            "correct the provider's or this machine's clock (timedatectl, chronyc tracking)",
         );
     }
     let left = span(expires.since(now));
@@ -229,8 +231,8 @@ fn lifetime(claims: &Value, rules: &TokenRules, now: UnixTime) -> Finding {
         return Finding::warn(
             "lifetime",
             format!("it lives {}: {left} to go", span(life)),
-            "shorten the life of access tokens at the provider (an hour is usual): until it ends, \
-             nobody can take one back",
+            "shorten the life of access tokens at the provider (an hour is usual): until it \
+             expires, it cannot be revoked",
         );
     }
     let of = life.map(|life| format!(" of {}", span(life))).unwrap_or_default();
@@ -281,9 +283,9 @@ fn client(specimen: &Specimen<'_>, rules: &TokenRules) -> Option<Finding> {
         return is_open.then(|| {
             Finding::warn(
                 "client",
-                "any: Google signs a token for any audience for whoever has a service account",
+                "any: Google signs tokens for any audience for anyone with a service account",
                 "set allowed_clients to the OAuth clients, and the unique ids of the service \
-                 accounts, that may come (azp)",
+                 accounts, that are allowed (azp)",
             )
         });
     }

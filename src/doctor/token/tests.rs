@@ -156,7 +156,7 @@ fn okta() {
         (json!({"groups": null}), vec![("warn groups", "Value type Groups")]),
         (
             json!({"email": null}),
-            vec![("warn email", "set email_claim: sub, if addresses in there are believed")],
+            vec![("warn email", "set email_claim: sub, if addresses in it can be trusted")],
         ),
         (
             json!({"iss": "https://dev-1.okta.com", "aud": "https://dev-1.okta.com"}),
@@ -300,12 +300,12 @@ fn times_clients_and_prefixes() {
         (json!({"scope": "models"}), vec![]),
         (json!({"exp": NOW - 30}), vec![]),
         (json!({"exp": NOW - 60}), vec![("fail lifetime", "fresh")]),
-        (json!({"exp": null}), vec![("fail lifetime", "never ends")]),
+        (json!({"exp": null}), vec![("fail lifetime", "never expires")]),
         (json!({"iat": NOW + 61}), vec![("fail lifetime", "clock")]),
         (json!({"nbf": NOW + 61}), vec![("fail lifetime", "clock")]),
         (json!({"exp": 0}), vec![("fail lifetime", "fresh")]),
         (json!({"exp": NOW + 30 * 24 * 3600}), vec![("warn lifetime", "shorten")]),
-        (json!({"exp": u64::MAX}), vec![("fail lifetime", "in this age")]),
+        (json!({"exp": u64::MAX}), vec![("fail lifetime", "realistic exp")]),
         (json!({"exp": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
         (json!({"iat": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
         (json!({"azp": "other"}), vec![("fail client", "allowed_clients")]),

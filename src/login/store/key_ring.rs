@@ -116,7 +116,7 @@ pub enum KeyRingError {
     #[error("the key ring did not answer within {0:?}")]
     NoAnswer(Duration),
     /// It does not have what it was given.
-    #[error("the key ring does not have the tokens any more")]
+    #[error("the key ring no longer has the tokens")]
     Forgotten,
     /// It refused.
     #[error("the key ring refused")]

@@ -64,8 +64,8 @@ impl fmt::Display for Notice {
         match self {
             Self::Mended(path) => write!(
                 f,
-                "{} was open to other users of this machine; it is closed now. If others may have \
-                 read it: doorward auth logout --all",
+                "{} was readable by other users of this machine; that is fixed now. If others may \
+                 have read it: doorward auth logout --all",
                 path.display()
             ),
             Self::InFile(why) => {
@@ -254,7 +254,7 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// The file is not as it was written.
-    #[error("{} is not a file of logins", path.display())]
+    #[error("{} is not a logins file", path.display())]
     Broken {
         /// Which file.
         path: PathBuf,
@@ -263,7 +263,7 @@ pub enum StoreError {
         cause: serde_json::Error,
     },
     /// The file is of a later version.
-    #[error("{} is of version {version}, and this doorward knows 1", path.display())]
+    #[error("{} has version {version}, but this doorward supports version 1", path.display())]
     TooNew {
         /// Which file.
         path: PathBuf,
@@ -271,7 +271,7 @@ pub enum StoreError {
         version: u64,
     },
     /// Another process does not let go.
-    #[error("another doorward has held {} for {waited:?}", path.display())]
+    #[error("another doorward process has locked {} for {waited:?}", path.display())]
     Locked {
         /// The file that is locked.
         path: PathBuf,
@@ -292,13 +292,13 @@ impl StoreError {
         Some(match self {
             Self::NoHome => "set HOME or XDG_CONFIG_HOME".into(),
             Self::Io { path, .. } => {
-                format!("see to it that {} can be read and written by you alone", path.display())
+                format!("make sure that only you can read and write {}", path.display())
             }
             Self::Broken { path, .. } => format!(
-                "nothing was changed: mend it, or remove {} and log in again",
+                "nothing was changed: repair the file, or remove {} and log in again",
                 path.display()
             ),
-            Self::TooNew { .. } => "run the newer doorward".into(),
+            Self::TooNew { .. } => "use the newer doorward".into(),
             Self::Locked { .. } => "end that process, and try again".into(),
             Self::KeyRing(KeyRingError::SwitchedOff) => {
                 "leave out `--store file` (DOORWARD_CLI_STORE), or log in again with it".into()

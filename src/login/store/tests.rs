@@ -141,8 +141,8 @@ async fn a_file_that_is_not_ours_is_left_alone() {
     let logins = logins(&dir, None);
     drop(logins.lock().await.unwrap());
     for (text, part) in [
-        ("", "not a file of logins"),
-        ("{\"version\": 1, \"logins\": {\"a\": 5}}", "not a file of logins"),
+        ("", "not a logins file"),
+        ("{\"version\": 1, \"logins\": {\"a\": 5}}", "not a logins file"),
         ("{\"version\": 2, \"logins\": []}", "version 2"),
     ] {
         std::fs::write(logins.path(), text).unwrap();

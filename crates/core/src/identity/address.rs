@@ -13,10 +13,10 @@ pub enum AddressFault {
     #[error("is not one plain address")]
     Malformed,
     /// `email_verified` is there and does not say yes.
-    #[error("is not verified, as the token itself says (`email_verified`)")]
+    #[error("is not verified according to the token (`email_verified`)")]
     Unverified,
     /// The domain is not listed.
-    #[error("is outside the issuer's `email_domains`")]
+    #[error("is not in the issuer's `email_domains`")]
     OutsideDomains,
     /// Any tenant could have written it.
     #[error(

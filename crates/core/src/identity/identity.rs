@@ -185,7 +185,7 @@ pub enum IdentityFault {
     #[error("the token's email maps to a name that the platform reserves")]
     EmailReserved,
     /// A prefix holds `{tid}` and the token has no `tid`.
-    #[error("a configured prefix holds `{{tid}}` and the token has no `tid`")]
+    #[error("a configured prefix contains `{{tid}}` and the token has no `tid`")]
     TenantMissing,
 }
 

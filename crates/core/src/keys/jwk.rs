@@ -131,7 +131,7 @@ pub enum UnusableKey {
     #[error("it is not a JSON object")]
     NotAnObject,
     /// The member's JSON cannot be read: nested too deep, half a surrogate pair.
-    #[error("its JSON is nested too deep, or a text in it is no Unicode")]
+    #[error("its JSON is nested too deep, or it contains a string that is not Unicode")]
     Unreadable,
     /// A parameter that the key type needs is absent.
     #[error("`{0}` is missing")]
@@ -155,19 +155,19 @@ pub enum UnusableKey {
     #[error("its `alg` is not an asymmetric signature algorithm")]
     UnknownAlgorithm,
     /// `alg` does not go with `kty` and `crv`.
-    #[error("its `alg` does not go with its type")]
+    #[error("its `alg` does not match its type")]
     WrongType,
     /// An RSA exponent that is even, below 3 or above what the crypto library verifies.
     #[error("its RSA exponent is not an odd number from 3 to 2^33")]
     RsaExponent,
     /// A point of Ed25519 with which anybody could sign, or a coordinate beyond the field.
-    #[error("its point is of small order or not canonical: anybody could sign for it")]
+    #[error("its point is of small order or not canonical: anyone could forge signatures")]
     WeakPoint,
     /// RSA modulus outside 2048 to 8192 bits.
     #[error("its RSA modulus has {0} bits, not 2048 to 8192")]
     RsaSize(usize),
     /// The numbers are no key: a point off the curve, an even modulus.
-    #[error("its numbers are no valid public key")]
+    #[error("it is not a valid public key")]
     InvalidNumbers,
 }
 

@@ -28,5 +28,5 @@ impl FromStr for Method {
 
 /// No method that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no method: {}", Method::KNOWN.join(", "))]
+#[error("is not an HTTP method: {}", Method::KNOWN.join(", "))]
 pub struct UnknownMethod;

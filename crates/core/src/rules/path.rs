@@ -74,7 +74,7 @@ pub enum PathRuleError {
     #[error("a prefix ends with `/`, and needs no `*`: `/files/`")]
     NotAPrefix,
     /// A `?` or `#`: rules see paths without query and fragment.
-    #[error("rules match the path alone: leave `?` and `#` out")]
+    #[error("rules match only the path: remove `?` and `#`")]
     Query,
     /// Written in a way that could be read two ways.
     #[error("the path can be read in two ways (`//`, `\\`, dot segments, a last dot, odd escapes)")]

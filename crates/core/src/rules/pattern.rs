@@ -67,7 +67,7 @@ pub enum PathPatternError {
     #[error("a path starts with `/`")]
     NotAPath,
     /// A query, a fragment, a parameter or a wildcard.
-    #[error("patterns match the path alone: no `?`, `#`, `;` or `*` (`{{name}}` is any segment)")]
+    #[error("patterns match only the path: no `?`, `#`, `;` or `*` (`{{name}}` is any segment)")]
     MoreThanAPath,
     /// Written in a way that could be read two ways.
     #[error("the path can be read in two ways (`//`, `\\`, dot segments, a last dot, escapes)")]
@@ -76,7 +76,7 @@ pub enum PathPatternError {
     #[error("a placeholder is a whole segment with a name in it: `/{{name}}/`")]
     Braces,
     /// Nothing but names in braces tells it from another.
-    #[error("the table has this method of this path already, under another name in braces")]
+    #[error("the table already has this method for this path, with another placeholder name")]
     Twice,
 }
 

@@ -321,37 +321,37 @@ impl From<RuleFault> for Refused<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleFault {
     /// The token was made for somebody else than this route.
-    #[error("the token's `aud` holds none of the route's `doorward.audience`")]
+    #[error("the token's `aud` contains none of the route's `doorward.audience`")]
     WrongAudience,
     /// The token has none of the scopes of which the route needs one.
     #[error("the token has none of the route's `doorward.scopes`")]
     InsufficientScope,
     /// The token has none of the scopes of which the endpoint needs one.
-    #[error("the token has none of the scopes that `rules.endpoints` asks for here")]
+    #[error("the token has none of the scopes that `rules.endpoints` requires here")]
     InsufficientEndpointScope,
     /// The same, and the token has others that were dropped or could not be read.
     #[error(
-        "the token has none of the scopes that `rules.endpoints` asks for here, and others that \
+        "the token has none of the scopes that `rules.endpoints` requires here, and others that \
          were dropped or could not be read"
     )]
     EndpointScopeLost,
     /// Nobody may come here.
-    #[error("`rules.endpoints` has closed this endpoint (`deny: true`)")]
+    #[error("`rules.endpoints` closes this endpoint (`deny: true`)")]
     ClosedEndpoint,
     /// Which endpoint it is depends on who reads the path.
-    #[error("the path can be read in two ways, and `rules.endpoints` goes by the path")]
+    #[error("the path can be read in two ways, and `rules.endpoints` depends on the path")]
     AmbiguousPath,
     /// An encoded slash or backslash where none may be, or one that makes another path of this one.
     #[error(
-        "the path holds an encoded slash or backslash (`%2F`, `%5C`) that is not below one of \
-         `rules.encoded_slashes`, or is beside a slash or a dot segment"
+        "the path contains an encoded slash or backslash (`%2F`, `%5C`) that is not below one of \
+         `rules.encoded_slashes`, or is next to a slash or a dot segment"
     )]
     EncodedSlash,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,
     /// A `doorward.…` key that does not exist.
-    #[error("the route's context_extensions hold a `doorward.` key that does not exist")]
+    #[error("the route's context_extensions contain an unknown `doorward.` key")]
     UnknownKey,
     /// `doorward.scopes` or `doorward.audience` is there and empty.
     #[error("the route's `doorward.scopes` or `doorward.audience` is empty")]

@@ -17,10 +17,13 @@ pub enum TokenFault {
     #[error("a part of the token is not base64url without padding")]
     NotBase64Url,
     /// The header is not a JSON object with members of the right types.
-    #[error("the token's header is not a JSON object with members of the right types, each once")]
+    #[error(
+        "the token's header is not a JSON object with members of the right types and no \
+             duplicates"
+    )]
     HeaderNotAnObject,
     /// The claims are not a JSON object with distinct members.
-    #[error("the token's claims are not a JSON object with each member once")]
+    #[error("the token's claims are not a JSON object without duplicate members")]
     ClaimsNotAnObject,
     /// Arrays and objects nested beyond reason.
     #[error("the token's JSON is nested too deep")]
@@ -32,7 +35,7 @@ pub enum TokenFault {
     #[error("the token's `alg` is not an asymmetric signature algorithm")]
     UnknownAlgorithm,
     /// A `crit` header: it asks for extensions, and Doorward knows none.
-    #[error("the token's header has `crit`, and no extension is understood")]
+    #[error("the token's header has `crit`, and no extension is supported")]
     Critical,
     /// A `typ` that is not an access token's.
     #[error("the token's `typ` is neither absent, `JWT` nor `at+jwt`")]
@@ -47,13 +50,13 @@ pub enum TokenFault {
     #[error("the token's `tid` is missing, does not match `iss`, or is not an allowed tenant")]
     UnknownTenant,
     /// It says of itself that it is not for access.
-    #[error("the token says of itself that it is {0}, not an access token")]
+    #[error("the token identifies itself as {0}, not an access token")]
     AnotherKind(OtherKind),
     /// It looks like an ID token, by this claim, and access tokens are required.
     #[error("the token looks like an ID token (`{0}`), and `require_access_token` is set")]
     LikeIdToken(&'static str),
     /// It is bound to a key (`cnf`), which a bearer does not show.
-    #[error("the token is bound to a key (`cnf`), so it is not for everybody who bears it")]
+    #[error("the token is bound to a key (`cnf`), so a plain bearer must not use it")]
     BoundToKey,
     /// `alg` is not in the issuer's list.
     #[error("the token's `alg` is not among the issuer's `algorithms`")]
@@ -68,7 +71,7 @@ pub enum TokenFault {
     #[error("the token has no `exp`, or one that is not a number")]
     NoExpiry,
     /// `exp` is no date of this calendar: milliseconds, mostly.
-    #[error("the token's `exp` lies beyond the year 9999")]
+    #[error("the token's `exp` is after the year 9999")]
     ExpiryBeyondReason,
     /// `exp` has passed.
     #[error("the token's `exp` has passed")]
@@ -77,16 +80,16 @@ pub enum TokenFault {
     #[error("the token's `nbf` or `iat` is not a number")]
     BadTime,
     /// `nbf` lies ahead.
-    #[error("the token's `nbf` lies in the future")]
+    #[error("the token's `nbf` is in the future")]
     NotYetValid,
     /// `iat` lies ahead.
-    #[error("the token's `iat` lies in the future")]
+    #[error("the token's `iat` is in the future")]
     IssuedInFuture,
     /// From `iat`, or from now, to `exp` is longer than `max_lifetime`.
     #[error("the token lives longer than `max_lifetime`")]
     LivesTooLong,
     /// `aud` is missing, of a wrong type, or none of ours.
-    #[error("the token's `aud` holds none of the configured audiences")]
+    #[error("the token's `aud` contains none of the configured audiences")]
     WrongAudience,
     /// `azp`, `appid`, `client_id` or `cid` is none of the allowed clients.
     #[error("the token's client is not among `allowed_clients`")]
