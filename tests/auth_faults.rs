@@ -120,8 +120,8 @@ async fn what_is_no_token_is_not_taken_for_one() {
         ),
         (raw("{\"access_token\": 5}"), "did not respond like an OAuth endpoint"),
         (tokens(json!({"token_type": "mac"})), "not a bearer token"),
-        (tokens(json!({"access_token": "a\u{1b}[2Jb"})), "cannot be one"),
-        (tokens(json!({"access_token": ""})), "cannot be one"),
+        (tokens(json!({"access_token": "a\u{1b}[2Jb"})), "access token is malformed"),
+        (tokens(json!({"access_token": ""})), "access token is malformed"),
         (Say::Endless, "larger than 1 MiB"),
         (Say::Raw(200, ("content-encoding", "gzip".into()), "x".into()), "compressed"),
     ] {

@@ -93,7 +93,7 @@ async fn a_login_without_a_refresh_token_is_told_of_while_it_holds_and_after() {
     login(&cli, provider.url(), &[]).await.assert(0, &["and cannot be refreshed"]);
     let said = "cannot be refreshed: the identity provider gave no refresh token";
     let next = format!("run doorward auth login --context {}", provider.url());
-    let warning = "warning: the token was not refreshed, but still holds: the login at ";
+    let warning = "warning: the token was not refreshed, but is still valid: the login at ";
     eventually("it is near its end", PATIENCE, async || {
         let ended = cli.run(&["auth", "token"]).await;
         ended.stderr.contains(warning).then(|| ended.assert(0, &[said, &next]).code)
@@ -200,8 +200,8 @@ async fn whom_one_does_not_reach_and_why_is_said_in_plain_words() {
     // doctor goes by the same classification, in the words of the configuration.
     for (scheme, host, check, remedy) in [
         ("http", nobody.as_str(), "fail discovery", "nothing listens there"),
-        ("https", "nmp.invalid", "fail discovery", "the host's name is not known here"),
-        ("https", &tls, "fail tls", "name in this issuer's ca_file"),
+        ("https", "nmp.invalid", "fail discovery", "the host name does not resolve"),
+        ("https", &tls, "fail tls", "set this issuer's ca_file"),
         ("https", plain, "fail tls", "that port does not speak TLS"),
         ("http", &tls, "fail discovery", "if that port speaks TLS, write https://"),
     ] {

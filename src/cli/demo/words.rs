@@ -111,10 +111,7 @@ fn issuer_only(scene: &Scene, program: &str) -> Vec<String> {
                 label_line("next, each in its own terminal"),
                 paste(&format!("{program} serve --config"), &format!("{dir}/doorward.yaml")),
                 paste(&format!("{envoy} -c"), &format!("{dir}/envoy.yaml")),
-                label_line(
-                    "then requests pass with that token, or after this login this login this \
-                            login this login",
-                ),
+                label_line("then requests pass with that token, or after this login"),
                 paste(&format!("{program} auth login"), &scene.base_url()),
             ]);
         }

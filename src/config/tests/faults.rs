@@ -104,7 +104,7 @@ fn each_bad_value_is_named() {
         ),
         ("auth: {oidc: {allowed_tenants: [contoso]}}", "`contoso` is not a tenant id"),
         ("auth: {oidc: {email_domains: ['@corp.example']}}", "`@corp.example` is not a domain"),
-        ("auth: {oidc: {email_domains: ['*.corp.example']}}", "what stands after the `@`"),
+        ("auth: {oidc: {email_domains: ['*.corp.example']}}", "the part after the `@`"),
         ("auth: {oidc: {max_lifetime: soon}}", "`soon` is not a duration"),
         ("auth: {oidc: {max_lifetime: 0}}", "out of range: from 1s"),
         ("auth: {oidc: {bound_tokens: allow}}", "auth.oidc.bound_tokens: "),
@@ -129,7 +129,7 @@ fn each_bad_value_is_named() {
         ("auth: {issuers: [{issuer: 'https://b'}]}", "auth.issuers.0.audience: missing"),
         (
             "auth: {issuers: [{issuer: 'https://b', audience: a, jwks_uri: 'https://b/k', jwks_file: x}]}",
-            "auth.issuers.0.jwks_file: says where the keys are, and so does auth.issuers.0.jwks_uri",
+            "auth.issuers.0.jwks_file: sets where the keys are, and so does auth.issuers.0.jwks_uri",
         ),
         (
             "auth: {issuers: [{issuer: 'https://b', audience: a, jwks_uri: 'https://b/k', discovery_url: 'https://b/d'}]}",

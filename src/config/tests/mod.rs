@@ -250,7 +250,7 @@ fn what_should_not_go_unnoticed_is_a_warning() {
         ("auth: {oidc: {verify_audience: false}}", "auth.oidc.verify_audience is false"),
         (
             "auth: {oidc: {verify_audience: false, allowed_clients: [cli]}}",
-            "issued for other applications are accepted, as long as one of allowed_clients asked",
+            "issued for other applications are accepted, as long as one of allowed_clients requested",
         ),
         ("auth: {allow_unsigned_jwt: true}", "anyone can make up a token"),
         ("auth: {enabled: false}", "every request is allowed"),
@@ -269,14 +269,14 @@ fn what_should_not_go_unnoticed_is_a_warning() {
             "rules: {endpoints: {/a: {get: {scopes: 'a:read'}}}}",
             "a token without platform scopes (those with a `:`) passes every endpoint",
         ),
-        ("log: {level: 'hyper=debug'}", "nothing of Doorward is logged, not even errors"),
+        ("log: {level: 'hyper=debug'}", "Doorward logs nothing, not even errors"),
         (
             "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: ['*'], subject_claim: upn}}",
-            "each can put what it likes into `upn`",
+            "each of them controls `upn`",
         ),
         (
             "auth: {oidc: {issuer: 'https://sts.windows.net/{tenantid}/', allowed_tenants: ['*'], email_domains: [a.example]}}",
-            "each can write addresses at its email_domains",
+            "each of them can assert addresses at its email_domains",
         ),
     ] {
         let found = warnings(text);
