@@ -57,13 +57,13 @@ async fn keycloak_realms_good_and_broken() {
     let said = examine(&config("doorward"), Some(text(&answer["id_token"]))).await;
     said.assert_only("fail token_kind", "send access_token, not id_token");
     let said = examine(&config("doorward"), Some(text(&answer["refresh_token"]))).await;
-    said.assert_only("fail token_kind", "keep refresh_token to yourself");
+    said.assert_only("fail token_kind", "never send refresh_token");
     let bob = keycloak.login("nmp", "bob", "builder", "openid email").await;
     let said = examine(&config("doorward"), Some(&bob)).await;
     // Keycloak sends no groups for who is in none, which looks like a missing mapper.
     assert_eq!(said.faults(), ["warn email", "warn groups"], "{:#}", said.report);
     assert!(text(&said.finding("email")["remedy"]).contains("Email verified"));
-    assert!(text(&said.finding("groups")["found"]).contains("the user is in none, or"));
+    assert!(text(&said.finding("groups")["found"]).contains("the user is in no group, or"));
 
     // Clients and scopes that are not what they should be.
     let mut other = config("doorward");
@@ -106,7 +106,7 @@ async fn keycloak_realms_good_and_broken() {
     let slash = oidc(json!({"issuer": keycloak.issuer() + "/", "client_id": "nmp"}));
     let said = examine(&slash, None).await;
     said.assert_only("fail issuer_match", &format!("{:?}", keycloak.issuer()));
-    assert!(text(&said.finding("issuer_match")["found"]).contains("the slash at the end"));
+    assert!(text(&said.finding("issuer_match")["found"]).contains("the trailing slash"));
 
     keycloak
         .add_realm("no-groups", |realm| {

@@ -91,7 +91,7 @@ async fn a_bare_http_server_is_not_well() {
     assert_eq!(code, 1, "{said}");
     for words in [
         "  pass      reachable ",
-        "  not seen  token_required    404 without a token: nothing is at /headers, or nobody asks for a",
+        "  not seen  token_required    404 without a token: nothing is at /headers, or no token is required",
         "  not seen  token             404 with the token, too",
         "  not seen  paths             an ordinary request without a token is not denied here",
         "0 failed, 0 warnings, 9 not seen, 1 passed",

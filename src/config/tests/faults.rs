@@ -133,7 +133,7 @@ fn each_bad_value_is_named() {
         ),
         (
             "auth: {issuers: [{issuer: 'https://b', audience: a, jwks_uri: 'https://b/k', discovery_url: 'https://b/d'}]}",
-            "auth.issuers.0.discovery_url: says where the keys are",
+            "auth.issuers.0.discovery_url: sets where the keys are",
         ),
         ("auth: {oidc: {jwks: {}}}", "auth.oidc.jwks: not a key set: it has no member `keys`"),
         (
