@@ -151,7 +151,7 @@ async fn what_the_upstream_answers_is_not_the_tokens_fault() {
         ("/down", "the token is accepted, but what is behind does not answer, or fails: 503"),
         (
             "/hello",
-            "the token is accepted, but the answer at /hello does not hold the headers that \
+            "the token is accepted, but the response at /hello does not contain the headers that \
              arrived",
         ),
     ] {

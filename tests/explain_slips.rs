@@ -119,7 +119,7 @@ fn a_pasted_line_is_read_as_it_is_meant() {
     ] {
         let output = explain(&config, &[], format!("  {front}{token}{end}").as_bytes());
         assert_eq!(output.status.code(), Some(0), "{front}: {}", text(&output.stdout));
-        let note = format!("note: not part of the token, and left out: {left_out}\n");
+        let note = format!("note: not part of the token, and ignored: {left_out}\n");
         let said = text(&output.stderr);
         assert_eq!(said, if left_out.is_empty() { String::new() } else { note }, "{front}");
     }
@@ -144,7 +144,7 @@ fn a_token_of_googles_is_said_to_be_for_google_alone() {
         let (found, remedy) = remedy(&told, "form");
         assert!(found.contains("access token of Google's (`ya29.…`)"), "{found}");
         assert!(
-            remedy.contains("nobody else can verify") && remedy.contains("ID token"),
+            remedy.contains("only Google can verify") && remedy.contains("ID token"),
             "{remedy}"
         );
         assert!(!told.to_string().contains(token), "the token itself is never shown");

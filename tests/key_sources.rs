@@ -185,7 +185,7 @@ async fn a_key_set_at_another_address_is_not_shown_the_token_and_that_is_said() 
     assert_eq!(shown, [Some("Bearer of-the-pod".to_owned()), None]);
 
     let doorward = Doorward::start(&config.to_string()).await;
-    let alone = format!("key_bearer_file is sent to {} alone", server.url(""));
+    let alone = format!("key_bearer_file is sent to {} only", server.url(""));
     eventually(&alone, PATIENCE, async || {
         let answer = http().get(doorward.admin("/health/ready")).send().await.unwrap();
         answer.text().await.unwrap().contains(&alone).then_some(())
