@@ -41,7 +41,7 @@ pub(super) fn say(
         &choices.audience(),
         choices.groups_claim(examined.document.as_ref().unwrap_or(&Value::Null)),
     );
-    writeln!(out, "\n{HEAD}Its tokens must contain{HEAD:#} (the last command below checks that):")?;
+    writeln!(out, "\n{HEAD}What its tokens need{HEAD:#} (the last command below checks it):")?;
     for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
         writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
     }
