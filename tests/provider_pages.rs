@@ -63,7 +63,7 @@ fn checks_and_reasons_in_the_tables_exist() {
     let mut checks = BTreeSet::new();
     checks_in(&tools::root().join("src/doctor"), &mut checks);
     assert!(checks.len() > 20, "{checks:?}");
-    let reasons = Reason::ALL.map(Reason::code);
+    let reasons = Reason::ALL.iter().map(|reason| reason.code()).collect::<Vec<_>>();
     for page in Page::all() {
         let troubles = page.troubles();
         assert!(troubles.len() > 5, "{}", page.name);

@@ -121,7 +121,7 @@ impl Story<'_> {
         Facts::new(
             format!(
                 "alg one of {}; typ absent, JWT or at+jwt; no crit",
-                Algorithm::ALL.map(Algorithm::name).join(", ")
+                Algorithm::ALL.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
             ),
             found.join(", "),
         )

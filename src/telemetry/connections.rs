@@ -2,6 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use strum::VariantArray as _;
 
 /// What is counted of connections.
 #[derive(Clone)]
@@ -14,7 +15,10 @@ pub struct ConnectionMetrics {
 }
 
 /// Why a connection was closed by us, or not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Closed {
     /// It said nothing, or not all of its first words.
     #[error("the client sent nothing, or did not complete its preface")]
@@ -37,7 +41,8 @@ pub enum Closed {
 }
 
 /// Why a call was ended before its decision, or before all of the answer was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum CutOff {
     /// Its message did not come in time, or its answer was not taken in time.
     Late,
@@ -46,7 +51,8 @@ pub enum CutOff {
 }
 
 /// Why the TLS of a connection was not agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum TlsFailure {
     /// Plaintext came to a port with TLS.
     Plaintext,
@@ -68,30 +74,12 @@ pub enum TlsFailure {
 
 impl TlsFailure {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Plaintext,
-        Self::TlsToPlaintextPort,
-        Self::CertificateRefused,
-        Self::NoClientCertificate,
-        Self::BadClientCertificate,
-        Self::Incompatible,
-        Self::WentAway,
-        Self::Other,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// As metrics and the log have it.
     #[must_use]
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Plaintext => "plaintext",
-            Self::TlsToPlaintextPort => "tls_to_plaintext_port",
-            Self::CertificateRefused => "certificate_refused",
-            Self::NoClientCertificate => "no_client_certificate",
-            Self::BadClientCertificate => "bad_client_certificate",
-            Self::Incompatible => "incompatible",
-            Self::WentAway => "went_away",
-            Self::Other => "other",
-        }
+        self.into()
     }
 }
 
@@ -99,29 +87,14 @@ impl TlsFailure {
 pub const LISTENERS: [&str; 3] = ["grpc", "http", "admin"];
 
 impl Closed {
-    const ALL: [Self; 6] =
-        [Self::Silent, Self::Idle, Self::Stalled, Self::OverBudget, Self::MadeRoom, Self::NoPlace];
-
     fn label(self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::Idle => "idle",
-            Self::Stalled => "stalled",
-            Self::OverBudget => "over_budget",
-            Self::MadeRoom => "made_room",
-            Self::NoPlace => "no_place",
-        }
+        self.into()
     }
 }
 
 impl CutOff {
-    const ALL: [Self; 2] = [Self::Late, Self::OverBudget];
-
     fn label(self) -> &'static str {
-        match self {
-            Self::Late => "late",
-            Self::OverBudget => "over_budget",
-        }
+        self.into()
     }
 }
 
@@ -149,8 +122,8 @@ impl ConnectionMetrics {
             )?,
         };
         // Each is shown from the start, so that its first increase is one.
-        Closed::ALL.iter().for_each(|reason| drop(metrics.closed_for(*reason)));
-        CutOff::ALL.iter().for_each(|reason| drop(metrics.cut_off_for(*reason)));
+        Closed::VARIANTS.iter().for_each(|reason| drop(metrics.closed_for(*reason)));
+        CutOff::VARIANTS.iter().for_each(|reason| drop(metrics.cut_off_for(*reason)));
         for listener in LISTENERS {
             TlsFailure::ALL.iter().for_each(|why| drop(metrics.tls_failed_for(listener, *why)));
         }

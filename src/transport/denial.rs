@@ -49,7 +49,7 @@ impl DenialPages {
             .all_resources()
             .map(|resource| {
                 let page = |reason| pages.answer(reason, None, resource);
-                Reason::ALL.into_iter().map(page).collect()
+                Reason::ALL.iter().copied().map(page).collect()
             })
             .collect();
         pages
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn every_reason_has_its_page_and_they_say_little() {
         let pages = pages(&["https://x.example/y"]);
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             let page = pages.ready(reason, Resource::FIRST).unwrap();
             let body: serde_json::Value = serde_json::from_str(&page.body).unwrap();
             assert_eq!(body["reason"], reason.code());
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn over_http_nothing_is_a_failure_to_envoy() {
         let pages = pages(&[]);
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             let page = pages.answer_over_http(reason, None, Resource::FIRST);
             assert!(page.status.is_client_error(), "{reason}");
             let retry = page.headers.iter().any(|(name, _)| *name == "retry-after");

@@ -87,7 +87,7 @@ impl Encoder {
             .map(|resource| {
                 let page = |reason| pages.answer(reason, None, resource);
                 let encoded = |reason| EncodedDenial::new(reason, &page(reason));
-                Reason::ALL.into_iter().map(encoded).collect()
+                Reason::ALL.iter().copied().map(encoded).collect()
             })
             .collect();
         Self {

@@ -16,9 +16,21 @@ use crate::verified_identity::VerifiedIdentity;
 /// Why a request was denied. The names ([`Reason::code`]) are stable: clients, logs,
 /// metrics and `explain` all show the same ones.
 ///
-/// To add one: add the variant, let the compiler lead you to its code and its status in
+/// To add one: add the variant, let the compiler lead you to its status in
 /// `transport/denial.rs`, and list it in the README's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum Reason {
     /// No method, or a path that does not start with `/`.
@@ -64,52 +76,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 19] = [
-        Self::MalformedRequest,
-        Self::MissingToken,
-        Self::MalformedHeader,
-        Self::MalformedToken,
-        Self::UnsupportedToken,
-        Self::UnknownIssuer,
-        Self::UnknownKey,
-        Self::BadSignature,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::BadAudience,
-        Self::InvalidClaim,
-        Self::ReservedIdentity,
-        Self::InsufficientScope,
-        Self::PolicyDenied,
-        Self::KeysUnavailable,
-        Self::PolicyUnavailable,
-        Self::Overloaded,
-        Self::InternalError,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The stable name.
+    /// The stable name: `missing_token`.
     #[must_use]
     pub fn code(self) -> &'static str {
-        match self {
-            Self::MalformedRequest => "malformed_request",
-            Self::MissingToken => "missing_token",
-            Self::MalformedHeader => "malformed_header",
-            Self::MalformedToken => "malformed_token",
-            Self::UnsupportedToken => "unsupported_token",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::UnknownKey => "unknown_key",
-            Self::BadSignature => "bad_signature",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::BadAudience => "bad_audience",
-            Self::InvalidClaim => "invalid_claim",
-            Self::ReservedIdentity => "reserved_identity",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::PolicyDenied => "policy_denied",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::PolicyUnavailable => "policy_unavailable",
-            Self::Overloaded => "overloaded",
-            Self::InternalError => "internal_error",
-        }
+        self.into()
     }
 }
 

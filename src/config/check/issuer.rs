@@ -330,7 +330,7 @@ fn algorithm(name: &str) -> Result<Algorithm, BadValue> {
         } else if upper == "NONE" {
             BadValue::NoneAlgorithm
         } else {
-            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            let known = Algorithm::ALL.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
             BadValue::UnknownAlgorithm { found: name.into(), known }
         }
     })

@@ -1,7 +1,6 @@
 //! The signature algorithms Doorward accepts, and sets of them.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// An asymmetric JWS signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
@@ -10,7 +9,20 @@ use std::str::FromStr;
 ///
 /// There is no variant for `HS*`: a key both sides share cannot prove who signed, and
 /// with no variant an RSA public key can never be taken for an HMAC secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(parse_err_fn = UnknownAlgorithm::new, parse_err_ty = UnknownAlgorithm)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the registered ones")]
 pub enum Algorithm {
@@ -23,39 +35,18 @@ pub enum Algorithm {
     ES256,
     ES384,
     ES512,
+    #[strum(serialize = "Ed25519", to_string = "EdDSA")]
     EdDSA,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order of declaration.
-    pub const ALL: [Self; 10] = [
-        Self::RS256,
-        Self::RS384,
-        Self::RS512,
-        Self::PS256,
-        Self::PS384,
-        Self::PS512,
-        Self::ES256,
-        Self::ES384,
-        Self::ES512,
-        Self::EdDSA,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The registered name, as in a JOSE header's `alg`; of two, the older one.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::RS256 => "RS256",
-            Self::RS384 => "RS384",
-            Self::RS512 => "RS512",
-            Self::PS256 => "PS256",
-            Self::PS384 => "PS384",
-            Self::PS512 => "PS512",
-            Self::ES256 => "ES256",
-            Self::ES384 => "ES384",
-            Self::ES512 => "ES512",
-            Self::EdDSA => "EdDSA",
-        }
+        self.into()
     }
 }
 
@@ -70,14 +61,9 @@ impl fmt::Display for Algorithm {
 #[error("not an asymmetric signature algorithm")]
 pub struct UnknownAlgorithm;
 
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        if name == "Ed25519" {
-            return Ok(Self::EdDSA);
-        }
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(UnknownAlgorithm)
+impl UnknownAlgorithm {
+    fn new(_: &str) -> Self {
+        Self
     }
 }
 
@@ -103,7 +89,7 @@ impl AlgorithmSet {
 
     /// The members, in the order of [`Algorithm::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+        Algorithm::ALL.iter().copied().filter(move |algorithm| self.contains(*algorithm))
     }
 
     /// The set as bits, one an algorithm.
@@ -134,7 +120,7 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_nothing_symmetric_parses() {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
         }
         assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDSA));
