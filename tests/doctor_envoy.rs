@@ -374,7 +374,11 @@ fn the_command_reads_files_and_its_exit_code_tells() {
     let own = own.to_str().unwrap();
     let (code, said, _) = doctor(&["--envoy", own]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("envoy.yaml: door \"door\"") && said.contains("all is well"), "{said}");
+    assert!(
+        said.contains("envoy.yaml: HTTP connection manager \"door\"")
+            && said.contains("all is well"),
+        "{said}"
+    );
 
     let sound = tools::file("envoy/envoy.yaml");
     let broken = write(

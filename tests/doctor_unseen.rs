@@ -177,7 +177,7 @@ async fn without_an_echo_the_rest_says_how_to_see_it() {
         "  pass      token_required    401 without a token (missing_token), with a challenge",
         "  pass      two_tokens ",
         "  not seen  spoofed_headers   no response contains the headers that arrived",
-        "fix:            name with --echo a path whose upstream echoes the request's headers",
+        "fix:            pass with --echo a path whose upstream echoes the request's headers",
         "0 failed, 0 warnings, 5 not seen, 5 passed",
     ] {
         assert!(said.contains(words), "{words}: {said}");
@@ -299,5 +299,5 @@ async fn a_huge_echo_is_read_in_part() {
     let found = found(echo.port(), "/headers").await;
     let spoofed = line(&found, "spoofed_headers");
     assert_eq!(spoofed.outcome, Outcome::Fail, "{found:#?}");
-    assert_eq!(line(&found, "token").found, "the upstream takes its bearer for alice");
+    assert_eq!(line(&found, "token").found, "the upstream treats its bearer as alice");
 }

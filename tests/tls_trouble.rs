@@ -99,7 +99,7 @@ async fn who_does_not_agree_on_tls_and_why_is_told() {
             1,
             at(&sound, dir.path()),
             "tls_to_plaintext_port",
-            "127.0.0.1 spoke TLS to the port of server.grpc, which has none: set server.grpc.tls",
+            "127.0.0.1 spoke TLS to the plaintext port of server.grpc: set server.grpc.tls",
         ),
     ] {
         let served = &mut servers[server];

@@ -91,7 +91,7 @@ pub enum BadValue {
     NoTenants,
     #[error("`{0}` is not a tenant id (a GUID such as 72f988bf-86f1-41af-91ab-2d7cd011db47)")]
     NotATenant(Shown),
-    #[error("`*` covers every tenant: leave the others out, or it")]
+    #[error("`*` means every tenant: remove the others, or remove `*`")]
     TenantsAndAll,
     #[error(
         "an issuer with {{tenantid}} has no discovery document of its own: give discovery_url, \

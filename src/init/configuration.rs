@@ -173,7 +173,7 @@ impl Choices {
         let advice = token_advice(self.product, client, &audience, "").audience;
         page.line(
             2,
-            &format!("What a token's `aud` must contain. In {}: {advice}.", self.product.name()),
+            &format!("What a token's `aud` must contain. {}: {advice}.", self.place()),
             "audience",
             audience,
         );
@@ -197,19 +197,26 @@ impl Choices {
         self.audience.clone().or(known).unwrap_or_else(|| self.client_id.clone())
     }
 
+    /// Where the advice applies.
+    fn place(&self) -> String {
+        if self.product == Product::Other {
+            return "At the provider".to_owned();
+        }
+        format!("In {}", self.product.name())
+    }
+
     /// Where groups and addresses are.
     fn claims(&self, document: &Value, page: &mut Page) {
         let groups = self.groups_claim(document);
         let advice = token_advice(self.product, &self.client_id, &self.audience(), groups);
         let named = |text: String| text.replace("https://<you>/", NAMESPACE);
-        let product = self.product.name();
         if self.product == Product::Auth0 {
             let email =
                 format!("Custom claims need a namespace. In Auth0: {}.", named(advice.email));
             page.line(2, &email, "email_claim", format!("{NAMESPACE}email"));
         }
         let groups_said =
-            format!("The claim with the groups. In {product}: {}.", named(advice.groups));
+            format!("The claim with the groups. {}: {}.", self.place(), named(advice.groups));
         page.line(2, &groups_said, "groups_claim", groups);
     }
 

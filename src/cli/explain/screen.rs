@@ -84,7 +84,7 @@ fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
                     writeln!(
                         out,
                         "        {DIM}{:<17}{DIM:#}{}",
-                        "fix",
+                        "fix:",
                         folded(remedy, TEXT_COLUMN)
                     )
                 }

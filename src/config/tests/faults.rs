@@ -108,7 +108,7 @@ fn each_bad_value_is_named() {
         ("auth: {oidc: {max_lifetime: soon}}", "`soon` is not a duration"),
         ("auth: {oidc: {max_lifetime: 0}}", "out of range: from 1s"),
         ("auth: {oidc: {bound_tokens: allow}}", "auth.oidc.bound_tokens: "),
-        ("auth: {oidc: {allowed_tenants: ['*', x]}}", "`*` covers every tenant"),
+        ("auth: {oidc: {allowed_tenants: ['*', x]}}", "`*` means every tenant"),
         (
             "auth: {oidc: {additional_issuers: ['https://idp.example']}}",
             "already the issuer of auth.oidc.issuer",
@@ -187,7 +187,7 @@ fn each_bad_value_is_named() {
         ("server: {grpc: {tls: {cert: no/cert.pem}}}", "`no/cert.pem` cannot be read"),
         (
             "server: {grpc: {tls: {key: Cargo.toml}}}",
-            "server.grpc.tls.key: `Cargo.toml` holds no PEM PRIVATE KEY",
+            "server.grpc.tls.key: `Cargo.toml` contains no PEM PRIVATE KEY",
         ),
         (
             "server: {grpc: {tls: {client_ca: Cargo.toml}}}",
@@ -203,12 +203,12 @@ fn each_bad_value_is_named() {
             "auth.allow_unsigned_jwt: tokens without a signature would be accepted",
         ),
         ("headers: {principal_id: ':path'}", "`:path` is not a header name"),
-        ("headers: {principal_id: Authorization}", "belongs to HTTP or to Envoy"),
+        ("headers: {principal_id: Authorization}", "is reserved by HTTP or Envoy"),
         (
             "headers: {claims: {X-NMP-Scopes: tid}}",
             "headers.claims.X-NMP-Scopes: `x-nmp-scopes` is already the header of headers.scopes",
         ),
-        ("headers: {claims: {X_Tenant: tid}}", "write `-` for `_`"),
+        ("headers: {claims: {X_Tenant: tid}}", "use `-` instead of `_`"),
         ("headers: {trusted_prefix: 'X-'}", "is too short"),
         ("headers: {trusted_prefix: 'X-Forwarded-'}", "would remove `x-forwarded-for`"),
         ("headers: {groups_only: ['']}", "headers.groups_only.0: must not be empty"),

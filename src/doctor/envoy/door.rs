@@ -57,8 +57,8 @@ impl<'v> Scope<'_, 'v> {
     fn section(&self, manager: &Manager<'v>) -> Section {
         let place = &manager.place;
         let title = match place.text("stat_prefix") {
-            Some(name) => format!("door \"{name}\" at {}", place.path),
-            None => format!("door at {}", place.path),
+            Some(name) => format!("HTTP connection manager \"{name}\" at {}", place.path),
+            None => format!("HTTP connection manager at {}", place.path),
         };
         let mut findings = self.manager(manager);
         // Several filters that ask have most in common.

@@ -8,7 +8,7 @@ use crate::doctor::report::Finding;
 use crate::printable::printable;
 
 /// How to see what arrives.
-pub(super) const NAME_AN_ECHO: &str = "name with --echo a path whose upstream echoes the \
+pub(super) const NAME_AN_ECHO: &str = "pass with --echo a path whose upstream echoes the \
      request's headers, such as httpbin's /headers or the echo of `doorward demo`";
 
 /// One examination of a gateway: whom it asks, and what it has found.
