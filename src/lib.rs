@@ -18,7 +18,7 @@
 //! | [`explain`] | tells how a decision came about |
 //! | [`login`] | logs people in and keeps them so |
 //! | [`init`] | a first set-up for a provider and a gateway |
-//! | [`dev`] | what `doorward demo` embeds |
+//! | `dev` | what `doorward demo` embeds |
 //!
 //! Small ones that several of them use: [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
@@ -30,6 +30,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod dev;
 pub mod discovery;
 pub mod doctor;

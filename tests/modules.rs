@@ -25,7 +25,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
-    ("init", &["config", "dev", "doctor", "printable", "product"]),
+    ("init", &["config", "doctor", "printable", "product"]),
     ("login", &["discovery", "loopback", "pkce", "printable", "product"]),
     ("doctor", &["config", "discovery", "loopback", "pkce", "printable", "product"]),
     ("explain", &["discovery", "printable", "product", "redact"]),

@@ -95,12 +95,22 @@ pub enum DemoError {
 }
 
 /// Runs the demonstration until it is told to stop, or with `--once` until it is done.
-/// `search` says where an Envoy may be.
 ///
 /// # Errors
 /// When something did not come up, or, with `--once`, did not come out as it should.
-pub fn run(args: &DemoArgs, search: &EnvoySearch) -> Result<(), DemoError> {
-    run_with(args, search, door::start)
+pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
+    run_with(args, &envoy_search(), door::start)
+}
+
+/// Where this process says an Envoy may be.
+fn envoy_search() -> EnvoySearch {
+    let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    EnvoySearch {
+        named: path("DOORWARD_ENVOY").map(PathBuf::from),
+        path: path("PATH"),
+        cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
+        home: path("HOME").map(PathBuf::from),
+    }
 }
 
 fn run_with(args: &DemoArgs, search: &EnvoySearch, start: StartDoor) -> Result<(), DemoError> {

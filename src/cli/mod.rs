@@ -3,6 +3,7 @@
 pub mod auth;
 mod completions;
 mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
 mod doctor;
 mod explain;
@@ -22,22 +23,11 @@ use clap::{Args, Parser, Subcommand};
 
 use self::style::{BAD, HEAD};
 use crate::config::{ConfigFaults, Sources};
-use crate::dev::envoy::EnvoySearch;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
 #[derive(Debug, Parser)]
 #[command(name = "doorward", version, about, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "\
-Examples:
-  doorward demo --once
-  doorward init --issuer https://idp.example/realms/nmp --client-id nmp --gateway envoy
-  doorward config check --config doorward.yaml
-  doorward serve --config doorward.yaml
-  doorward auth login https://nmp.example
-  curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
-
-Exit codes: 0 done; 1 the check or login failed, or the token is denied; 2 wrong usage or
-configuration.")]
+#[command(after_help = examples())]
 pub struct Cli {
     /// Show every cause of an error, and more detail
     #[arg(short, long, global = true)]
@@ -57,6 +47,7 @@ enum Command {
     /// Explain the decision for a token, step by step
     Explain(explain::ExplainArgs),
     /// Try it out: a development issuer, the server, an echo upstream and a real Envoy
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Diagnose the identity provider, its tokens, or the gateway
     Doctor(doctor::DoctorArgs),
@@ -66,6 +57,23 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the man page, or write one for each command
     Man(man::ManArgs),
+}
+
+/// What to begin with, for `--help`.
+fn examples() -> String {
+    let demo = if cfg!(feature = "demo") { "  doorward demo --once\n" } else { "" };
+    format!(
+        "\
+Examples:
+{demo}  doorward init --issuer https://idp.example/realms/nmp --client-id nmp --gateway envoy
+  doorward config check --config doorward.yaml
+  doorward serve --config doorward.yaml
+  doorward auth login https://nmp.example
+  curl -H \"Authorization: Bearer $(doorward auth token)\" https://nmp.example/v1/models
+
+Exit codes: 0 done; 1 the check or login failed, or the token is denied; 2 wrong usage or
+configuration."
+    )
 }
 
 /// How a command ended: the exit codes 0, 1 and 2.
@@ -94,7 +102,8 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
             Command::Explain(args) => explain::run(&args),
-            Command::Demo(args) => match demo::run(&args, &envoy_search()) {
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => match demo::run(&args) {
                 Ok(()) => Exit::Done,
                 Err(error) => {
                     print_error(&error);
@@ -106,17 +115,6 @@ impl Cli {
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
         }
-    }
-}
-
-/// Where this process says an Envoy may be.
-fn envoy_search() -> EnvoySearch {
-    let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    EnvoySearch {
-        named: path("DOORWARD_ENVOY").map(PathBuf::from),
-        path: path("PATH"),
-        cache_home: path("XDG_CACHE_HOME").map(PathBuf::from),
-        home: path("HOME").map(PathBuf::from),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::dev::envoy::EnvoyPorts;
+use super::envoy_ports::EnvoyPorts;
 
 const ISTIO_MESH: &str = include_str!("../../envoy/istio/mesh.yaml");
 const ISTIO_GATEWAY: &str = include_str!("../../envoy/istio/gateway.yaml");

@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::DemoArgs;
 use crate::config::{EDITORS, SCHEMA_FILE, json_schema};
 use crate::dev::DevIssuer;
-use crate::dev::envoy::EnvoyPorts;
+use crate::init::EnvoyPorts;
 
 /// Whom Envoy passes requests on to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -116,8 +116,10 @@ impl Stage {
         stage.door = Some(door.map_err(StageError::Door)?);
         stage.door_is_ready().await?;
         if let (Front::Envoy, Some(binary)) = (front, &stage.scene.envoy) {
+            let addresses = ports.envoy(&stage.scene.upstream);
+            let (entrance, admin) = (addresses.door_address(), addresses.admin_address());
             let mut envoy =
-                EnvoyProcess::start(binary, &ports.envoy(&stage.scene.upstream)).await?;
+                EnvoyProcess::start(binary, &addresses.configuration(), entrance, admin).await?;
             if let Some(log) = envoy.take_output() {
                 stage.servers.spawn(watching::follow(log, feed));
             }

@@ -1,17 +1,15 @@
 //! A real Envoy for development: found, fetched when there is none, started, stopped.
 //!
-//! [`EnvoySearch::find`] says where one is, [`fetch`] gets one, [`EnvoyPorts`]
-//! makes a configuration of `envoy/envoy.yaml`, [`EnvoyProcess::start`] runs it.
+//! [`EnvoySearch::find`] says where one is, [`fetch`] gets one,
+//! [`EnvoyProcess::start`] runs it.
 
 mod fetch;
 mod find;
-mod ports;
 mod process;
 mod scratch;
 
 pub use self::fetch::{FetchError, fetch};
 pub use self::find::{EnvoySearch, Found, SearchError};
-pub use self::ports::EnvoyPorts;
 pub use self::process::{EnvoyError, EnvoyProcess};
 
 /// The version that is fetched, and that Doorward is tested with.

@@ -11,7 +11,6 @@ use serde_json::Value;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ports::EnvoyPorts;
 use super::scratch::Scratch;
 
 /// How long an Envoy may take to be ready; it takes a quarter of a second.
@@ -75,19 +74,24 @@ pub enum EnvoyError {
 }
 
 impl EnvoyProcess {
-    /// Runs `binary` with the configuration that `ports` makes and waits until it takes
-    /// requests.
+    /// Runs `binary` with a configuration that listens on `entrance` and `admin`, and waits until it
+    /// takes requests.
     ///
     /// # Errors
     /// When it does not get there; the end of Envoy's own log is in the error.
-    pub async fn start(binary: &Path, ports: &EnvoyPorts) -> Result<Self, EnvoyError> {
-        for address in [ports.door_address(), ports.admin_address()] {
+    pub async fn start(
+        binary: &Path,
+        configuration: &str,
+        entrance: SocketAddr,
+        admin: SocketAddr,
+    ) -> Result<Self, EnvoyError> {
+        for address in [entrance, admin] {
             refuse_taken(address)?;
         }
         let scratch = Scratch::new("doorward-envoy").map_err(EnvoyError::Prepare)?;
         let config_path = scratch.path().join("envoy.yaml");
         let log_path = scratch.path().join("envoy.log");
-        fs::write(&config_path, ports.configuration()).map_err(EnvoyError::Prepare)?;
+        fs::write(&config_path, configuration).map_err(EnvoyError::Prepare)?;
         let log = File::create(&log_path).map_err(EnvoyError::Prepare)?;
         let child = Command::new(binary)
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"])
@@ -104,7 +108,6 @@ impl EnvoyProcess {
         // No proxy from the environment: this is a talk with a child of ours.
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build();
         let http = http.map_err(EnvoyError::Client)?;
-        let admin = ports.admin_address();
         let mut envoy = Self { child, admin, http, _scratch: scratch };
         envoy.ready(&config_path, &log_path).await?;
         Ok(envoy)
@@ -191,10 +194,8 @@ mod tests {
 
     use super::*;
 
-    fn free_ports() -> EnvoyPorts {
-        let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let upstream = ("127.0.0.1".to_owned(), 3);
-        EnvoyPorts { door: free(), admin: free(), grpc: 1, http: 2, upstream }
+    fn free() -> SocketAddr {
+        TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
     }
 
     #[tokio::test]
@@ -203,16 +204,18 @@ mod tests {
         let binary = dir.path().join("envoy");
         fs::write(&binary, "#!/bin/sh\necho 'no such field: frobnicate' >&2\nexit 3\n").unwrap();
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-        let failed = EnvoyProcess::start(&binary, &free_ports()).await.unwrap_err();
+        let failed = EnvoyProcess::start(&binary, "", free(), free()).await.unwrap_err();
         assert!(matches!(failed, EnvoyError::Ended { .. }), "{failed}");
         assert!(failed.to_string().contains("frobnicate"), "{failed}");
     }
 
     #[tokio::test]
     async fn a_taken_port_is_not_shared() {
-        let ports = free_ports();
-        let _taken = TcpListener::bind(ports.door_address()).unwrap();
-        let failed = EnvoyProcess::start(Path::new("/bin/false"), &ports).await.unwrap_err();
-        assert!(matches!(failed, EnvoyError::PortTaken { port, .. } if port == ports.door));
+        let entrance = free();
+        let _taken = TcpListener::bind(entrance).unwrap();
+        let failed = EnvoyProcess::start(Path::new("/bin/false"), "", entrance, free()).await;
+        assert!(
+            matches!(failed, Err(EnvoyError::PortTaken { port, .. }) if port == entrance.port())
+        );
     }
 }

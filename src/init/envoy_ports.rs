@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-const TEMPLATE: &str = include_str!("../../../envoy/envoy.yaml");
+const TEMPLATE: &str = include_str!("../../envoy/envoy.yaml");
 /// What stands before a port in the template: each port stands there once.
 const MARK: &str = "address: 127.0.0.1, port_value: ";
 
