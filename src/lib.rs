@@ -20,13 +20,15 @@
 //! | [`init`] | a first set-up for a provider and a gateway |
 //! | `dev` | what `doorward demo` embeds |
 //!
-//! Small ones that several of them use: [`product`] (whose IdP it is), [`loopback`] (what can only be
+//! Small ones that several of them use: [`advice`] (what to do at a provider, by the menus of its
+//! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
 //! may be printed), [`tls_files`] (the certificates that listeners show), [`pkce`].
 //!
 //! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
 //! where to change what.
 
+pub mod advice;
 pub mod app;
 pub mod cli;
 pub mod config;

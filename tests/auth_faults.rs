@@ -23,7 +23,7 @@ async fn every_refusal_of_a_device_login_ends_it_with_a_next_step() {
     for (error, description, next) in [
         ("access_denied", "no", "log in again and approve"),
         ("expired_token", "too late", "run doorward auth login again"),
-        ("invalid_client", "who?", "check the client id"),
+        ("invalid_client", "who?", "check that it is registered there"),
         ("invalid_client", "AADSTS7000218: secret required", "Allow public client flows"),
         ("unauthorized_client", "not you", "enable the device flow for this client"),
         ("invalid_grant", "AADSTS65001: no consent", "Grant admin consent"),

@@ -13,7 +13,8 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
+    ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
     ("discovery", &["loopback", "pkce", "redact"]),
     ("config", &["discovery", "loopback", "printable", "product", "redact", "tls_files"]),
@@ -25,10 +26,10 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
-    ("init", &["config", "doctor", "printable", "product"]),
-    ("login", &["discovery", "loopback", "pkce", "printable", "product"]),
-    ("doctor", &["config", "discovery", "loopback", "pkce", "printable", "product"]),
-    ("explain", &["discovery", "printable", "product", "redact"]),
+    ("init", &["advice", "config", "doctor", "printable", "product"]),
+    ("login", &["advice", "discovery", "loopback", "pkce", "printable", "product"]),
+    ("doctor", &["advice", "config", "discovery", "loopback", "pkce", "printable", "product"]),
+    ("explain", &["advice", "discovery", "printable", "product", "redact"]),
     ("cli", &["*"]),
 ];
 

@@ -6,8 +6,8 @@ use doorward_core::keys::{
     AlgorithmSet, KeySet, LeftOut, MAX_TRIED_KEYS, UnusableKey, VerificationKey,
 };
 
-use super::remedies::keys as remedies;
 use super::report::Finding;
+use crate::advice::keys as remedies;
 use crate::discovery::EmptySet;
 use crate::product::Product;
 

@@ -9,17 +9,14 @@
 //! | `issuer` | one issuer over the network: [`Patient::examine`] |
 //! | `key_set` | whether a key set can verify anything |
 //! | `token` | one token, without I/O: [`examine_token`] |
-//! | `remedies` | how to mend it there, by the menus of its console |
 
 pub mod envoy;
 pub mod gateway;
 mod issuer;
 mod key_set;
-mod remedies;
 mod report;
 mod token;
 
 pub use self::issuer::{Examined, Login, Patient};
-pub use self::remedies::{TokenAdvice, token_advice};
 pub use self::report::{Finding, Outcome, Report, Section};
 pub use self::token::{KnownIssuer, TokenChecks, examine_token};

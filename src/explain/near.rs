@@ -1,24 +1,34 @@
 //! Values that are nearly those that are configured: what differs, and what to write instead.
 
 use doorward_core::issuers::Issuer;
-use doorward_core::token::AudienceRule;
+use doorward_core::token::{AudienceRule, CLIENT_CLAIMS};
 use serde_json::Value;
 
 use super::story::Story;
 use super::words::quoted;
+use crate::advice::token as advice;
+use crate::printable::printable;
 use crate::product::Product;
 
 impl Story<'_> {
     pub(super) fn audience_remedy(&self) -> String {
         let ours = match self.issuer.map(|issuer| &issuer.rules().audience) {
-            Some(AudienceRule::AnyOf(ours)) => ours.iter().map(String::as_str).collect(),
+            Some(AudienceRule::AnyOf(ours)) => ours.iter().map(String::as_str).collect::<Vec<_>>(),
             Some(AudienceRule::NotChecked) | None => Vec::new(),
         };
         let near = self.near_audience(&ours, "configured", "`audience`");
         near.unwrap_or_else(|| {
-            "ask for a token for this API (`audience` or `resource`), have the provider add the \
-             audience, or configure `audience` if the value is yours"
-                .to_owned()
+            let issuer = self.issuer.map(Issuer::name).unwrap_or_default();
+            let clients = CLIENT_CLAIMS.iter().find_map(|name| self.token.text(name));
+            let client = printable(clients.unwrap_or("the client"));
+            match (Product::recognise(issuer, None), ours.first()) {
+                (Product::Other, _) | (_, None) => {
+                    "ask for a token for this API (`audience` or `resource`), have the provider add \
+                     the audience, or configure `audience` if the value is yours"
+                        .to_owned()
+                }
+                (product, Some(ours)) => advice::audience(product, &client, ours),
+            }
         })
     }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::advice::token_advice;
 use crate::config::{EDITORS, is_tenant_id};
-use crate::doctor::token_advice;
 use crate::printable::printable;
 use crate::product::Product;
 

@@ -107,6 +107,8 @@ pub enum LoginError {
         description: Option<String>,
         /// Whose product says so.
         product: Product,
+        /// To which client.
+        client: String,
     },
     /// There was no answer.
     #[error("{}", Unanswered(.0, &"the identity provider does not respond"))]

@@ -179,6 +179,7 @@ impl<'p> Exchange<'p> {
             code: said.error,
             description: said.error_description,
             product: self.provider.product(),
+            client: self.provider.client_id.clone(),
         }
     }
 }

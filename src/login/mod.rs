@@ -32,7 +32,6 @@ pub use self::device::{DeviceEvent, DevicePrompt};
 pub use self::error::{Grant, LoginError};
 pub use self::exchange::{Exchange, Revocation};
 pub use self::provider::{ClientOptions, Provider};
-pub use self::remedy::{refresh_token_remedy, scopes_remedy};
 pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
 pub(crate) use self::session::{TIMEOUT, http_for};

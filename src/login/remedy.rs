@@ -1,6 +1,7 @@
 //! What to do about each error, in the words of whose product it is.
 
 use super::error::{Grant, LoginError};
+use crate::advice::login as advice;
 use crate::discovery::{FetchError, Obstacle};
 use crate::printable::printable;
 use crate::product::Product;
@@ -29,13 +30,19 @@ impl LoginError {
                  URL/.well-known/openid-configuration"
                     .into()
             }
-            Self::NotOffered { endpoint: "device_authorization_endpoint", .. } => {
-                "log in with --username, or have the device flow enabled at the provider".into()
+            Self::NotOffered { endpoint: "device_authorization_endpoint", issuer } => {
+                match Product::recognise(issuer, None) {
+                    Product::Other => "log in with --username, or have the device flow enabled at \
+                                       the provider"
+                        .into(),
+                    known => advice::no_device_flow(known),
+                }
             }
             Self::NotOffered { .. } => "contact the provider's administrator".into(),
             Self::Insecure { .. } => "have it published over https".into(),
-            Self::Refused { grant, code, description, product } => {
-                return refused(*grant, code, description.as_deref().unwrap_or_default(), *product);
+            Self::Refused { grant, code, description, product, client } => {
+                let description = description.as_deref().unwrap_or_default();
+                return refused(*grant, code, description, *product, &printable(client));
             }
             Self::Unreachable(_) => "check the network, VPN and proxy, and try again".into(),
             Self::BadAnswer { .. } => {
@@ -60,7 +67,7 @@ impl LoginError {
             Self::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
             Self::Ended { context, over } => {
                 let again = format!("run doorward auth login --context {}", printable(context));
-                match over.as_ref().and_then(|over| azure(&over.said)) {
+                match over.as_ref().and_then(|over| advice::azure_error(&over.said)) {
                     Some(remedy) => format!("{remedy}; then {again}"),
                     None => again,
                 }
@@ -115,8 +122,14 @@ fn in_the_way(obstacle: Obstacle, request: &FetchError) -> String {
 
 /// OAuth's own codes (RFC 6749 §5.2, RFC 8628 §3.5), and Azure's numbers before them: there
 /// the number says more than the code.
-fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Option<String> {
-    if let Some(remedy) = azure(description) {
+fn refused(
+    grant: Grant,
+    code: &str,
+    description: &str,
+    product: Product,
+    client: &str,
+) -> Option<String> {
+    if let Some(remedy) = advice::azure_error(description) {
         return Some(remedy.into());
     }
     Some(match (code, grant) {
@@ -124,17 +137,18 @@ fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Opt
              in again and approve, or ask the administrator for access"
             .into(),
         ("expired_token", _) => "run doorward auth login again".into(),
-        ("invalid_client", _) => {
-            format!("check the client id; {}", public_client(product))
-        }
+        ("invalid_client", _) => advice::unknown_client(product, client),
         ("unauthorized_client" | "unsupported_grant_type", Grant::Device) => {
-            format!("enable the device flow for this client: {}", device_flow(product))
+            format!(
+                "enable the device flow for this client: {}",
+                advice::device_grant_refused(product, client)
+            )
         }
         ("unauthorized_client" | "unsupported_grant_type", Grant::Password) => {
             format!(
                 "log in with the device flow (without --username), or enable the password grant \
                  for this client: {}",
-                password_grant(product)
+                advice::password_grant_refused(product, client)
             )
         }
         ("unauthorized_client" | "unsupported_grant_type", Grant::Refresh) => {
@@ -159,139 +173,12 @@ fn refused(grant: Grant, code: &str, description: &str, product: Product) -> Opt
     })
 }
 
-fn azure(description: &str) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 10] = [
-        (
-            "AADSTS65001",
-            "consent is missing: have an administrator grant it (Enterprise applications, your \
-             application, Permissions, Grant admin consent)",
-        ),
-        (
-            "AADSTS7000218",
-            "the application is not a public client: App registrations, your application, \
-             Authentication, Allow public client flows: Yes",
-        ),
-        (
-            "AADSTS70011",
-            "ask for the scopes of one resource: --scope api://CLIENT_ID/.default (one request \
-             cannot have two resources)",
-        ),
-        (
-            "AADSTS28000",
-            "ask for the scopes of one resource: --scope api://CLIENT_ID/.default (one request \
-             cannot have two resources)",
-        ),
-        (
-            "AADSTS500011",
-            "the resource in the scope is not known in this tenant: check scope_prefix, and that \
-             the API is registered there",
-        ),
-        ("AADSTS700016", "the client is not known in this tenant: check client id and issuer"),
-        ("AADSTS50076", "the account needs multi-factor authentication: log in without --username"),
-        ("AADSTS50079", "the account needs multi-factor authentication: log in without --username"),
-        (
-            "AADSTS53003",
-            "a conditional access policy blocks this login: log in without --username, from a \
-             device that it accepts",
-        ),
-        ("AADSTS50126", "check user name and password"),
-    ];
-    KNOWN.iter().find(|(number, _)| description.contains(number)).map(|(_, remedy)| *remedy)
-}
-
-fn device_flow(product: Product) -> &'static str {
-    match product {
-        Product::EntraId => "App registrations, Authentication, Allow public client flows: Yes",
-        Product::Okta => "Applications, General, Grant type: Device Authorization",
-        Product::Auth0 => "Applications, Advanced Settings, Grant Types: Device Code",
-        Product::Keycloak => {
-            "Clients, Settings, Capability config: OAuth 2.0 Device Authorization \
-             Grant"
-        }
-        Product::Google => "a client of the type TVs and Limited Input devices",
-        Product::Zitadel | Product::Authentik | Product::Cognito | Product::Other => {
-            "its grant types need urn:ietf:params:oauth:grant-type:device_code"
-        }
-    }
-}
-
-fn password_grant(product: Product) -> &'static str {
-    match product {
-        Product::EntraId => "App registrations, Authentication, Allow public client flows: Yes",
-        Product::Okta => "Applications, General, Grant type: Resource Owner Password",
-        Product::Auth0 => "Applications, Advanced Settings, Grant Types: Password",
-        Product::Keycloak => "Clients, Settings, Capability config: Direct access grants",
-        Product::Google => "Google has none",
-        Product::Zitadel | Product::Authentik | Product::Cognito | Product::Other => {
-            "its grant types need password"
-        }
-    }
-}
-
-fn public_client(product: Product) -> &'static str {
-    match product {
-        Product::EntraId => "it must be public: Authentication, Allow public client flows: Yes",
-        Product::Okta => "it must be a native application without client authentication",
-        Product::Auth0 => "it must be a native application, authentication method None",
-        Product::Keycloak => "it must be public: Capability config, Client authentication off",
-        Product::Google
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => "it must be public, without a secret",
-    }
-}
-
-/// What helps against scopes that were asked for in vain.
-#[must_use]
-pub const fn scopes_remedy(product: Product) -> &'static str {
-    match product {
-        Product::EntraId => {
-            "Azure grants only what was consented to, for one API per request: check Expose an \
-             API and API permissions (Grant admin consent) of the application, or request all at \
-             once with --scope api://CLIENT_ID/.default"
-        }
-        Product::Okta => {
-            "add them to the authorization server, and to an access policy of this client"
-        }
-        Product::Auth0 => "add them to the API, and pass it with --audience",
-        Product::Keycloak => "add them to this client as client scopes, default or optional",
-        Product::Google
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => {
-            "ask the provider's administrator to allow them for this client and user"
-        }
-    }
-}
-
-/// What helps when `offline_access` was asked for and no refresh token came.
-#[must_use]
-pub const fn refresh_token_remedy(product: Product) -> &'static str {
-    match product {
-        Product::Okta => {
-            "allow Refresh Token among the grant types, and offline_access in the access policy"
-        }
-        Product::Auth0 => {
-            "switch on Allow Offline Access for the API, and Refresh Token among the grant types"
-        }
-        Product::Keycloak => "the user needs the role offline_access, and the client the scope",
-        Product::EntraId
-        | Product::Google
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => "have offline_access allowed for this client at the provider",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn remedy(grant: Grant, code: &str, description: &str, product: Product) -> String {
-        refused(grant, code, description, product).unwrap_or_default()
+        refused(grant, code, description, product, "nmp").unwrap_or_default()
     }
 
     #[test]
@@ -316,13 +203,5 @@ mod tests {
             assert!(said.contains(part), "{code} {description}: {said}");
         }
         assert_eq!(remedy(Grant::Device, "made_up", "", Product::Other), "");
-    }
-
-    #[test]
-    fn azure_is_told_of_consent_and_of_one_resource_at_a_time() {
-        let said = scopes_remedy(Product::EntraId);
-        for part in ["admin consent", "one API per request", "api://CLIENT_ID/.default"] {
-            assert!(said.contains(part), "{said}");
-        }
     }
 }

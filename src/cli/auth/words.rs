@@ -7,9 +7,10 @@ use anstream::eprintln;
 use doorward_core::clock::UnixTime;
 use url::Url;
 
+use crate::advice::login as advice;
 use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
-use crate::login::{Kept, Login, NotGranted, Over, Provider, refresh_token_remedy, scopes_remedy};
+use crate::login::{Kept, Login, NotGranted, Over, Provider};
 use crate::printable::printable;
 use crate::product::Product;
 
@@ -48,14 +49,14 @@ pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
         warn(&format!("not granted: {}", scopes.join(" ")));
-        next(scopes_remedy(product));
+        next(advice::scopes_not_granted(product));
     }
     if missing.no_refresh_token {
         warn(
             "no refresh token was issued although offline_access was requested: this login ends \
              when its access token expires",
         );
-        next(refresh_token_remedy(product));
+        next(advice::no_refresh_token(product));
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::Provider;
+use crate::advice::token_advice;
 use crate::cli::doctor::screen;
 use crate::cli::style::{GOOD, HEAD};
-use crate::doctor::{Examined, Outcome, token_advice};
+use crate::doctor::{Examined, Outcome};
 use crate::init::{Choices, Gateway};
 use crate::printable::printable;
 

@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::super::remedies::login as remedies;
 use super::super::report::Finding;
+use crate::advice::login as remedies;
 use crate::discovery::{HttpFetcher, Reply};
 use crate::pkce;
 use crate::product::Product;

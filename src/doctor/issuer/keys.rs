@@ -6,10 +6,10 @@ use doorward_core::keys::KeySet;
 use url::Url;
 
 use super::super::key_set;
-use super::super::remedies::fetching;
-use super::super::remedies::keys as remedies;
 use super::super::report::Finding;
 use super::Patient;
+use crate::advice::fetching;
+use crate::advice::keys as remedies;
 use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata, read_file};
 use crate::product::Product;
 

@@ -1,10 +1,10 @@
 //! Can people log in from a command line? What the document offers, and what the client
 //! may use of it, which only asking tells.
 
-use super::super::remedies::login as remedies;
 use super::super::report::Finding;
 use super::Login;
 use super::device::Probe;
+use crate::advice::login as remedies;
 use crate::discovery::{HttpFetcher, Metadata};
 use crate::product::Product;
 

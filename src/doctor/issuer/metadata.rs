@@ -5,11 +5,11 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 
-use super::super::remedies::discovery as remedies;
-use super::super::remedies::fetching;
 use super::super::report::Finding;
 use super::Patient;
 use super::clock::Sample;
+use crate::advice::discovery as remedies;
+use crate::advice::fetching;
 use crate::discovery::{
     Document, FetchError, FetchErrorKind, HttpFetcher, KeyLocation, Metadata, MetadataError,
     Obstacle,

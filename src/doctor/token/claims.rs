@@ -4,11 +4,11 @@ use doorward_core::identity::{AddressFault, ClaimPath, IdentityFault, says_yes};
 use doorward_core::scope_prefix::cut_off;
 use serde_json::Value;
 
-use super::super::remedies::claims as remedies;
 use super::super::report::Finding;
 use super::form::shown;
 use super::kind::Kind;
 use super::{Proven, Specimen};
+use crate::advice::claims as remedies;
 
 /// Where an email address also is, in the order of trust.
 const LIKE_EMAIL: [&str; 7] =

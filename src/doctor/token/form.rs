@@ -4,8 +4,8 @@ use doorward_core::bearer::BearerToken;
 use doorward_core::token::{CompactJws, TokenFault};
 use serde_json::Value;
 
-use super::super::remedies::token as remedies;
 use super::super::report::Finding;
+use crate::advice::token as remedies;
 use crate::product::Product;
 
 /// Header and claims, not believed.

@@ -3,8 +3,8 @@
 use doorward_core::token::{CLIENT_CLAIMS, OtherKind, Sign, TokenKind, TokenRules};
 use serde_json::Value;
 
-use super::super::remedies::token as remedies;
 use super::super::report::Finding;
+use crate::advice::token as remedies;
 use crate::product::Product;
 
 /// What a token is for.

@@ -12,10 +12,10 @@ use doorward_core::token::{
 };
 use serde_json::Value;
 
-use super::super::remedies::{keys as key_remedies, token as remedies};
 use super::super::report::Finding;
 use super::form::shown;
 use super::{KnownIssuer, Proven, Specimen};
+use crate::advice::{keys as key_remedies, token as remedies};
 use crate::product::Product;
 
 /// Tokens that live longer cannot be taken back for too long.

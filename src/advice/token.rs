@@ -3,7 +3,7 @@
 use crate::product::Product;
 
 /// An opaque token: nothing in it to verify.
-pub(in crate::doctor) fn opaque(provider: Product) -> String {
+pub(crate) fn opaque(provider: Product) -> String {
     match provider {
         Product::Auth0 => {
             "ask for a token with the `audience` parameter (Applications > APIs > api > \
@@ -34,7 +34,7 @@ pub(in crate::doctor) fn opaque(provider: Product) -> String {
 }
 
 /// An encrypted token (JWE).
-pub(in crate::doctor) fn encrypted(provider: Product) -> String {
+pub(crate) fn encrypted(provider: Product) -> String {
     match provider {
         // What it issues where no API was asked for.
         Product::Auth0 => opaque(provider),
@@ -54,7 +54,7 @@ pub(in crate::doctor) fn encrypted(provider: Product) -> String {
 }
 
 /// An ID token.
-pub(in crate::doctor) fn id_token(provider: Product) -> String {
+pub(crate) fn id_token(provider: Product) -> String {
     match provider {
         Product::Google => {
             "Google has no other token that can be verified: it may be acceptable where the same \
@@ -82,7 +82,7 @@ pub(in crate::doctor) fn id_token(provider: Product) -> String {
 }
 
 /// `aud` holds none of ours.
-pub(in crate::doctor) fn audience(provider: Product, client: &str, expected: &str) -> String {
+pub(crate) fn audience(provider: Product, client: &str, expected: &str) -> String {
     match provider {
         Product::EntraId => format!(
             "App registrations > {client} > Expose an API: set the Application ID URI and a scope, \
@@ -124,11 +124,11 @@ pub(in crate::doctor) fn audience(provider: Product, client: &str, expected: &st
 }
 
 /// A client that is not welcome.
-pub(in crate::doctor) const CLIENT: &str =
+pub(crate) const CLIENT: &str =
     "log in with one of those clients, or add this one to allowed_clients";
 
 /// `iss` is not configured, in one of the ways that are known by their look.
-pub(in crate::doctor) fn issuer(provider: Product, found: &str, configured: &[&str]) -> String {
+pub(crate) fn issuer(provider: Product, found: &str, configured: &[&str]) -> String {
     let slash = configured
         .iter()
         .find(|configured| configured.trim_end_matches('/') == found.trim_end_matches('/'));

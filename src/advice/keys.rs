@@ -3,7 +3,7 @@
 use crate::product::Product;
 
 /// It signs with a secret that the client shares (HS256), or publishes nothing usable.
-pub(in crate::doctor) fn no_public_key(provider: Product) -> String {
+pub(crate) fn no_public_key(provider: Product) -> String {
     match provider {
         Product::Keycloak => {
             "Realm settings > Keys > Add providers > rsa-generated, and Realm settings > Tokens > \
@@ -31,7 +31,7 @@ pub(in crate::doctor) fn no_public_key(provider: Product) -> String {
 }
 
 /// This client's tokens are signed with an algorithm that is not accepted.
-pub(in crate::doctor) fn client_algorithm(provider: Product, client: &str) -> String {
+pub(crate) fn client_algorithm(provider: Product, client: &str) -> String {
     match provider {
         Product::Keycloak => format!(
             "Clients > {client} > Advanced > Fine grain OpenID Connect configuration > Access token \

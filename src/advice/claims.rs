@@ -3,7 +3,7 @@
 use crate::product::Product;
 
 /// No email address in the access token.
-pub(in crate::doctor) fn email(provider: Product, client: &str) -> String {
+pub(crate) fn email(provider: Product, client: &str) -> String {
     match provider {
         Product::EntraId => format!(
             "App registrations > {client} > Token configuration > Add optional claim > Access: \
@@ -37,7 +37,7 @@ pub(in crate::doctor) fn email(provider: Product, client: &str) -> String {
 }
 
 /// The email address is there but nobody checked it.
-pub(in crate::doctor) fn email_unverified(provider: Product) -> String {
+pub(crate) fn email_unverified(provider: Product) -> String {
     match provider {
         Product::Keycloak => {
             "Users > user > Details > Email verified, or Realm settings > Login > \
@@ -58,7 +58,7 @@ pub(in crate::doctor) fn email_unverified(provider: Product) -> String {
 }
 
 /// No groups in the access token.
-pub(in crate::doctor) fn groups(provider: Product, client: &str, claim: &str) -> String {
+pub(crate) fn groups(provider: Product, client: &str, claim: &str) -> String {
     match provider {
         Product::EntraId => format!(
             "App registrations > {client} > Token configuration > Add groups claim (Access), best \
@@ -100,7 +100,7 @@ pub(in crate::doctor) fn groups(provider: Product, client: &str, claim: &str) ->
 }
 
 /// More groups than a token holds.
-pub(in crate::doctor) fn group_overage(client: &str) -> String {
+pub(crate) fn group_overage(client: &str) -> String {
     format!(
         "App registrations > {client} > Token configuration > groups claim: \"Groups assigned to \
          the application\" (and assign them), or app roles with groups_claim: roles; a token holds \
@@ -109,7 +109,7 @@ pub(in crate::doctor) fn group_overage(client: &str) -> String {
 }
 
 /// No scopes.
-pub(in crate::doctor) fn scopes(provider: Product, client: &str) -> String {
+pub(crate) fn scopes(provider: Product, client: &str) -> String {
     match provider {
         Product::EntraId => format!(
             "App registrations > {client} > Expose an API > Add a scope, and have clients ask for \
@@ -136,7 +136,7 @@ pub(in crate::doctor) fn scopes(provider: Product, client: &str) -> String {
 }
 
 /// No subject at all.
-pub(in crate::doctor) fn subject(provider: Product, client: &str) -> String {
+pub(crate) fn subject(provider: Product, client: &str) -> String {
     match provider {
         Product::Keycloak => format!(
             "Clients > {client} > Client scopes > Add client scope: basic (Default), which maps sub \

@@ -3,7 +3,7 @@
 use crate::product::Product;
 
 /// No document at the URL (404 and the like).
-pub(in crate::doctor) fn not_found(provider: Product) -> String {
+pub(crate) fn not_found(provider: Product) -> String {
     match provider {
         Product::EntraId => {
             "the issuer is https://login.microsoftonline.com/<tenant-id>/v2.0: check the tenant id \
@@ -44,7 +44,7 @@ pub(in crate::doctor) fn not_found(provider: Product) -> String {
 }
 
 /// The document names another issuer.
-pub(in crate::doctor) fn other_issuer(provider: Product, published: &str) -> String {
+pub(crate) fn other_issuer(provider: Product, published: &str) -> String {
     let configure = format!("tokens will say iss {published:?}: configure that");
     match provider {
         Product::EntraId => format!(

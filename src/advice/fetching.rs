@@ -3,11 +3,7 @@
 use crate::discovery::{Access, FetchError, FetchErrorKind, Obstacle};
 
 /// What to do about it; `otherwise` when the answer is no document at all.
-pub(in crate::doctor) fn not_fetched(
-    error: &FetchError,
-    access: &Access,
-    otherwise: String,
-) -> String {
+pub(crate) fn not_fetched(error: &FetchError, access: &Access, otherwise: String) -> String {
     if let Some(obstacle) = error.obstacle() {
         return in_the_way(obstacle, access);
     }

@@ -1,16 +1,17 @@
-//! How to mend it, in the words of each provider's console: one function a fault, one
-//! match in it, so that a provider that is added is asked about every fault.
+//! What to do at the identity provider, in the words of its console: one function a trouble, one match
+//! in it, so that a provider that is added is asked about every trouble.
 //!
-//! Menus move. What a sentence names is the setting, which lives longer than the way there.
+//! `doctor`, `auth login`, `explain` and `init` say the same because they ask here. Menus move. What a
+//! sentence names is the setting, which lives longer than the way there.
 
 use crate::product::Product;
 
-pub(super) mod claims;
-pub(super) mod discovery;
-pub(super) mod fetching;
-pub(super) mod keys;
-pub(super) mod login;
-pub(super) mod token;
+pub(crate) mod claims;
+pub(crate) mod discovery;
+pub(crate) mod fetching;
+pub(crate) mod keys;
+pub(crate) mod login;
+pub(crate) mod token;
 
 /// What access tokens have to hold for a request to pass with all that can be known of its
 /// sender, and how each gets in there, by the menus of the provider's console.

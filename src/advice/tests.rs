@@ -60,3 +60,11 @@ fn they_differ_where_the_consoles_do() {
         assert!(remedy.contains(word), "{provider:?}: {remedy}");
     }
 }
+
+#[test]
+fn azure_is_told_of_consent_and_of_one_resource_at_a_time() {
+    let said = login::scopes_not_granted(Product::EntraId);
+    for part in ["admin consent", "one API per request", "api://CLIENT_ID/.default"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
