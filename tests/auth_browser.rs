@@ -63,7 +63,7 @@ async fn keycloak_by_device_by_password_and_ten_at_once() {
     let at = |client| ["auth", "login", "--issuer", &*issuer, "--client-id", client];
     let elsewhere = cli.run(&at("elsewhere")).await;
     elsewhere.assert(1, &["unauthorized_client", "OAuth 2.0 Device Authorization Grant"]);
-    cli.run(&at("nobody")).await.assert(1, &["invalid_client", "registered there"]);
+    cli.run(&at("nobody")).await.assert(1, &["invalid_client", "Clients > client > Settings"]);
 
     // Ten at once, with a token that has really expired.
     keycloak.access_tokens_live(1).await;

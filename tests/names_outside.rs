@@ -27,8 +27,9 @@ fn config() -> String {
     .to_string()
 }
 
-/// The lines that `config check` says belong into `allowed_headers`, as they are to be copied.
-async fn lines_to_copy() -> Vec<String> {
+/// The lines that `config check` says belong into `allowed_headers` and, over HTTP, into
+/// `allowed_upstream_headers`, as they are to be copied.
+async fn lines_to_copy() -> (Vec<String>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("doorward.json");
     std::fs::write(&file, config()).unwrap();
@@ -36,8 +37,10 @@ async fn lines_to_copy() -> Vec<String> {
     let checked = Cli::new().run(&arguments).await;
     assert_eq!(checked.code, Some(0), "{checked:?}");
     assert!(checked.stderr.contains("clients can forge these headers unless"), "{checked:?}");
-    let lines = checked.stderr.lines().map(str::trim);
-    lines.filter(|line| line.starts_with("- safe_regex")).map(str::to_owned).collect()
+    let lines = checked.stderr.lines().map(|line| line.trim().to_owned());
+    let (patterns, others): (Vec<_>, Vec<_>) =
+        lines.filter(|line| line.starts_with("- ")).partition(|line| line.contains("safe_regex"));
+    (patterns, others)
 }
 
 /// What the doctor makes of a live gateway, and of the file that it runs.
@@ -67,7 +70,7 @@ fn token() -> String {
 
 #[tokio::test]
 async fn what_config_check_says_keeps_forged_names_out_and_without_it_both_doctors_say_so() {
-    let lines = lines_to_copy().await;
+    let (lines, _) = lines_to_copy().await;
     assert_eq!(
         lines,
         [
@@ -104,6 +107,33 @@ async fn what_config_check_says_keeps_forged_names_out_and_without_it_both_docto
     assert_eq!(seen.header("x-forwarded_user"), None);
     let (live, written) = doctors(&gateway, &sound.replace(ALL_SPELLINGS, &copied)).await;
     assert!(live.is_empty() && written.is_empty(), "{live:?} {written:?}");
+}
+
+/// Over HTTP what Doorward sets has to be let through, too: else the client's own goes on.
+#[tokio::test]
+async fn over_http_it_takes_both_kinds_of_lines() {
+    let (shown, upstream) = lines_to_copy().await;
+    assert_eq!(
+        upstream,
+        [
+            "- { prefix: x-acme-, ignore_case: true }",
+            "- { exact: x-auth-ok, ignore_case: true }",
+            "- { exact: x-forwarded-user, ignore_case: true }",
+        ]
+    );
+    let shown = shown.join("\n                          ");
+    let shipped = "allowed_upstream_headers:\n                            patterns:\n\
+                   \x20                             - { prefix: x-nmp-, ignore_case: true }";
+    let patterns = upstream.join("\n                              ");
+    let mended = shipped.replace("- { prefix: x-nmp-, ignore_case: true }", &patterns);
+    for (upstream, seen) in [(shipped, "forged"), (&*mended, "alice")] {
+        let mended = [(ALL_SPELLINGS, &*shown), (shipped, upstream)];
+        let gateway = Gateway::start_changed("envoy-http.yaml", mended, &config()).await;
+        let Some(gateway) = gateway else { return };
+        let forged = get("/v1/models").bearer(&token()).header("x-forwarded-user", "forged");
+        let told = Echoed::of(&gateway.send(&forged).await);
+        assert_eq!(told.header("x-forwarded-user"), Some(seen), "{told:?}");
+    }
 }
 
 /// Whatever `doctor` advises has the configured names in it.

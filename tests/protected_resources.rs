@@ -117,10 +117,21 @@ async fn several_resources_are_told_apart_by_host_and_path() {
         let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
         assert_eq!(metadata(challenge), url, "{host}{path}");
     }
-    // What the path itself asks for goes first.
-    let outcome = doorward.ask(get("/mcp/one/secrets").host("a.example")).await;
-    let challenge = outcome.header("www-authenticate").unwrap();
-    assert!(challenge.contains("scope=\"s:read\""), "{challenge}");
+    // What the path itself asks for goes first, whatever is wrong with the token.
+    let token = |more| RSA.token("RS256", &claims(ISSUER, more));
+    let at = || get("/mcp/one/secrets").host("a.example");
+    for ask in [
+        at(),
+        at().bearer(&token(json!({"exp": 1}))),
+        at().bearer(&token(json!({"aud": "other"}))),
+        at().bearer(&token(json!({"iss": "https://other.example"}))),
+        at().bearer("no.token"),
+        at().header("authorization", "Bearer a b"),
+    ] {
+        let outcome = doorward.ask(ask).await;
+        let challenge = outcome.header("www-authenticate").unwrap();
+        assert!(challenge.contains("scope=\"s:read\""), "{}: {challenge}", outcome.reason);
+    }
 }
 
 #[test]

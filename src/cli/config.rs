@@ -191,6 +191,15 @@ fn to_see(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
     for regex in protected.to_see() {
         writeln!(err, "  - safe_regex: {{ regex: \"{regex}\" }}")?;
     }
+    writeln!(
+        err,
+        "over HTTP (http_service), Envoy's allowed_upstream_headers also needs these: what Doorward \
+         sets does not arrive otherwise, and what the client sent does:"
+    )?;
+    writeln!(err, "  - {{ prefix: {}, ignore_case: true }}", protected.prefix())?;
+    for name in protected.elsewhere() {
+        writeln!(err, "  - {{ exact: {name}, ignore_case: true }}")?;
+    }
     Ok(())
 }
 

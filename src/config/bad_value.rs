@@ -64,6 +64,11 @@ pub enum BadValue {
     // -- issuers --
     #[error("no issuer: set auth.oidc.issuer, auth.issuers or auth.preset, or auth.enabled: false")]
     NoIssuer,
+    #[error(
+        "other names of the issuer in auth.oidc.issuer, which is not set: set it, or give each of \
+         these an entry in auth.issuers"
+    )]
+    NoPrimaryIssuer,
     #[error("missing: every entry of auth.issuers needs an issuer")]
     IssuerUnnamed,
     #[error("`{issuer}` is already the issuer of {elsewhere}")]

@@ -115,12 +115,13 @@ fn entra_remedy(found: &str, names: &[&str]) -> Option<String> {
     match same.find(|(_, (its_v2, _))| *its_v2 != is_v2) {
         Some((near, _)) if is_v2 => Some(format!(
             "this is a v2 token of Entra ID, and {near} issues its v1 tokens: add {found} to \
-             `auth.oidc.additional_issuers` (`auth.preset.entra` has both)"
+             `auth.oidc.additional_issuers`, or where {near} is an entry of `auth.issuers`, as \
+             another entry (`auth.preset.entra` has both)"
         )),
         Some((near, _)) => Some(format!(
             "this is a v1 token of Entra ID, and {near} issues its v2 tokens: add {found} to \
-             `auth.oidc.additional_issuers` (`auth.preset.entra` has both), or have v2 tokens \
-             issued: App registrations > the API > Manifest: requestedAccessTokenVersion 2"
+             `auth.oidc.additional_issuers`, or where {near} is an entry of `auth.issuers`, as \
+             another entry (`auth.preset.entra` has both), or have v2 tokens issued: App registrations > the API > Manifest: requestedAccessTokenVersion 2"
         )),
         None if ours.is_empty() => None,
         None => Some(format!(

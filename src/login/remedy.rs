@@ -31,11 +31,11 @@ impl LoginError {
                     .into()
             }
             Self::NotOffered { endpoint: "device_authorization_endpoint", issuer } => {
-                match Product::recognise(issuer, None) {
-                    Product::Other => "log in with --username, or have the device flow enabled at \
-                                       the provider"
-                        .into(),
-                    known => advice::no_device_flow(known),
+                let product = Product::recognise(issuer, None);
+                if product == Product::Other {
+                    "log in with --username, or have the device flow enabled at the provider".into()
+                } else {
+                    advice::no_device_flow(product)
                 }
             }
             Self::NotOffered { .. } => "contact the provider's administrator".into(),

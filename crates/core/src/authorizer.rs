@@ -264,7 +264,8 @@ impl Authorizer {
         let rule = self.rules.for_request(request)?;
         let bearer = match rule.credentials {
             Credentials::Ignored => None,
-            Credentials::Required | Credentials::Optional => BearerToken::from_request(request)?,
+            Credentials::Required | Credentials::Optional => BearerToken::from_request(request)
+                .map_err(|fault| Denial::from(Fault::from(fault)).asking_for(rule.scopes()))?,
         };
         let Some(bearer) = bearer else {
             let basis = match rule.credentials {
@@ -274,7 +275,13 @@ impl Authorizer {
             };
             return Ok(Grant::new(basis, rule.permit_without_token()?));
         };
-        let (identity, fresh) = self.identify(bearer, now)?;
+        let (identity, fresh) = self.identify(bearer, now).map_err(|refusal| match refusal {
+            Refusal::Denied(denial) => Refusal::Denied(denial.asking_for(rule.scopes())),
+            Refusal::NeedsKey(MissingKey { otherwise, issuer, cause, tried }) => {
+                let otherwise = otherwise.asking_for(rule.scopes());
+                Refusal::NeedsKey(MissingKey { otherwise, issuer, cause, tried })
+            }
+        })?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
         let permit = permit.map_err(|refused| Denial {
             fault: refused.fault.into(),
@@ -349,8 +356,7 @@ impl Authorizer {
 fn without_credentials(request: &RequestView<'_>, rule: &RouteRule<'_>) -> Denial {
     let is_options = request.method.eq_ignore_ascii_case(b"OPTIONS");
     let fault = if is_options { Fault::NoCredentialsForOptions } else { Fault::NoCredentials };
-    // RFC 6750 §3: so that the client asks for the right ones at once.
-    Denial { scopes: rule.scopes().map(str::to_owned), ..Denial::from(fault) }
+    Denial::from(fault).asking_for(rule.scopes())
 }
 
 /// Why newer keys could make the difference, if they could.

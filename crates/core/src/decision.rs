@@ -198,6 +198,23 @@ impl Denial {
     pub fn reason(&self) -> Reason {
         self.fault.reason()
     }
+
+    /// The same, where the client should come again with another token: one with one of these
+    /// scopes (RFC 6750 §3), so that it asks for the right ones at once.
+    pub(crate) fn asking_for(self, scopes: Option<&str>) -> Self {
+        match self.fault {
+            Fault::NoCredentials
+            | Fault::NoCredentialsForOptions
+            | Fault::Bearer(_)
+            | Fault::Token(_) => Self { scopes: scopes.map(str::to_owned), ..self },
+            Fault::Request(_)
+            | Fault::Keys(_)
+            | Fault::Identity(_)
+            | Fault::Rule(_)
+            | Fault::Overloaded
+            | Fault::Internal => self,
+        }
+    }
 }
 
 impl From<Fault> for Denial {

@@ -34,6 +34,9 @@ pub(super) fn check_all(
             issuers.push(all.additional(c, &key.join(index), name, &raw, primary.as_ref()));
         }
         issuers.insert(0, primary);
+    } else if oidc.enabled && !oidc.additional_issuers.is_empty() {
+        let key = KeyPath::dotted("auth.oidc.additional_issuers");
+        c.bad(&key, BadValue::NoPrimaryIssuer);
     }
     for (index, raw) in config.auth.issuers.iter().enumerate() {
         let section = KeyPath::dotted("auth.issuers").join(index);

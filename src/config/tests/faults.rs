@@ -50,6 +50,18 @@ fn a_known_key_of_a_wrong_type_is_a_fault_in_nemos_layers_too() {
 }
 
 #[test]
+fn other_names_of_an_issuer_that_is_not_set_are_refused() {
+    let text =
+        "auth: {issuers: [{issuer: 'https://b', audience: a}], oidc: {additional_issuers: [x]}}";
+    let faults = lines(load(&yaml(text)));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].contains("additional_issuers: other names of the issuer in auth.oidc.issuer")
+    );
+    assert!(load(&yaml(&text.replace("oidc: {", "oidc: {enabled: false, "))).is_ok());
+}
+
+#[test]
 fn faults_of_every_layer_and_kind_come_together() {
     let sources = yaml(
         "auth:\n  oidc:\n    issuer: http://idp.example\n    client_id: app\n    typo_claim: x\n",
