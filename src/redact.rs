@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::printable::printable;
@@ -84,6 +86,19 @@ pub fn is_key_material(text: &str) -> bool {
         || text.contains("PRIVATE KEY")
         || (text.starts_with("eyJ") && text.matches('.').count() >= 2)
         || (!is_path && text.len() >= SHORTEST_KEY && text.chars().all(of_base64))
+        || is_der(text)
+}
+
+/// Whether a text is a whole DER structure in base64: a short key without its PEM lines.
+fn is_der(text: &str) -> bool {
+    let compact: String = text.split_ascii_whitespace().collect();
+    let Ok(bytes) = STANDARD.decode(compact) else { return false };
+    // X.690 §8.1.3: a SEQUENCE whose length is that of the rest.
+    match bytes.as_slice() {
+        [0x30, length @ 16..=127, rest @ ..] => usize::from(*length) == rest.len(),
+        [0x30, 0x81, length, rest @ ..] => usize::from(*length) == rest.len(),
+        _ => false,
+    }
 }
 
 /// `text` without credentials and secret parameters of URLs, and without anything of a key.
@@ -177,6 +192,8 @@ mod tests {
             ("-----BEGIN PRIVATE KEY-----\nabc", "***"),
             ("-----BEGIN EC PRIVATE KEY-----abc", "***"),
             ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln", "***"),
+            ("MC4CAQAwBQYDK2VwBCIEIPGqhZnQ1mI9Lq6U4kqmL4eZx1yV3Uq0b8v2Zc3p7Q2a", "***"),
+            ("MC4CAQAwBQYDK2VwBCIEIPGqhZnQ1mI9Lq6U4kqmL4eZ\nx1yV3Uq0b8v2Zc3p7Q2a\n", "***"),
             ("alice@example.com", "alice@example.com"),
             ("/etc/doorward/tls/tls.key", "/etc/doorward/tls/tls.key"),
         ] {

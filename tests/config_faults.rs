@@ -112,6 +112,10 @@ async fn secrets_are_never_printed() {
         ("DOORWARD_SERVER__GRPC__TLS__KEY", pem),
     ];
     let checked = config("check", &sound(), &misplaced).await;
+    let token = [("DOORWARD_AUTH__OIDC__PROXY", "s3cret@proxy:3128")];
+    let of_token = config("check", &sound(), &token).await;
+    assert!(of_token.stderr.contains("`***@proxy:3128`"), "{of_token:?}");
+    assert!(!format!("{of_token:?}").contains("s3cret"), "{of_token:?}");
     assert_eq!(checked.code, Some(2), "{checked:?}");
     assert!(checked.stderr.contains("`***@proxy:3128` is not an http or https URL"), "{checked:?}");
     assert!(

@@ -139,12 +139,18 @@ async fn in_front_of(upstream: &Scripted) -> Option<(Envoy, Doorward)> {
 async fn what_the_upstream_answers_is_not_the_tokens_fault() {
     let upstream = Scripted::start(|asked| match asked.split(' ').nth(1) {
         Some("/moved") => answer("301 Moved Permanently", &["Location: /moved/"], ""),
+        Some("/mine") => answer("403 Forbidden", &[], "not yours"),
         Some("/down") => answer("503 Service Unavailable", &[], "busy"),
         Some("/hello") => answer("200 OK", &[], "hello"),
         _ => answer("404 Not Found", &[], ""),
     })
     .await;
     let Some((envoy, _doorward)) = in_front_of(&upstream).await else { return };
+    let refused = found(envoy.door().port(), "/mine").await;
+    let token = line(&refused, "token");
+    let said = "403 with the token, and not in Doorward's words: what is behind refuses";
+    assert_eq!((token.outcome, token.found.as_str()), (Outcome::NotSeen, said));
+    assert_eq!(are(&refused, Outcome::Fail), [""; 0], "{refused:#?}");
     for (path, said) in [
         ("/moved", "the token is accepted, and what is behind sends elsewhere: 301 to /moved/"),
         ("/missing", "the token is accepted, but nothing behind has /missing: 404"),

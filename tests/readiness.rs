@@ -92,6 +92,11 @@ async fn an_issuer_that_hangs_delays_readiness_for_ten_seconds() {
         .await;
     let took = started.elapsed();
     assert!((Duration::from_secs(9)..Duration::from_secs(13)).contains(&took), "{took:?}");
+    let (_, body) = page(&url).await;
+    assert!(
+        body.contains("degraded: "),
+        "its users are denied, whatever keys.timeout says: {body}"
+    );
     eventually("it serves", PATIENCE, async || {
         (health(&doorward, SERVICE).await == ServingStatus::Serving).then_some(())
     })

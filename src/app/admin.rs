@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use doorward_core::clock::UnixTime;
@@ -13,16 +12,12 @@ use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
 use crate::telemetry::KeySetFacts;
 use crate::transport::{AdminView, Door, Readiness, Resources};
 
-/// How long issuers may keep a server that starts from being ready.
-const FIRST_ATTEMPTS: Duration = Duration::from_secs(10);
-
 /// All there is to tell.
 pub(super) struct Overview {
     shared: Shared,
     door: Arc<ArcSwap<Door>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
     resources: Resources,
-    started: Instant,
     /// Once ready, no issuer changes that.
     was_ready: AtomicBool,
     stopping: AtomicBool,
@@ -35,7 +30,6 @@ impl Overview {
             resources,
             door: Arc::clone(assembly.door()),
             keys: ArcSwap::from_pointee(assembly.keys()),
-            started: Instant::now(),
             was_ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
@@ -59,7 +53,6 @@ impl Overview {
         }
         let ready = self.was_ready.load(Ordering::Relaxed)
             || !self.needs_keys()
-            || self.started.elapsed() >= FIRST_ATTEMPTS
             || self.keys.load().iter().all(|keys| keys.was_tried());
         self.was_ready.fetch_or(ready, Ordering::Relaxed);
         ready

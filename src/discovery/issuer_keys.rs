@@ -13,9 +13,14 @@ use super::gate::{Admission, Gate};
 use super::location::{KeyLocation, KeysSpec};
 use super::origin::{self, ObtainError};
 
+/// So long the first attempt may take, whatever `keys.timeout` says, until nobody waits for it any
+/// more: no server is kept from being ready, and people are told.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(10);
+
 /// The keys of one issuer, kept fresh by a task of their own.
 pub struct IssuerKeys {
     spec: Box<KeysSpec>,
+    made: Instant,
     own: ArcSwapOption<Snapshot>,
     lender: Option<Arc<dyn KeySource>>,
     gate: Gate,
@@ -43,6 +48,7 @@ impl IssuerKeys {
         now: UnixTime,
     ) -> Self {
         let keys = Self {
+            made: Instant::now(),
             own: ArcSwapOption::new(predecessor.and_then(|one| one.heritage(&spec))),
             lender,
             gate: Gate::new(spec.policy.cool_down),
@@ -68,11 +74,12 @@ impl IssuerKeys {
         self.gate.over(1).await;
     }
 
-    /// Whether there are keys, or the first attempt to obtain them is over.
+    /// Whether there are keys, or the first attempt to obtain them is over or takes long.
     #[must_use]
     pub fn was_tried(&self) -> bool {
         let Counts { ok, unchanged, withdrawn, empty, error } = &self.counts;
         self.snapshot().is_some()
+            || self.made.elapsed() >= FIRST_ATTEMPT
             || self.spec.location == KeyLocation::Borrowed
             || [ok, unchanged, withdrawn, empty, error]
                 .iter()

@@ -16,7 +16,7 @@ use super::super::warning::Warning;
 use super::Checker;
 use crate::discovery::{CaFile, SetupError, read_file};
 use crate::loopback::is_loopback;
-use crate::redact::Shown;
+use crate::redact::{REDACTED, Shown};
 
 pub(super) const ZERO: Duration = Duration::ZERO;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
@@ -222,7 +222,12 @@ fn http_url(
 
 /// An HTTP proxy; credentials are welcome here.
 pub(super) fn proxy(text: &str) -> Result<Url, BadValue> {
-    let bad = || BadValue::NotAProxy(text.into());
+    // Without a scheme, what stands before the `@` is a credential here, whatever it looks like.
+    let shown = match text.rsplit_once('@') {
+        Some((_, host)) if !text.contains("://") => Shown::new(&format!("{REDACTED}@{host}")),
+        Some(_) | None => text.into(),
+    };
+    let bad = || BadValue::NotAProxy(shown.clone());
     let url = Url::parse(text).map_err(|_| bad())?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
     if is_http { Ok(url) } else { Err(bad()) }

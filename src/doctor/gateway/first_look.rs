@@ -83,7 +83,17 @@ impl Run<'_> {
             }
             (_, false) => {}
         }
-        if with.reason().is_some() || matches!(status, 401 | 403) {
+        let refused = matches!(status, 401 | 403);
+        if refused && seen.by_doorward && with.reason().is_none() {
+            return Finding::not_seen(
+                CHECK,
+                format!(
+                    "{status} with the token, and not in Doorward's words: what is behind refuses"
+                ),
+                Some("name a path that this token's user may read with --echo"),
+            );
+        }
+        if refused || with.reason().is_some() {
             return Finding::fail(
                 CHECK,
                 format!("{status} with the token{}", reason(with)),
