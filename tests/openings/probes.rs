@@ -26,6 +26,9 @@ pub enum Probe {
     Upgrade(String),
     /// The three, at another listener, and with the wish to go to the upstream.
     At(String),
+    /// Nobody's to a path that needs no token, with a bearer that is no token, which some take
+    /// for an identity.
+    Opaque,
     /// Alice's, which arrives twice.
     Mirrored,
     /// Alice's to this path, when hers may not reach `/admin/` in any spelling.
@@ -105,6 +108,11 @@ impl Scene<'_> {
             Probe::Away => {
                 let seen = self.send(door, get("/")).await;
                 (opens(!seen.arrived.is_empty()), seen.shown())
+            }
+            Probe::Opaque => {
+                let seen = self.send(door, get("/public/x").bearer("service:jobs")).await;
+                let opaque = |it: &Echoed| it.header("authorization").is_some();
+                (opens(seen.arrived.iter().any(opaque)), seen.shown())
             }
             Probe::Mirrored => self.mirrored().await,
             Probe::Path(path) => {

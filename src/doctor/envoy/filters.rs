@@ -49,9 +49,10 @@ fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<
             || config.is_a(".composite.v3.Composite")
         {
             let is_filter = |place: &Place<'v>| {
-                place.get("typed_config").is_some_and(|config| {
+                let typed = place.get("typed_config").is_some_and(|config| {
                     kind(&config).is_some_and(|kind| !kind.is_empty() && kind != "composite")
-                })
+                });
+                typed || place.get("config_discovery").is_some()
             };
             let inside = config.find(&is_filter);
             return inside.iter().flat_map(|one| unwrapped(one, entries, true)).collect();
@@ -97,8 +98,12 @@ impl<'v> Filter<'v> {
         by_type.unwrap_or_else(|| self.name().rsplit('.').next().unwrap_or_default())
     }
 
-    /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code.
+    /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code. What is
+    /// discovered may be of any kind, whatever its name.
     pub(super) fn power(&self) -> Power {
+        if self.discovered() {
+            return Power::Any;
+        }
         match self.kind() {
             "adaptive_concurrency"
             | "admission_control"
@@ -140,7 +145,6 @@ impl<'v> Filter<'v> {
             | "proto_api_scrubber"
             | "proto_message_extraction"
             | "rate_limit_quota"
-            | "ratelimit"
             | "rbac"
             | "router"
             | "set_filter_state"

@@ -10,7 +10,9 @@ use crate::doctor::report::Finding;
 pub(super) fn finding(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let rules = filter.get("decoder_header_mutation_rules")?;
     let allowed = allowed(&rules);
-    let name = ours.known().find(|name| !allowed(name))?;
+    // A bearer that is no token is removed where none is checked.
+    let mut names = ours.known().chain(["authorization".to_owned()]);
+    let name = names.find(|name| !allowed(name))?;
     let then = if rules.flag("disallow_is_error") == Some(true) {
         "every request is refused"
     } else {
@@ -19,7 +21,8 @@ pub(super) fn finding(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> 
     Some(Finding::fail(
         "mutation_rules",
         format!("Doorward may not set or remove {name}{}: {then}", at(&rules)),
-        "set decoder_header_mutation_rules: {}, Envoy's own limits",
+        "set decoder_header_mutation_rules: {}, Envoy's own limits: Doorward removes authorization, \
+         too, where it is no token",
     ))
 }
 
