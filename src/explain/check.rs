@@ -113,7 +113,8 @@ impl Check {
                 RuleFault::UnknownMode
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue
-                | RuleFault::EncodedSlash => Self::Route,
+                | RuleFault::EncodedSlash
+                | RuleFault::StepsAside => Self::Route,
                 RuleFault::WrongAudience => Self::RouteAudience,
                 RuleFault::InsufficientScope => Self::RouteScopes,
                 RuleFault::InsufficientEndpointScope

@@ -110,6 +110,10 @@ impl Story<'_> {
                     "send the path without `//`, `\\`, dot segments and segments that end in a \
                      dot or a space, and percent-encode only what needs it"
                 }
+                RuleFault::StepsAside => {
+                    "send the path without `..;` and `/;`: no client means them, and attackers use \
+                     them to get around the rules of a gateway"
+                }
                 RuleFault::EncodedSlash => {
                     "send `/` where slashes separate, and `%2F` only within a name; where names hold \
                      slashes, add the path above them to `rules.encoded_slashes`"

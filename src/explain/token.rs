@@ -59,6 +59,10 @@ impl Story<'_> {
                 };
                 Facts::new("", format!("{needed}{by}"))
             }
+            Err(fault @ RuleFault::StepsAside) => Facts::new(
+                "a path that is the same to servers that cut parameters (`;…`) off",
+                fault.to_string(),
+            ),
             Err(fault @ RuleFault::EncodedSlash) => Facts::new(
                 "no encoded slash except below `rules.encoded_slashes`, and there within a name",
                 fault.to_string(),

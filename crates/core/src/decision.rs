@@ -304,7 +304,9 @@ impl Fault {
                 | RuleFault::InsufficientEndpointScope
                 | RuleFault::EndpointScopeLost => Reason::InsufficientScope,
                 RuleFault::ClosedEndpoint => Reason::PolicyDenied,
-                RuleFault::AmbiguousPath | RuleFault::EncodedSlash => Reason::MalformedRequest,
+                RuleFault::AmbiguousPath | RuleFault::EncodedSlash | RuleFault::StepsAside => {
+                    Reason::MalformedRequest
+                }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     Reason::PolicyUnavailable
                 }

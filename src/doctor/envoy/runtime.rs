@@ -16,19 +16,12 @@ struct Guard {
 
 /// Those of Envoy 1.40 that take back what a sound configuration says; others were looked at and
 /// do not (docs/decisions/0028). A new one is one row here and one in `tests/openings`.
-const GUARDS: [Guard; 2] = [
-    Guard {
-        key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
-        check: "escaped_slashes",
-        off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
+const GUARDS: [Guard; 1] = [Guard {
+    key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
+    check: "escaped_slashes",
+    off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
               different path upstream",
-    },
-    Guard {
-        key: "envoy.reloadable_features.strip_dotdot_segments_with_parameters",
-        check: "normalize_path",
-        off: "/public/..;a/admin is below /public/ here and may be /admin behind",
-    },
-];
+}];
 
 /// The layers of run-time values, later ones winning.
 pub(super) struct Runtime<'v>(Vec<Place<'v>>);

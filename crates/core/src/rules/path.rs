@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
-use memchr::memchr3;
-use percent_encoding::percent_decode_str;
+use memchr::{memchr2, memchr3};
+use percent_encoding::{percent_decode, percent_decode_str};
 
 /// Which paths a rule is about: one (`/health`), or all below one (`/public/*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +183,26 @@ pub(super) fn readable(path: &str) -> Option<Cow<'_, str>> {
     (decoded.is_ascii() || !hides_a_meaning(&decoded)).then_some(decoded)
 }
 
+/// Whether a path steps aside for servers that cut parameters off: `/a/..;x/admin` is `/admin` to
+/// them, `/;x/admin` too. In any spelling: gateways that know this one decode `%2e` and `%3b` later.
+pub(super) fn steps_aside(path: &[u8]) -> bool {
+    if memchr2(b';', b'%', path).is_none() {
+        return false;
+    }
+    let decoded: Vec<u8> = percent_decode(path).collect();
+    let mut segments = decoded.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let mut parts = segment.splitn(2, |byte| *byte == b';');
+        let name = parts.next().unwrap_or_default();
+        let has_parameters = parts.next().is_some();
+        let is_last = segments.peek().is_none();
+        if has_parameters && (matches!(name, b"." | b"..") || (name.is_empty() && !is_last)) {
+            return true;
+        }
+    }
+    false
+}
+
 /// A segment up to its first `;`, from where on some servers see parameters: `/..;v=1/admin`.
 pub(super) fn without_parameters(segment: &str) -> &str {
     segment.split(';').next().unwrap_or_default()
@@ -231,6 +251,37 @@ mod tests {
             ("/a//*", PathRuleError::Ambiguous),
         ] {
             assert_eq!(text.parse::<PathRule>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_that_step_aside() {
+        for path in [
+            "/a/..;/admin",
+            "/a/%2e%2e;x=1/admin",
+            "/a/.%2E%3b/admin",
+            "/a/..%3bx../admin",
+            "/a/.;/b",
+            "/;/admin",
+            "/%3bx/admin",
+            "/a%2f..;/admin",
+            "/a/..;x",
+        ] {
+            assert!(steps_aside(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/",
+            "/;jsessionid=1",
+            "/a;v=1/b",
+            "/a/b;c",
+            "/a/..x;/b",
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a%3b/..",
+            "/a/...;/b",
+            "/100%",
+        ] {
+            assert!(!steps_aside(path.as_bytes()), "{path}");
         }
     }
 

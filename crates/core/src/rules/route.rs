@@ -2,7 +2,7 @@
 //! Envoy's route (`context_extensions`).
 
 use super::endpoints::{Endpoints, Match};
-use super::path::{PathRule, Readings, SlashPrefix, ambiguous, holds_encoded_slash};
+use super::path::{PathRule, Readings, SlashPrefix, ambiguous, holds_encoded_slash, steps_aside};
 use crate::request::{RequestView, RouteView};
 
 /// The rules of the configuration.
@@ -86,6 +86,10 @@ impl Rules {
         let RouteView { mode, scopes, audience, unknown } = request.route;
         if unknown.is_some() {
             return Err(RuleFault::UnknownKey);
+        }
+        // Whatever credentials come with it: the gateway chose this route for another path.
+        if steps_aside(request.path_without_query()) {
+            return Err(RuleFault::StepsAside);
         }
         let credentials = match mode {
             Some(b"required") => Credentials::Required,
@@ -347,6 +351,9 @@ pub enum RuleFault {
          `rules.encoded_slashes`, or is next to a slash or a dot segment"
     )]
     EncodedSlash,
+    /// The path is another one to a server that cuts parameters off.
+    #[error("the path has a dot segment or an empty one with parameters, as in `/a/..;x/b`")]
+    StepsAside,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,
