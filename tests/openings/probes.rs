@@ -1,6 +1,7 @@
 //! What is asked of an Envoy, and what its answers and the upstream's show.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
@@ -8,6 +9,9 @@ use crate::support::raw::{RawRequest, Reply, get, request, upgrade};
 use serde::Deserialize;
 
 use crate::support::{PATIENCE, eventually};
+
+/// How long a copy of a request may take.
+const A_WHILE: Duration = Duration::from_secs(2);
 
 /// What is sent.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +33,10 @@ pub enum Probe {
     /// Nobody's to a path that needs no token, with a bearer that is no token, which some take
     /// for an identity.
     Opaque,
+    /// Nobody's to this path, where a copy may arrive a little later.
+    Copied(String),
+    /// Nobody's at another listener, to this path.
+    AtPath(String, String),
     /// Alice's, which arrives twice.
     Mirrored,
     /// Alice's to this path, when hers may not reach `/admin/` in any spelling.
@@ -114,6 +122,8 @@ impl Scene<'_> {
                 let opaque = |it: &Echoed| it.header("authorization").is_some();
                 (opens(seen.arrived.iter().any(opaque)), seen.shown())
             }
+            Probe::Copied(path) => self.copied(door, path).await,
+            Probe::AtPath(listener, path) => self.copied(self.envoy.listener(listener), path).await,
             Probe::Mirrored => self.mirrored().await,
             Probe::Path(path) => {
                 let seen = self.send(door, get(path).bearer(self.token)).await;
@@ -167,6 +177,18 @@ impl Scene<'_> {
         })
         .await;
         let forged = arrived.iter().any(|it| it.trusted() != ALICE);
+        (opens(forged), format!("\n{arrived:?}"))
+    }
+
+    async fn copied(&self, address: SocketAddr, path: &str) -> (Verdict, String) {
+        let first = self.send(address, get(path)).await;
+        let deadline = Instant::now() + A_WHILE;
+        let mut arrived = first.arrived;
+        while arrived.is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(A_WHILE / 40).await;
+            arrived.extend(self.echo.take());
+        }
+        let forged = arrived.iter().any(|it| !it.trusted().is_empty());
         (opens(forged), format!("\n{arrived:?}"))
     }
 

@@ -66,6 +66,10 @@ impl<'v> Clusters<'v> {
         self.by_name.get(name)
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &'v str> {
+        self.by_name.keys().copied()
+    }
+
     /// Where a cluster leads: itself, its addresses, and the same of clusters that it is made
     /// of. Two that share one of these lead to the same upstream.
     pub(super) fn ends(&self, name: &str) -> BTreeSet<String> {

@@ -1,7 +1,5 @@
 //! What is found at an HTTP connection manager.
 
-use std::collections::BTreeSet;
-
 use super::OurHeaders;
 use super::clusters::{Clusters, service};
 use super::entrances::Guarded;
@@ -9,6 +7,7 @@ use super::filters::Filter;
 use super::judge::at;
 use super::manager::{Chain, MANAGER, Manager};
 use super::place::Place;
+use super::routes::{MIRRORS, Way};
 use super::runtime::Runtime;
 use super::{
     bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
@@ -92,12 +91,13 @@ impl<'v> Scope<'_, 'v> {
             findings.extend(odd.into_iter().filter(|finding| finding.outcome != Outcome::Pass));
         }
         if asked.is_some() {
-            findings.extend(ways_off(manager));
+            let own = |way: &Way<'v>| self.guarded.own(way, &self.clusters);
+            findings.extend(ways_off(manager, &own));
             for (filter, config) in manager.chain.asking() {
                 let (ways, ours) = (&manager.ways, self.ours);
                 findings.extend(modes::findings(filter, config, ways, self.by_path, ours));
             }
-            findings.extend(upgrades::finding(manager, &self.clusters));
+            findings.extend(upgrades::finding(manager, &self.clusters, &own));
             findings.extend(denials::finding(manager));
             for (_, config) in manager.chain.asking() {
                 findings.extend(self.clusters.asked(config, &self.guarded.upstreams));
@@ -126,7 +126,7 @@ impl<'v> Scope<'_, 'v> {
         let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
         let mut behind = said_of(manager, &late);
         behind.extend(manager.tables.iter().cloned());
-        behind.extend(self.upstream_options(manager, "request_mirror_policies"));
+        behind.extend(self.upstream_options(manager, MIRRORS));
         let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.place.text("name")).collect();
         findings.push(identity::behind(&behind, &names, self.ours));
         let others = chain.filters.iter().filter(|filter| filter.ext_authz().is_none());
@@ -154,9 +154,9 @@ impl<'v> Scope<'_, 'v> {
         filters::in_order(&list)
     }
 
-    /// This list of the protocol options of every cluster that ways lead to.
+    /// This list of the protocol options of every cluster that ways may lead to.
     fn upstream_options(&self, manager: &Manager<'v>, list: &str) -> Vec<Place<'v>> {
-        let names: BTreeSet<_> = manager.ways.iter().filter_map(|way| way.cluster()).collect();
+        let names = manager.clusters(&self.clusters);
         names.iter().flat_map(|name| self.clusters.options(name, list)).collect()
     }
 }
@@ -221,7 +221,7 @@ fn undiscovered(manager: &Manager<'_>) -> Option<Finding> {
 }
 
 /// Whether every way to an upstream is guarded.
-fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
+fn ways_off<'v>(manager: &Manager<'v>, own: &dyn Fn(&Way<'v>) -> bool) -> Option<Finding> {
     if manager.tables.is_empty() {
         return Some(Finding::warn(
             "routes_off",
@@ -232,7 +232,7 @@ fn ways_off(manager: &Manager<'_>) -> Option<Finding> {
     if manager.never_asks() {
         return None;
     }
-    let off: Vec<_> = manager.unguarded();
+    let off: Vec<_> = manager.unguarded(own);
     if let Some((way, place)) = off.first() {
         let more =
             if off.len() > 1 { format!(" (and {} more)", off.len() - 1) } else { String::new() };

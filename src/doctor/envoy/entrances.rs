@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::clusters::{Clusters, address};
+use super::clusters::{Clusters, address, service};
 use super::judge::at;
 use super::manager::Manager;
 use super::place::Place;
+use super::routes::{MIRRORS, Way};
 use crate::doctor::report::{Finding, Section};
 
 /// Where guarded doors lead, and where they stand themselves.
 pub(super) struct Guarded {
     pub(super) upstreams: BTreeSet<String>,
+    /// Where the filters ask.
+    asked: BTreeSet<String>,
     doors: BTreeSet<String>,
 }
 
@@ -24,6 +27,9 @@ impl Guarded {
         let guarding = |manager: &&Manager<'_>| manager.chain.asking().next().is_some();
         let guarding: Vec<_> = managers.iter().filter(guarding).collect();
         let upstreams = guarding.iter().flat_map(|manager| manager.upstreams(clusters)).collect();
+        let asking = guarding.iter().flat_map(|manager| manager.chain.asking());
+        let asked = asking.filter_map(|(_, filter)| service(filter));
+        let asked = asked.flat_map(|name| clusters.ends(name)).collect();
         let listeners = listeners(roots);
         let holding = listeners
             .iter()
@@ -33,12 +39,40 @@ impl Guarded {
             let socket = listener.get("address").and_then(|it| address(&it));
             internal.map(str::to_owned).into_iter().chain(socket)
         });
-        Self { upstreams, doors: doors.collect() }
+        Self { upstreams, asked, doors: doors.collect() }
+    }
+
+    /// Whether a way, and what copies it, leads to what Doorward answers itself and to nothing
+    /// that is guarded: nobody need be asked there.
+    pub(super) fn own(&self, way: &Way<'_>, clusters: &Clusters<'_>) -> bool {
+        let Some(name) = way.cluster().filter(|_| way.to_doorward()) else { return false };
+        let copies = clusters.options(name, MIRRORS);
+        let copies = way.mirrors.iter().chain(&copies).map(|mirror| mirror.text("cluster"));
+        let mut all = copies.chain([Some(name)]);
+        all.all(|name| name.is_some_and(|name| !self.may_reach(name, clusters)))
+            && (way.rewrite().is_none() || self.is_doorward(name, clusters))
+    }
+
+    /// Whether a cluster leads, or may lead, to a guarded upstream.
+    fn may_reach(&self, name: &str, clusters: &Clusters<'_>) -> bool {
+        let ends = clusters.ends(name);
+        if clusters.anywhere(name) || !ends.is_disjoint(&self.upstreams) {
+            return true;
+        }
+        let same = |one: &str| addresses(&self.upstreams).any(|other| may_be(one, other));
+        let untold = addresses(&ends).next().is_none();
+        !self.is_doorward(name, clusters) && (untold || addresses(&ends).any(same))
+    }
+
+    /// Whether a cluster is Doorward's, by its name or by its addresses.
+    fn is_doorward(&self, name: &str, clusters: &Clusters<'_>) -> bool {
+        name.to_ascii_lowercase().contains("doorward")
+            || !clusters.ends(name).is_disjoint(&self.asked)
     }
 
     /// What a connection manager without the filter means.
     pub(super) fn unasked(&self, manager: &Manager<'_>, clusters: &Clusters<'_>) -> Finding {
-        let ways: Vec<_> = manager.ways.iter().filter(|way| !way.to_doorward()).collect();
+        let ways: Vec<_> = manager.ways.iter().filter(|way| !self.own(way, clusters)).collect();
         let known = !manager.tables.is_empty()
             && manager.tables.iter().all(|table| table.everywhere("vhds").is_empty());
         if ways.is_empty() && known {
@@ -130,6 +164,17 @@ impl Guarded {
             let mut addresses = addresses(ends).peekable();
             addresses.peek().is_some() && addresses.all(is_exact)
         };
+        if let Some(source) = filter.get("config_discovery") {
+            return Some(Finding::warn(
+                "entrances",
+                format!(
+                    "the configuration of {name} is loaded from elsewhere{}, and may lead to a \
+                     guarded upstream without asking Doorward",
+                    at(&source)
+                ),
+                "examine it too (`curl …/config_dump` of Envoy's admin has all of it)",
+            ));
+        }
         let mut elsewhere = ends.iter().filter(|ends| !self.is_door(ends)).peekable();
         elsewhere.peek()?;
         if is_known(&self.upstreams) && elsewhere.all(is_known) {
@@ -170,6 +215,12 @@ fn is_exact(address: &str) -> bool {
         Some((host, _)) => host.parse::<IpAddr>().is_ok() || host.starts_with(['/', '@']),
         None => true,
     }
+}
+
+/// Whether two addresses may be the same: one is a name, and the ports are no others.
+fn may_be(one: &str, other: &str) -> bool {
+    let port = |address| str::rsplit_once(address, ':').map(|(_, port)| port.to_owned());
+    one == other || (!is_exact(one) || !is_exact(other)) && port(one) == port(other)
 }
 
 fn listeners<'v>(roots: &[Place<'v>]) -> Vec<Place<'v>> {

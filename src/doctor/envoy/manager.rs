@@ -36,10 +36,9 @@ impl<'v> Manager<'v> {
 
     /// Where the guarded ways of this manager lead.
     pub(super) fn upstreams(&self, clusters: &Clusters<'_>) -> BTreeSet<String> {
-        let mirrors = |way: &Way<'v>| way.action.items("request_mirror_policies");
         let ways = self.ways.iter().filter(|way| !way.to_doorward());
         let names = ways.flat_map(|way| {
-            let mirrors = mirrors(way).into_iter().filter_map(|mirror| mirror.text("cluster"));
+            let mirrors = way.mirrors.iter().filter_map(|mirror| mirror.text("cluster"));
             way.cluster().into_iter().chain(mirrors)
         });
         names.flat_map(|name| clusters.ends(name)).collect()
@@ -57,22 +56,27 @@ impl<'v> Manager<'v> {
     }
 
     /// Where the filters of an upgrade's own chain are off.
-    pub(super) fn off_after(&self, upgrade: &Chain<'v>) -> Option<Place<'v>> {
-        let ways = self.ways.iter().filter(|way| !way.to_doorward());
+    pub(super) fn off_after(
+        &self,
+        upgrade: &Chain<'v>,
+        own: &dyn Fn(&Way<'v>) -> bool,
+    ) -> Option<Place<'v>> {
+        let ways = self.ways.iter().filter(|way| !own(way));
         ways.filter_map(|way| off_in(upgrade, way)).next()
     }
 
-    /// The ways to an upstream on which nobody is asked, and what says so. Doorward's own
-    /// documents may be open, at a cluster that serves nothing guarded.
-    pub(super) fn unguarded(&self) -> Vec<(&Way<'v>, Place<'v>)> {
-        let (off, on): (Vec<_>, Vec<_>) =
-            self.ways.iter().map(|way| (way, self.off(way))).partition(|(_, off)| off.is_some());
-        let guarded: Vec<_> = on.iter().filter_map(|(way, _)| way.cluster()).collect();
-        let own = |way: &Way<'v>| {
-            way.to_doorward() && way.cluster().is_some_and(|name| !guarded.contains(&name))
-        };
-        let off = off.into_iter().filter(|(way, _)| !own(way));
-        off.filter_map(|(way, place)| Some((way, place?))).collect()
+    /// The ways to an upstream on which nobody is asked, and what says so. Doorward's `own`
+    /// documents may be open.
+    pub(super) fn unguarded(&self, own: &dyn Fn(&Way<'v>) -> bool) -> Vec<(&Way<'v>, Place<'v>)> {
+        let off = self.ways.iter().filter_map(|way| Some((way, self.off(way)?)));
+        off.filter(|(way, _)| !own(way)).collect()
+    }
+
+    /// The clusters that requests may go to: of the whole file, where a way chooses for each.
+    pub(super) fn clusters(&self, clusters: &Clusters<'v>) -> BTreeSet<&'v str> {
+        let chosen = self.ways.iter().any(|way| way.cluster().is_none());
+        let all = chosen.then(|| clusters.names()).into_iter().flatten();
+        self.ways.iter().filter_map(|way| way.cluster()).chain(all).collect()
     }
 
     /// What the tables say of a filter, anywhere.

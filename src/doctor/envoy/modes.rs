@@ -124,8 +124,7 @@ fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
 /// A path that is decided about here, and another behind.
 fn rewritten(way: &Way<'_>, filter: &Filter<'_>, by_path: bool) -> Option<Finding> {
     let open = mode(way, filter).is_some_and(|(mode, _)| lets_in(mode));
-    let rewrites = ["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"];
-    let rewrite = rewrites.iter().find_map(|field| way.action.get(field))?;
+    let rewrite = way.rewrite()?;
     let (found, remedy) = if open {
         (
             "paths that need no token become other paths upstream",

@@ -7,6 +7,9 @@ use super::place::Place;
 pub(super) const DOORWARDS_OWN: [&str; 3] =
     ["/apis/auth/discovery", "/apis/auth/authenticate", "/.well-known/oauth-protected-resource"];
 
+/// Where a route, or a cluster, says who gets copies of requests.
+pub(super) const MIRRORS: &str = "request_mirror_policies";
+
 /// A way to an upstream. Redirects, and what Envoy answers itself, are none.
 #[derive(Clone, Debug)]
 pub(super) struct Way<'v> {
@@ -16,6 +19,8 @@ pub(super) struct Way<'v> {
     pub(super) to: Place<'v>,
     /// What table, host, route and cluster say of filters, in this order.
     settings: Vec<Place<'v>>,
+    /// Where copies of its requests go, by what table, host and route say.
+    pub(super) mirrors: Vec<Place<'v>>,
 }
 
 /// The route tables of a connection manager. Of one that is sent its routes, the table of that
@@ -40,16 +45,23 @@ pub(super) fn is_table(place: &Place<'_>) -> bool {
 /// Every way through a table: routes stand in lists, in trees of matchers, in templates.
 pub(super) fn ways<'v>(table: &Place<'v>) -> Vec<Way<'v>> {
     let mut ways = Vec::new();
-    follow(table, &[], &mut ways);
+    follow(table, &[], &[], &mut ways);
     ways
 }
 
-fn follow<'v>(place: &Place<'v>, above: &[Place<'v>], ways: &mut Vec<Way<'v>>) {
+fn follow<'v>(
+    place: &Place<'v>,
+    above: &[Place<'v>],
+    mirrors: &[Place<'v>],
+    ways: &mut Vec<Way<'v>>,
+) {
     let settings = with_own(above, place);
+    let mirrors = [mirrors, &place.items(MIRRORS)].concat();
     let is_action = |it: &Place<'_>| it.value.is_object() && it.get("match").is_none();
     // The `route` of a template is a whole route.
     let Some(action) = place.get("route").filter(is_action) else {
-        return place.children().iter().for_each(|child| follow(child, &settings, ways));
+        let children = place.children();
+        return children.iter().for_each(|child| follow(child, &settings, &mirrors, ways));
     };
     let weighted = action.items("weighted_clusters.clusters");
     let ends = if weighted.is_empty() { vec![action.clone()] } else { weighted };
@@ -57,6 +69,7 @@ fn follow<'v>(place: &Place<'v>, above: &[Place<'v>], ways: &mut Vec<Way<'v>>) {
         route: place.clone(),
         action: action.clone(),
         settings: with_own(&settings, &to),
+        mirrors: [&mirrors[..], &action.items(MIRRORS)].concat(),
         to,
     }));
 }
@@ -79,6 +92,12 @@ impl<'v> Way<'v> {
         let below = self.route.text("match.path_separated_prefix");
         exact.is_some_and(|path| DOORWARDS_OWN.contains(&path))
             || below.is_some_and(|path| path == DOORWARDS_OWN[2])
+    }
+
+    /// Where another path is made of the one that was asked for.
+    pub(super) fn rewrite(&self) -> Option<Place<'v>> {
+        let fields = ["prefix_rewrite", "regex_rewrite", "path_rewrite", "path_rewrite_policy"];
+        fields.iter().find_map(|field| self.action.get(field))
     }
 
     /// Whether every path that no other route takes goes this way.

@@ -4,6 +4,7 @@ use super::clusters::Clusters;
 use super::judge::at;
 use super::manager::{Chain, Manager};
 use super::place::Place;
+use super::routes::Way;
 use crate::doctor::report::Finding;
 
 /// The filter chains that upgrades have for themselves.
@@ -18,11 +19,15 @@ pub(super) fn chains<'v>(manager: &Manager<'v>) -> Vec<(Place<'v>, Chain<'v>)> {
 }
 
 /// What is wrong with upgrades, if anything.
-pub(super) fn finding(manager: &Manager<'_>, clusters: &Clusters<'_>) -> Option<Finding> {
+pub(super) fn finding<'v>(
+    manager: &Manager<'v>,
+    clusters: &Clusters<'v>,
+    own: &dyn Fn(&Way<'v>) -> bool,
+) -> Option<Finding> {
     for (upgrade, chain) in chains(manager) {
         let why = if chain.asking().all(|(filter, _)| filter.picked) {
             "without ext_authz".to_owned()
-        } else if let Some(off) = manager.off_after(&chain) {
+        } else if let Some(off) = manager.off_after(&chain, own) {
             format!("in which ext_authz is off{}", at(&off))
         } else {
             continue;
@@ -33,7 +38,7 @@ pub(super) fn finding(manager: &Manager<'_>, clusters: &Clusters<'_>) -> Option<
             "remove filters there, or put ext_authz into them",
         ));
     }
-    let names = manager.ways.iter().filter_map(|way| way.cluster());
+    let names = manager.clusters(clusters).into_iter();
     let pools = names.filter_map(|name| clusters.named(name)?.at("upstream_config.typed_config"));
     let raw =
         |pool: &Place<'_>| [".tcp.", ".udp.", ".generic."].iter().any(|kind| pool.is_of(kind));
