@@ -275,13 +275,8 @@ impl Authorizer {
             };
             return Ok(Grant::new(basis, rule.permit_without_token()?));
         };
-        let (identity, fresh) = self.identify(bearer, now).map_err(|refusal| match refusal {
-            Refusal::Denied(denial) => Refusal::Denied(denial.asking_for(rule.scopes())),
-            Refusal::NeedsKey(MissingKey { otherwise, issuer, cause, tried }) => {
-                let otherwise = otherwise.asking_for(rule.scopes());
-                Refusal::NeedsKey(MissingKey { otherwise, issuer, cause, tried })
-            }
-        })?;
+        let identified = self.identify(bearer, now);
+        let (identity, fresh) = identified.map_err(|refusal| refusal.asking_for(rule.scopes()))?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
         let permit = permit.map_err(|refused| Denial {
             fault: refused.fault.into(),
@@ -374,6 +369,18 @@ fn refetch_cause(fault: Fault) -> Option<RefetchCause> {
 enum Refusal<'a> {
     Denied(Denial),
     NeedsKey(MissingKey<'a>),
+}
+
+impl Refusal<'_> {
+    fn asking_for(self, scopes: Option<&str>) -> Self {
+        match self {
+            Self::Denied(denial) => Self::Denied(denial.asking_for(scopes)),
+            Self::NeedsKey(missing) => Self::NeedsKey(MissingKey {
+                otherwise: missing.otherwise.asking_for(scopes),
+                ..missing
+            }),
+        }
+    }
 }
 
 impl<F: Into<Fault>> From<F> for Refusal<'_> {
