@@ -23,7 +23,7 @@ use bytes::Bytes;
 use criterion::{
     BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
-use doorward::transport::{Door, Parts, Resource};
+use doorward::transport::{CheckMessage, CheckService, Resource};
 use doorward_core::authorizer::Outcome;
 use doorward_core::bearer::BearerToken;
 use doorward_core::decision::{Decision, Denial, Fault};
@@ -85,13 +85,13 @@ fn cases(keys: &Keys) -> Vec<Case> {
 fn benches(criterion: &mut Criterion) {
     let keys = Keys::generate();
     let jwks = keys.jwks();
-    let (remembers, forgets) = (inside::door(&jwks, 1000), inside::door(&jwks, 0));
+    let (remembers, forgets) = (inside::service(&jwks, 1000), inside::service(&jwks, 0));
     let cases = cases(&keys);
 
     let mut group = criterion.benchmark_group("view to decision");
     for case in &cases {
-        let door = if case.remembered { &remembers } else { &forgets };
-        decide(&mut group, door, case);
+        let service = if case.remembered { &remembers } else { &forgets };
+        decide(&mut group, service, case);
     }
     group.finish();
 
@@ -100,9 +100,9 @@ fn benches(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("bytes to reply");
     for case in &cases {
-        let door = if case.remembered { &remembers } else { &forgets };
+        let service = if case.remembered { &remembers } else { &forgets };
         let message = request::check_request(case.authorization.as_deref(), &[]).encode_to_vec();
-        check(&mut group, case.name, door, message.into());
+        check(&mut group, case.name, service, message.into());
     }
     let token = cases[0].authorization.as_deref();
     let forged = request::check_request(token, &request::FORGED).encode_to_vec();
@@ -110,7 +110,7 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
+fn decide(group: &mut BenchmarkGroup<'_, WallTime>, service: &CheckService, case: &Case) {
     let message = request::check_request(case.authorization.as_deref(), &[]);
     let http = message.attributes.unwrap().request.unwrap().http.unwrap();
     let headers: Vec<_> = http
@@ -124,14 +124,14 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
         headers: &headers,
         route: RouteView::default(),
     };
-    let now = door.now();
-    let outcome = match door.authorizer().decide(&view, now).or_deny() {
-        Decision::Allow(grant) => grant.code(),
+    let now = service.now();
+    let outcome = match service.authorizer().decide(&view, now).or_deny() {
+        Decision::Allow(approval) => approval.code(),
         Decision::Deny(denial) => denial.reason().code(),
     };
     assert_eq!(outcome, case.outcome, "{}", case.name);
     group.bench_function(case.name, |bencher| {
-        bencher.iter(|| match door.authorizer().decide(black_box(&view), now) {
+        bencher.iter(|| match service.authorizer().decide(black_box(&view), now) {
             Outcome::Decided(decision) => Some(decision),
             Outcome::NeedsKey(_) => None,
         });
@@ -140,19 +140,24 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, door: &Door, case: &Case) {
 
 /// The two ends of a check alone. The reply to a token is encoded for the first time, which
 /// is what a new token costs, or again, as for a cached one.
-fn decode_and_encode(criterion: &mut Criterion, door: &Door, forgetful: &Door, cases: &[Case]) {
+fn decode_and_encode(
+    criterion: &mut Criterion,
+    service: &CheckService,
+    forgetful: &CheckService,
+    cases: &[Case],
+) {
     let message =
         |case: &Case| request::check_request(case.authorization.as_deref(), &[]).encode_to_vec();
     let token = message(&cases[0]);
     criterion.bench_function("decode a request", |bencher| {
         bencher.iter(|| {
-            let mut parts = Parts::default();
-            parts.read(black_box(&token)).unwrap();
-            parts.headers.len()
+            let mut check = CheckMessage::default();
+            check.read(black_box(&token)).unwrap();
+            check.headers.len()
         });
     });
-    let mut parts = Parts::default();
-    parts.read(&token).unwrap();
+    let mut check = CheckMessage::default();
+    check.read(&token).unwrap();
     let authorization = cases[0].authorization.as_deref().unwrap();
     let bearer = BearerToken::new(authorization.strip_prefix("Bearer ").unwrap().as_bytes());
     let cache = TokenCache::new(1, 1024, Arc::default()).unwrap();
@@ -160,20 +165,20 @@ fn decode_and_encode(criterion: &mut Criterion, door: &Door, forgetful: &Door, c
         bencher.iter(|| cache.hash(black_box(bearer)));
     });
     let mut group = criterion.benchmark_group("encode a reply");
-    let allow = door.authorizer().decide(&parts.view(), door.now()).or_deny();
+    let allow = service.authorizer().decide(&check.view(), service.now()).or_deny();
     group.bench_function("cached", |bencher| {
-        bencher.iter(|| door.encode(black_box(&allow), &parts.headers, |_| Resource::FIRST));
+        bencher.iter(|| service.encode(black_box(&allow), &check.headers, |_| Resource::FIRST));
     });
     group.bench_function("new", |bencher| {
         bencher.iter_batched(
-            || forgetful.authorizer().decide(&parts.view(), forgetful.now()).or_deny(),
-            |fresh| door.encode(black_box(&fresh), &parts.headers, |_| Resource::FIRST),
+            || forgetful.authorizer().decide(&check.view(), forgetful.now()).or_deny(),
+            |fresh| service.encode(black_box(&fresh), &check.headers, |_| Resource::FIRST),
             BatchSize::SmallInput,
         );
     });
     let deny = Decision::Deny(Denial::from(Fault::NoCredentials));
     group.bench_function("denial", |bencher| {
-        bencher.iter(|| door.encode(black_box(&deny), &parts.headers, |_| Resource::FIRST));
+        bencher.iter(|| service.encode(black_box(&deny), &check.headers, |_| Resource::FIRST));
     });
     group.finish();
 }
@@ -199,9 +204,14 @@ fn find_an_endpoint(criterion: &mut Criterion) {
     });
 }
 
-fn check(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, door: &Door, message: Bytes) {
+fn check(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    service: &CheckService,
+    message: Bytes,
+) {
     group.bench_function(name, |bencher| {
-        bencher.iter(|| inside::check(door, black_box(message.clone())));
+        bencher.iter(|| inside::check(service, black_box(message.clone())));
     });
 }
 

@@ -22,7 +22,7 @@ mod support;
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use doorward::transport::Door;
+use doorward::transport::CheckService;
 use prost::Message as _;
 use serde_json::json;
 
@@ -30,11 +30,11 @@ use self::support::signer::from_now;
 use self::support::{ISSUER, Keys, request, user};
 
 /// Allocations of the second of two equal checks, when all that is made once is made.
-fn allocations(door: &Door, authorization: Option<&str>, more: &[(&str, &str)]) -> u64 {
+fn allocations(service: &CheckService, authorization: Option<&str>, more: &[(&str, &str)]) -> u64 {
     let message = Bytes::from(request::check_request(authorization, more).encode_to_vec());
-    let first = inside::check(door, message.clone());
+    let first = inside::check(service, message.clone());
     let mut second = Bytes::new();
-    let counted = measure(|| second = inside::check(door, message));
+    let counted = measure(|| second = inside::check(service, message));
     assert_eq!(first, second);
     counted.count_total
 }
@@ -42,8 +42,8 @@ fn allocations(door: &Door, authorization: Option<&str>, more: &[(&str, &str)]) 
 #[test]
 fn checks_allocate_no_more_than_they_did() {
     let keys = Keys::generate();
-    let door = inside::door(&keys.jwks(), 1000);
-    let forgetful = inside::door(&keys.jwks(), 0);
+    let service = inside::service(&keys.jwks(), 1000);
+    let forgetful = inside::service(&keys.jwks(), 0);
     let bearer = |claims| format!("Bearer {}", keys.rsa.token("RS256", &claims));
     let claims = |name: &str, value: serde_json::Value| {
         let mut claims = user(ISSUER, 1);
@@ -58,21 +58,21 @@ fn checks_allocate_no_more_than_they_did() {
 
     #[allow(clippy::type_complexity, reason = "a table")]
     // A cached token's one allocation, and a simple denial's, is the reply.
-    let cases: [(&str, u64, &Door, Option<&str>, &[(&str, &str)]); 9] = [
-        ("cached token", 1, &door, Some(&good), &[]),
-        ("cached token, forged headers", 1, &door, Some(&good), &request::FORGED),
+    let cases: [(&str, u64, &CheckService, Option<&str>, &[(&str, &str)]); 9] = [
+        ("cached token", 1, &service, Some(&good), &[]),
+        ("cached token, forged headers", 1, &service, Some(&good), &request::FORGED),
         // One of them makes room for the reply's parts beside the identity.
         ("new token", 13, &forgetful, Some(&good), &[]),
-        ("missing token", 1, &door, None, &[]),
-        ("malformed header", 1, &door, Some("Basic dXNlcjpwYXNz"), &[]),
-        ("malformed token", 1, &door, Some(&garbage), &[]),
-        ("unknown issuer", 3, &door, Some(&unknown_issuer), &[]),
-        ("unknown key", 3, &door, Some(&stranger), &[]),
-        ("expired", 3, &door, Some(&expired), &[]),
+        ("missing token", 1, &service, None, &[]),
+        ("malformed header", 1, &service, Some("Basic dXNlcjpwYXNz"), &[]),
+        ("malformed token", 1, &service, Some(&garbage), &[]),
+        ("unknown issuer", 3, &service, Some(&unknown_issuer), &[]),
+        ("unknown key", 3, &service, Some(&stranger), &[]),
+        ("expired", 3, &service, Some(&expired), &[]),
     ];
     let mut grown = Vec::new();
-    for (name, before, door, authorization, more) in cases {
-        let count = allocations(door, authorization, more);
+    for (name, before, service, authorization, more) in cases {
+        let count = allocations(service, authorization, more);
         println!("{name}: {count}");
         if count > before {
             grown.push(format!("{name}: {count} allocations, {before} before"));

@@ -203,16 +203,16 @@ async fn what_it_writes_is_what_serve_and_envoy_run() {
     let token = token_of(&demo.at("issuer"), "alice").await;
     let reply = eventually("a request passes", UP_WITHIN, async || {
         serve.assert_alive();
-        let reply = raw::get("/v1").bearer(&token).send(gateway.door()).await;
+        let reply = raw::get("/v1").bearer(&token).send(gateway.address()).await;
         // Until the server listens and has the keys.
         (reply.status != 503).then_some(reply)
     })
     .await;
     told("demo --write, serve, Envoy, a request that passes", 4, begun);
     assert_eq!(Echoed::of(&reply).header("x-nmp-principal-id"), Some("alice"));
-    assert_eq!(raw::get("/v1").send(gateway.door()).await.status, 401);
+    assert_eq!(raw::get("/v1").send(gateway.address()).await.status, 401);
     assert_eq!(service.take().len(), 1);
-    let platform = format!("http://{}", gateway.door());
+    let platform = format!("http://{}", gateway.address());
     let password = ["--username", "bob", "--password", "builder"];
     let login = cli.run(&[&["auth", "login", &*platform], &password[..]].concat()).await;
     login.assert(0, &["Logged in as bob"]);

@@ -51,7 +51,7 @@ fn protected() -> ProtectedHeaders {
 
 fn probe(gateway: &Gateway, echo: &str) -> GatewayProbe {
     GatewayProbe {
-        gateway: format!("http://{}", gateway.envoy().door()).parse().unwrap(),
+        gateway: format!("http://{}", gateway.envoy().address()).parse().unwrap(),
         echo: echo.to_owned(),
         token: Some(RSA.token("RS256", &claims(ISSUER, json!({})))),
         open: vec!["/open/*".to_owned()],
@@ -116,7 +116,7 @@ async fn our_files_pass_every_probe() {
 #[tokio::test]
 async fn the_command_probes_too() {
     let Some(gateway) = gateway("envoy.yaml", |sound| sound).await else { return };
-    let url = format!("http://{}", gateway.envoy().door());
+    let url = format!("http://{}", gateway.envoy().address());
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     let output = tokio::task::spawn_blocking(move || {
         Command::new(env!("CARGO_BIN_EXE_doorward"))
@@ -155,9 +155,9 @@ async fn a_dump_of_a_running_envoy_can_be_examined() {
         let dump = http().get(gateway.envoy().admin("/config_dump")).send().await.unwrap();
         let sections =
             envoy::examine("dump", &dump.text().await.unwrap(), &headers, false).unwrap();
-        let [door] = sections.as_slice() else { panic!("one door: {sections:?}") };
-        assert_eq!(failed(&door.findings), expected);
-        let warned = door.findings.iter().find(|finding| finding.outcome == Outcome::Warn);
+        let [entrance] = sections.as_slice() else { panic!("one entrance: {sections:?}") };
+        assert_eq!(failed(&entrance.findings), expected);
+        let warned = entrance.findings.iter().find(|finding| finding.outcome == Outcome::Warn);
         assert_eq!(warned, None);
     }
 }

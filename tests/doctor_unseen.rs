@@ -115,7 +115,7 @@ async fn a_bare_http_server_is_not_well() {
 async fn doorward_away_is_not_well() {
     let Some(mut gateway) = Gateway::start("envoy.yaml", &config()).await else { return };
     gateway.stop_doorward();
-    let found = found(gateway.envoy().door().port(), "/v1/models").await;
+    let found = found(gateway.envoy().address().port(), "/v1/models").await;
     assert_eq!(are(&found, Outcome::Pass), ["reachable"], "{found:#?}");
     assert_eq!(are(&found, Outcome::NotSeen).len(), 9, "{found:#?}");
     let first = line(&found, "token_required");
@@ -146,7 +146,7 @@ async fn what_the_upstream_answers_is_not_the_tokens_fault() {
     })
     .await;
     let Some((envoy, _doorward)) = in_front_of(&upstream).await else { return };
-    let refused = found(envoy.door().port(), "/mine").await;
+    let refused = found(envoy.address().port(), "/mine").await;
     let token = line(&refused, "token");
     let said = "403 with the token, and not in Doorward's words: what is behind refuses";
     assert_eq!((token.outcome, token.found.as_str()), (Outcome::NotSeen, said));
@@ -161,7 +161,7 @@ async fn what_the_upstream_answers_is_not_the_tokens_fault() {
              arrived",
         ),
     ] {
-        let found = found(envoy.door().port(), path).await;
+        let found = found(envoy.address().port(), path).await;
         let token = line(&found, "token");
         assert_eq!((token.outcome, token.found.as_str()), (Outcome::NotSeen, said));
         assert!(token.remedy.is_some());
@@ -177,7 +177,7 @@ async fn what_the_upstream_answers_is_not_the_tokens_fault() {
 async fn without_an_echo_the_rest_says_how_to_see_it() {
     let upstream = Scripted::start(|_| answer("200 OK", &[], "hello")).await;
     let Some((envoy, _doorward)) = in_front_of(&upstream).await else { return };
-    let (code, said) = printed(envoy.door().port(), &["--token", &token()]).await;
+    let (code, said) = printed(envoy.address().port(), &["--token", &token()]).await;
     assert_eq!(code, 1, "{said}");
     for words in [
         "  pass      token_required    401 without a token (missing_token), with a challenge",

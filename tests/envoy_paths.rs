@@ -106,7 +106,7 @@ async fn no_path_sneaks_through_a_bypass() {
             assert!(matches!(reply.status, 400 | 401), "{file}: {path:?}: {reply:?}");
         }
         for target in ["*", "/public/x", "public/x", ""] {
-            let reply = request("OPTIONS", target).send(gateway.envoy().door()).await;
+            let reply = request("OPTIONS", target).send(gateway.envoy().address()).await;
             let reached = !gateway.echo().take().is_empty();
             assert_eq!(reached, target == "/public/x", "{file}: OPTIONS {target:?}: {reply:?}");
         }

@@ -47,7 +47,7 @@ fn forged(request: RawRequest) -> RawRequest {
 
 /// Requests that are given up as soon as they are sent, each kind on connections of its own.
 async fn give_up(gateway: &Gateway, round: usize) {
-    let door = gateway.envoy().door();
+    let address = gateway.envoy().address();
     let head = [block("GET", "/"), field("x-nmp-principal-id", "service:forged")].concat();
     let get = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
     let streams = (0..u32::try_from(AT_ONCE).unwrap()).map(|number| 2 * number + 1);
@@ -56,14 +56,14 @@ async fn give_up(gateway: &Gateway, round: usize) {
         // HTTP/2, a reset behind each request, all in one write.
         0 => {
             let requests = streams.flat_map(|stream| [get(stream), reset(stream)].concat());
-            let mut connection = TcpStream::connect(door).await.unwrap();
+            let mut connection = TcpStream::connect(address).await.unwrap();
             connection.write_all(&[first, requests.collect()].concat()).await.unwrap();
             // Envoy is to read it before it sees the end.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // HTTP/2, and gone.
         1 => {
-            let mut connection = TcpStream::connect(door).await.unwrap();
+            let mut connection = TcpStream::connect(address).await.unwrap();
             let requests = streams.flat_map(get).collect();
             connection.write_all(&[first, requests].concat()).await.unwrap();
         }
@@ -71,7 +71,7 @@ async fn give_up(gateway: &Gateway, round: usize) {
         _ => {
             let mut clients = Vec::new();
             for _ in 0..AT_ONCE {
-                let mut client = TcpStream::connect(door).await.unwrap();
+                let mut client = TcpStream::connect(address).await.unwrap();
                 let request =
                     b"GET / HTTP/1.1\r\nHost: x\r\nX-NMP-Principal-Id: service:forged\r\n\r\n";
                 client.write_all(request).await.unwrap();

@@ -453,7 +453,7 @@ async fn keycloak_and_envoy_from_nothing_to_an_allowed_request() {
     let envoy = Envoy::run(&binary, "envoy.yaml", &fill(&written, behind)).await;
     let pasted = |line: &str| {
         let line = line.replace("127.0.0.1:8181", &at.http);
-        let line = line.replace("127.0.0.1:10000", &envoy.door().to_string());
+        let line = line.replace("127.0.0.1:10000", &envoy.address().to_string());
         let mut shell = place.shell(&line);
         Process::start(&mut shell)
     };
@@ -465,7 +465,7 @@ async fn keycloak_and_envoy_from_nothing_to_an_allowed_request() {
     };
 
     ends_well(on_paper).await;
-    assert_eq!(raw::get("/").send(envoy.door()).await.status, 401, "nobody has logged in");
+    assert_eq!(raw::get("/").send(envoy.address()).await.status, 401, "nobody has logged in");
     let mut login = pasted(login);
     browser.approve_at_keycloak(&prompt(&mut login).await).await;
     browser.quit().await;

@@ -47,7 +47,7 @@ async fn lines_to_copy() -> (Vec<String>, Vec<String>) {
 async fn doctors(gateway: &Gateway, file: &str) -> (Vec<Finding>, Vec<Finding>) {
     let headers = Settings::from_yaml("test.json", &config()).unwrap().headers;
     let probe = GatewayProbe {
-        gateway: format!("http://{}", gateway.envoy().door()).parse().unwrap(),
+        gateway: format!("http://{}", gateway.envoy().address()).parse().unwrap(),
         echo: "/v1/models".to_owned(),
         token: Some(token()),
         open: Vec::new(),

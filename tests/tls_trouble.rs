@@ -109,7 +109,7 @@ async fn who_does_not_agree_on_tls_and_why_is_told() {
         let envoy = Envoy::run(&binary, "envoy.yaml", &fill(&file, behind)).await;
         let token = RSA.token("RS256", &claims(ISSUER, json!({})));
         for _ in 0..2 {
-            let reply = get("/v1/models").bearer(&token).send(envoy.door()).await;
+            let reply = get("/v1/models").bearer(&token).send(envoy.address()).await;
             assert_eq!(reply.status, 503, "{reason}: {reply:?}");
         }
         assert!(echo.take().is_empty());

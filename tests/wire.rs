@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use doorward::transport::Parts;
+use doorward::transport::CheckMessage;
 use doorward_core::request::RouteView;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap as FullHeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
@@ -77,9 +77,9 @@ fn full(message: &CheckRequest) -> Reading {
 
 /// As Doorward reads it; `None`: it does not, and then nothing is left of the attempt.
 fn ours(message: &[u8]) -> Option<Reading> {
-    let mut parts = Parts::default();
-    let read = parts.read(message);
-    let Parts { method, path, host, headers, route } = parts;
+    let mut check = CheckMessage::default();
+    let read = check.read(message);
+    let CheckMessage { method, path, host, headers, route } = check;
     let headers = headers.iter().map(|header| (header.name, header.value));
     let reading = Reading::new([method, path, host], headers, route);
     if read.is_err() {
@@ -265,7 +265,7 @@ async fn what_the_real_envoy_sends_is_read_alike() {
             .header("x_nmp_principal_id", "one")
             .header("X_NMP_Principal_Id", "two")
             .header("X-Not-Asked-For", "hidden");
-        let reply = request.send(envoy.door()).await;
+        let reply = request.send(envoy.address()).await;
         assert_ne!(reply.status, 200);
         let bytes = messages.recv().await.unwrap();
         let message = CheckRequest::decode(bytes.as_slice()).unwrap();

@@ -1,4 +1,4 @@
-//! Doorward without its sockets: a door with one issuer whose keys never change.
+//! Doorward without its sockets: a service with one issuer whose keys never change.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward::config::{DecisionLog, Settings};
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::transport::{DenialPages, Documents, Door, DoorParts};
+use doorward::transport::{CheckService, DenialPages, Documents, DoorParts};
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::SystemClock;
 use doorward_core::issuers::Issuers;
@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 
 use super::ISSUER;
 
-/// A door that believes `jwks` and remembers so many tokens, with everything on that is on
+/// A service that believes `jwks` and remembers so many tokens, with everything on that is on
 /// by default but the decision lines of denials.
-pub fn door(jwks: &Value, remembered: u64) -> Door {
+pub fn service(jwks: &Value, remembered: u64) -> CheckService {
     let config = json!({
         "auth": {"issuers": [{"issuer": ISSUER, "audience": "nmp", "jwks": jwks}]},
     });
@@ -34,7 +34,7 @@ pub fn door(jwks: &Value, remembered: u64) -> Door {
     }
     let cache = TokenCache::new(remembered, settings.cache.max_bytes, Arc::default()).unwrap();
     let authorizer = Authorizer::new(issuers, settings.headers).with_cache(cache);
-    Door::new(DoorParts {
+    CheckService::new(DoorParts {
         authorizer,
         pages: DenialPages::new(&settings.realm, Vec::new()),
         clock: Arc::new(SystemClock),
@@ -47,9 +47,9 @@ pub fn door(jwks: &Value, remembered: u64) -> Door {
 }
 
 /// The reply to an encoded `CheckRequest`.
-pub fn check(door: &Door, message: Bytes) -> Bytes {
+pub fn check(service: &CheckService, message: Bytes) -> Bytes {
     let mut context = Context::from_waker(Waker::noop());
-    match pin!(door.check_message(message, None)).poll(&mut context) {
+    match pin!(service.check_message(message, None)).poll(&mut context) {
         Poll::Ready(reply) => reply,
         Poll::Pending => panic!("nothing in here waits"),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorward::config::{DecisionLog, Settings};
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::transport::{DenialPages, Documents, Door, DoorParts};
+use doorward::transport::{CheckService, CheckServiceParts, DenialPages, Documents};
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::SystemClock;
 use doorward_core::issuers::Issuers;
@@ -18,13 +18,13 @@ use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 
-static DOOR: LazyLock<Door> = LazyLock::new(|| {
+static DOOR: LazyLock<CheckService> = LazyLock::new(|| {
     let settings = Settings::from_yaml("fuzz", "auth: { enabled: false }").expect("sound");
     let rules = Rules::new(vec!["/public/*".parse().expect("a rule")]);
     let cache = TokenCache::new(100, 100_000, Arc::default()).expect("randomness");
     let authorizer =
         Authorizer::new(Issuers::default(), settings.headers).with_rules(rules).with_cache(cache);
-    Door::new(DoorParts {
+    CheckService::new(CheckServiceParts {
         authorizer,
         pages: DenialPages::new("fuzz", Vec::new()),
         clock: Arc::new(SystemClock),

@@ -10,12 +10,12 @@ use super::assembly::{Assembly, Shared};
 use super::shortage::{Shortage, ShortageLog, expires_in};
 use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
 use crate::telemetry::KeySetFacts;
-use crate::transport::{AdminView, Door, Readiness, Resources};
+use crate::transport::{AdminView, CheckService, Readiness, Resources};
 
 /// All there is to tell.
 pub(super) struct Overview {
     shared: Shared,
-    door: Arc<ArcSwap<Door>>,
+    service: Arc<ArcSwap<CheckService>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
     resources: Resources,
     /// Once ready, no issuer changes that.
@@ -28,7 +28,7 @@ impl Overview {
         Self {
             shared,
             resources,
-            door: Arc::clone(assembly.door()),
+            service: Arc::clone(assembly.service()),
             keys: ArcSwap::from_pointee(assembly.keys()),
             was_ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -66,7 +66,7 @@ impl Overview {
     }
 
     fn needs_keys(&self) -> bool {
-        self.door.load().authorizer().is_enabled()
+        self.service.load().authorizer().is_enabled()
     }
 }
 
@@ -108,7 +108,7 @@ impl AdminView for Overview {
             })
             .collect();
         self.resources.take_note();
-        let entries = self.door.load().authorizer().remembered_tokens();
+        let entries = self.service.load().authorizer().remembered_tokens();
         self.shared.metrics.render(&self.shared.cache_counters, entries, &facts)
     }
 }

@@ -1,4 +1,4 @@
-//! Settings → issuers, authorizer and door. Made anew for every configuration; keys that
+//! Settings → issuers, authorizer and service. Made anew for every configuration; keys that
 //! are still wanted live on.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{StartError, background, documents};
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of};
 use crate::telemetry::{DecisionLines, Metrics};
-use crate::transport::{DenialPages, Door, DoorParts, Watcher};
+use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 
 /// What outlives a configuration.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(super) struct Shared {
 
 /// One configuration at work.
 pub(super) struct Assembly {
-    door: Arc<ArcSwap<Door>>,
+    service: Arc<ArcSwap<CheckService>>,
     keys: Vec<Keeper<IssuerKeys>>,
     metadata: Option<Keeper<IssuerMetadata>>,
 }
@@ -66,7 +66,7 @@ impl<T> Keeper<T> {
 }
 
 impl Assembly {
-    /// Puts settings to work: at once when there is a `predecessor`, whose door then
+    /// Puts settings to work: at once when there is a `predecessor`, whose service then
     /// opens to the new authorizer.
     pub(super) fn new(
         settings: Settings,
@@ -99,7 +99,7 @@ impl Assembly {
             authorizer = authorizer.without_authentication();
         }
         let names = settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
-        let door = Door::new(DoorParts {
+        let service = CheckService::new(CheckServiceParts {
             authorizer,
             pages: DenialPages::new(&settings.realm, settings.protected_resources.clone()),
             clock: Arc::clone(&shared.clock),
@@ -112,18 +112,18 @@ impl Assembly {
             ),
             watcher: shared.watcher.clone(),
         });
-        let door = match predecessor {
-            None => Arc::new(ArcSwap::from_pointee(door)),
+        let service = match predecessor {
+            None => Arc::new(ArcSwap::from_pointee(service)),
             Some(before) => {
-                before.door.store(Arc::new(door));
-                Arc::clone(&before.door)
+                before.service.store(Arc::new(service));
+                Arc::clone(&before.service)
             }
         };
-        Ok(Self { door, keys, metadata })
+        Ok(Self { service, keys, metadata })
     }
 
-    pub(super) fn door(&self) -> &Arc<ArcSwap<Door>> {
-        &self.door
+    pub(super) fn service(&self) -> &Arc<ArcSwap<CheckService>> {
+        &self.service
     }
 
     pub(super) fn keys(&self) -> Vec<Arc<IssuerKeys>> {

@@ -189,7 +189,7 @@ impl Server {
         for name in ["", SERVICE] {
             health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
-        let door = Arc::clone(assembly.door());
+        let service = Arc::clone(assembly.service());
         let most = files::most_connections(max_connections);
         let resources = Resources::new(most, shared.metrics.connections().clone());
         let overview = Arc::new(Overview::new(&assembly, shared.clone(), resources.clone()));
@@ -199,10 +199,10 @@ impl Server {
         let threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
         let dealt = Workers::new(threads.iter().map(|(queue, _)| queue.clone()).collect());
         let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
-        let grpc_front = GrpcFront::new(Arc::clone(&door), health_service)?;
+        let grpc_front = GrpcFront::new(Arc::clone(&service), health_service)?;
         let admin_resources = resources.apart(files::ADMIN_CONNECTIONS);
         background(grpc_port.serve(grpc_front, dealt.clone(), resources.clone(), stopped.clone()));
-        background(http_port.serve(HttpFront::new(door), dealt, resources, stopped.clone()));
+        background(http_port.serve(HttpFront::new(service), dealt, resources, stopped.clone()));
         let admin_front = AdminFront::new(Arc::clone(&overview) as _);
         let background_thread = Workers::new(vec![admin_queue]);
         background(admin_port.serve(admin_front, background_thread, admin_resources, stopped));

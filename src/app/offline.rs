@@ -57,8 +57,8 @@ pub fn explain_request(
             watcher: None,
         };
         let assembly = Assembly::new(settings, &shared, None)?;
-        let door = assembly.door().load_full();
-        let authorizer = door.authorizer();
+        let service = assembly.service().load_full();
+        let authorizer = service.authorizer();
         let keys = assembly.keys();
         let decision = decide(authorizer, &keys, request, now, patience).await;
         let status = match &decision {

@@ -38,7 +38,7 @@ pub use self::words::moment;
 pub struct Explanation {
     /// May it pass?
     pub decision: Answer,
-    /// The reason code of a denial, or the basis of a grant (`authenticated`).
+    /// The reason code of a denial, or the basis of an approval (`authenticated`).
     pub reason: &'static str,
     /// The HTTP status of the answer: 200 when the request may pass.
     pub status: u16,

@@ -10,7 +10,7 @@ use doorward_core::clock::UnixTime;
 use doorward_core::decision::{Basis, Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::request::RequestView;
-use doorward_core::rules::Credentials;
+use doorward_core::rules::TokenRequirement;
 use doorward_core::token::{TenantRule, TokenFault};
 
 use super::anatomy::Anatomy;
@@ -51,7 +51,7 @@ pub struct KeyFacts {
 pub fn explain(asked: &Asked<'_>) -> Explanation {
     let story = Story::new(asked);
     let (decision, reason) = match asked.decision {
-        Decision::Allow(grant) => (Answer::Allow, grant.code()),
+        Decision::Allow(approval) => (Answer::Allow, approval.code()),
         Decision::Deny(denial) => (Answer::Deny, denial.reason().code()),
     };
     Explanation {
@@ -93,7 +93,7 @@ impl<'a> Story<'a> {
             Ok(None) | Err(_) => Anatomy::default(),
         };
         let (id, fault) = match asked.decision {
-            Decision::Allow(grant) => (grant.identity().map(VerifiedIdentity::issuer), None),
+            Decision::Allow(approval) => (approval.identity().map(VerifiedIdentity::issuer), None),
             Decision::Deny(denial) => (denial.issuer, Some(denial.fault)),
         };
         let issuer = id.and_then(|id| asked.authorizer.issuers().get(id));
@@ -104,20 +104,20 @@ impl<'a> Story<'a> {
     /// Whom the token speaks of, when it was believed.
     pub(super) fn verified(&self) -> Option<&'a VerifiedIdentity> {
         match self.asked.decision {
-            Decision::Allow(grant) => grant.identity(),
+            Decision::Allow(approval) => approval.identity(),
             Decision::Deny(_) => None,
         }
     }
 
     /// Whether it was allowed without a look at any token.
     pub(super) fn is_without_token(&self) -> bool {
-        matches!(self.asked.decision, Decision::Allow(grant) if grant.identity().is_none())
+        matches!(self.asked.decision, Decision::Allow(approval) if approval.identity().is_none())
     }
 
     fn steps(&self) -> Vec<Step> {
         let passed = |check| self.step(check, StepOutcome::Pass);
         let alone = match self.asked.decision {
-            Decision::Allow(grant) if matches!(grant.basis(), Basis::AuthDisabled) => {
+            Decision::Allow(approval) if matches!(approval.basis(), Basis::AuthDisabled) => {
                 Some(passed(Check::Enabled))
             }
             Decision::Deny(denial)
@@ -146,7 +146,7 @@ impl<'a> Story<'a> {
     /// The check that failed, and the last that was made before it or of the token.
     fn reached(&self) -> (Option<Check>, Check) {
         match self.asked.decision {
-            Decision::Allow(grant) => match grant.basis() {
+            Decision::Allow(approval) => match approval.basis() {
                 Basis::Bypassed | Basis::AuthDisabled => (None, Check::Route),
                 Basis::Anonymous => (None, Check::Credentials),
                 Basis::Identified { .. } => (None, Check::Endpoint),
@@ -171,9 +171,9 @@ impl<'a> Story<'a> {
     /// Nobody looked at the token, or there was none.
     fn last_without_token(&self) -> Check {
         let rule = self.asked.authorizer.rules().for_request(self.asked.request);
-        match rule.map(|rule| rule.credentials) {
-            Ok(Credentials::Optional | Credentials::Required) => Check::Credentials,
-            Ok(Credentials::Ignored) | Err(_) => Check::Route,
+        match rule.map(|rule| rule.requirement) {
+            Ok(TokenRequirement::Optional | TokenRequirement::Required) => Check::Credentials,
+            Ok(TokenRequirement::Ignored) | Err(_) => Check::Route,
         }
     }
 
@@ -250,7 +250,7 @@ impl<'a> Story<'a> {
             }
             Check::Request => self.request(),
             Check::Route => self.route(),
-            Check::Credentials => self.credentials(),
+            Check::Credentials => self.requirement(),
             Check::Form => self.form(),
             Check::Header => self.header(),
             Check::Issuer => self.issuer(),
@@ -279,8 +279,8 @@ impl<'a> Story<'a> {
 
     /// What every front does to the headers of a request that may pass.
     fn headers(&self) -> Option<HeaderChanges> {
-        let Decision::Allow(grant) = self.asked.decision else { return None };
-        let changes = self.asked.authorizer.header_changes(grant, self.asked.request.headers);
+        let Decision::Allow(approval) = self.asked.decision else { return None };
+        let changes = self.asked.authorizer.header_changes(approval, self.asked.request.headers);
         let shown = |name: &[u8]| printable(&String::from_utf8_lossy(name));
         let remove = changes.remove().map(shown).collect();
         let set = changes.set().iter();

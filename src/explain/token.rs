@@ -4,7 +4,7 @@ use doorward_core::decision::{Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::keys::Algorithm;
 use doorward_core::request::RequestFault;
-use doorward_core::rules::{Credentials, Match, RuleFault};
+use doorward_core::rules::{Match, RuleFault, TokenRequirement};
 use doorward_core::token::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, Sign, TENANT_PLACEHOLDER, TenantRule,
     TokenKind,
@@ -43,19 +43,23 @@ impl Story<'_> {
         };
         match self.asked.authorizer.rules().for_request(self.asked.request) {
             Ok(rule) => {
-                let needed = match rule.credentials {
-                    Credentials::Required => "a valid token is required",
-                    Credentials::Optional => "a token is optional; one that is sent must be valid",
-                    Credentials::Ignored if route.mode.is_some() => {
+                let needed = match rule.requirement {
+                    TokenRequirement::Required => "a valid token is required",
+                    TokenRequirement::Optional => {
+                        "a token is optional; one that is sent must be valid"
+                    }
+                    TokenRequirement::Ignored if route.mode.is_some() => {
                         "no token is checked: the route says so"
                     }
-                    Credentials::Ignored
+                    TokenRequirement::Ignored
                         if self.asked.authorizer.rules().lets_preflights_pass()
                             && self.asked.request.is_preflight() =>
                     {
                         "no token is checked: a CORS preflight (`rules.cors_preflight`)"
                     }
-                    Credentials::Ignored => "no token is checked: `rules.bypass` has this path",
+                    TokenRequirement::Ignored => {
+                        "no token is checked: `rules.bypass` has this path"
+                    }
                 };
                 Facts::new("", format!("{needed}{by}"))
             }

@@ -64,11 +64,11 @@ impl DecisionLines {
         let path = shown(request.path_without_query());
         let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
-            Decision::Allow(grant) => {
-                let principal = grant.identity().map(|verified| verified.identity().subject());
+            Decision::Allow(approval) => {
+                let principal = approval.identity().map(|verified| verified.identity().subject());
                 tracing::info!(
                     target: "doorward::decision",
-                    decision = "allow", reason = grant.code(), issuer, principal,
+                    decision = "allow", reason = approval.code(), issuer, principal,
                     method, path, request_id, left_out,
                 );
             }

@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use doorward_core::VerifiedIdentity;
-use doorward_core::decision::{Basis, Decision, Grant, Reason};
+use doorward_core::decision::{Approval, Basis, Decision, Reason};
 use doorward_core::issuers::IssuerId;
 use doorward_core::token_cache::Counters;
 use prometheus::core::Collector;
@@ -252,8 +252,8 @@ impl Recorder {
         if let Some(counter) = self.counter(decision) {
             counter.inc();
         }
-        if let Decision::Allow(grant) = decision
-            && let Basis::Identified { identity, fresh: true } = grant.basis()
+        if let Decision::Allow(approval) = decision
+            && let Basis::Identified { identity, fresh: true } = approval.basis()
         {
             self.record_losses(identity);
         }
@@ -267,14 +267,14 @@ impl Recorder {
 
     fn counter(&self, decision: &Decision) -> Option<&IntCounter> {
         let (issuer, decided, reason) = match decision {
-            Decision::Allow(grant) => {
-                (grant.identity().map(VerifiedIdentity::issuer), "allow", grant.code())
+            Decision::Allow(approval) => {
+                (approval.identity().map(VerifiedIdentity::issuer), "allow", approval.code())
             }
             Decision::Deny(denial) => (denial.issuer, "deny", denial.reason().code()),
         };
         let row = self.rows.get(issuer.map_or(self.issuers.len(), |id| id.0))?;
         let cell = match decision {
-            Decision::Allow(grant) => row.grants.get(grant_index(grant)),
+            Decision::Allow(approval) => row.grants.get(approval_index(approval)),
             Decision::Deny(denial) => row.denials.get(denial.reason() as usize),
         }?;
         Some(cell.get_or_init(|| {
@@ -300,8 +300,8 @@ impl Recorder {
     }
 }
 
-fn grant_index(grant: &Grant) -> usize {
-    match grant.basis() {
+fn approval_index(approval: &Approval) -> usize {
+    match approval.basis() {
         Basis::Identified { .. } => 0,
         Basis::Anonymous => 1,
         Basis::Bypassed => 2,

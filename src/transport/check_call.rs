@@ -1,7 +1,7 @@
 //! One call of `Check`, from its arrival to the end of its reply.
 //!
 //! There is always a decision, never a gRPC error: Envoy would not take that for a denial, and
-//! `failure_mode_allow` would turn it into an open door, forged headers and all.
+//! `failure_mode_allow` would turn it into leave to pass, forged headers and all.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::budget::{Account, CALL_BYTES, Held, OverBudget};
 use super::call::Call;
-use super::door::Door;
+use super::check_service::CheckService;
 use super::h2_connection::Arrived;
 use super::unary::{
     Arrival, IncomingMessage, MessageFault, Outgoing, Received, receive, send_reply,
@@ -28,7 +28,7 @@ use crate::telemetry::CutOff;
 /// A check that could not be answered at once.
 pub(super) struct CheckCall<'f> {
     answering: Answering<'f>,
-    stage: Stage,
+    stage: CheckStage,
     /// Since when it is at this stage.
     since: tokio::time::Instant,
 }
@@ -36,12 +36,12 @@ pub(super) struct CheckCall<'f> {
 /// What it takes to answer a check. Of the call's head it has what is needed: how much there
 /// is of the rest is the client's choice.
 struct Answering<'f> {
-    door: &'f ArcSwap<Door>,
+    service: &'f ArcSwap<CheckService>,
     respond: SendResponse<Bytes>,
     patience: Option<Duration>,
 }
 
-enum Stage {
+enum CheckStage {
     Receiving(IncomingMessage),
     Deciding(Deciding),
     Sending(Outgoing),
@@ -59,27 +59,27 @@ impl<'f> CheckCall<'f> {
     /// Answers a check, or gives what is left to do for it. Nearly every one is answered at
     /// once: its message came whole and no key is missing.
     pub(super) fn begin(
-        door: &'f ArcSwap<Door>,
+        service: &'f ArcSwap<CheckService>,
         (request, respond): Arrived,
         account: &Account,
         context: &mut Context<'_>,
     ) -> Option<Self> {
         let (head, body) = request.into_parts();
-        let mut answering = Answering { door, respond, patience: None };
+        let mut answering = Answering { service, respond, patience: None };
         let stage = match receive(body, context) {
             Arrival::Gone => return None,
             Arrival::Part(incoming) => {
                 answering.patience = patience(&head.headers);
-                Stage::Receiving(incoming)
+                CheckStage::Receiving(incoming)
             }
             Arrival::Message(message) => {
                 let answer = match answering.answer(message) {
-                    Answer::NeedsKey(message) => {
+                    CheckProgress::NeedsKey(message) => {
                         answering.patience = patience(&head.headers);
                         // A copy: what the h2 crate hands out is part of a larger buffer.
-                        Answer::NeedsKey(Bytes::copy_from_slice(&message))
+                        CheckProgress::NeedsKey(Bytes::copy_from_slice(&message))
                     }
-                    answer @ (Answer::Sent | Answer::Unsent(_)) => answer,
+                    answer @ (CheckProgress::Sent | CheckProgress::Unsent(_)) => answer,
                 };
                 answering.next_stage(answer, account)?
             }
@@ -92,11 +92,11 @@ impl Call for CheckCall<'_> {
     fn poll(&mut self, context: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), OverBudget>> {
         loop {
             let answer = match &mut self.stage {
-                Stage::Receiving(incoming) => match ready!(incoming.poll(context, held))? {
+                CheckStage::Receiving(incoming) => match ready!(incoming.poll(context, held))? {
                     Received::Gone => return Poll::Ready(Ok(())),
                     Received::Message(message) => self.answering.answer(message),
                 },
-                Stage::Deciding(deciding) => {
+                CheckStage::Deciding(deciding) => {
                     // Whoever resets what it sends is not to have us wait for any of it.
                     if self.answering.respond.poll_reset(context).is_ready() {
                         return Poll::Ready(Ok(()));
@@ -104,7 +104,7 @@ impl Call for CheckCall<'_> {
                     let reply = ready!(deciding.reply.as_mut().poll(context));
                     self.answering.send(reply)
                 }
-                Stage::Sending(outgoing) => {
+                CheckStage::Sending(outgoing) => {
                     note_end(ready!(outgoing.poll(context)));
                     return Poll::Ready(Ok(()));
                 }
@@ -120,27 +120,27 @@ impl Call for CheckCall<'_> {
 
     fn bytes(&self) -> usize {
         match &self.stage {
-            Stage::Receiving(incoming) => incoming.bytes(),
-            Stage::Deciding(deciding) => deciding.message_bytes,
-            Stage::Sending(outgoing) => outgoing.bytes(),
+            CheckStage::Receiving(incoming) => incoming.bytes(),
+            CheckStage::Deciding(deciding) => deciding.message_bytes,
+            CheckStage::Sending(outgoing) => outgoing.bytes(),
         }
     }
 
     fn waits_for_client_since(&self, _is_scarce: bool) -> Option<tokio::time::Instant> {
         match self.stage {
-            Stage::Receiving(_) | Stage::Sending(_) => Some(self.since),
-            Stage::Deciding(_) => None,
+            CheckStage::Receiving(_) | CheckStage::Sending(_) => Some(self.since),
+            CheckStage::Deciding(_) => None,
         }
     }
 
     fn cut_off(mut self: Box<Self>, why: CutOff) {
         let fault = match (&self.stage, why) {
             // There is nothing to say beyond the answer.
-            (Stage::Sending(_), _) => return,
-            (Stage::Receiving(incoming), CutOff::Late) if !incoming.waits_for_room() => {
+            (CheckStage::Sending(_), _) => return,
+            (CheckStage::Receiving(incoming), CutOff::Late) if !incoming.waits_for_room() => {
                 RequestFault::Unreadable.into()
             }
-            (Stage::Receiving(_) | Stage::Deciding(_), _) => Fault::Overloaded,
+            (CheckStage::Receiving(_) | CheckStage::Deciding(_), _) => Fault::Overloaded,
         };
         // What the client's window has no room for is lost with the call.
         let _ = self.answering.deny(fault);
@@ -148,7 +148,7 @@ impl Call for CheckCall<'_> {
 }
 
 /// What became of an answer.
-enum Answer {
+enum CheckProgress {
     /// It has left, or nobody wants it any more.
     Sent,
     Unsent(Outgoing),
@@ -157,51 +157,52 @@ enum Answer {
 }
 
 impl Answering<'_> {
-    fn answer(&mut self, message: Result<Bytes, MessageFault>) -> Answer {
+    fn answer(&mut self, message: Result<Bytes, MessageFault>) -> CheckProgress {
         let reply = match message {
-            Err(_) => self.door.load().deny_unread(RequestFault::Unreadable.into()),
-            Ok(message) => match self.door.load().try_to_reply(&message, Instant::now()) {
+            Err(_) => self.service.load().deny_unread(RequestFault::Unreadable.into()),
+            Ok(message) => match self.service.load().try_to_reply(&message, Instant::now()) {
                 Ok(reply) => reply,
-                Err(_) => return Answer::NeedsKey(message),
+                Err(_) => return CheckProgress::NeedsKey(message),
             },
         };
         self.send(reply)
     }
 
     /// What is left to do after this answer, if anything.
-    fn next_stage(&mut self, answer: Answer, account: &Account) -> Option<Stage> {
+    fn next_stage(&mut self, answer: CheckProgress, account: &Account) -> Option<CheckStage> {
         match answer {
-            Answer::Sent => None,
-            Answer::Unsent(outgoing) => Some(Stage::Sending(outgoing)),
-            Answer::NeedsKey(message) => match account.leave_to_wait(message.len()) {
-                Ok(leave) => Some(Stage::Deciding(self.decide(message, leave))),
-                Err(OverBudget) => self.deny(Fault::Overloaded).map(Stage::Sending),
+            CheckProgress::Sent => None,
+            CheckProgress::Unsent(outgoing) => Some(CheckStage::Sending(outgoing)),
+            CheckProgress::NeedsKey(message) => match account.leave_to_wait(message.len()) {
+                Ok(leave) => Some(CheckStage::Deciding(self.decide(message, leave))),
+                Err(OverBudget) => self.deny(Fault::Overloaded).map(CheckStage::Sending),
             },
         }
     }
 
     fn decide(&self, message: Bytes, leave: OwnedSemaphorePermit) -> Deciding {
-        let (door, patience, message_bytes) = (self.door.load_full(), self.patience, message.len());
-        let reply = Box::pin(async move { door.check_message(message, patience).await });
+        let (service, patience, message_bytes) =
+            (self.service.load_full(), self.patience, message.len());
+        let reply = Box::pin(async move { service.check_message(message, patience).await });
         Deciding { reply, message_bytes, leave }
     }
 
     /// Denies a request that nobody looked at; what the client's window has no room for is still
     /// to be sent.
     fn deny(&mut self, fault: Fault) -> Option<Outgoing> {
-        let reply = self.door.load().deny_unread(fault);
+        let reply = self.service.load().deny_unread(fault);
         match self.send(reply) {
-            Answer::Unsent(outgoing) => Some(outgoing),
-            Answer::Sent | Answer::NeedsKey(_) => None,
+            CheckProgress::Unsent(outgoing) => Some(outgoing),
+            CheckProgress::Sent | CheckProgress::NeedsKey(_) => None,
         }
     }
 
-    fn send(&mut self, reply: Bytes) -> Answer {
+    fn send(&mut self, reply: Bytes) -> CheckProgress {
         match send_reply(reply, &mut self.respond) {
-            Ok(Some(outgoing)) => Answer::Unsent(outgoing),
+            Ok(Some(outgoing)) => CheckProgress::Unsent(outgoing),
             sent => {
                 note_end(sent.map(drop));
-                Answer::Sent
+                CheckProgress::Sent
             }
         }
     }

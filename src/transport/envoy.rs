@@ -9,7 +9,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use doorward_core::VerifiedIdentity;
 use doorward_core::authorizer::Authorizer;
-use doorward_core::decision::{Basis, Denial, Fault, Grant, Reason};
+use doorward_core::decision::{Approval, Basis, Denial, Fault, Reason};
 use doorward_core::header_changes::HeaderChanges;
 use doorward_core::identity::{IdentityHeaders, ProtectedHeaders};
 use doorward_core::issuers::IssuerId;
@@ -40,7 +40,7 @@ const DYNAMIC_METADATA: u32 = 4;
 pub(super) struct Encoder {
     /// Grants without an identity, by [`Basis::code`].
     nameless: [(&'static str, Rendering); 3],
-    /// The members of dynamic metadata that every identified grant has.
+    /// The members of dynamic metadata that every identified approval has.
     identified: Vec<u8>,
     /// The names that every allowing reply removes.
     never_ours: Vec<u8>,
@@ -113,9 +113,9 @@ impl Encoder {
 
     /// The reply to a request that may pass, with these changes: a `CheckResponse`, the prefix of
     /// gRPC in front.
-    pub(super) fn allow(&self, grant: &Grant, changes: &HeaderChanges<'_>) -> Bytes {
-        let Some(identity) = grant.identity() else {
-            let rendering = self.nameless.iter().find(|(code, _)| *code == grant.code());
+    pub(super) fn allow(&self, approval: &Approval, changes: &HeaderChanges<'_>) -> Bytes {
+        let Some(identity) = approval.identity() else {
+            let rendering = self.nameless.iter().find(|(code, _)| *code == approval.code());
             let Some((_, rendering)) = rendering else { return self.internal_error() };
             return self.assemble(&[], &[], rendering, changes);
         };

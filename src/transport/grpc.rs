@@ -18,12 +18,12 @@ use tower::Service;
 use super::budget::Account;
 use super::call::Call;
 use super::check_call::CheckCall;
+use super::check_message::CheckMessage;
+use super::check_service::CheckService;
 use super::denial::Resource;
-use super::door::Door;
 use super::h2_connection::{self, Arrived};
 use super::intake::Intake;
 use super::other_call::{MAX_OTHER_MESSAGE_BYTES, OtherCall};
-use super::parts::Parts;
 use super::server::Front;
 use super::session::{ConnectionError, Session};
 
@@ -35,17 +35,17 @@ const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.servi
 /// Answers gRPC calls.
 #[derive(Clone)]
 pub struct GrpcFront {
-    door: Arc<ArcSwap<Door>>,
+    service: Arc<ArcSwap<CheckService>>,
     others: Arc<Routes>,
 }
 
 impl GrpcFront {
-    /// A front that decides with whatever `door` holds at the time, and reports `health`.
+    /// A front that decides with whatever `service` holds at the time, and reports `health`.
     ///
     /// # Errors
     /// The descriptors that were compiled in cannot be read: a broken build.
     pub fn new(
-        door: Arc<ArcSwap<Door>>,
+        service: Arc<ArcSwap<CheckService>>,
         health: impl Service<
             Request<tonic::body::Body>,
             Response = Response<tonic::body::Body>,
@@ -68,7 +68,7 @@ impl GrpcFront {
             .add_service(v1.max_decoding_message_size(most))
             .add_service(v1alpha.max_decoding_message_size(most))
             .prepare();
-        Ok(Self { door, others: Arc::new(others) })
+        Ok(Self { service, others: Arc::new(others) })
     }
 }
 
@@ -95,14 +95,14 @@ impl GrpcFront {
         context: &mut Context<'_>,
     ) -> Option<Box<dyn Call + 'f>> {
         if arrived.0.uri().path() == CHECK {
-            let call = CheckCall::begin(&self.door, arrived, account, context)?;
+            let call = CheckCall::begin(&self.service, arrived, account, context)?;
             return Some(Box::new(call));
         }
         Some(Box::new(OtherCall::new(Routes::clone(&self.others), arrived)))
     }
 }
 
-impl Door {
+impl CheckService {
     /// The reply to one `CheckRequest`: a `CheckResponse`, the five bytes that gRPC puts
     /// in front of a message included. A message that cannot be read is an empty one, and
     /// so denied as a malformed request. `patience` is the time that the caller has: keys are
@@ -122,10 +122,10 @@ impl Door {
         message: &[u8],
         started: Instant,
     ) -> Result<Bytes, MissingKey<'_>> {
-        let mut parts = Parts::default();
-        let _ = parts.read(message);
-        match self.authorizer().decide(&parts.view(), self.now()) {
-            Outcome::Decided(decision) => Ok(self.reply(&parts, &decision, started)),
+        let mut check = CheckMessage::default();
+        let _ = check.read(message);
+        match self.authorizer().decide(&check.view(), self.now()) {
+            Outcome::Decided(decision) => Ok(self.reply(&check, &decision, started)),
             Outcome::NeedsKey(missing) => Err(missing),
         }
     }
@@ -139,27 +139,27 @@ impl Door {
     ) -> Bytes {
         let wait = self.wait(patience);
         let obtained = Box::pin(missing.obtain(wait)).await;
-        let mut parts = Parts::default();
-        let _ = parts.read(message);
+        let mut check = CheckMessage::default();
+        let _ = check.read(message);
         let decision = match obtained {
-            Ok(()) => self.authorizer().decide(&parts.view(), self.now()).or_deny(),
+            Ok(()) => self.authorizer().decide(&check.view(), self.now()).or_deny(),
             Err(denial) => Decision::Deny(denial),
         };
-        self.reply(&parts, &decision, started)
+        self.reply(&check, &decision, started)
     }
 
     /// The reply to a call whose request nobody looked at.
     pub(super) fn deny_unread(&self, fault: Fault) -> Bytes {
         let decision = Decision::Deny(Denial::from(fault));
-        self.reply(&Parts::default(), &decision, Instant::now())
+        self.reply(&CheckMessage::default(), &decision, Instant::now())
     }
 
     /// Takes note of a decision and encodes it. Should that panic, this call is denied and
     /// the others on its connection, which is one task with them, do not notice.
-    fn reply(&self, parts: &Parts<'_>, decision: &Decision, started: Instant) -> Bytes {
+    fn reply(&self, check: &CheckMessage<'_>, decision: &Decision, started: Instant) -> Bytes {
         let reply = catch_unwind(AssertUnwindSafe(|| {
-            self.take_note(&parts.view(), decision, started);
-            self.encode(decision, &parts.headers, |pages| pages.resource(parts.host, parts.path))
+            self.take_note(&check.view(), decision, started);
+            self.encode(decision, &check.headers, |pages| pages.resource(check.host, check.path))
         }));
         let internal_error = || Decision::Deny(Denial::from(Fault::Internal));
         reply.unwrap_or_else(|_| self.encode(&internal_error(), &[], |_| Resource::FIRST))

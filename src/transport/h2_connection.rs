@@ -24,9 +24,9 @@ use tokio::time::Instant;
 
 use super::budget::{Account, Held, OverBudget};
 use super::call::{Call, Waiting};
+use super::connection_slots::ConnectionSlot;
 use super::frames::CALLS_A_TURN;
 use super::intake::{Intake, Valve};
-use super::places::Place;
 use super::session::{ConnectionError, Lasting, Limits, Session, Why};
 use crate::telemetry::{Closed, ConnectionMetrics, CutOff};
 
@@ -65,7 +65,7 @@ pub(super) async fn serve<'f, T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), ConnectionError> {
     let valve = io.valve();
     let connection = session.first_words(builder().handshake(io)).await?;
-    let Session { place, account, metrics, limits, mut summons } = session;
+    let Session { slot, account, metrics, limits, mut summons } = session;
     let (block, now) = (account.hold(), Instant::now());
     let mut calls = Calls {
         connection,
@@ -73,7 +73,7 @@ pub(super) async fn serve<'f, T: AsyncRead + AsyncWrite + Unpin>(
         arrived: Vec::new(),
         waiting: FuturesUnordered::new(),
         begin,
-        place,
+        slot,
         account,
         metrics,
         limits,
@@ -125,7 +125,7 @@ struct Calls<'f, T, B> {
     arrived: Vec<Arrived>,
     waiting: FuturesUnordered<Waiting<'f>>,
     begin: B,
-    place: Place,
+    slot: ConnectionSlot,
     account: Arc<Account>,
     metrics: ConnectionMetrics,
     limits: Limits,
@@ -241,14 +241,14 @@ where
             }
         }
         if has_answered {
-            self.place.answered();
+            self.slot.answered();
         }
     }
 
     fn leave(&mut self, why: Why) -> Result<(), ConnectionError> {
         if why == Why::PlaceNeeded {
             let error = self.close(Closed::MadeRoom);
-            if !self.place.was_ever_answered() && self.waiting.is_empty() {
+            if !self.slot.was_ever_answered() && self.waiting.is_empty() {
                 return Err(error);
             }
             self.leaving = Some((Instant::now(), Closed::MadeRoom));

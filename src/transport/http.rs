@@ -8,16 +8,16 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Stat
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use doorward_core::VerifiedIdentity;
-use doorward_core::decision::{Decision, Denial, Fault, Grant, Reason};
+use doorward_core::decision::{Approval, Decision, Denial, Fault, Reason};
 use doorward_core::identity::Identity;
 use doorward_core::request::{HeaderView, RequestView, RouteView};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::check_message::Headers;
+use super::check_service::CheckService;
 use super::denial::{DenialAnswer, Resource};
-use super::door::Door;
 use super::http_connection;
-use super::parts::Headers;
 use super::responder::{Answer, Responder};
 use super::server::Front;
 use super::session::{ConnectionError, Session};
@@ -35,14 +35,14 @@ const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
 /// Answers HTTP requests.
 #[derive(Clone)]
 pub struct HttpFront {
-    door: Arc<ArcSwap<Door>>,
+    service: Arc<ArcSwap<CheckService>>,
 }
 
 impl HttpFront {
-    /// A front that decides with whatever `door` holds at the time.
+    /// A front that decides with whatever `service` holds at the time.
     #[must_use]
-    pub fn new(door: Arc<ArcSwap<Door>>) -> Self {
-        Self { door }
+    pub fn new(service: Arc<ArcSwap<CheckService>>) -> Self {
+        Self { service }
     }
 }
 
@@ -60,35 +60,35 @@ impl Front for HttpFront {
 
 impl Responder for HttpFront {
     fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<> {
-        let door = self.door.load_full();
-        async move { answer(&door, request).await }
+        let service = self.service.load_full();
+        async move { answer(&service, request).await }
     }
 
     /// As over ext_authz: whatever was asked for, no answer here is one that Envoy takes for a
     /// failure of ours.
     fn overloaded(&self) -> Answer {
-        let door = self.door.load();
-        page_answer(&door.pages().answer_over_http(Reason::Overloaded, None, Resource::FIRST))
+        let service = self.service.load();
+        page_answer(&service.pages().answer_over_http(Reason::Overloaded, None, Resource::FIRST))
     }
 }
 
-async fn answer(door: &Door, request: Request<()>) -> Answer {
+async fn answer(service: &CheckService, request: Request<()>) -> Answer {
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     if let Some(original) = target.strip_prefix(EXT_AUTHZ) {
-        return ext_authz(door, &request, original).await;
+        return ext_authz(service, &request, original).await;
     }
     match request.uri().path() {
         AUTHENTICATE => match *request.method() {
-            Method::GET | Method::POST => authenticate(door, &request).await,
+            Method::GET | Method::POST => authenticate(service, &request).await,
             _ => not_allowed("GET, POST"),
         },
         DISCOVERY => match *request.method() {
-            Method::GET | Method::HEAD => json_answer((door.documents().discovery)()),
+            Method::GET | Method::HEAD => json_answer((service.documents().discovery)()),
             _ => not_allowed("GET, HEAD"),
         },
         // RFC 9728 §3.1: the path of the resource may follow.
         path if path.starts_with(PROTECTED_RESOURCE) => {
-            match door.documents().protected_resource(path, &authority(&request)) {
+            match service.documents().protected_resource(path, &authority(&request)) {
                 Some(document) => json_answer(document.to_owned()),
                 None => not_found(),
             }
@@ -98,7 +98,7 @@ async fn answer(door: &Door, request: Request<()>) -> Answer {
 }
 
 /// The same decision as `Check`, for the request whose path follows our prefix.
-async fn ext_authz(door: &Door, request: &Request<()>, original: &str) -> Answer {
+async fn ext_authz(service: &CheckService, request: &Request<()>, original: &str) -> Answer {
     let headers = views(request);
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
@@ -106,22 +106,26 @@ async fn ext_authz(door: &Door, request: &Request<()>, original: &str) -> Answer
         headers: &headers,
         route: RouteView::default(),
     };
-    let denial = match door.decide(&view, patience(request.headers())).await {
-        Decision::Allow(grant) => match allow(door, &grant, &headers) {
+    let denial = match service.decide(&view, patience(request.headers())).await {
+        Decision::Allow(approval) => match allow(service, &approval, &headers) {
             Some(answer) => return answer,
             None => Denial::from(Fault::Internal),
         },
         Decision::Deny(denial) => denial,
     };
-    let resource = door.pages().resource(authority(request).as_bytes(), original.as_bytes());
+    let resource = service.pages().resource(authority(request).as_bytes(), original.as_bytes());
     let scopes = denial.scopes.as_deref();
-    page_answer(&door.pages().answer_over_http(denial.reason(), scopes, resource))
+    page_answer(&service.pages().answer_over_http(denial.reason(), scopes, resource))
 }
 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
 /// cannot be a header, which `identity` has seen to.
-fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answer> {
-    let changes = door.authorizer().header_changes(grant, headers);
+fn allow(
+    service: &CheckService,
+    approval: &Approval,
+    headers: &[HeaderView<'_>],
+) -> Option<Answer> {
+    let changes = service.authorizer().header_changes(approval, headers);
     let remove = changes.remove().collect::<Vec<_>>().join(&b","[..]);
     let mut answer = Response::new(Bytes::new());
     let map = answer.headers_mut();
@@ -137,7 +141,7 @@ fn allow(door: &Door, grant: &Grant, headers: &[HeaderView<'_>]) -> Option<Answe
 }
 
 /// Who the bearer of this request's own token is.
-async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
+async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     let headers = views(request);
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
@@ -146,9 +150,9 @@ async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },
     };
-    match door.decide(&view, patience(request.headers())).await {
-        Decision::Allow(grant) => {
-            let identity = grant.identity().map(VerifiedIdentity::identity);
+    match service.decide(&view, patience(request.headers())).await {
+        Decision::Allow(approval) => {
+            let identity = approval.identity().map(VerifiedIdentity::identity);
             json_answer(
                 json!({
                     "principal": identity.map(Identity::subject),
@@ -161,7 +165,7 @@ async fn authenticate(door: &Door, request: &Request<()>) -> Answer {
                 .to_string(),
             )
         }
-        Decision::Deny(denial) => denied(door, request, &denial),
+        Decision::Deny(denial) => denied(service, request, &denial),
     }
 }
 
@@ -190,8 +194,8 @@ fn views(request: &Request<()>) -> Headers<'_> {
     request.headers().iter().map(view).collect()
 }
 
-fn denied(door: &Door, request: &Request<()>, denial: &Denial) -> Answer {
-    let pages = door.pages();
+fn denied(service: &CheckService, request: &Request<()>, denial: &Denial) -> Answer {
+    let pages = service.pages();
     let resource = pages.resource(authority(request).as_bytes(), AUTHENTICATE.as_bytes());
     match (pages.ready(denial.reason(), resource), denial.scopes.as_deref()) {
         (Some(page), None) => page_answer(page),

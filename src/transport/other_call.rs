@@ -33,21 +33,21 @@ const REFLECTION_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct OtherCall {
     /// What it takes, but for what is still to be sent.
     bytes: usize,
-    stage: Stage,
-    kind: Kind,
+    stage: OtherStage,
+    kind: OtherKind,
     /// When it last got on.
     since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum OtherKind {
     /// Asks and watches.
     Health,
     /// A conversation.
     Reflection,
 }
 
-enum Stage {
+enum OtherStage {
     Answering(
         Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>,
         SendResponse<Bytes>,
@@ -63,20 +63,20 @@ enum Stage {
 impl OtherCall {
     pub(super) fn new(routes: Routes, (request, respond): Arrived) -> Self {
         let (kind, own) = if request.uri().path().starts_with("/grpc.reflection.") {
-            (Kind::Reflection, REFLECTION_BYTES)
+            (OtherKind::Reflection, REFLECTION_BYTES)
         } else {
-            (Kind::Health, HEALTH_BYTES)
+            (OtherKind::Health, HEALTH_BYTES)
         };
         let bytes = head_bytes(request.headers()).saturating_add(own);
         let request = request.map(|body| tonic::body::Body::new(Incoming(body)));
         let answer = Box::pin(routes.oneshot(request));
-        Self { bytes, stage: Stage::Answering(answer, respond), kind, since: Instant::now() }
+        Self { bytes, stage: OtherStage::Answering(answer, respond), kind, since: Instant::now() }
     }
 
     fn poll_to_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             match &mut self.stage {
-                Stage::Answering(answer, respond) => {
+                OtherStage::Answering(answer, respond) => {
                     if respond.poll_reset(context).is_ready() {
                         return Poll::Ready(Ok(()));
                     }
@@ -84,13 +84,13 @@ impl OtherCall {
                     let (head, body) = answer.into_parts();
                     let head = Response::from_parts(head, ());
                     let sent = respond.send_response(head, body.is_end_stream())?;
-                    self.stage = Stage::Sending { body, sent, rest: Bytes::new() };
-                    if self.kind == Kind::Health {
+                    self.stage = OtherStage::Sending { body, sent, rest: Bytes::new() };
+                    if self.kind == OtherKind::Health {
                         // What was asked has been read.
                         self.bytes = 0;
                     }
                 }
-                Stage::Sending { body, sent, rest } => {
+                OtherStage::Sending { body, sent, rest } => {
                     if !ready!(send_what_fits(sent, rest, false, context))? {
                         return Poll::Ready(Ok(()));
                     }
@@ -133,17 +133,17 @@ impl Call for OtherCall {
 
     fn bytes(&self) -> usize {
         let rest = match &self.stage {
-            Stage::Answering(..) => 0,
-            Stage::Sending { rest, .. } => rest.len(),
+            OtherStage::Answering(..) => 0,
+            OtherStage::Sending { rest, .. } => rest.len(),
         };
         self.bytes.saturating_add(rest)
     }
 
     fn waits_for_client_since(&self, is_scarce: bool) -> Option<Instant> {
         let waits_for_client = match (&self.stage, self.kind) {
-            (Stage::Answering(..), _) | (_, Kind::Reflection) => true,
+            (OtherStage::Answering(..), _) | (_, OtherKind::Reflection) => true,
             // Whoever watches health can begin again.
-            (Stage::Sending { rest, .. }, Kind::Health) => is_scarce || !rest.is_empty(),
+            (OtherStage::Sending { rest, .. }, OtherKind::Health) => is_scarce || !rest.is_empty(),
         };
         waits_for_client.then_some(self.since)
     }
@@ -151,8 +151,8 @@ impl Call for OtherCall {
     /// Ends its stream: a task of tonic's may hold what comes in of it. No decision hangs on it.
     fn cut_off(mut self: Box<Self>, _why: CutOff) {
         match &mut self.stage {
-            Stage::Answering(_, respond) => respond.send_reset(h2::Reason::CANCEL),
-            Stage::Sending { sent, .. } => sent.send_reset(h2::Reason::CANCEL),
+            OtherStage::Answering(_, respond) => respond.send_reset(h2::Reason::CANCEL),
+            OtherStage::Sending { sent, .. } => sent.send_reset(h2::Reason::CANCEL),
         }
     }
 }

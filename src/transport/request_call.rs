@@ -26,10 +26,10 @@ pub(super) struct RequestCall<'f, R> {
     head_bytes: usize,
     /// Whose answers have no body.
     is_head: bool,
-    stage: Stage,
+    stage: RequestStage,
 }
 
-enum Stage {
+enum RequestStage {
     Answering(Pin<Box<dyn Future<Output = Answer> + Send>>),
     /// Since then.
     Sending(Outgoing, Instant),
@@ -41,7 +41,14 @@ impl<'f, R: Responder> RequestCall<'f, R> {
         let is_head = request.method() == Method::HEAD;
         let (head, body) = request.into_parts();
         let answer = Box::pin(responder.answer(Request::from_parts(head, ())));
-        Self { responder, respond, body, head_bytes, is_head, stage: Stage::Answering(answer) }
+        Self {
+            responder,
+            respond,
+            body,
+            head_bytes,
+            is_head,
+            stage: RequestStage::Answering(answer),
+        }
     }
 
     /// Sends an answer; what the client's window has no room for is still to be sent.
@@ -59,18 +66,18 @@ impl<R: Responder> Call for RequestCall<'_, R> {
     fn poll(&mut self, context: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), OverBudget>> {
         while let Poll::Ready(Some(Ok(_))) = self.body.poll_data(context) {}
         let _ = self.body.poll_trailers(context);
-        if let Stage::Answering(answer) = &mut self.stage {
+        if let RequestStage::Answering(answer) = &mut self.stage {
             if self.respond.poll_reset(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             let answer = ready!(answer.as_mut().poll(context));
             match self.send(answer) {
-                Ok(Some(outgoing)) => self.stage = Stage::Sending(outgoing, Instant::now()),
+                Ok(Some(outgoing)) => self.stage = RequestStage::Sending(outgoing, Instant::now()),
                 _ => return Poll::Ready(Ok(())),
             }
             held.set(CALL_BYTES.saturating_add(self.bytes()))?;
         }
-        if let Stage::Sending(outgoing, _) = &mut self.stage {
+        if let RequestStage::Sending(outgoing, _) = &mut self.stage {
             // An error means that nobody wants it any more.
             let _ = ready!(outgoing.poll(context));
         }
@@ -79,20 +86,20 @@ impl<R: Responder> Call for RequestCall<'_, R> {
 
     fn bytes(&self) -> usize {
         match &self.stage {
-            Stage::Answering(_) => self.head_bytes,
-            Stage::Sending(outgoing, _) => outgoing.bytes(),
+            RequestStage::Answering(_) => self.head_bytes,
+            RequestStage::Sending(outgoing, _) => outgoing.bytes(),
         }
     }
 
     fn waits_for_client_since(&self, _is_scarce: bool) -> Option<Instant> {
         match self.stage {
-            Stage::Answering(_) => None,
-            Stage::Sending(_, since) => Some(since),
+            RequestStage::Answering(_) => None,
+            RequestStage::Sending(_, since) => Some(since),
         }
     }
 
     fn cut_off(mut self: Box<Self>, _why: CutOff) {
-        if matches!(self.stage, Stage::Answering(_)) {
+        if matches!(self.stage, RequestStage::Answering(_)) {
             let answer = self.responder.overloaded();
             // What the client's window has no room for is lost with the call.
             let _ = self.send(answer);

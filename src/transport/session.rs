@@ -1,4 +1,4 @@
-//! What one connection is given: a place, memory, time, and word when it has to end.
+//! What one connection is given: a slot, memory, time, and word when it has to end.
 
 use std::error::Error;
 use std::future::Future;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::budget::{Account, Budget};
-use super::places::{Notice, Place, Places};
+use super::connection_slots::{CloseRequest, ConnectionSlot, ConnectionSlots};
 use crate::telemetry::{Closed, ConnectionMetrics};
 
 /// Why a connection ended before its time. Only told in the log, at debug level.
@@ -35,7 +35,7 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 /// What the connections of one or more listeners share.
 #[derive(Clone)]
 pub struct Resources {
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     budget: Arc<Budget>,
     metrics: ConnectionMetrics,
     limits: Limits,
@@ -45,19 +45,19 @@ impl Resources {
     /// For at most so many connections.
     #[must_use]
     pub fn new(most_connections: usize, metrics: ConnectionMetrics) -> Self {
-        let places = Places::new(most_connections);
-        Self { places, budget: Arc::default(), metrics, limits: LIMITS }
+        let slots = ConnectionSlots::new(most_connections);
+        Self { slots, budget: Arc::default(), metrics, limits: LIMITS }
     }
 
-    /// The same, but for places of its own: a listener that nobody else can crowd out.
+    /// The same, but for slots of its own: a listener that nobody else can crowd out.
     #[must_use]
     pub fn apart(&self, most_connections: usize) -> Self {
-        Self { places: Places::new(most_connections), ..self.clone() }
+        Self { slots: ConnectionSlots::new(most_connections), ..self.clone() }
     }
 
     /// Brings the metrics up to date.
     pub fn take_note(&self) {
-        self.metrics.set(self.places.taken(), self.budget.used());
+        self.metrics.set(self.slots.taken(), self.budget.used());
     }
 
     pub(super) fn metrics(&self) -> &ConnectionMetrics {
@@ -65,29 +65,29 @@ impl Resources {
     }
 
     /// Closes a connection for somebody who needs a file.
-    pub(super) fn make_room(&self) {
-        self.places.make_room();
+    pub(super) fn close_one(&self) {
+        self.slots.close_one();
     }
 
     /// What a new connection is given.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// There is no slot for it.
     pub(super) async fn session(&self, stop: watch::Receiver<bool>) -> Result<Session, Closed> {
-        let (place, notice) = self.places.take().await?;
+        let (slot, close_request) = self.slots.take().await?;
         Ok(Session {
-            place,
+            slot,
             account: Account::new(Arc::clone(&self.budget)),
             metrics: self.metrics.clone(),
             limits: self.limits,
-            summons: Summons { stop, notice },
+            summons: Summons { stop, close_request },
         })
     }
 }
 
 /// One connection's part of all this.
 pub struct Session {
-    pub(super) place: Place,
+    pub(super) slot: ConnectionSlot,
     pub(super) account: Arc<Account>,
     pub(super) metrics: ConnectionMetrics,
     pub(super) limits: Limits,
@@ -109,7 +109,7 @@ impl Session {
                 Ok(said) => return said.map_err(Into::into),
                 Err(_) => Closed::Silent,
             },
-            () = self.summons.notice.given() => Closed::MadeRoom,
+            () = self.summons.close_request.given() => Closed::MadeRoom,
             // A server that stops is not kept by those who have yet to say something.
             () = stopped_for(&mut self.summons.stop, TICK) => Closed::Silent,
         };
@@ -142,7 +142,7 @@ async fn stopped_for(stop: &mut watch::Receiver<bool>, span: Duration) {
 /// Tells a connection to end.
 pub(super) struct Summons {
     stop: watch::Receiver<bool>,
-    notice: Notice,
+    close_request: CloseRequest,
 }
 
 /// Why a connection is told to end.
@@ -150,7 +150,7 @@ pub(super) struct Summons {
 pub(super) enum Why {
     /// The server stops.
     Stopping,
-    /// Another connection needs the place.
+    /// Another connection needs the slot.
     PlaceNeeded,
 }
 
@@ -159,7 +159,7 @@ impl Summons {
     pub(super) async fn heard(&mut self) -> Why {
         tokio::select! {
             () = told_to_stop(&mut self.stop) => Why::Stopping,
-            () = self.notice.given() => Why::PlaceNeeded,
+            () = self.close_request.given() => Why::PlaceNeeded,
         }
     }
 }

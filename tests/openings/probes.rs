@@ -97,7 +97,7 @@ impl Scene<'_> {
     /// The verdict, and what it rests on.
     pub async fn verdict(&self, probe: &Probe) -> (Verdict, String) {
         self.echo.take();
-        let door = self.envoy.door();
+        let door = self.envoy.address();
         match probe {
             Probe::Requests => self.requests(door, get).await,
             Probe::With(name, value) => {
@@ -169,7 +169,7 @@ impl Scene<'_> {
     }
 
     async fn mirrored(&self) -> (Verdict, String) {
-        let first = self.send(self.envoy.door(), get("/alice").bearer(self.token)).await;
+        let first = self.send(self.envoy.address(), get("/alice").bearer(self.token)).await;
         let mut arrived = first.arrived;
         eventually("the mirror's request", PATIENCE, async || {
             arrived.extend(self.echo.take());
@@ -196,7 +196,7 @@ impl Scene<'_> {
         let inside = forged(get("/tunnelled"));
         let target = if method == "CONNECT" { "platform.example:80" } else { "/alice" };
         let open = request(method, target).bearer(self.token);
-        let (opened, answer) = open.tunnel(&inside, self.envoy.door()).await;
+        let (opened, answer) = open.tunnel(&inside, self.envoy.address()).await;
         let arrived = self.echo.take();
         let reached = arrived.iter().any(|it| it.path == "/tunnelled");
         (opens(reached), format!("\n{opened}\n{answer}\n{arrived:?}"))

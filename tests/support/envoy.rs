@@ -88,7 +88,7 @@ impl Envoy {
     }
 
     /// Where clients come in.
-    pub fn door(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listeners[0].1
     }
 

@@ -62,7 +62,7 @@ impl Gateway {
 
     /// Sends a request through the door.
     pub async fn send(&self, request: &RawRequest) -> Reply {
-        request.send(self.envoy.door()).await
+        request.send(self.envoy.address()).await
     }
 }
 

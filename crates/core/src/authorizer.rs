@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
-use crate::decision::{Basis, Decision, Denial, Fault, Grant};
+use crate::decision::{Approval, Basis, Decision, Denial, Fault};
 use crate::header_changes::HeaderChanges;
 use crate::identity::{HeaderRules, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
 use crate::request::{HeaderView, RequestFault, RequestView};
-use crate::rules::{Credentials, Permit, RouteRule, Rules};
+use crate::rules::{Permit, RouteRule, Rules, TokenRequirement};
 use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
 use crate::token_cache::TokenCache;
 use crate::verified_identity::VerifiedIdentity;
@@ -227,14 +227,14 @@ impl Authorizer {
     /// Envoy a broken call can mean "let it pass".
     pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
         let admission = catch_unwind(AssertUnwindSafe(|| {
-            let grant = self.admit(request, now)?;
-            self.check_answer(&grant, request.headers)?;
-            Ok(grant)
+            let approval = self.admit(request, now)?;
+            self.check_answer(&approval, request.headers)?;
+            Ok(approval)
         }));
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
-            Ok(grant) => Outcome::Decided(Decision::Allow(grant)),
-            Err(Refusal::Denied(denial)) => Outcome::Decided(Decision::Deny(denial)),
-            Err(Refusal::NeedsKey(missing)) => Outcome::NeedsKey(missing),
+            Ok(approval) => Outcome::Decided(Decision::Allow(approval)),
+            Err(NotAdmitted::Denied(denial)) => Outcome::Decided(Decision::Deny(denial)),
+            Err(NotAdmitted::NeedsKey(missing)) => Outcome::NeedsKey(missing),
         }
     }
 
@@ -242,48 +242,57 @@ impl Authorizer {
     #[must_use]
     pub fn header_changes<'a>(
         &'a self,
-        grant: &'a Grant,
+        approval: &'a Approval,
         client: &'a [HeaderView<'a>],
     ) -> HeaderChanges<'a> {
-        HeaderChanges::new(grant, client, &self.headers, &self.protected)
+        HeaderChanges::new(approval, client, &self.headers, &self.protected)
     }
 
     /// Whether gateways would take the answer, with all that it sets and removes.
-    fn check_answer(&self, grant: &Grant, headers: &[HeaderView<'_>]) -> Result<(), RequestFault> {
+    fn check_answer(
+        &self,
+        approval: &Approval,
+        headers: &[HeaderView<'_>],
+    ) -> Result<(), RequestFault> {
         let sent: usize = headers.iter().map(|header| header.name.len()).sum();
         let fits = sent <= FITS_ANYHOW_BYTES
-            || self.header_changes(grant, headers).answer_bytes() <= MAX_ANSWER_BYTES;
+            || self.header_changes(approval, headers).answer_bytes() <= MAX_ANSWER_BYTES;
         if fits { Ok(()) } else { Err(RequestFault::TooMuchToRemove) }
     }
 
-    fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Grant, Refusal<'_>> {
+    fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Approval, NotAdmitted<'_>> {
         if !self.enabled {
-            return Ok(Grant::new(Basis::AuthDisabled, Permit::without_rules()));
+            return Ok(Approval::new(Basis::AuthDisabled, Permit::without_rules()));
         }
         request.check_form()?;
         let rule = self.rules.for_request(request)?;
-        let bearer = match rule.credentials {
-            Credentials::Ignored => None,
-            Credentials::Required | Credentials::Optional => BearerToken::from_request(request)
-                .map_err(|fault| Denial::from(Fault::from(fault)).asking_for(rule.scopes()))?,
+        let bearer = match rule.requirement {
+            TokenRequirement::Ignored => None,
+            TokenRequirement::Required | TokenRequirement::Optional => {
+                BearerToken::from_request(request)
+                    .map_err(|fault| Denial::from(Fault::from(fault)).asking_for(rule.scopes()))?
+            }
         };
         let Some(bearer) = bearer else {
-            let basis = match rule.credentials {
-                Credentials::Ignored => Basis::Bypassed,
-                Credentials::Optional => Basis::Anonymous,
-                Credentials::Required => return Err(without_credentials(request, &rule).into()),
+            let basis = match rule.requirement {
+                TokenRequirement::Ignored => Basis::Bypassed,
+                TokenRequirement::Optional => Basis::Anonymous,
+                TokenRequirement::Required => {
+                    return Err(without_credentials(request, &rule).into());
+                }
             };
-            return Ok(Grant::new(basis, rule.permit_without_token()?));
+            return Ok(Approval::new(basis, rule.permit_without_token()?));
         };
         let identified = self.identify(bearer, now);
-        let (identity, fresh) = identified.map_err(|refusal| refusal.asking_for(rule.scopes()))?;
+        let (identity, fresh) =
+            identified.map_err(|not_admitted| not_admitted.asking_for(rule.scopes()))?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
         let permit = permit.map_err(|refused| Denial {
             fault: refused.fault.into(),
             issuer: Some(identity.issuer()),
             scopes: refused.scopes.map(str::to_owned),
         })?;
-        Ok(Grant::new(Basis::Identified { identity, fresh }, permit))
+        Ok(Approval::new(Basis::Identified { identity, fresh }, permit))
     }
 
     /// Whom a token speaks of, and whether it had to be verified to know.
@@ -291,7 +300,7 @@ impl Authorizer {
         &self,
         bearer: BearerToken<'_>,
         now: UnixTime,
-    ) -> Result<(Arc<VerifiedIdentity>, bool), Refusal<'_>> {
+    ) -> Result<(Arc<VerifiedIdentity>, bool), NotAdmitted<'_>> {
         // Longer tokens are refused unread: they are not hashed either.
         let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
         let cache = self.cache.as_ref().filter(|_| of_length);
@@ -311,9 +320,9 @@ impl Authorizer {
             };
             match refetch_cause(fault).filter(keys_may_change) {
                 Some(cause) => {
-                    Refusal::NeedsKey(MissingKey { issuer, cause, tried, otherwise: denial })
+                    NotAdmitted::NeedsKey(MissingKey { issuer, cause, tried, otherwise: denial })
                 }
-                None => Refusal::Denied(denial),
+                None => NotAdmitted::Denied(denial),
             }
         })?;
         if let Some((cache, hash)) = entry {
@@ -366,12 +375,12 @@ fn refetch_cause(fault: Fault) -> Option<RefetchCause> {
 }
 
 /// Why [`Authorizer::admit`] does not admit.
-enum Refusal<'a> {
+enum NotAdmitted<'a> {
     Denied(Denial),
     NeedsKey(MissingKey<'a>),
 }
 
-impl Refusal<'_> {
+impl NotAdmitted<'_> {
     fn asking_for(self, scopes: Option<&str>) -> Self {
         match self {
             Self::Denied(denial) => Self::Denied(denial.asking_for(scopes)),
@@ -383,13 +392,13 @@ impl Refusal<'_> {
     }
 }
 
-impl<F: Into<Fault>> From<F> for Refusal<'_> {
+impl<F: Into<Fault>> From<F> for NotAdmitted<'_> {
     fn from(fault: F) -> Self {
         Self::Denied(Denial::from(fault.into()))
     }
 }
 
-impl From<Denial> for Refusal<'_> {
+impl From<Denial> for NotAdmitted<'_> {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
     }

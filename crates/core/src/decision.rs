@@ -95,7 +95,7 @@ impl fmt::Display for Reason {
 #[derive(Debug)]
 pub enum Decision {
     /// Yes.
-    Allow(Grant),
+    Allow(Approval),
     /// No.
     Deny(Denial),
 }
@@ -104,17 +104,17 @@ pub enum Decision {
 /// [changes](crate::authorizer::Authorizer::header_changes) to the request's headers.
 ///
 /// ```compile_fail,E0451
-/// use doorward_core::decision::{Basis, Grant};
+/// use doorward_core::decision::{Basis, Approval};
 ///
-/// let forged = Grant { basis: Basis::Anonymous, permit: todo!() };
+/// let forged = Approval { basis: Basis::Anonymous, permit: todo!() };
 /// ```
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct Approval {
     basis: Basis,
     _permit: Permit,
 }
 
-/// What a [`Grant`] rests on.
+/// What a [`Approval`] rests on.
 #[derive(Clone, Debug)]
 pub enum Basis {
     /// A verified token.
@@ -132,7 +132,7 @@ pub enum Basis {
     AuthDisabled,
 }
 
-impl Grant {
+impl Approval {
     pub(crate) fn new(basis: Basis, permit: Permit) -> Self {
         Self { basis, _permit: permit }
     }

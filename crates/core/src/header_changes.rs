@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::bearer::holds_opaque_bearer;
-use crate::decision::Grant;
+use crate::decision::Approval;
 use crate::identity::{HeaderRules, IdentityHeaders, Profile, ProtectedHeaders};
 use crate::request::HeaderView;
 
@@ -19,18 +19,18 @@ pub struct HeaderChanges<'a> {
 
 impl<'a> HeaderChanges<'a> {
     pub(crate) fn new(
-        grant: &'a Grant,
+        approval: &'a Approval,
         client: &'a [HeaderView<'a>],
         rules: &'a HeaderRules,
         protected: &'a ProtectedHeaders,
     ) -> Self {
-        let set = IdentityHeaders::new(grant.identity().map(|one| one.identity()), rules);
+        let set = IdentityHeaders::new(approval.identity().map(|one| one.identity()), rules);
         let forged = |name: &&[u8]| protected.forged(name, set);
         let mut sent: SmallVec<[&[u8]; 8]> =
             client.iter().map(|header| header.name).filter(forged).collect();
         // NeMo's files API takes `Bearer service:jobs` for an identity. What is no JWT goes where
         // nobody has looked at it; it may be somebody's password elsewhere.
-        if grant.is_unseen() && rules.profile == Profile::Nemo {
+        if approval.is_unseen() && rules.profile == Profile::Nemo {
             let opaque = client.iter().find(|header| {
                 header.name.eq_ignore_ascii_case(b"authorization")
                     && holds_opaque_bearer(header.value)

@@ -35,8 +35,8 @@
 //! let request =
 //!     RequestView { method: b"GET", path: b"/v1", headers: &client, route: RouteView::default() };
 //! match authorizer.decide(&request, UnixTime(1_700_000_000)).or_deny() {
-//!     Decision::Allow(grant) => {
-//!         let changes = authorizer.header_changes(&grant, &client);
+//!     Decision::Allow(approval) => {
+//!         let changes = authorizer.header_changes(&approval, &client);
 //!         assert_eq!(changes.set().iter().next(), Some(("x-nmp-principal-id", "alice")));
 //!         assert!(changes.remove().any(|name| name == b"x-nmp-principal-groups"));
 //!     }
@@ -63,7 +63,7 @@
 //! | [`header_changes`] | what an allowed request's headers become |
 //!
 //! Proof travels as types. A [`VerifiedToken`](token::VerifiedToken) comes out of a verification, a
-//! [`VerifiedIdentity`] out of a verified token, a [`Grant`](decision::Grant) out of a satisfied rule:
+//! [`VerifiedIdentity`] out of a verified token, a [`Approval`](decision::Approval) out of a satisfied rule:
 //! none has a public field or another way to be made.
 //!
 //! [`clock`] holds the unit of time; [`json_object`] and [`scope_prefix`] what the configuration

@@ -11,6 +11,6 @@ pub use self::method::{Method, UnknownMethod};
 pub use self::path::{PathRule, PathRuleError, Readings, SlashPrefix};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::route::{
-    Credentials, EndpointRules, Permit, Refused, RouteRule, RuleFault, Rules, ScopeDemand,
+    EndpointRules, Permit, RouteRule, RuleDenial, RuleFault, Rules, ScopeDemand, TokenRequirement,
     TokenScopes,
 };

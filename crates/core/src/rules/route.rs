@@ -77,8 +77,8 @@ impl Rules {
     /// whatever either says.
     ///
     /// # Errors
-    /// The route asks for something that cannot be understood, and guessing could open
-    /// the door.
+    /// The route asks for something that cannot be understood, and guessing could
+    /// let it pass.
     pub fn for_request<'a>(
         &'a self,
         request: &RequestView<'a>,
@@ -91,19 +91,21 @@ impl Rules {
         if steps_aside(request.path_without_query()) {
             return Err(RuleFault::StepsAside);
         }
-        let credentials = match mode {
-            Some(b"required") => Credentials::Required,
-            Some(b"optional") => Credentials::Optional,
-            Some(b"bypass") => Credentials::Ignored,
+        let requirement = match mode {
+            Some(b"required") => TokenRequirement::Required,
+            Some(b"optional") => TokenRequirement::Optional,
+            Some(b"bypass") => TokenRequirement::Ignored,
             Some(_) => return Err(RuleFault::UnknownMode),
-            None if self.bypasses(request) => Credentials::Ignored,
-            None if self.lets_preflights_pass && request.is_preflight() => Credentials::Ignored,
-            None => Credentials::Required,
+            None if self.bypasses(request) => TokenRequirement::Ignored,
+            None if self.lets_preflights_pass && request.is_preflight() => {
+                TokenRequirement::Ignored
+            }
+            None => TokenRequirement::Required,
         };
         // Envoy matched the route on one reading of the path, the upstream may have
         // another: `/public/..;/admin` is below `/public/` here and `/admin` there.
-        let credentials = if credentials != Credentials::Required && is_ambiguous(request) {
-            Credentials::Required
+        let requirement = if requirement != TokenRequirement::Required && is_ambiguous(request) {
+            TokenRequirement::Required
         } else {
             credentials
         };
@@ -114,7 +116,7 @@ impl Rules {
         };
         let path = self.readings(request.path_without_query())?;
         Ok(RouteRule {
-            credentials,
+            requirement,
             scopes: text(scopes)?,
             audience: text(audience)?,
             endpoints: self.endpoints.as_ref(),
@@ -153,7 +155,7 @@ fn is_ambiguous(request: &RequestView<'_>) -> bool {
 #[derive(Clone, Debug)]
 pub struct RouteRule<'a> {
     /// Whether it needs a token.
-    pub credentials: Credentials,
+    pub requirement: TokenRequirement,
     scopes: Option<&'a str>,
     audience: Option<&'a str>,
     endpoints: Option<&'a EndpointRules>,
@@ -172,7 +174,7 @@ pub struct TokenScopes<I> {
 
 /// Whether a request needs a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credentials {
+pub enum TokenRequirement {
     /// A valid one.
     Required,
     /// A valid one or none at all. An invalid one is refused (CVE-2021-21378).
@@ -203,12 +205,12 @@ impl<'a> RouteRule<'a> {
         &self,
         audiences: impl Iterator<Item = &'t str> + Clone,
         scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
-    ) -> Result<Permit, Refused<'a>> {
+    ) -> Result<Permit, RuleDenial<'a>> {
         if !one_of(self.audience, audiences) {
-            return Err(Refused { fault: RuleFault::WrongAudience, scopes: self.scopes });
+            return Err(RuleDenial { fault: RuleFault::WrongAudience, scopes: self.scopes });
         }
         if !one_of(self.scopes, scopes.held.clone()) {
-            return Err(Refused { fault: RuleFault::InsufficientScope, scopes: self.scopes });
+            return Err(RuleDenial { fault: RuleFault::InsufficientScope, scopes: self.scopes });
         }
         if let Some(endpoints) = self.endpoints {
             // Whichever the upstream's reading is, it has to be permitted.
@@ -243,7 +245,7 @@ impl EndpointRules {
         &self,
         found: Match<'a>,
         scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
-    ) -> Result<Permit, Refused<'a>> {
+    ) -> Result<Permit, RuleDenial<'a>> {
         if !self.asks(scopes.clone()) {
             return Ok(Permit(()));
         }
@@ -258,7 +260,7 @@ impl EndpointRules {
                 } else {
                     RuleFault::InsufficientEndpointScope
                 };
-                Err(Refused { fault, scopes: Some(&*rule.scopes) })
+                Err(RuleDenial { fault, scopes: Some(&*rule.scopes) })
             }
             Match::Rule(_) | Match::None => Ok(Permit(())),
         }
@@ -308,14 +310,14 @@ impl Permit {
 
 /// A verified token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<'a> {
+pub struct RuleDenial<'a> {
     /// Why.
     pub fault: RuleFault,
     /// The scopes of which one would do, separated by spaces.
     pub scopes: Option<&'a str>,
 }
 
-impl From<RuleFault> for Refused<'_> {
+impl From<RuleFault> for RuleDenial<'_> {
     fn from(fault: RuleFault) -> Self {
         Self { fault, scopes: None }
     }

@@ -7,18 +7,18 @@ fn held<I>(held: I) -> TokenScopes<I> {
     TokenScopes { held, some_lost: false }
 }
 
-fn credentials(path: &str, mode: Option<&str>) -> Result<Credentials, RuleFault> {
+fn requirement(path: &str, mode: Option<&str>) -> Result<TokenRequirement, RuleFault> {
     let rules = Rules::new(vec!["/health".parse().unwrap(), "/public/*".parse().unwrap()]);
     let route = RouteView { mode: mode.map(str::as_bytes), ..RouteView::default() };
     let request = RequestView { method: b"GET", path: path.as_bytes(), headers: &[], route };
-    rules.for_request(&request).map(|rule| rule.credentials)
+    rules.for_request(&request).map(|rule| rule.requirement)
 }
 
 #[test]
 fn bypass_is_for_paths_that_can_be_read_one_way_only() {
-    assert_eq!(credentials("/health", None), Ok(Credentials::Ignored));
-    assert_eq!(credentials("/health?x=1", None), Ok(Credentials::Ignored));
-    assert_eq!(credentials("/public/a", None), Ok(Credentials::Ignored));
+    assert_eq!(requirement("/health", None), Ok(TokenRequirement::Ignored));
+    assert_eq!(requirement("/health?x=1", None), Ok(TokenRequirement::Ignored));
+    assert_eq!(requirement("/public/a", None), Ok(TokenRequirement::Ignored));
     for path in [
         "/",
         "/healthy",
@@ -34,34 +34,34 @@ fn bypass_is_for_paths_that_can_be_read_one_way_only() {
         "/public/#/../admin",
         "/public\\..\\admin",
     ] {
-        assert_eq!(credentials(path, None), Ok(Credentials::Required), "{path}");
+        assert_eq!(requirement(path, None), Ok(TokenRequirement::Required), "{path}");
     }
 }
 
 #[test]
 fn the_route_goes_first_and_nonsense_closes_the_door() {
-    assert_eq!(credentials("/health", Some("required")), Ok(Credentials::Required));
-    assert_eq!(credentials("/", Some("optional")), Ok(Credentials::Optional));
-    assert_eq!(credentials("/", Some("bypass")), Ok(Credentials::Ignored));
+    assert_eq!(requirement("/health", Some("required")), Ok(TokenRequirement::Required));
+    assert_eq!(requirement("/", Some("optional")), Ok(TokenRequirement::Optional));
+    assert_eq!(requirement("/", Some("bypass")), Ok(TokenRequirement::Ignored));
     for mode in ["bypass", "optional"] {
         for path in ["/public/%2e%2e/admin", "//health", "/public\\x"] {
-            assert_eq!(credentials(path, Some(mode)), Ok(Credentials::Required), "{path}");
+            assert_eq!(requirement(path, Some(mode)), Ok(TokenRequirement::Required), "{path}");
         }
     }
     for mode in [None, Some("bypass"), Some("optional"), Some("required")] {
         for path in ["/public/..;/admin", "/public/%2e%2e;/admin", "/;x/health"] {
-            assert_eq!(credentials(path, mode), Err(RuleFault::StepsAside), "{path} {mode:?}");
+            assert_eq!(requirement(path, mode), Err(RuleFault::StepsAside), "{path} {mode:?}");
         }
     }
     for mode in ["", "Bypass", "optionl"] {
-        assert_eq!(credentials("/", Some(mode)), Err(RuleFault::UnknownMode), "{mode}");
+        assert_eq!(requirement("/", Some(mode)), Err(RuleFault::UnknownMode), "{mode}");
     }
 }
 
 #[test]
 fn one_of_the_listed_scopes_and_audiences_is_enough() {
     let rule = RouteRule {
-        credentials: Credentials::Required,
+        requirement: TokenRequirement::Required,
         scopes: Some("a:read a:write"),
         audience: Some("x y"),
         endpoints: None,

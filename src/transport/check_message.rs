@@ -11,9 +11,9 @@ use smallvec::SmallVec;
 /// Room for the headers of most requests without an allocation.
 pub type Headers<'a> = SmallVec<[HeaderView<'a>; 40]>;
 
-/// The parts of a request, ready to make a [`RequestView`] of. What is missing is empty.
+/// The message of a request, ready to make a [`RequestView`] of. What is missing is empty.
 #[derive(Default)]
-pub struct Parts<'a> {
+pub struct CheckMessage<'a> {
     /// `http.method`.
     pub method: &'a [u8],
     /// `http.path`: query included, not decoded.
@@ -43,13 +43,13 @@ mod field {
     pub(super) const ENTRY_RAW_VALUE: u32 = 3;
 }
 
-impl<'a> Parts<'a> {
-    /// Reads an encoded `CheckRequest` into parts that are empty so far: they are large, and
+impl<'a> CheckMessage<'a> {
+    /// Reads an encoded `CheckRequest` into message that are empty so far: they are large, and
     /// so are not moved. Envoy fills either `headers` or, with `encode_raw_headers`,
     /// `header_map`: both are read.
     ///
     /// # Errors
-    /// The bytes are not such a message; the parts are empty then.
+    /// The bytes are not such a message; the message are empty then.
     pub fn read(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
         let read =
             each_field(message, &[field::REQUEST_ATTRIBUTES], |number, attributes| match number {

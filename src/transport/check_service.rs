@@ -17,7 +17,7 @@ use crate::config::ResourceId;
 use crate::telemetry::{DecisionLines, Recorder};
 
 /// Everything a front needs to answer, under one configuration.
-pub struct Door {
+pub struct CheckService {
     authorizer: Authorizer,
     encoder: Encoder,
     pages: DenialPages,
@@ -55,8 +55,8 @@ impl Documents {
     }
 }
 
-/// What a [`Door`] is made of.
-pub struct DoorParts {
+/// What a [`CheckService`] is made of.
+pub struct CheckServiceParts {
     /// Who decides.
     pub authorizer: Authorizer,
     /// What denials look like.
@@ -75,12 +75,20 @@ pub struct DoorParts {
     pub watcher: Option<Watcher>,
 }
 
-impl Door {
+impl CheckService {
     /// Prepares all that is the same for every request.
     #[must_use]
-    pub fn new(parts: DoorParts) -> Self {
-        let DoorParts { authorizer, pages, clock, wait, recorder, lines, documents, watcher } =
-            parts;
+    pub fn new(parts: CheckServiceParts) -> Self {
+        let CheckServiceParts {
+            authorizer,
+            pages,
+            clock,
+            wait,
+            recorder,
+            lines,
+            documents,
+            watcher,
+        } = parts;
         let encoder = Encoder::new(&authorizer, pages.clone());
         Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
     }
@@ -114,7 +122,7 @@ impl Door {
         self.recorder.record(decision, started.elapsed());
         if self.lines.want(decision) {
             let issuer = match decision {
-                Decision::Allow(grant) => grant.identity().map(VerifiedIdentity::issuer),
+                Decision::Allow(approval) => approval.identity().map(VerifiedIdentity::issuer),
                 Decision::Deny(denial) => denial.issuer,
             };
             self.lines.write(decision, self.recorder.issuer_name(issuer), request, self.now());
@@ -146,8 +154,8 @@ impl Door {
         resource: impl FnOnce(&DenialPages) -> Resource,
     ) -> Bytes {
         match decision {
-            Decision::Allow(grant) => {
-                self.encoder.allow(grant, &self.authorizer.header_changes(grant, headers))
+            Decision::Allow(approval) => {
+                self.encoder.allow(approval, &self.authorizer.header_changes(approval, headers))
             }
             Decision::Deny(denial) => self.encoder.deny(denial, resource(&self.pages)),
         }
