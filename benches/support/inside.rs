@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward::config::{DecisionLog, Settings};
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::transport::{CheckService, DenialPages, Documents, DoorParts};
+use doorward::transport::{CheckService, DenialPages, Documents, CheckServiceParts};
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::SystemClock;
 use doorward_core::issuers::Issuers;
@@ -34,7 +34,7 @@ pub fn service(jwks: &Value, remembered: u64) -> CheckService {
     }
     let cache = TokenCache::new(remembered, settings.cache.max_bytes, Arc::default()).unwrap();
     let authorizer = Authorizer::new(issuers, settings.headers).with_cache(cache);
-    CheckService::new(DoorParts {
+    CheckService::new(CheckServiceParts {
         authorizer,
         pages: DenialPages::new(&settings.realm, Vec::new()),
         clock: Arc::new(SystemClock),

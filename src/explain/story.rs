@@ -250,7 +250,7 @@ impl<'a> Story<'a> {
             }
             Check::Request => self.request(),
             Check::Route => self.route(),
-            Check::Credentials => self.requirement(),
+            Check::Credentials => self.credentials(),
             Check::Form => self.form(),
             Check::Header => self.header(),
             Check::Issuer => self.issuer(),

@@ -37,7 +37,7 @@ pub(super) async fn serve(
     session: Session,
     responder: impl Responder,
 ) -> Result<(), ConnectionError> {
-    let Session { place, metrics, limits, mut summons, .. } = session;
+    let Session { slot, metrics, limits, mut summons, .. } = session;
     let valve = io.valve();
     let requests = Arc::new(Requests::default());
     let service = service_fn({
@@ -97,7 +97,7 @@ pub(super) async fn serve(
         }
         let end = connection.as_mut().poll(context);
         if requests.has_ended() {
-            place.answered();
+            slot.answered();
         }
         end.map_err(Into::into)
     })

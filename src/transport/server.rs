@@ -115,7 +115,7 @@ impl Port {
                     tell(&mut log, self.listener.address(), &error);
                     if lacks_resources(&error) {
                         // Whoever says nothing has to give a file back.
-                        resources.make_room();
+                        resources.close_one();
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                     continue;

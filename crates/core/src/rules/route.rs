@@ -107,7 +107,7 @@ impl Rules {
         let requirement = if requirement != TokenRequirement::Required && is_ambiguous(request) {
             TokenRequirement::Required
         } else {
-            credentials
+            requirement
         };
         let text = |value: Option<&'a [u8]>| match value.map(str::from_utf8) {
             Some(Ok(text)) if !text.trim_ascii().is_empty() => Ok(Some(text)),
