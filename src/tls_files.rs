@@ -16,7 +16,7 @@ use doorward_core::clock::UnixTime;
 /// What a listener needs to speak TLS 1.2 and 1.3.
 #[derive(Debug)]
 pub struct TlsFiles {
-    /// Without ALPN.
+    /// Certificates and key; what ALPN offers is the listener's to say.
     pub config: ServerConfig,
     /// When the first certificate of the chain runs out; `None` when a date cannot be read.
     pub expires: Option<UnixTime>,
@@ -136,18 +136,18 @@ pub enum TlsError {
     /// The file cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         #[source]
         source: io::Error,
     },
     /// The file does not hold what it should.
     #[error("{path} is not the expected PEM file")]
     NotPem {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What of it is no PEM.
         #[source]
         source: pem::Error,
     },
@@ -157,9 +157,9 @@ pub enum TlsError {
     /// The key is another certificate's.
     #[error("the key in {key} does not match the first certificate in {cert}")]
     OtherKey {
-        /// The chain.
+        /// The file with the certificate chain.
         cert: PathBuf,
-        /// The key.
+        /// The file with the private key.
         key: PathBuf,
     },
     /// Certificate and key cannot be used.

@@ -1,7 +1,7 @@
-//! Names to remove that would make an answer larger than Envoy takes: with
+//! Names to remove, and values to set, that would make an answer larger than Envoy takes: with
 //! `failure_mode_allow`, that would let the request pass with all that was forged.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::echo::Echoed;
 use crate::support::gateway::Gateway;
@@ -57,6 +57,36 @@ async fn no_number_of_forged_names_makes_an_answer_that_envoy_does_not_take() {
                     assert!(matches!(reply.status, 200 | 400), "{case}");
                     assert!(!format!("{seen:?}").contains("forged"), "{case}");
                 }
+            }
+        }
+    }
+}
+
+/// A claim that is mapped to many headers makes a large answer, too. The token is small.
+#[tokio::test]
+async fn no_number_of_mapped_claims_makes_an_answer_that_envoy_does_not_take() {
+    let token = RSA.token("RS256", &claims(ISSUER, json!({"note": "n".repeat(1000)})));
+    for file in ["envoy.yaml", "envoy-http.yaml"] {
+        let allow = [("failure_mode_allow: false", "failure_mode_allow: true")];
+        for copies in [10, 50, 56, 60, 100] {
+            let mapped: Value =
+                (0..copies).map(|it| (format!("x-copy-{it}"), json!("note"))).collect();
+            let mut config: Value = serde_json::from_str(&config()).unwrap();
+            config["headers"] = json!({"claims": mapped});
+            let config = config.to_string();
+            let Some(gateway) = Gateway::start_changed(file, allow, &config).await else { return };
+            let request = get("/v1/models").bearer(&token).header("x-nmp-forged", "f");
+            let reply = gateway.send(&request).await;
+            let seen = gateway.echo().take();
+            let case = format!("{file}, {copies} headers: {} {:?}", reply.status, reply.body);
+            if copies <= 50 {
+                assert_eq!(reply.status, 200, "{case}");
+                assert!(!format!("{seen:?}").contains("forged"), "{case}");
+            } else if copies >= 60 {
+                assert_eq!(reply.status, 400, "{case}");
+                assert!(seen.is_empty(), "{case}");
+            } else {
+                assert!(!format!("{seen:?}").contains("forged"), "{case}");
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward::config::{DecisionLog, Settings};
 use doorward::telemetry::{DecisionLines, Metrics};
-use doorward::transport::{CheckService, DenialPages, Documents, CheckServiceParts};
+use doorward::transport::{CheckService, CheckServiceParts, DenialPages, Documents};
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::SystemClock;
 use doorward_core::issuers::Issuers;

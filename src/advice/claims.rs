@@ -108,7 +108,7 @@ pub(crate) fn group_overage(client: &str) -> String {
     )
 }
 
-/// No scopes.
+/// How this provider puts scopes into access tokens, where they have none.
 pub(crate) fn scopes(provider: Product, client: &str) -> String {
     match provider {
         Product::EntraId => format!(

@@ -21,7 +21,7 @@ pub struct TokenAdvice {
     pub audience: String,
     /// The email address.
     pub email: String,
-    /// The groups.
+    /// The claim with the groups, as the configuration names it.
     pub groups: String,
 }
 

@@ -19,7 +19,7 @@ pub enum StartError {
     Tls {
         /// `grpc`, `http` or `admin`.
         listener: &'static str,
-        /// Why.
+        /// The system's answer.
         #[source]
         source: TlsError,
     },

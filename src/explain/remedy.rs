@@ -28,7 +28,10 @@ impl Story<'_> {
                 RequestFault::NoMethod | RequestFault::NoPath | RequestFault::NotAPath => {
                     "send the path as in the request line, beginning with `/`"
                 }
-                RequestFault::TooMuchToRemove => "send no headers with the trusted prefix",
+                RequestFault::TooMuchToChange => {
+                    "send no headers with the trusted prefix, and map fewer or shorter claims \
+                     (`headers.claims`)"
+                }
                 RequestFault::Unreadable => "send fewer headers, or shorter ones",
             },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",

@@ -17,8 +17,11 @@ use super::words::{claim, list, quoted, value};
 impl Story<'_> {
     pub(super) fn request(&self) -> Facts {
         let request = self.asked.request;
-        if let Some(fault @ Fault::Request(RequestFault::TooMuchToRemove)) = self.fault {
-            return Facts::new("few enough names of trusted headers", fault.to_string());
+        if let Some(fault @ Fault::Request(RequestFault::TooMuchToChange)) = self.fault {
+            return Facts::new(
+                "headers to set and to remove that an answer can carry",
+                fault.to_string(),
+            );
         }
         let method = String::from_utf8_lossy(request.method);
         let path = String::from_utf8_lossy(request.path);

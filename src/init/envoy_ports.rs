@@ -50,7 +50,7 @@ impl EnvoyPorts {
         (Ipv4Addr::LOCALHOST, self.door).into()
     }
 
-    /// Envoy's admin.
+    /// The address of Envoy's admin interface.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.admin).into()

@@ -68,22 +68,22 @@ pub enum LoginError {
     /// The platform asks nobody to log in.
     #[error("authentication is turned off at {}", printable(base_url))]
     LoginOff {
-        /// The platform.
+        /// The platform's address, as it was given.
         base_url: String,
     },
     /// The issuer's own document cannot be had.
     #[error("{}", NoMetadata(issuer, cause))]
     NoMetadata {
-        /// The issuer.
+        /// The issuer whose metadata was asked for.
         issuer: String,
-        /// Why not.
+        /// What came of the request.
         #[source]
         cause: ObtainError,
     },
     /// An endpoint that is needed does not exist.
     #[error("issuer {} offers no `{endpoint}`", printable(issuer))]
     NotOffered {
-        /// The issuer.
+        /// The issuer whose metadata lacks it.
         issuer: String,
         /// Its name in the metadata.
         endpoint: &'static str,
@@ -143,7 +143,7 @@ pub enum LoginError {
     /// There is nothing to obtain another access token with.
     #[error("the login at {} {}", printable(context), Refusal(over.as_ref()))]
     Ended {
-        /// Which login.
+        /// The name of the login.
         context: String,
         /// What the provider said of the refresh token; `None`: there is none.
         over: Option<Over>,

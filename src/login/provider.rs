@@ -23,7 +23,7 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// Whose tokens they are: their `iss`.
     pub issuer: String,
-    /// Who asks.
+    /// The client that asks for tokens (RFC 6749 §2.2).
     pub client_id: String,
     /// RFC 6749 §3.2.
     pub token_endpoint: Url,

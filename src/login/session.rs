@@ -18,7 +18,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 pub enum Freshness {
     /// When the one at hand is near its end.
     WhenNearItsEnd,
-    /// Now.
+    /// At once, whatever time is left to the one at hand.
     Now,
 }
 

@@ -50,7 +50,7 @@ pub struct Secrets {
 /// An answer of the token endpoint (RFC 6749 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// The tokens.
+    /// What must not be shown: the access token and the refresh token.
     pub secrets: Secrets,
     /// The scopes granted; `None`: those asked for.
     pub granted: Option<Vec<String>>,

@@ -68,7 +68,7 @@ pub enum TlsFailure {
     Incompatible,
     /// The client went away in the middle.
     WentAway,
-    /// Anything else.
+    /// The connection ended for a reason that is none of the others.
     Other,
 }
 

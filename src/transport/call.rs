@@ -68,7 +68,7 @@ impl<'f> Waiting<'f> {
         self.held.bytes()
     }
 
-    /// Ends it.
+    /// Ends the call, and counts why.
     pub(super) fn cut_off(self, why: CutOff) {
         if let Some(call) = self.call {
             call.cut_off(why);

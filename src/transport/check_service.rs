@@ -57,7 +57,7 @@ impl Documents {
 
 /// What a [`CheckService`] is made of.
 pub struct CheckServiceParts {
-    /// Who decides.
+    /// Decides every request of both fronts.
     pub authorizer: Authorizer,
     /// What denials look like.
     pub pages: DenialPages,
@@ -132,7 +132,7 @@ impl CheckService {
         }
     }
 
-    /// The authorizer.
+    /// Decides every request of both fronts.
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
         &self.authorizer

@@ -13,26 +13,20 @@ use doorward_core::decision::{Approval, Basis, Denial, Fault, Reason};
 use doorward_core::header_changes::HeaderChanges;
 use doorward_core::identity::{IdentityHeaders, ProtectedHeaders};
 use doorward_core::issuers::IssuerId;
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::auth::v3::{
-    CheckResponse, DeniedHttpResponse, check_response::HttpResponse,
-};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::BoolValue;
-use envoy_types::pb::google::rpc::Status;
-use prost::Message as _;
 use smallvec::SmallVec;
 
 use super::denial::{DenialAnswer, DenialPages, Resource};
 use super::fields::{
-    delimited, header, put_delimited, put_header, put_list_member, put_member, put_removal, removal,
+    delimited, header, put_delimited, put_header, put_list_member, put_member, put_number,
+    put_removal, put_text, removal,
 };
 use super::unary::{PREFIX_BYTES, put_prefix};
 
 /// `CheckResponse.status`, code 0: what allows.
 const STATUS_OK: &[u8] = &[0x0a, 0x00];
 /// Field numbers of `CheckResponse`.
+const STATUS: u32 = 1;
+const DENIED_RESPONSE: u32 = 2;
 const OK_RESPONSE: u32 = 3;
 const DYNAMIC_METADATA: u32 = 4;
 
@@ -235,8 +229,8 @@ fn issuer_member(name: &str) -> Vec<u8> {
     member
 }
 
-/// Status and HTTP answer of a denial. Made once a configuration, so by Envoy's own
-/// messages.
+/// Status and HTTP answer of a denial: `google.rpc.Status` and `DeniedHttpResponse`, whose headers
+/// have the same field number as those of `OkHttpResponse`.
 fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
     // Any code but 0 denies; these are the ones that gRPC means by the status.
     let code = match page.status.as_u16() {
@@ -245,32 +239,54 @@ fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
         403 => 7,
         _ => 14,
     };
-    let headers = page.headers.iter().map(|(name, value)| HeaderValueOption {
-        header: Some(HeaderValue {
-            key: (*name).to_owned(),
-            value: value.clone(),
-            raw_value: Vec::new(),
-        }),
-        ..overwriting()
-    });
-    CheckResponse {
-        status: Some(Status { code, message: reason.code().to_owned(), details: Vec::new() }),
-        dynamic_metadata: None,
-        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
-            status: Some(HttpStatus { code: i32::from(page.status.as_u16()) }),
-            headers: headers.collect(),
-            body: page.body.clone(),
-        })),
-    }
-    .encode_to_vec()
+    let mut status = Vec::new();
+    put_number(1, code, &mut status);
+    put_text(2, reason.code().as_bytes(), &mut status);
+    let mut http_status = Vec::new();
+    put_number(1, page.status.as_u16().into(), &mut http_status);
+    let mut response = Vec::new();
+    put_text(1, &http_status, &mut response);
+    page.headers.iter().for_each(|(name, value)| put_header(name, value, &mut response));
+    put_text(3, page.body.as_bytes(), &mut response);
+    let mut reply = Vec::new();
+    put_text(STATUS, &status, &mut reply);
+    put_text(DENIED_RESPONSE, &response, &mut reply);
+    reply
 }
 
-/// See `fields::OVERWRITE`.
-#[expect(deprecated, reason = "older Envoys read nothing else")]
-fn overwriting() -> HeaderValueOption {
-    HeaderValueOption {
-        append: Some(BoolValue { value: false }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        ..HeaderValueOption::default()
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+    use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, check_response::HttpResponse};
+    use prost::Message as _;
+
+    use super::*;
+
+    /// A denial is what Envoy's own definitions say.
+    #[test]
+    fn a_denial_is_envoys() {
+        for (number, code) in [(400_u16, 3), (401, 16), (403, 7), (503, 14)] {
+            let page = DenialAnswer {
+                status: http::StatusCode::from_u16(number).unwrap(),
+                headers: vec![("x-one", "1".to_owned()), ("x-two", String::new())],
+                body: "{}".to_owned(),
+            };
+            let reply = denied(Reason::Expired, &page);
+            let reply = CheckResponse::decode(reply.as_slice()).unwrap();
+            let status = reply.status.unwrap();
+            assert_eq!((status.code, status.message.as_str()), (code, "expired"));
+            let Some(HttpResponse::DeniedResponse(denied)) = reply.http_response else { panic!() };
+            assert_eq!(denied.status.unwrap().code, i32::from(number));
+            assert_eq!(denied.body, "{}");
+            let overwrites = i32::from(HeaderAppendAction::OverwriteIfExistsOrAdd);
+            assert!(denied.headers.iter().all(|option| option.append_action == overwrites));
+            let headers = denied.headers.into_iter().filter_map(|option| option.header);
+            let headers: Vec<_> = headers.map(|header| (header.key, header.value)).collect();
+            assert_eq!(
+                headers,
+                [("x-one", "1"), ("x-two", "")]
+                    .map(|(name, value)| { (name.to_owned(), value.to_owned()) })
+            );
+        }
     }
 }

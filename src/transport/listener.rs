@@ -74,9 +74,9 @@ impl Listener {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", advice(.source))]
 pub struct BindError {
-    /// Where.
+    /// The address from the configuration.
     pub address: ListenAddress,
-    /// Why.
+    /// The system's answer.
     #[source]
     pub source: io::Error,
 }

@@ -43,7 +43,7 @@ pub(super) struct OtherCall {
 enum OtherKind {
     /// Asks and watches.
     Health,
-    /// A conversation.
+    /// A conversation: the client may go on asking.
     Reflection,
 }
 

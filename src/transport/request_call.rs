@@ -31,7 +31,7 @@ pub(super) struct RequestCall<'f, R> {
 
 enum RequestStage {
     Answering(Pin<Box<dyn Future<Output = Answer> + Send>>),
-    /// Since then.
+    /// The answer goes out since this moment.
     Sending(Outgoing, Instant),
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::decision::{Approval, Basis, Decision, Denial, Fault};
-use crate::header_changes::HeaderChanges;
-use crate::identity::{HeaderRules, ProtectedHeaders};
+use crate::header_changes::{HeaderChanges, answer_bytes_of_name};
+use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
 use crate::issuers::{Issuer, Issuers, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
 use crate::request::{HeaderView, RequestFault, RequestView};
@@ -27,8 +27,6 @@ use crate::verified_identity::VerifiedIdentity;
 /// with all that was forged. A client that may send more than that to Envoy can bring it about.
 /// The same for gRPC, which has no such limit: both fronts decide the same.
 const MAX_ANSWER_BYTES: usize = 56 * 1024;
-/// So many bytes of names fit whatever else there is to say.
-const FITS_ANYHOW_BYTES: usize = 16 * 1024;
 
 /// Longer tokens are refused unread, where nothing else is said. In bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -40,6 +38,8 @@ pub struct Authorizer {
     rules: Rules,
     headers: HeaderRules,
     protected: ProtectedHeaders,
+    /// How many bytes of an answer the names take that are set or removed for everybody.
+    names_bytes: usize,
     max_token_bytes: usize,
     unsigned: UnsignedTokens,
     cache: Option<TokenCache>,
@@ -123,11 +123,14 @@ impl Authorizer {
     /// names. Every request needs a token, of at most 16 KiB; no token is remembered.
     #[must_use]
     pub fn new(issuers: Issuers, headers: HeaderRules) -> Self {
+        let protected = ProtectedHeaders::new(&headers);
+        let nobody = IdentityHeaders::new(None, &headers);
         Self {
             enabled: true,
             issuers,
             rules: Rules::new(Vec::new()),
-            protected: ProtectedHeaders::new(&headers),
+            names_bytes: protected.always(nobody).map(answer_bytes_of_name).sum(),
+            protected,
             headers,
             max_token_bytes: MAX_TOKEN_BYTES,
             unsigned: UnsignedTokens::Refused,
@@ -248,16 +251,19 @@ impl Authorizer {
         HeaderChanges::new(approval, client, &self.headers, &self.protected)
     }
 
-    /// Whether gateways would take the answer, with all that it sets and removes.
+    /// Whether gateways would take the answer, with all that it sets and removes. Nearly always a
+    /// sum is enough: each name is counted that may be set or removed, and each text that may be a
+    /// value.
     fn check_answer(
         &self,
         approval: &Approval,
         headers: &[HeaderView<'_>],
     ) -> Result<(), RequestFault> {
-        let sent: usize = headers.iter().map(|header| header.name.len()).sum();
-        let fits = sent <= FITS_ANYHOW_BYTES
+        let sent: usize = headers.iter().map(|header| answer_bytes_of_name(header.name)).sum();
+        let values = approval.identity().map_or(0, |verified| verified.identity().text_bytes());
+        let fits = self.names_bytes + sent + values <= MAX_ANSWER_BYTES
             || self.header_changes(approval, headers).answer_bytes() <= MAX_ANSWER_BYTES;
-        if fits { Ok(()) } else { Err(RequestFault::TooMuchToRemove) }
+        if fits { Ok(()) } else { Err(RequestFault::TooMuchToChange) }
     }
 
     fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Approval, NotAdmitted<'_>> {

@@ -94,9 +94,9 @@ impl fmt::Display for Reason {
 /// May the request pass, and who is it from?
 #[derive(Debug)]
 pub enum Decision {
-    /// Yes.
+    /// The request may pass, with the [header changes](crate::Authorizer::header_changes) of this.
     Allow(Approval),
-    /// No.
+    /// The request must not pass.
     Deny(Denial),
 }
 
@@ -181,7 +181,7 @@ impl Basis {
     }
 }
 
-/// Why not.
+/// A request that must not pass: why, and what its client may be told.
 #[derive(Debug)]
 pub struct Denial {
     /// What is wrong.
@@ -257,7 +257,7 @@ pub enum Fault {
     /// It would have to wait, and there is no room for it.
     #[error("unfinished calls have used up their memory budget")]
     Overloaded,
-    /// Doorward failed.
+    /// A step panicked: the fault is Doorward's own.
     #[error("Doorward failed while deciding; see its log")]
     Internal,
 }

@@ -61,7 +61,13 @@ impl<'a> HeaderChanges<'a> {
 
     /// How many bytes they take as headers of an answer, the names to remove as a list in one.
     pub(crate) fn answer_bytes(&self) -> usize {
-        let set: usize = self.set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        set + self.remove().map(|name| name.len() + 1).sum::<usize>()
+        let set = self.set.iter().map(|(name, value)| answer_bytes_of_name(name) + value.len());
+        set.sum::<usize>() + self.remove().map(answer_bytes_of_name).sum::<usize>()
     }
+}
+
+/// How many bytes a name takes in an answer, with what separates it from its value or from the
+/// next name.
+pub(crate) fn answer_bytes_of_name(name: impl AsRef<[u8]>) -> usize {
+    name.as_ref().len() + 4
 }

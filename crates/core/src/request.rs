@@ -15,12 +15,12 @@ pub struct RequestView<'a> {
     pub route: RouteView<'a>,
 }
 
-/// One header.
+/// One header of a request, borrowed from the message that brought it.
 #[derive(Clone, Copy)]
 pub struct HeaderView<'a> {
     /// In any case; Envoy sends lower case.
     pub name: &'a [u8],
-    /// As received.
+    /// The bytes as received: they need not be UTF-8.
     pub value: &'a [u8],
 }
 
@@ -70,13 +70,14 @@ impl<'a> RequestView<'a> {
     }
 
     /// Whether a browser asks for leave on behalf of a page from elsewhere (Fetch, §4.8: CORS
-    /// preflight). It never sends a token with that.
+    /// preflight). It never sends a token with that. It names one origin (RFC 6454 §7), and one
+    /// method, which is a token (RFC 9110 §9.1).
     #[must_use]
     pub fn is_preflight(&self) -> bool {
         let mut origins = self.header_values("origin");
-        let origin = origins.next().is_some_and(|origin| !origin.is_empty());
+        let origin = origins.next().is_some_and(is_one_origin);
         let mut methods = self.preflight_of();
-        let method = methods.next().is_some_and(|method| !method.is_empty());
+        let method = methods.next().is_some_and(is_token);
         origin && origins.next().is_none() && method && methods.next().is_none()
     }
 
@@ -87,6 +88,18 @@ impl<'a> RequestView<'a> {
             .filter(move |header| header.name.eq_ignore_ascii_case(name.as_bytes()))
             .map(|header| header.value)
     }
+}
+
+/// Whether this is one value of `Origin`, and no list of them: visible characters, of which none
+/// separates values.
+fn is_one_origin(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',')
+}
+
+/// Whether this is a `token` (RFC 9110 §5.6.2).
+fn is_token(value: &[u8]) -> bool {
+    let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !value.is_empty() && value.iter().all(of_token)
 }
 
 impl<'a> RouteView<'a> {
@@ -121,9 +134,12 @@ pub enum RequestFault {
     /// The path does not start with `/`.
     #[error("the path does not start with `/`")]
     NotAPath,
-    /// What is to be removed from it would make an answer that gateways do not take.
-    #[error("the client sent more trusted header names than a response can list")]
-    TooMuchToRemove,
+    /// What is to be set and removed would make an answer that gateways do not take.
+    #[error(
+        "the headers to set, and the trusted ones that the client sent, are more than an answer can \
+         carry (56 KiB)"
+    )]
+    TooMuchToChange,
     /// What describes it did not come whole, or is too long.
     #[error("the message that describes the request is incomplete or too long")]
     Unreadable,

@@ -60,7 +60,7 @@ impl VerifiedIdentity {
         &self.identity
     }
 
-    /// The issuer.
+    /// The issuer whose key verified the token.
     #[must_use]
     pub fn issuer(&self) -> IssuerId {
         self.issuer

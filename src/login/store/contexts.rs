@@ -12,7 +12,7 @@ use crate::login::tokens::{Secrets, Tokens};
 use crate::login::who::Who;
 use crate::loopback::with_scheme;
 
-/// All logins.
+/// All logins of one person, by name, and which of them is meant where none is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contexts {
     /// The one that is meant when none is named: the last one logged in to.
@@ -23,12 +23,12 @@ pub struct Contexts {
     pub logins: BTreeMap<String, Login>,
 }
 
-/// One login.
+/// One login, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// With whom.
+    /// The issuer, and the client that logged in.
     pub provider: Provider,
-    /// Who.
+    /// Whom the tokens speak of, where they say so.
     #[serde(default)]
     pub who: Who,
     /// The scopes asked for.

@@ -118,7 +118,7 @@ pub enum KeyRingError {
     /// It does not have what it was given.
     #[error("the key ring no longer has the tokens")]
     Forgotten,
-    /// It refused.
+    /// The key ring answered, and would not do it.
     #[error("the key ring refused")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

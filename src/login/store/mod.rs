@@ -93,7 +93,7 @@ impl Logins {
         Ok(Self::in_directory(base.config_dir().join("doorward"), key_ring))
     }
 
-    /// The file.
+    /// The file in which the logins are kept, tokens aside.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.directory.join("logins.json")
@@ -256,7 +256,7 @@ pub enum StoreError {
     /// The file is not as it was written.
     #[error("{} is not a logins file", path.display())]
     Broken {
-        /// Which file.
+        /// The file, which is left as it is.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -265,9 +265,9 @@ pub enum StoreError {
     /// The file is of a later version.
     #[error("{} has version {version}, but this doorward supports version 1", path.display())]
     TooNew {
-        /// Which file.
+        /// The file, which is left as it is.
         path: PathBuf,
-        /// Its version.
+        /// The version that the file says it has.
         version: u64,
     },
     /// Another process does not let go.

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// The value of a claim.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ClaimValue<'j> {
-    /// A string.
+    /// A string, as it is after its escapes are resolved.
     Text(Cow<'j, str>),
     /// An array: the strings in it, and how many other items.
     List { texts: Vec<Cow<'j, str>>, others: u32 },

@@ -88,7 +88,7 @@ impl Identity {
         Ok(Self { text: text.into_boxed_str(), ends, further_ends, losses })
     }
 
-    /// The principal.
+    /// The principal's id, never empty.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.part(0)

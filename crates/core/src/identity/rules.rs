@@ -56,7 +56,7 @@ impl IdentityRules {
 /// Whose addresses the tokens of an issuer may give.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EmailDomains {
-    /// Anybody's.
+    /// An address of any domain is taken.
     #[default]
     Any,
     /// Those at one of these domains, without regard to case.

@@ -48,7 +48,7 @@ impl Snapshot {
         self.id
     }
 
-    /// The keys.
+    /// The keys as they were published then.
     #[must_use]
     pub fn set(&self) -> &Arc<KeySet> {
         &self.set

@@ -36,7 +36,7 @@ pub struct LeftOut {
     pub position: usize,
     /// Its `kid`, when that is a string.
     pub kid: Option<String>,
-    /// Why.
+    /// Why it verifies nothing here.
     pub reason: UnusableKey,
 }
 
@@ -169,7 +169,7 @@ fn read(jwk: &RawValue) -> Result<VerificationKey, UnusableKey> {
 /// Why a document is no key set at all.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
-    /// Not JSON.
+    /// The document is not JSON.
     #[error("it is not JSON")]
     NotJson(#[source] serde_json::Error),
     /// JSON, but without a member `keys`.

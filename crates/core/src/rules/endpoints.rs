@@ -202,7 +202,7 @@ impl Found<'_> {
 pub enum Match<'a> {
     /// Nothing: the path or its method is not in it.
     None,
-    /// This.
+    /// The rule of the most specific entry that has the path and the method.
     Rule(&'a EndpointRule),
     /// The path can be read in two ways.
     Unreadable,

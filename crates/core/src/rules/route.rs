@@ -30,7 +30,7 @@ pub enum ScopeDemand {
     /// scopes to limit what a token may do, is not made to.
     #[default]
     OfPlatformScopes,
-    /// All.
+    /// Every token, whether or not it has a platform scope.
     OfAll,
 }
 
@@ -179,7 +179,7 @@ pub enum TokenRequirement {
     Required,
     /// A valid one or none at all. An invalid one is refused (CVE-2021-21378).
     Optional,
-    /// Nobody looks.
+    /// None is looked at: the request passes as nobody's.
     Ignored,
 }
 
@@ -311,7 +311,7 @@ impl Permit {
 /// A verified token is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleDenial<'a> {
-    /// Why.
+    /// What the token lacks.
     pub fault: RuleFault,
     /// The scopes of which one would do, separated by spaces.
     pub scopes: Option<&'a str>,

@@ -63,7 +63,7 @@ impl<'t> CompactJws<'t> {
         self.decoded.get(self.header_end..self.claims_end).unwrap_or_default()
     }
 
-    /// The signature.
+    /// The signature, decoded.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         self.decoded.get(self.claims_end..).unwrap_or_default()

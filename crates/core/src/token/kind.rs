@@ -42,9 +42,9 @@ pub enum OtherKind {
 /// One claim, as far as it tells the kind of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign<'t> {
-    /// A string.
+    /// The member is a string.
     Text(Cow<'t, str>),
-    /// An object.
+    /// The member is an object, whose members do not matter.
     Object,
     /// Any other value but `null`, which counts as no claim.
     Value,
