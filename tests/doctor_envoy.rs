@@ -218,9 +218,8 @@ fn filters_around_ext_authz() {
     let sound = tools::file("envoy/envoy.yaml");
     let router = "                  - name: envoy.filters.http.router";
     let ours = "                  - name: envoy.filters.http.ext_authz";
-    let lua =
-        "                  - name: envoy.filters.http.lua\n                    typed_config: {}\n";
-    let rbac = "                  - name: envoy.filters.http.rbac\n                    typed_config: { rules: { header: x-nmp-principal-id } }\n";
+    let lua = "                  - name: envoy.filters.http.lua\n                    typed_config: { '@type': a/envoy.extensions.filters.http.lua.v3.Lua }\n";
+    let rbac = "                  - name: envoy.filters.http.rbac\n                    typed_config: { '@type': a/envoy.extensions.filters.http.rbac.v3.RBAC, rules: { header: x-nmp-principal-id } }\n";
     let checks = |text: &str| {
         faults(text).into_iter().map(|(check, outcome, _)| (check, outcome)).collect::<Vec<_>>()
     };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::judge::at;
 use super::place::Place;
+use super::routes::MIRRORS;
 use crate::doctor::report::Finding;
 use crate::loopback::is_loopback_host;
 
@@ -66,8 +67,22 @@ impl<'v> Clusters<'v> {
         self.by_name.get(name)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &'v str> {
-        self.by_name.keys().copied()
+    /// Those that may be reached by these, where `None` is any: themselves, and those that they
+    /// send copies to. What those that they are made of have for themselves, Envoy does not heed.
+    pub(super) fn reached(
+        &self,
+        first: impl IntoIterator<Item = Option<&'v str>>,
+    ) -> BTreeSet<&'v str> {
+        let (mut reached, mut next) = (BTreeSet::new(), first.into_iter().collect::<Vec<_>>());
+        while let Some(name) = next.pop() {
+            let Some(name) = name else { return self.by_name.keys().copied().collect() };
+            if !reached.insert(name) {
+                continue;
+            }
+            let copies = self.options(name, MIRRORS);
+            next.extend(copies.iter().map(|mirror| mirror.text("cluster")));
+        }
+        reached
     }
 
     /// Where a cluster leads: itself, its addresses, and the same of clusters that it is made
@@ -166,6 +181,9 @@ impl<'v> Clusters<'v> {
     }
 }
 
+/// The types of clusters whose endpoints are written out in the file, and nowhere else.
+const OF_FILE: [&str; 3] = ["STATIC", "STRICT_DNS", "LOGICAL_DNS"];
+
 /// The clusters that one is made of: by their names, or as objects with names.
 fn made_of<'v>(cluster: &Place<'v>) -> Vec<&'v str> {
     let inside = cluster.items("cluster_type.typed_config.clusters");
@@ -175,10 +193,10 @@ fn made_of<'v>(cluster: &Place<'v>) -> Vec<&'v str> {
 /// Whether a `cluster_type` is known to be none that goes where a request says. Envoy goes by
 /// the type of the configuration; the name decides where there is none.
 fn leads_as_said(kind: &Place<'_>) -> bool {
-    let type_url = kind.get("typed_config").and_then(|it| it.value.get("@type")?.as_str());
-    let name = match type_url.and_then(|url| url.split_once(".extensions.clusters.")) {
-        Some((_, kind)) => kind.split('.').next(),
-        None if type_url.is_some_and(|url| !url.ends_with(".Empty")) => None,
+    let type_name = kind.get("typed_config").and_then(|it| it.type_name());
+    let name = match type_name.and_then(|name| name.strip_prefix("envoy.extensions.clusters.")) {
+        Some(kind) => kind.split('.').next(),
+        None if type_name.is_some_and(|name| !name.ends_with(".Empty")) => None,
         None => kind.text("name").and_then(|name| name.rsplit('.').next()),
     };
     name.is_some_and(|name| LEADS_AS_SAID.contains(&name.to_ascii_lowercase().as_str()))
@@ -255,7 +273,24 @@ fn transport(cluster: &Place<'_>) -> Finding {
         let address = place.text("socket_address.address").unwrap_or_default();
         !is_loopback_host(address)
     });
+    let written = !cluster.find(&|place| address(place).is_some()).is_empty();
+    let kind = cluster.choice("type", &TYPES).unwrap_or("STATIC");
+    let of_file = cluster.get("cluster_type").is_none() && OF_FILE.contains(&kind);
     match far {
+        None if !written && of_file => Finding::fail(
+            "transport",
+            format!(
+                "the cluster has no endpoint{}: nobody answers there, and no request can be checked",
+                at(&cluster.get("load_assignment").unwrap_or_else(|| cluster.clone()))
+            ),
+            "give it the address of Doorward, as in envoy/envoy.yaml",
+        ),
+        None if !written => Finding::warn(
+            "transport",
+            format!("the addresses of the cluster are not in this file{}", at(cluster)),
+            "make sure that they are Doorward's, and that tokens travel there by TLS or on this \
+             machine",
+        ),
         Some(address) => Finding::warn(
             "transport",
             format!("tokens travel to Doorward in cleartext{}", at(&address)),

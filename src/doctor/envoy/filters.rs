@@ -49,10 +49,8 @@ fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<
             || config.is_a(".composite.v3.Composite")
         {
             let is_filter = |place: &Place<'v>| {
-                let typed = place.get("typed_config").is_some_and(|config| {
-                    kind(&config).is_some_and(|kind| !kind.is_empty() && kind != "composite")
-                });
-                typed || place.get("config_discovery").is_some()
+                let typed = place.get("typed_config").and_then(|config| config.type_name());
+                typed.is_some_and(may_be_a_filter) || place.get("config_discovery").is_some()
             };
             let inside = config.find(&is_filter);
             return inside.iter().flat_map(|one| unwrapped(one, entries, true)).collect();
@@ -92,10 +90,10 @@ impl<'v> Filter<'v> {
         self.kind() == what
     }
 
-    /// `lua`, `header_mutation`: by its type, or by its name where the type is not known.
+    /// `lua`, `header_mutation`: by its type, whatever it is called; nothing where that is none of
+    /// Envoy's own.
     fn kind(&self) -> &'v str {
-        let by_type = self.config.as_ref().and_then(kind);
-        by_type.unwrap_or_else(|| self.name().rsplit('.').next().unwrap_or_default())
+        self.config.as_ref().and_then(kind).unwrap_or_default()
     }
 
     /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code. What is
@@ -179,6 +177,19 @@ impl Filter<'_> {
 
 /// `lua` of `type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua`.
 fn kind<'v>(config: &Place<'v>) -> Option<&'v str> {
-    let (_, kind) = config.value.get("@type")?.as_str()?.split_once(".extensions.filters.http.")?;
-    kind.split('.').next()
+    config.type_name()?.strip_prefix("envoy.extensions.filters.http.")?.split('.').next()
+}
+
+/// Whether what a matcher leads to is a filter: it is when it is none of the inputs, matchers and
+/// actions that Envoy has for matchers themselves.
+fn may_be_a_filter(type_name: &str) -> bool {
+    const OF_MATCHERS: [&str; 6] = [
+        "envoy.type.",
+        "envoy.extensions.matching.",
+        "envoy.extensions.common.matching.",
+        "envoy.extensions.filters.common.",
+        "envoy.extensions.filters.http.composite.",
+        "xds.type.",
+    ];
+    !OF_MATCHERS.iter().any(|known| type_name.starts_with(known))
 }

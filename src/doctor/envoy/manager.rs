@@ -72,11 +72,12 @@ impl<'v> Manager<'v> {
         off.filter(|(way, _)| !own(way)).collect()
     }
 
-    /// The clusters that requests may go to: of the whole file, where a way chooses for each.
+    /// The clusters that requests, and copies of them, may go to: of the whole file, where one is
+    /// chosen for each request.
     pub(super) fn clusters(&self, clusters: &Clusters<'v>) -> BTreeSet<&'v str> {
-        let chosen = self.ways.iter().any(|way| way.cluster().is_none());
-        let all = chosen.then(|| clusters.names()).into_iter().flatten();
-        self.ways.iter().filter_map(|way| way.cluster()).chain(all).collect()
+        let mirrors = self.ways.iter().flat_map(|way| &way.mirrors);
+        let mirrors = mirrors.map(|mirror| mirror.text("cluster"));
+        clusters.reached(self.ways.iter().map(Way::cluster).chain(mirrors))
     }
 
     /// What the tables say of a filter, anywhere.

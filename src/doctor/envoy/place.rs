@@ -112,16 +112,15 @@ impl<'v> Place<'v> {
         }
     }
 
-    /// Whether its `@type` or type URL ends so.
-    pub(super) fn is_a(&self, kind: &str) -> bool {
-        let type_url = self.value.get("@type").and_then(Value::as_str);
-        type_url.is_some_and(|url| url.ends_with(kind))
+    /// The full name of its type, as its `@type` says it. Envoy goes by this alone: whatever a
+    /// filter is called, it is what its type says.
+    pub(super) fn type_name(&self) -> Option<&'v str> {
+        self.value.get("@type")?.as_str()?.rsplit('/').next()
     }
 
-    /// Whether its `@type` or type URL has this in it.
-    pub(super) fn is_of(&self, part: &str) -> bool {
-        let type_url = self.value.get("@type").and_then(Value::as_str);
-        type_url.is_some_and(|url| url.contains(part))
+    /// Whether its type is one of Envoy's own that ends so.
+    pub(super) fn is_a(&self, kind: &str) -> bool {
+        self.type_name().is_some_and(|name| name.starts_with("envoy.") && name.ends_with(kind))
     }
 
     /// The texts in it, at any depth.

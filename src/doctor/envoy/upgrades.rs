@@ -40,9 +40,7 @@ pub(super) fn finding<'v>(
     }
     let names = manager.clusters(clusters).into_iter();
     let pools = names.filter_map(|name| clusters.named(name)?.at("upstream_config.typed_config"));
-    let raw =
-        |pool: &Place<'_>| [".tcp.", ".udp.", ".generic."].iter().any(|kind| pool.is_of(kind));
-    if let Some(pool) = pools.into_iter().find(raw) {
+    if let Some(pool) = pools.into_iter().find(|pool| !pool.is_a(".HttpConnectionPoolProto")) {
         return Some(Finding::fail(
             "upgrades",
             format!("request bodies become a connection to the upstream{}", at(&pool)),
