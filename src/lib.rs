@@ -18,7 +18,6 @@
 //! | [`explain`] | tells how a decision came about |
 //! | [`login`] | logs people in and keeps them so |
 //! | [`init`] | a first set-up for a provider and a gateway |
-//! | `dev` | what `doorward demo` embeds |
 //!
 //! Small ones that several of them use: [`advice`] (what to do at a provider, by the menus of its
 //! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
@@ -32,8 +31,6 @@ pub mod advice;
 pub mod app;
 pub mod cli;
 pub mod config;
-#[cfg(feature = "demo")]
-pub mod dev;
 pub mod discovery;
 pub mod doctor;
 pub mod explain;

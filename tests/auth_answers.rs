@@ -6,16 +6,16 @@ use doorward::pkce;
 use serde_json::{Value, json};
 
 use crate::support::cli::Cli;
-use crate::support::oauth::{OAuth, Say, refusal, tokens};
+use crate::support::oauth::{Answer, OAuth, refusal, tokens};
 
 /// `null` takes a member away.
-fn odd(changes: &Value, access_token: &str) -> Say {
-    let Say::Json(status, mut answer) = tokens(changes.clone()) else { unreachable!() };
+fn odd(changes: &Value, access_token: &str) -> Answer {
+    let Answer::Json(status, mut answer) = tokens(changes.clone()) else { unreachable!() };
     let members = answer.as_object_mut().unwrap();
     members.insert("access_token".into(), access_token.into());
     members.insert("refresh_token".into(), "r".into());
     members.retain(|_, value| !value.is_null());
-    Say::Json(status, answer)
+    Answer::Json(status, answer)
 }
 
 /// Issue 12, line 9.
@@ -60,7 +60,7 @@ async fn device_codes_as_providers_give_them_log_in() {
     ] {
         provider.device(answer.clone());
         // "Pending" comes with 200 from some.
-        let pending = Say::Json(200, json!({"error": "authorization_pending"}));
+        let pending = Answer::Json(200, json!({"error": "authorization_pending"}));
         provider.say("/token", [pending, tokens(json!({}))]);
         let ended = Cli::new().run(&["auth", "login", provider.url()]).await;
         ended.assert(0, &[shown, "Logged in"]);
@@ -70,7 +70,7 @@ async fn device_codes_as_providers_give_them_log_in() {
 #[tokio::test]
 async fn too_many_requests_while_polling_is_waited_out_and_slows_down() {
     let provider = OAuth::start().await;
-    let busy = |seconds: &str| Say::Raw(429, ("retry-after", seconds.to_owned()), String::new());
+    let busy = |seconds: &str| Answer::Raw(429, ("retry-after", seconds.to_owned()), String::new());
     let pending = refusal("authorization_pending", "");
     provider.say("/token", [busy("8"), busy("soon"), pending, tokens(json!({}))]);
     Cli::new().run(&["auth", "login", provider.url()]).await.assert(0, &["Logged in"]);
@@ -87,7 +87,7 @@ async fn too_many_requests_while_polling_is_waited_out_and_slows_down() {
 #[tokio::test]
 async fn a_server_that_fails_while_polling_is_asked_again_so_many_times() {
     let provider = OAuth::start().await;
-    let failing = Say::Json(503, json!({"error": "temporarily_unavailable"}));
+    let failing = Answer::Json(503, json!({"error": "temporarily_unavailable"}));
     provider.say("/token", [failing.clone(), failing.clone(), tokens(json!({}))]);
     let ended = Cli::new().run(&["auth", "login", provider.url()]).await;
     ended.assert(0, &["no answer, retrying", "status 503", "Logged in"]);

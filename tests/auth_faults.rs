@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::cli::{Cli, Ended};
-use crate::support::oauth::{OAuth, Say, refusal, tokens};
+use crate::support::oauth::{Answer, OAuth, refusal, tokens};
 
 async fn device_login(provider: &OAuth) -> Ended {
     Cli::new().run(&["auth", "login", provider.url()]).await
@@ -73,7 +73,7 @@ async fn slow_down_slows_down() {
 async fn a_provider_that_fails_while_one_waits_is_asked_again() {
     let provider = OAuth::start().await;
     let html = ("content-type", "text/html".to_owned());
-    let broken = Say::Raw(502, html, "<html>Bad gateway</html>".into());
+    let broken = Answer::Raw(502, html, "<html>Bad gateway</html>".into());
     provider.say("/token", [broken.clone(), broken, tokens(json!({}))]);
     let ended = device_login(&provider).await;
     ended.assert(0, &["no answer, retrying", "status 502", "Logged in"]);
@@ -99,10 +99,10 @@ async fn what_is_no_token_is_not_taken_for_one() {
     let provider = OAuth::start().await;
     let html = |status| {
         let header = ("content-type", "text/html".to_owned());
-        Say::Raw(status, header, "<html>Welcome to the airport</html>".into())
+        Answer::Raw(status, header, "<html>Welcome to the airport</html>".into())
     };
     let raw =
-        |body: &str| Say::Raw(200, ("content-type", "application/json".into()), body.to_owned());
+        |body: &str| Answer::Raw(200, ("content-type", "application/json".into()), body.to_owned());
     for (answer, part) in [
         (html(200), "did not respond like an OAuth endpoint"),
         (html(403), "a page of HTML"),
@@ -111,7 +111,7 @@ async fn what_is_no_token_is_not_taken_for_one() {
         (raw("[]"), "did not respond like an OAuth endpoint"),
         (raw(r#"["token","bearer"]"#), "did not respond like an OAuth endpoint"),
         (
-            Say::Raw(
+            Answer::Raw(
                 400,
                 ("content-type", "application/json".into()),
                 r#"["invalid_grant","log in at evil.example"]"#.into(),
@@ -122,8 +122,8 @@ async fn what_is_no_token_is_not_taken_for_one() {
         (tokens(json!({"token_type": "mac"})), "not a bearer token"),
         (tokens(json!({"access_token": "a\u{1b}[2Jb"})), "access token is malformed"),
         (tokens(json!({"access_token": ""})), "access token is malformed"),
-        (Say::Endless, "larger than 1 MiB"),
-        (Say::Raw(200, ("content-encoding", "gzip".into()), "x".into()), "compressed"),
+        (Answer::Endless, "larger than 1 MiB"),
+        (Answer::Raw(200, ("content-encoding", "gzip".into()), "x".into()), "compressed"),
     ] {
         provider.say("/token", [answer]);
         let ended = password_login(&provider).await;
@@ -137,7 +137,7 @@ async fn what_is_no_token_is_not_taken_for_one() {
 async fn credentials_are_sent_nowhere_else() {
     let (provider, elsewhere) = (OAuth::start().await, OAuth::start().await);
     let location = ("location", format!("{}/token", elsewhere.url()));
-    provider.say("/token", [Say::Raw(307, location, String::new())]);
+    provider.say("/token", [Answer::Raw(307, location, String::new())]);
     password_login(&provider).await.assert(1, &["status 307"]);
     assert_eq!(provider.asked("/token").len(), 1);
     assert!(elsewhere.asked("/token").is_empty());
@@ -151,7 +151,7 @@ async fn credentials_are_sent_nowhere_else() {
 #[tokio::test]
 async fn a_provider_that_hangs_is_waited_for_so_long_and_no_longer() {
     let provider = OAuth::start().await;
-    provider.say("/token", [Say::Hang]);
+    provider.say("/token", [Answer::Hang]);
     let began = Instant::now();
     password_login(&provider)
         .await
@@ -221,10 +221,10 @@ async fn a_platform_that_is_none_or_wants_no_login_is_told_apart() {
         (json!({"oidc": {"client_id": "nmp"}}), "`oidc` has no `issuer`"),
         (json!({"oidc": {"issuer": provider.url()}}), "`oidc` has no `client_id`"),
     ] {
-        provider.say("/apis/auth/discovery", [Say::Json(200, document)]);
+        provider.say("/apis/auth/discovery", [Answer::Json(200, document)]);
         device_login(&provider).await.assert(1, &[part, "fix:"]);
     }
-    provider.say("/apis/auth/discovery", [Say::Json(404, json!({}))]);
+    provider.say("/apis/auth/discovery", [Answer::Json(404, json!({}))]);
     device_login(&provider).await.assert(1, &["status 404", "--issuer"]);
 }
 
@@ -234,8 +234,8 @@ async fn a_revocation_that_fails_forgets_and_says_so() {
     let provider = OAuth::start().await;
     provider.say("/token", [tokens(json!({"refresh_token": "r"}))]);
     for (answer, code, part) in [
-        (Say::Json(200, json!({})), 0, "revoked and deleted"),
-        (Say::Json(503, json!({})), 1, "deleted, but not revoked"),
+        (Answer::Json(200, json!({})), 0, "revoked and deleted"),
+        (Answer::Json(503, json!({})), 1, "deleted, but not revoked"),
         (refusal("unsupported_token_type", "never"), 1, "unsupported_token_type: never"),
     ] {
         provider.say("/revoke", [answer]);

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::support::cli::Cli;
-use crate::support::oauth::{OAuth, Say, tokens};
+use crate::support::oauth::{Answer, OAuth, tokens};
 use crate::support::process::Process;
 use crate::support::tools;
 
@@ -43,7 +43,7 @@ async fn tokens_live_in_the_key_ring() {
         tokens(json!({"access_token": format!("{name}-access"), "refresh_token": refresh_token}))
     };
     provider.say("/token", [answer("one"), answer("two"), answer("three")]);
-    provider.say("/revoke", [Say::Json(200, json!({}))]);
+    provider.say("/revoke", [Answer::Json(200, json!({}))]);
     let cli = Cli::new();
     let mut session = Process::start(
         Command::new("dbus-run-session")

@@ -3,10 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use doorward::dev::{DevIssuer, DevIssuerOptions};
+use doorward_dev::{DevIssuer, DevIssuerOptions};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 use crate::support::check::get;
 use crate::support::cli::{Cli, Ended};
@@ -14,11 +12,7 @@ use crate::support::doorward::Doorward;
 use crate::support::oauth::{OAuth, refusal, tokens};
 use crate::support::{PATIENCE, eventually, http, tools};
 
-struct Issuer {
-    issuer: DevIssuer,
-    stop: Option<oneshot::Sender<()>>,
-    serving: JoinSet<()>,
-}
+struct Issuer(DevIssuer);
 
 impl Issuer {
     /// Access tokens live so long.
@@ -28,30 +22,22 @@ impl Issuer {
             device_interval: Duration::from_secs(1),
             ..DevIssuerOptions::default()
         };
-        let issuer = DevIssuer::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let mut serving = JoinSet::new();
-        let serve = issuer.serve(async {
-            let _ = stopped.await;
-        });
-        serving.spawn(async { serve.await.unwrap() });
-        Self { issuer, stop: Some(stop), serving }
+        Self(DevIssuer::start("127.0.0.1:0".parse().unwrap(), options).await.unwrap())
     }
 
     fn url(&self) -> &str {
-        self.issuer.issuer_url()
+        self.0.issuer_url()
     }
 
     async fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.serving.shutdown().await;
+        self.0.stop().await;
     }
 
     /// A Doorward that believes it.
     async fn doorward(&self) -> Doorward {
         let config = json!({"auth": {"oidc": {
-            "issuer": self.url(), "client_id": self.issuer.client_id(),
-            "audience": self.issuer.audience(),
+            "issuer": self.url(), "client_id": self.0.client_id(),
+            "audience": self.0.audience(),
         }}});
         let doorward = Doorward::start(&config.to_string()).await;
         doorward.ready().await;

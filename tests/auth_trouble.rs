@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::cli::{Cli, Ended};
 use crate::support::doctor::{examine, oidc};
 use crate::support::idp::Idp;
-use crate::support::oauth::{OAuth, Say, refusal, tokens};
+use crate::support::oauth::{Answer, OAuth, refusal, tokens};
 use crate::support::process::free_port;
 use crate::support::signer::RSA;
 use crate::support::tls::TlsServer;
@@ -114,7 +114,7 @@ async fn only_a_void_refresh_token_ends_a_login() {
     let provider = OAuth::start().await;
     let good = tokens(json!({"refresh_token": "r"}));
     let busy = refusal("temporarily_unavailable", "later");
-    provider.say("/token", [good.clone(), busy, Say::Json(503, json!({})), good]);
+    provider.say("/token", [good.clone(), busy, Answer::Json(503, json!({})), good]);
     let cli = Cli::new();
     login(&cli, provider.url(), &[]).await.assert(0, &[]);
     cli.run(&["auth", "refresh"]).await.assert(1, &["temporarily_unavailable: later"]);
@@ -128,7 +128,7 @@ async fn after_a_logout_nobody_elses_token_is_printed_until_one_is_chosen() {
     let provider = OAuth::start().await;
     let of = |name: &str| tokens(json!({"access_token": format!("token-of-{name}")}));
     provider.say("/token", [of("alice"), of("bob"), of("carol")]);
-    provider.say("/revoke", [Say::Json(200, json!({}))]);
+    provider.say("/revoke", [Answer::Json(200, json!({}))]);
     let (cli, url) = (Cli::new(), provider.url());
     for name in ["alice", "bob", "carol"] {
         login(&cli, url, &["--context", name]).await.assert(0, &[]);
@@ -257,7 +257,7 @@ async fn a_host_without_a_scheme_is_https_and_on_this_machine_http() {
 async fn one_switch_says_where_tokens_are_kept_for_every_verb() {
     let provider = OAuth::start().await;
     provider.say("/token", [tokens(json!({"refresh_token": "r"}))]);
-    provider.say("/revoke", [Say::Json(200, json!({}))]);
+    provider.say("/revoke", [Answer::Json(200, json!({}))]);
     let cli = Cli::new();
     login(&cli, provider.url(), &["--store", "file"]).await.assert(0, &["logins.json (mode 0600)"]);
     for verb in ["status", "token", "refresh", "logout"] {

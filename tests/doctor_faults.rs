@@ -30,7 +30,7 @@ async fn an_issuer_that_answers_anything() {
             "device_authorization_endpoint": format!("{issuer}/device"),
         });
         metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Answer::Document(metadata)
+        Answer::Json(200, metadata)
     };
     for (answer, fault, part) in [
         (Answer::Hang, "fail discovery", "no complete answer within 300ms"),
@@ -40,8 +40,8 @@ async fn an_issuer_that_answers_anything() {
         (Answer::Text("<html>Sign in</html>".into()), "fail discovery", "an HTML page"),
         (Answer::Text("oops".into()), "fail discovery", "not JSON"),
         (Answer::Text("x".repeat(1024 * 1024 + 1)), "fail discovery", "larger than 1 MiB"),
-        (Answer::Document(json!([])), "fail discovery", "not a JSON object"),
-        (Answer::Document(json!({"issuer": idp.issuer()})), "fail discovery", "no `jwks_uri`"),
+        (Answer::Json(200, json!([])), "fail discovery", "not a JSON object"),
+        (Answer::Json(200, json!({"issuer": idp.issuer()})), "fail discovery", "no `jwks_uri`"),
     ] {
         idp.answer(document, answer);
         let said = examine(&config(), None).await;
@@ -92,11 +92,11 @@ async fn an_issuer_that_answers_anything() {
         (json!({"keys": [RSA.jwk(), exponent_1]}), vec!["warn unusable_key"]),
         (json!({"keys": [RSA.jwk(), {"kty": "RSA", "use": "enc", "kid": "e"}]}), vec![]),
     ] {
-        idp.answer_keys(Answer::Document(keys.clone()));
+        idp.answer_keys(Answer::Json(200, keys.clone()));
         assert_eq!(examine(&without, None).await.faults(), faults, "{keys}");
     }
     // What a server makes of an emptied set is said, as it is configured.
-    idp.answer_keys(Answer::Document(json!({"keys": []})));
+    idp.answer_keys(Answer::Json(200, json!({"keys": []})));
     for (empty_set, part) in [("withdraw", "denies its tokens"), ("keep", "keys.max_stale")] {
         let mut config = without.clone();
         config["keys"]["empty_set"] = json!(empty_set);
@@ -225,11 +225,11 @@ async fn a_template_of_many_tenants() {
         "device_authorization_endpoint": idp.url("/device"), "tenant_region_scope": null,
         "id_token_signing_alg_values_supported": ["RS256"],
     });
-    idp.answer(document, Answer::Document(metadata));
+    idp.answer(document, Answer::Json(200, metadata));
     let mut keys = jwks([&*RSA, &*RSA]);
     keys["keys"][0]["issuer"] = json!(issuer);
     keys["keys"][1]["issuer"] = json!(idp.url("/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"));
-    idp.answer_keys(Answer::Document(keys));
+    idp.answer_keys(Answer::Json(200, keys));
     let config = |tenants: &str| {
         oidc(json!({
             "issuer": issuer, "audience": "nmp", "discovery_url": idp.url(document),
@@ -249,7 +249,7 @@ async fn a_template_of_many_tenants() {
     said.assert_only("warn groups", "Groups assigned to the application");
     // Another issuer altogether, in the place of the template.
     let metadata = json!({"issuer": "https://sts.windows.net/x/", "jwks_uri": idp.url("/keys")});
-    idp.answer(document, Answer::Document(metadata));
+    idp.answer(document, Answer::Json(200, metadata));
     let said = examine(&config(TENANT), None).await;
     assert!(said.faults().contains(&"fail issuer_match".to_owned()), "{:#}", said.report);
 }

@@ -63,15 +63,18 @@ impl Entra {
             let keys_path = format!("{path}/discovery/keys");
             idp.answer(
                 &format!("{path}/.well-known/openid-configuration"),
-                Answer::Document(json!({
-                    "issuer": issuer,
-                    "jwks_uri": idp.url(&keys_path),
-                    "token_endpoint": idp.url("/token"),
-                    "tenant_region_scope": null,
-                    "cloud_instance_name": "microsoftonline.com",
-                })),
+                Answer::Json(
+                    200,
+                    json!({
+                        "issuer": issuer,
+                        "jwks_uri": idp.url(&keys_path),
+                        "token_endpoint": idp.url("/token"),
+                        "tenant_region_scope": null,
+                        "cloud_instance_name": "microsoftonline.com",
+                    }),
+                ),
             );
-            idp.answer(&keys_path, Answer::Document(json!({"keys": keys})));
+            idp.answer(&keys_path, Answer::Json(200, json!({"keys": keys})));
         }
         Self { idp, shared, v1, fabrikams }
     }
@@ -384,13 +387,13 @@ async fn the_preset_stands_for_both_issuers() {
     assert_eq!(outcome.reason, "unknown_key", "{outcome:?}");
     let keys = json!({"keys": [jwk(entra.shared, Some(V2)), jwk(&shared, None)]});
     let keys_path = "/organizations/v2.0/discovery/keys";
-    entra.idp.answer(keys_path, Answer::Document(keys));
+    entra.idp.answer(keys_path, Answer::Json(200, keys));
 
     // One tenant: its own discovery document, which names it.
     let issuer = of_tenant(V2, CONTOSO);
     entra.idp.answer(
         "/organizations/v2.0/.well-known/openid-configuration",
-        Answer::Document(json!({"issuer": issuer, "jwks_uri": entra.idp.url(keys_path)})),
+        Answer::Json(200, json!({"issuer": issuer, "jwks_uri": entra.idp.url(keys_path)})),
     );
     let doorward = entra.doorward(&config(json!({"tenant": CONTOSO})), &[&issuer]).await;
     let outcome = ask(&doorward, entra.shared, &v2(CONTOSO, json!({}))).await;

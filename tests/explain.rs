@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::explain::{explain, text, told};
 use crate::support::idp::{Answer, Idp};
-use crate::support::signer::{RSA, STRANGER, Signer, claims, encode, from_now, jwks};
+use crate::support::signer::{Curve, RSA, STRANGER, Signer, claims, encode, from_now, jwks};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -261,7 +261,7 @@ fn why_a_token_is_not_for_access_is_told() {
 #[test]
 fn a_key_that_must_not_be_used_is_said_to_be_there() {
     let dir = tempfile::tempdir().unwrap();
-    let mut unfit = Signer::ec("p-256", "P-256").jwk();
+    let mut unfit = Signer::ec("p-256", Curve::P256).jwk();
     unfit["use"] = json!("enc");
     let keys = json!({"keys": [RSA.jwk(), unfit]});
     let config = config(dir.path(), &json!({"jwks": keys}));
@@ -393,7 +393,7 @@ async fn keys_are_fetched_and_trouble_with_them_is_told() {
     assert!(found.contains("openid-configuration") && found.contains("1 key"), "{found}");
 
     // Rotated away: the published names are told.
-    let other = Signer::ec("next", "P-256");
+    let other = Signer::ec("next", Curve::P256);
     idp.publish([&other]);
     let (told, _) = ask(&token).await;
     assert!(

@@ -161,7 +161,7 @@ async fn discovery_tells_what_a_login_needs_and_outlives_the_issuer() {
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": "https://login.example/token",
-            "device_authorization_endpoint": format!("{issuer}/device"),
+            "device_authorization_endpoint": format!("{issuer}/device_authorization"),
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "client_id": "nmp",
             "default_scopes": "openid profile email offline_access",

@@ -191,6 +191,7 @@ impl Place {
 #[tokio::test]
 async fn each_product_is_told_by_its_document() {
     let idp = Idp::start([&*RSA]).await;
+    idp.answer("/device_authorization", Answer::Status(404));
     for (product, path, changed, written, remedy) in [
         (
             "Keycloak",
@@ -252,7 +253,7 @@ async fn each_product_is_told_by_its_document() {
         }
         idp.answer(
             &format!("{}{METADATA}", path.trim_end_matches('/')),
-            Answer::Document(document),
+            Answer::Json(200, document),
         );
         let place = Place::new();
         let ended = place.init(&issuer, &["--gateway", "envoy"]).await;
@@ -368,17 +369,17 @@ async fn a_provider_that_cannot_be_used_is_said_and_nothing_is_written() {
     };
     let mut document = idp.metadata();
     document["issuer"] = json!("https://elsewhere.example");
-    idp.answer(METADATA, Answer::Document(document));
+    idp.answer(METADATA, Answer::Json(200, document));
     refused(&["issuer_match", "https://elsewhere.example"]).await;
     let mut document = idp.metadata();
     document["issuer"] = json!("https://login.microsoftonline.com/{tenantid}/v2.0");
-    idp.answer(METADATA, Answer::Document(document));
+    idp.answer(METADATA, Answer::Json(200, document));
     refused(&["covers every tenant", "Directory (tenant) ID"]).await;
     idp.answer(METADATA, Answer::Text("<html>".into()));
     refused(&["answered with an", "an HTML page for browsers"]).await;
     idp.answer(METADATA, Answer::Status(404));
     refused(&["404"]).await;
-    idp.answer(METADATA, Answer::Document(idp.metadata()));
+    idp.answer(METADATA, Answer::Json(200, idp.metadata()));
     idp.answer_keys(Answer::Status(500));
     refused(&["500"]).await;
     idp.stop().await;

@@ -104,8 +104,8 @@ async fn the_last_good_keys_serve_on_through_every_kind_of_trouble() {
     for (id, answer) in [
         Answer::Status(500),
         Answer::Status(404),
-        Answer::Document(json!({"no": "keys"})),
-        Answer::Document(json!({"keys": "none"})),
+        Answer::Json(200, json!({"no": "keys"})),
+        Answer::Json(200, json!({"keys": "none"})),
         Answer::Hang,
     ]
     .into_iter()

@@ -134,13 +134,18 @@ async fn plain_http_by_choice_stays_at_the_same_host() {
     let idp = Idp::start([&*RSA]).await;
     let issuer = "http://keycloak.keycloak.svc/realms/a";
     let document = |jwks_uri: &str| {
-        Answer::Document(json!({
-            "issuer": issuer, "jwks_uri": jwks_uri, "token_endpoint": "https://idp.example/token",
-            "device_authorization_endpoint": "https://idp.example/device",
-        }))
+        Answer::Json(
+            200,
+            json!({
+                "issuer": issuer, "jwks_uri": jwks_uri, "token_endpoint": "https://idp.example/token",
+                "device_authorization_endpoint": "https://idp.example/device",
+            }),
+        )
     };
     let at = "/realms/a/.well-known/openid-configuration";
     idp.answer(at, document("http://keycloak.keycloak.svc:8080/keys"));
+    // It does not answer to another host's name by itself.
+    idp.answer_keys(Answer::Json(200, jwks([&*RSA])));
     let config = json!({"auth": {"oidc": {
         "issuer": issuer, "audience": "nmp", "allow_http": true, "proxy": idp.url("/"),
     }}});

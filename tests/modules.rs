@@ -13,14 +13,13 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
     ("discovery", &["loopback", "pkce", "redact"]),
     ("config", &["discovery", "loopback", "printable", "product", "redact", "tls_files"]),
     ("tls_files", &[]),
     ("telemetry", &["config"]),
-    ("dev", &["loopback", "pkce"]),
     ("loopback", &[]),
     ("pkce", &[]),
     ("printable", &[]),
@@ -37,7 +36,7 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
 const COMPOSERS: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// Crate → the modules that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
@@ -46,12 +45,13 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("futures_util", &["transport"]),
     ("hyper_util", &["transport", "doctor"]),
     ("tokio_rustls", &["transport", "discovery", "doctor", "tls_files"]),
-    ("axum", &["dev"]),
-    ("reqwest", &["discovery", "dev"]),
+    ("axum", &[]),
+    ("doorward_dev", &[]),
+    ("reqwest", &["discovery"]),
     ("rustls_native_certs", &["discovery"]),
     ("webpki", &["discovery"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "dev", "doctor", "login"]),
+    ("tokio", &["transport", "discovery", "doctor", "login"]),
     ("oauth2", &["login"]),
     ("keyring", &["login"]),
 ];
@@ -210,7 +210,7 @@ fn crates_stay_where_they_are_used() {
 /// each other.
 #[test]
 fn no_files_import_each_other() {
-    for root in ["src", "crates/core/src"] {
+    for root in ["src", "crates/core/src", "crates/dev/src"] {
         let files = files(root);
         let modules: BTreeSet<&[String]> = files.iter().map(|file| &*file.module).collect();
         let mut edges: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
@@ -255,21 +255,44 @@ fn the_table_is_sound() {
     }
 }
 
-#[test]
-fn the_core_stands_on_no_runtime_and_no_client() {
+/// The libraries that a package of the workspace is built from.
+fn stands_on(arguments: &[&str]) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = std::process::Command::new(cargo)
-        .args(["tree", "--offline", "--package", "doorward-core", "--edges", "normal"])
-        .args(["--prefix", "none", "--format", "{lib}"])
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
+        .args(arguments)
         .current_dir(tools::root())
         .output()
         .unwrap();
-    let tree = String::from_utf8(tree.stdout).unwrap();
-    let names: BTreeSet<&str> = tree.split_whitespace().collect();
-    assert!(names.contains("doorward_core") && names.contains("aws_lc_rs"), "{tree}");
+    let names: BTreeSet<String> =
+        String::from_utf8(tree.stdout).unwrap().split_whitespace().map(str::to_owned).collect();
+    assert!(names.contains("aws_lc_rs"), "{names:?}");
+    names
+}
+
+#[test]
+fn the_core_stands_on_no_runtime_and_no_client() {
+    let names = stands_on(&["--package", "doorward-core"]);
     for name in NOT_IN_THE_CORE {
-        assert!(!names.contains(name), "the core stands on `{name}`: {tree}");
+        assert!(!names.contains(name), "the core stands on `{name}`");
     }
+}
+
+/// Tokens and answers of tests are made by code that the server does not share.
+#[test]
+fn the_development_issuer_stands_on_nothing_of_the_servers() {
+    let names = stands_on(&["--package", "doorward-dev"]);
+    assert!(!names.contains("doorward_core") && !names.contains("doorward"), "{names:?}");
+}
+
+#[test]
+fn an_image_that_only_serves_is_built_without_demo_and_key_ring() {
+    let all = stands_on(&["--package", "doorward"]);
+    let serving = stands_on(&["--package", "doorward", "--no-default-features"]);
+    for name in ["doorward_dev", "keyring"] {
+        assert!(all.contains(name) && !serving.contains(name), "{name}");
+    }
+    assert!(serving.contains("doorward_core"), "{serving:?}");
 }
 
 #[test]

@@ -115,7 +115,7 @@ async fn a_key_without_a_name_costs_no_fetch() {
     let idp = Idp::start([]).await;
     let mut jwk = signer.jwk();
     jwk.as_object_mut().unwrap().remove("kid");
-    idp.answer_keys(Answer::Document(json!({"keys": [jwk]})));
+    idp.answer_keys(Answer::Json(200, json!({"keys": [jwk]})));
     let config = json!({"auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}}});
     let doorward = Doorward::start(&config.to_string()).await;
     doorward.ready().await;
@@ -124,7 +124,7 @@ async fn a_key_without_a_name_costs_no_fetch() {
     assert_eq!(idp.key_requests(), 1);
     // A key that has come since may have the name: the issuer is asked.
     let newcomer = Signer::ed("newcomer");
-    idp.answer_keys(Answer::Document(json!({"keys": [jwk, newcomer.jwk()]})));
+    idp.answer_keys(Answer::Json(200, json!({"keys": [jwk, newcomer.jwk()]})));
     let token = newcomer.token("EdDSA", &claims(&idp.issuer(), json!({})));
     assert_eq!(reason(&doorward, &token).await, "authenticated");
     assert_eq!(idp.key_requests(), 2);

@@ -118,10 +118,10 @@ impl Fake {
         let idp = Idp::start([]).await;
         let mut key = RSA.jwk();
         key["kid"] = header["kid"].clone();
-        idp.answer_keys(Answer::Document(json!({"keys": [key]})));
+        idp.answer_keys(Answer::Json(200, json!({"keys": [key]})));
         let mut document = idp.metadata();
         document["issuer"] = claims["iss"].clone();
-        idp.answer("/.well-known/openid-configuration", Answer::Document(document));
+        idp.answer("/.well-known/openid-configuration", Answer::Json(200, document));
 
         let auth = config["auth"].as_object_mut().unwrap();
         let issuer = match auth.get_mut("issuers") {

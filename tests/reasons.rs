@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::check::{Ask, Outcome, get};
 use crate::support::doorward::Doorward;
-use crate::support::signer::{RSA, STRANGER, Signer, claims, encode, from_now, jwks};
+use crate::support::signer::{Curve, RSA, STRANGER, Signer, claims, encode, from_now, jwks};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -50,8 +50,8 @@ async fn a_good_token_is_allowed_with_its_identity() {
 #[tokio::test]
 async fn every_algorithm_verifies() {
     let rsa = &*RSA;
-    let (p256, p384) = (Signer::ec("ec-256", "P-256"), Signer::ec("ec-384", "P-384"));
-    let (p521, ed) = (Signer::ec("ec-521", "P-521"), Signer::ed("ed"));
+    let (p256, p384) = (Signer::ec("ec-256", Curve::P256), Signer::ec("ec-384", Curve::P384));
+    let (p521, ed) = (Signer::ec("ec-521", Curve::P521), Signer::ed("ed"));
     let doorward = Doorward::start_explained(&config(&jwks([rsa, &p256, &p384, &p521, &ed]))).await;
     for (signer, algorithms) in [
         (rsa, &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"][..]),

@@ -16,7 +16,7 @@ use doorward_core::request::{HeaderView, RequestView, RouteView};
 use doorward_core::token_cache::TokenCache;
 use serde_json::{Value, json};
 
-use crate::support::signer::{RSA, Signer, claims, from_now, jwks};
+use crate::support::signer::{Curve, RSA, Signer, claims, from_now, jwks};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -101,7 +101,7 @@ fn a_cached_identity_ends_with_its_key_and_with_trust_in_the_key_set() {
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
     let decide = || decide(&authorizer, &token, now);
     assert_eq!([decide(), decide()], ["fresh", "cached"]);
-    keys.hand_over(&jwks([&Signer::ec("other", "P-256")]), UnixTime(u64::MAX));
+    keys.hand_over(&jwks([&Signer::ec("other", Curve::P256)]), UnixTime(u64::MAX));
     assert_eq!(decide(), "unknown_key");
     keys.hand_over(&jwks([&*RSA]), now.plus(Duration::from_secs(1)));
     assert_eq!([decide(), decide()], ["fresh", "cached"]);

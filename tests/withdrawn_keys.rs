@@ -64,7 +64,7 @@ async fn an_emptied_key_set_withdraws_every_key() {
         let doorward = started(config(&idp, often())).await;
         let seen = token(&idp, &signer, "seen");
         assert_eq!(doorward.ask_with(&seen).await.reason, "authenticated");
-        idp.answer_keys(Answer::Document(json!({ "keys": keys })));
+        idp.answer_keys(Answer::Json(200, json!({ "keys": keys })));
         doorward.eventually_is(&seen, "unknown_key").await;
         let outcome = doorward.ask_with(&token(&idp, &signer, "new")).await;
         assert_eq!((outcome.status, outcome.reason.as_str()), (401, "unknown_key"), "{keys}");

@@ -8,7 +8,7 @@ pub mod request;
 
 use serde_json::{Value, json};
 
-use self::signer::{Signer, claims, from_now};
+use self::signer::{Curve, Signer, claims, from_now};
 
 /// The issuer of every token, and the `n`-th of many.
 pub const ISSUER: &str = "https://idp.example/realms/research";
@@ -26,7 +26,7 @@ impl Keys {
     pub fn generate() -> Self {
         Self {
             rsa: Signer::rsa("2026-01-rsa-signing-key"),
-            ec: Signer::ec("2026-01-ec-signing-key", "P-256"),
+            ec: Signer::ec("2026-01-ec-signing-key", Curve::P256),
             ed: Signer::ed_from_seed("2026-01-ed-signing-key", &[7; 32]),
             stranger: Signer::rsa("somebody-elses-key"),
         }

@@ -18,6 +18,7 @@ mod words;
 use std::io;
 use std::path::PathBuf;
 
+use doorward_dev::envoy::EnvoySearch;
 use tokio::sync::mpsc;
 
 use self::door::{DoorFailure, StartDoor};
@@ -26,7 +27,6 @@ pub use self::places::{PortError, Upstream, WriteError};
 use self::stage::Stage;
 pub use self::stage::StageError;
 use super::OUTPUT;
-use crate::dev::envoy::EnvoySearch;
 
 /// Decisions that wait to be shown; more are dropped, never waited for.
 const MAX_UNSHOWN: usize = 256;

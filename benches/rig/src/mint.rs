@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::support::signer::{self, Signer, from_now};
+use super::support::signer::{self, Curve, Signer, from_now};
 use super::support::{ISSUER, Keys, request, user};
 
 /// How many issuers, and keys in one set, the largest case has.
@@ -22,7 +22,8 @@ pub fn write(out: &Path, tokens: usize) {
         fs::write(out.join(name), value.to_string()).unwrap();
     };
     write_json("jwks.json", &keys.jwks());
-    let fillers: Vec<_> = (1..MANY).map(|n| Signer::ec(&format!("retired-{n}"), "P-256")).collect();
+    let fillers: Vec<_> =
+        (1..MANY).map(|n| Signer::ec(&format!("retired-{n}"), Curve::P256)).collect();
     write_json("jwks-1000.json", &signer::jwks(fillers.iter().chain([&keys.rsa])));
 
     let requests = |name: &str, of: &dyn Fn(usize) -> Vec<u8>, distinct: usize| {

@@ -1,11 +1,11 @@
 //! `--once`: two requests through the door, and whether they came out right.
 
+use doorward_dev::echo::Echoed;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
 use super::scene::{Front, Scene};
 use super::words::{self, FORGED, PRINCIPAL};
-use crate::dev::echo::Echoed;
 
 /// What the token says, and what the client claims.
 const SUBJECT: &str = "alice";

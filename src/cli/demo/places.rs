@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use doorward_dev::DevIssuer;
 use url::{Host, Url};
 
 use super::DemoArgs;
 use crate::config::{EDITORS, SCHEMA_FILE, json_schema};
-use crate::dev::DevIssuer;
 use crate::init::EnvoyPorts;
 
 /// Whom Envoy passes requests on to.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use doorward_dev::DevIssuer;
+
 use super::places::{Ports, Upstream};
-use crate::dev::DevIssuer;
 
 /// What there is to see: addresses and names, no handles.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Scene {
     /// Where requests come in; `None`: nothing but the issuer runs.
     pub(super) front: Option<Front>,

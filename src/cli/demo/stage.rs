@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use doorward_dev::envoy::{EnvoyError, EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
+use doorward_dev::{DevIssuer, DevIssuerError, DevIssuerOptions, Echo, ListenError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -11,8 +12,6 @@ use super::door::{Door, Feed, StartDoor};
 use super::places::{PortError, Ports, WriteError};
 use super::scene::{Front, Scene};
 use super::{DemoArgs, DemoError, DoorFailure, watch as watching, words};
-use crate::dev::envoy::{EnvoyError, EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
-use crate::dev::{DevIssuer, DevIssuerError, DevIssuerOptions, Echo, ListenError};
 
 /// How long Doorward may take until it has the issuer's keys.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -26,9 +25,8 @@ pub(super) struct Stage {
     pub(super) scene: Scene,
     envoy: Option<EnvoyProcess>,
     door: Option<Door>,
-    /// Dropped: issuer and upstream end.
-    _running: watch::Sender<()>,
-    servers: JoinSet<()>,
+    echo: Option<Echo>,
+    follower: JoinSet<()>,
 }
 
 /// Why not everything came up.
@@ -75,16 +73,7 @@ impl Stage {
         let without = args.no_envoy || (args.issuer_only && args.write.is_none());
         let envoy = if without { None } else { find_envoy(search).await? };
         let ports = Ports::choose(args, envoy.is_some())?;
-        let (running, over) = watch::channel(());
-        let mut servers = JoinSet::new();
-        let until_over = || {
-            let mut over = over.clone();
-            async move { while over.changed().await.is_ok() {} }
-        };
-
-        let issuer = DevIssuer::bind(ports.issuer, DevIssuerOptions::default()).await?;
-        let serving = issuer.serve(until_over());
-        servers.spawn(async move { drop(serving.await) });
+        let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await?;
         let scene = Scene {
             front: match envoy {
                 _ if args.issuer_only => None,
@@ -101,11 +90,11 @@ impl Stage {
         if let Some(dir) = &scene.written {
             ports.write(dir, &scene.issuer, &scene.upstream)?;
         }
-        let mut stage = Self { scene, envoy: None, door: None, _running: running, servers };
+        let mut stage =
+            Self { scene, envoy: None, door: None, echo: None, follower: JoinSet::new() };
         let Some(front) = stage.scene.front else { return Ok(stage) };
         if stage.scene.echoes {
-            let serving = Echo::bind(ports.upstream)?.serve(until_over());
-            stage.servers.spawn(async move { drop(serving.await) });
+            stage.echo = Some(Echo::start(ports.upstream).await?);
         }
         let yaml = ports.doorward(&stage.scene.issuer) + EMBEDDED;
         // With Envoy, its access log tells what became of each request.
@@ -121,7 +110,7 @@ impl Stage {
             let mut envoy =
                 EnvoyProcess::start(binary, &addresses.configuration(), entrance, admin).await?;
             if let Some(log) = envoy.take_output() {
-                stage.servers.spawn(watching::follow(log, feed));
+                stage.follower.spawn(watching::follow(log, feed));
             }
             stage.envoy = Some(envoy);
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
+use doorward_dev::{DevIssuer, DevIssuerOptions};
 use http::StatusCode;
 use serde_json::json;
 
@@ -14,7 +15,6 @@ use super::places::Ports;
 use super::scene::{Front, Scene};
 use super::*;
 use crate::config::raw::Config;
-use crate::dev::{DevIssuer, DevIssuerOptions};
 
 /// A server with `answers` on the HTTP and admin addresses of the YAML.
 fn fake(yaml: &str, answers: fn(&Request) -> Response) -> Door {
@@ -108,7 +108,7 @@ fn an_envoy_that_was_named_but_is_not_there_is_an_error() {
 async fn scene(front: Option<Front>) -> Scene {
     let any = DemoArgs { port: Some(0), ..DemoArgs::default() };
     let ports = Ports::choose(&any, true).unwrap();
-    let issuer = DevIssuer::bind(ports.issuer, DevIssuerOptions::default()).await.unwrap();
+    let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await.unwrap();
     let upstream = ports.upstream.into();
     Scene { front, issuer, ports, upstream, echoes: true, written: None, envoy: None }
 }

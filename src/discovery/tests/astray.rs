@@ -13,7 +13,7 @@ async fn a_document_over_plain_http_leads_to_https_or_stays_at_home() {
     let (idp, internal) = (FakeIdp::start(&[]).await, FakeIdp::start(&["a"]).await);
     let port = internal.url("/").port().unwrap();
     let names = |jwks_uri: &str| {
-        Answer::Document(json!({"issuer": idp.issuer, "jwks_uri": jwks_uri}).to_string())
+        Answer::Text(json!({"issuer": idp.issuer, "jwks_uri": jwks_uri}).to_string())
     };
     for astray in [
         "http://169.254.169.254/latest/meta-data".to_owned(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use url::Url;
 
-use super::fake_idp::{Answer, FakeIdp};
+use super::fake_idp::{Answer, FakeIdp, redirect};
 use super::{Access, PATIENCE};
 use crate::discovery::{FetchErrorKind, HttpFetcher, KeyBearer};
 
@@ -27,13 +27,13 @@ async fn the_token_is_read_at_each_fetch_and_sent_to_whom_the_operator_named() {
         assert_eq!(home.credentials(), [shown.clone(), shown]);
     }
     // Another port is somebody else, by a redirect or as a document names it.
-    home.metadata(Answer::Status(302, "location", elsewhere.url("/keys").into()));
+    home.metadata(redirect(302, elsewhere.url("/keys")));
     http.get(&home.url("/.well-known/openid-configuration")).await.unwrap();
     http.get(&elsewhere.url("/keys")).await.unwrap();
     assert!(home.credentials()[0].is_some());
     assert_eq!(elsewhere.credentials(), [None, None]);
     for status in [401, 403] {
-        elsewhere.keys(Answer::Status(status, "x", "y".into()));
+        elsewhere.keys(Answer::Status(status));
         let error = http.get(&elsewhere.url("/keys")).await.unwrap_err();
         assert!(matches!(error.kind, FetchErrorKind::BearerWithheld { .. }), "{error}");
         let home = home.issuer.as_str();
@@ -51,6 +51,7 @@ async fn it_is_not_sent_in_the_clear() {
     std::fs::write(&file, "t").unwrap();
     let far = Url::parse("http://idp.example/keys").unwrap();
     let proxy = FakeIdp::start(&[]).await;
+    proxy.keys(Answer::Status(200));
     let access = Access {
         proxy: Some(proxy.url("/")),
         key_bearer: Some(KeyBearer::new(file, [&far])),

@@ -22,24 +22,24 @@ async fn good_reads_in_between_start_the_count_anew() {
     let idp = FakeIdp::start(&["a"]).await;
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), soon(restless()))).await;
     let good = jwks(&["a"]);
-    idp.keys(Answer::Document(good.clone()));
+    idp.keys(Answer::Json(200, good.clone()));
     eventually("the key is there", || issuer.keys.status().fetches.ok == 2).await;
     // A broken node that answers every other read, for longer than the time it takes.
     for round in 1..=20 {
-        idp.keys(Answer::Document(jwks(&[])));
+        idp.keys(Answer::Json(200, jwks(&[])));
         eventually("one empty read", || issuer.keys.status().fetches.empty >= round).await;
-        idp.keys(Answer::Document(good.clone()));
+        idp.keys(Answer::Json(200, good.clone()));
         let before = issuer.keys.status().fetches.unchanged;
         eventually("one good read", || issuer.keys.status().fetches.unchanged > before).await;
     }
     assert_eq!((issuer.kids(), issuer.keys.status().fetches.withdrawn), (vec!["a".to_owned()], 0));
-    idp.keys(Answer::Document(jwks(&[])));
+    idp.keys(Answer::Json(200, jwks(&[])));
     eventually("it is withdrawn", || issuer.keys.status().withdrawn()).await;
     assert_eq!(issuer.kids(), [""; 0]);
     assert!(issuer.keys.snapshot().is_some(), "no key is not the same as not knowing");
     // Confirmed from then on, like any other set; and what comes back is believed at once.
     eventually("it is confirmed", || issuer.keys.status().last_error.is_none()).await;
-    idp.keys(Answer::Document(good));
+    idp.keys(Answer::Json(200, good));
     eventually("the key is back", || issuer.kids() == ["a"]).await;
 }
 
@@ -47,12 +47,12 @@ async fn good_reads_in_between_start_the_count_anew() {
 async fn a_good_read_that_was_asked_for_counts() {
     let idp = FakeIdp::start(&["a"]).await;
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), soon(restless()))).await;
-    idp.keys(Answer::Document(jwks(&[])));
+    idp.keys(Answer::Json(200, jwks(&[])));
     eventually("it is withdrawn", || issuer.keys.status().withdrawn()).await;
     drop(issuer);
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), on_demand())).await;
     assert!(issuer.keys.snapshot().is_none(), "one read is not enough");
-    idp.keys(Answer::Document(jwks(&["b"])));
+    idp.keys(Answer::Json(200, jwks(&["b"])));
     assert_eq!(issuer.refetch().await, Refetch::Answered);
     assert_eq!(issuer.kids(), ["b"]);
 }
@@ -61,11 +61,11 @@ async fn a_good_read_that_was_asked_for_counts() {
 async fn a_key_file_can_be_emptied() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jwks.json");
-    write_atomically(&path, &jwks(&["a"]));
+    write_atomically(&path, &jwks(&["a"]).to_string());
     let file = spec("file", KeyLocation::File(path.clone()), soon(restless()));
     let issuer = Running::tried(file).await;
     assert_eq!(issuer.kids(), ["a"]);
-    write_atomically(&path, &jwks(&[]));
+    write_atomically(&path, &jwks(&[]).to_string());
     eventually("it is withdrawn", || issuer.keys.status().withdrawn()).await;
 }
 
@@ -92,7 +92,7 @@ async fn an_issuer_without_keys_of_its_own_goes_on_borrowing() {
 async fn a_changed_setting_brings_nothing_back() {
     let idp = FakeIdp::start(&["a"]).await;
     let old = Running::tried(spec(&idp.issuer, idp.jwks_uri(), soon(restless()))).await;
-    idp.keys(Answer::Document(jwks(&[])));
+    idp.keys(Answer::Json(200, jwks(&[])));
     eventually("it is withdrawn", || old.keys.status().withdrawn()).await;
     let keep = FetchPolicy { empty_set: EmptySet::Keep, ..on_demand() };
     let heir = spec(&idp.issuer, idp.jwks_uri(), keep);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::fake_idp::{Answer, FakeIdp};
+use super::fake_idp::{Answer, FakeIdp, redirect};
 use super::{Access, PATIENCE};
 use crate::discovery::{FetchError, FetchErrorKind, HttpFetcher, SetupError};
 
@@ -17,7 +17,7 @@ async fn get(url: &Url) -> Result<String, FetchError> {
 #[tokio::test]
 async fn a_document_comes_as_it_is_redirects_followed() {
     let idp = FakeIdp::start(&[]).await;
-    idp.keys(Answer::Document("{}".into()));
+    idp.keys(Answer::Text("{}".into()));
     assert_eq!(get(&idp.url("/keys")).await.unwrap(), "{}");
     assert_eq!(get(&idp.url("/moved")).await.unwrap(), "{}");
 }
@@ -26,13 +26,13 @@ async fn a_document_comes_as_it_is_redirects_followed() {
 async fn faults_are_told_apart_and_name_the_url() {
     let idp = FakeIdp::start(&[]).await;
     let big = " ".repeat(1024 * 1024 + 1);
-    let to = |location: &str| Answer::Status(302, "location", location.to_owned());
+    let to = |location: &str| redirect(302, location);
     for (answer, text) in [
-        (Answer::Status(503, "retry-after", "7".into()), "status 503"),
-        (Answer::Status(204, "x", "y".into()), "status 204"),
-        (Answer::Document(big), "larger than 1 MiB"),
+        (Answer::Raw(503, ("retry-after", "7".into()), String::new()), "status 503"),
+        (Answer::Status(204), "status 204"),
+        (Answer::Text(big), "larger than 1 MiB"),
         (Answer::Endless, "larger than 1 MiB"),
-        (Answer::With("content-encoding", "gzip", "{}".into()), "compressed"),
+        (Answer::Raw(200, ("content-encoding", "gzip".into()), "{}".into()), "compressed"),
         (to("http://10.0.0.1/keys"), "http://10.0.0.1/keys, which is not followed"),
         (to("file:///etc/passwd"), "not an http or https URL"),
         (to("http://["), "not a URL"),
@@ -50,7 +50,7 @@ async fn faults_are_told_apart_and_name_the_url() {
 #[tokio::test]
 async fn retry_after_is_read() {
     let idp = FakeIdp::start(&[]).await;
-    idp.keys(Answer::Status(429, "retry-after", "7".into()));
+    idp.keys(Answer::Raw(429, ("retry-after", "7".into()), String::new()));
     let error = get(&idp.url("/keys")).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
 }
@@ -81,6 +81,7 @@ async fn the_innermost_cause_is_told_and_no_password() {
 async fn a_proxy_is_used_but_never_for_loopback() {
     let idp = FakeIdp::start(&[]).await;
     let proxy = FakeIdp::start(&[]).await;
+    proxy.keys(Answer::Status(200));
     let access = Access { proxy: Some(proxy.url("/")), ..Access::default() };
     let http = HttpFetcher::new(&access, PATIENCE).await.unwrap();
     http.get(&idp.url("/keys")).await.unwrap();

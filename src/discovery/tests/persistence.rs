@@ -61,7 +61,7 @@ async fn what_is_kept_is_believed_only_until_the_issuer_answers() {
     let directory = tempfile::tempdir().unwrap();
     let idp = FakeIdp::start(&["withdrawn"]).await;
     run_once(kept_in(directory.path(), &idp), 1000).await;
-    idp.keys(Answer::Document(jwks(&["new"])));
+    idp.keys(Answer::Json(200, jwks(&["new"])));
     let issuer = Running::tried(kept_in(directory.path(), &idp)).await;
     assert_eq!(issuer.kids(), ["new"]);
 }

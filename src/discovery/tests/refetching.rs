@@ -62,7 +62,7 @@ async fn a_flood_of_made_up_kids_costs_one_fetch_a_cool_down() {
 #[tokio::test]
 async fn an_issuer_that_never_answered_is_not_flooded_either() {
     let idp = FakeIdp::start(&[]).await;
-    idp.keys(Answer::Status(500, "x", "y".into()));
+    idp.keys(Answer::Status(500));
     let policy = FetchPolicy { cool_down: PATIENCE, ..on_demand() };
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), policy)).await;
     assert_eq!(issuer.refetch().await, Refetch::Failed);
@@ -117,7 +117,7 @@ async fn those_who_leave_do_not_end_the_fetch() {
 async fn requests_wait_on_runtimes_of_their_own() {
     let idp = FakeIdp::start(&["old"]).await;
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), on_demand())).await;
-    idp.keys(Answer::Document(jwks(&["new"])));
+    idp.keys(Answer::Json(200, jwks(&["new"])));
     let keys = Arc::clone(&issuer.keys);
     let request = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -146,7 +146,7 @@ async fn when_the_task_is_gone_requests_are_told_at_once() {
 #[tokio::test]
 async fn an_issuer_borrows_until_its_own_first_success() {
     let (primary, alias) = (FakeIdp::start(&["p"]).await, FakeIdp::start(&["a"]).await);
-    alias.keys(Answer::Status(500, "x", "y".into()));
+    alias.keys(Answer::Status(500));
     let lender = Running::tried(spec(&primary.issuer, primary.jwks_uri(), on_demand())).await;
     let borrower = Running::start_with(
         spec(&alias.issuer, alias.jwks_uri(), on_demand()),
@@ -160,13 +160,13 @@ async fn an_issuer_borrows_until_its_own_first_success() {
 
     // A new key of the lender arrives through the borrower, even while that hangs.
     alias.keys(Answer::Hang);
-    primary.keys(Answer::Document(jwks(&["p2"])));
+    primary.keys(Answer::Json(200, jwks(&["p2"])));
     assert_eq!(borrower.refetch().await, Refetch::Answered);
     assert_eq!(borrower.kids(), ["p2"]);
     drop(borrower);
 
     // Its own keys, once there, are all it believes; the lender never gets them.
-    alias.keys(Answer::Document(jwks(&["a"])));
+    alias.keys(Answer::Json(200, jwks(&["a"])));
     let borrower = Running::start_with(
         spec(&alias.issuer, alias.jwks_uri(), on_demand()),
         Some(Arc::clone(&lender.keys) as _),
@@ -175,7 +175,7 @@ async fn an_issuer_borrows_until_its_own_first_success() {
     );
     borrower.keys.tried().await;
     assert_eq!(borrower.kids(), ["a"]);
-    alias.keys(Answer::Status(500, "x", "y".into()));
+    alias.keys(Answer::Status(500));
     let lender_asked = primary.key_requests();
     assert_eq!(borrower.refetch().await, Refetch::Failed);
     assert_eq!(borrower.kids(), ["a"]);
@@ -186,7 +186,7 @@ async fn an_issuer_borrows_until_its_own_first_success() {
 #[tokio::test]
 async fn inline_keys_are_there_at_once_and_never_due() {
     let inline = |document: String| spec("i", KeyLocation::Inline(document), on_demand());
-    let issuer = Running::start(inline(jwks(&["k"])));
+    let issuer = Running::start(inline(jwks(&["k"]).to_string()));
     assert_eq!(issuer.kids(), ["k"], "before the task ran");
     issuer.keys.tried().await;
     assert_eq!(issuer.refetch().await, Refetch::NotDue);
@@ -242,16 +242,16 @@ async fn what_a_request_asks_for_is_one_fetch_however_old_the_discovery() {
     let idp = FakeIdp::start(&["old"]).await;
     let policy = FetchPolicy { refresh_min: Duration::ZERO, ..on_demand() };
     let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), policy)).await;
-    idp.keys(Answer::Document(jwks(&["new"])));
+    idp.keys(Answer::Json(200, jwks(&["new"])));
     assert_eq!(issuer.refetch().await, Refetch::Answered);
     assert_eq!((issuer.kids(), idp.metadata_requests()), (vec!["new".to_owned()], 1));
     // Unless it is no longer there: the next one looks where it has gone.
-    idp.keys(Answer::Status(404, "x", "y".into()));
+    idp.keys(Answer::Status(404));
     assert_eq!(issuer.refetch().await, Refetch::Failed);
     let moved =
         serde_json::json!({"issuer": idp.issuer, "jwks_uri": idp.url("/moved")}).to_string();
-    idp.metadata(Answer::Document(moved));
-    idp.keys(Answer::Document(jwks(&["there"])));
+    idp.metadata(Answer::Text(moved));
+    idp.keys(Answer::Json(200, jwks(&["there"])));
     assert_eq!(issuer.refetch().await, Refetch::Answered);
     assert_eq!((issuer.kids(), idp.metadata_requests()), (vec!["there".to_owned()], 2));
 }

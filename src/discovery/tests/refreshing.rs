@@ -6,7 +6,7 @@ use doorward_core::clock::SystemClock;
 use doorward_core::keys::KeySource as _;
 use serde_json::json;
 
-use super::fake_idp::{Answer, FakeIdp, jwk, jwks, jwks_of};
+use super::fake_idp::{Answer, FakeIdp, jwk, jwks};
 use super::{AN_HOUR, Running, eventually, on_demand, restless, spec, write_atomically};
 use crate::discovery::{
     Access, FetchPolicy, IssuerMetadata, KeyLocation, MetadataSpec, ObtainError, well_known_url,
@@ -17,9 +17,9 @@ async fn rotation_is_noticed_and_a_removed_key_is_gone() {
     let idp = FakeIdp::start(&["a"]).await;
     let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), restless())).await;
     assert_eq!(issuer.kids(), ["a"]);
-    idp.keys(Answer::Document(jwks(&["a", "b"])));
+    idp.keys(Answer::Json(200, jwks(&["a", "b"])));
     eventually("the new key is in force", || issuer.kids() == ["a", "b"]).await;
-    idp.keys(Answer::Document(jwks(&["b"])));
+    idp.keys(Answer::Json(200, jwks(&["b"])));
     eventually("the old key is gone", || issuer.kids() == ["b"]).await;
     assert!(issuer.keys.status().fetches.ok >= 3);
 }
@@ -28,10 +28,10 @@ async fn rotation_is_noticed_and_a_removed_key_is_gone() {
 async fn the_same_keys_keep_their_id_and_get_younger() {
     let idp = FakeIdp::start(&[]).await;
     let (one, two) = (jwk("1"), jwk("2"));
-    idp.keys(Answer::Document(jwks_of(vec![one.clone(), two.clone()])));
+    idp.keys(Answer::Json(200, json!({"keys": [one.clone(), two.clone()]})));
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), restless())).await;
     let first = issuer.keys.snapshot().clone().unwrap();
-    idp.keys(Answer::Document(jwks_of(vec![two, one])));
+    idp.keys(Answer::Json(200, json!({"keys": [two, one]})));
     eventually("it is confirmed", || issuer.keys.status().fetches.unchanged >= 3).await;
     let later = issuer.keys.snapshot().clone().unwrap();
     assert!(Arc::ptr_eq(first.set(), later.set()));
@@ -45,11 +45,11 @@ async fn the_last_good_set_survives_every_fault_and_recovery_is_noticed() {
     let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), restless())).await;
     let id = issuer.set_id();
     for (fault, text) in [
-        (Answer::Status(500, "x", "y".into()), "status 500"),
-        (Answer::Document("<html>".into()), "not JSON"),
-        (Answer::Document("{}".into()), "no member `keys`"),
-        (Answer::Document(jwks(&[])), "no usable key (0 left out)"),
-        (Answer::Document(r#"{"keys":[{"kty":"oct","k":"x"}]}"#.into()), "symmetric"),
+        (Answer::Status(500), "status 500"),
+        (Answer::Text("<html>".into()), "not JSON"),
+        (Answer::Text("{}".into()), "no member `keys`"),
+        (Answer::Json(200, jwks(&[])), "no usable key (0 left out)"),
+        (Answer::Text(r#"{"keys":[{"kty":"oct","k":"x"}]}"#.into()), "symmetric"),
         (Answer::Endless, "larger than 1 MiB"),
     ] {
         idp.keys(fault);
@@ -60,7 +60,7 @@ async fn the_last_good_set_survives_every_fault_and_recovery_is_noticed() {
         .await;
         assert_eq!(issuer.set_id(), id, "{text}");
     }
-    idp.keys(Answer::Document(jwks(&["b"])));
+    idp.keys(Answer::Json(200, jwks(&["b"])));
     eventually("it recovers", || issuer.kids() == ["b"]).await;
     assert!(issuer.keys.status().last_error.is_none());
     idp.stop().await;
@@ -74,7 +74,7 @@ async fn one_odd_key_spoils_nothing() {
     let idp = FakeIdp::start(&[]).await;
     let mut odd = jwk("x");
     odd["kid"] = json!(5);
-    idp.keys(Answer::Document(jwks_of(vec![odd, json!("x"), jwk("good")])));
+    idp.keys(Answer::Json(200, json!({"keys": [odd, json!("x"), jwk("good")]})));
     let issuer = Running::tried(spec(&idp.issuer, idp.jwks_uri(), on_demand())).await;
     assert_eq!(issuer.kids(), ["good"]);
 }
@@ -83,7 +83,7 @@ async fn one_odd_key_spoils_nothing() {
 async fn cache_control_sets_the_pace_within_bounds() {
     let idp = FakeIdp::start(&[]).await;
     let planned = async |cache_control: &'static str| {
-        idp.keys(Answer::With("cache-control", cache_control, jwks(&["k"])));
+        idp.keys(Answer::Raw(200, ("cache-control", cache_control.into()), jwks(&["k"]).to_string()));
         let policy = FetchPolicy {
             refresh_min: AN_HOUR,
             refresh_default: 2 * AN_HOUR,
@@ -124,10 +124,10 @@ async fn the_key_set_may_move() {
     let policy = FetchPolicy { refresh_max: AN_HOUR, ..restless() };
     let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), policy)).await;
     let moved = json!({"issuer": idp.issuer, "jwks_uri": idp.url("/moved")});
-    idp.metadata(Answer::Document(moved.to_string()));
-    idp.keys(Answer::Status(404, "x", "y".into()));
+    idp.metadata(Answer::Json(200, moved));
+    idp.keys(Answer::Status(404));
     eventually("discovery is asked again", || idp.metadata_requests() > 1).await;
-    idp.keys(Answer::Document(jwks(&["there"])));
+    idp.keys(Answer::Json(200, jwks(&["there"])));
     eventually("the key is found", || issuer.kids() == ["there"]).await;
 }
 
@@ -138,13 +138,13 @@ async fn a_key_file_is_read_again_and_a_bad_one_changes_nothing() {
     let file = spec("file", KeyLocation::File(path.clone()), restless());
     let issuer = Running::tried(file).await;
     assert!(issuer.keys.snapshot().is_none());
-    write_atomically(&path, &jwks(&["a"]));
+    write_atomically(&path, &jwks(&["a"]).to_string());
     eventually("the file is found", || issuer.kids() == ["a"]).await;
     let errors = issuer.keys.status().fetches.error;
     std::fs::write(&path, "{\"keys\":").unwrap();
     eventually("the bad file is seen", || issuer.keys.status().fetches.error > errors).await;
     assert_eq!(issuer.kids(), ["a"]);
-    write_atomically(&path, &jwks(&["b"]));
+    write_atomically(&path, &jwks(&["b"]).to_string());
     eventually("the new file is read", || issuer.kids() == ["b"]).await;
     std::fs::remove_file(&path).unwrap();
     eventually("the file is gone", || issuer.keys.status().last_error.is_some()).await;
@@ -189,7 +189,7 @@ async fn metadata_is_stale_rather_than_none() {
     let jwks_uri = idp.url("/keys");
     let moved =
         json!({"issuer": idp.issuer, "jwks_uri": jwks_uri, "token_endpoint": idp.url("/t2")});
-    idp.metadata(Answer::Document(moved.to_string()));
+    idp.metadata(Answer::Json(200, moved));
     eventually("it is refreshed", || token_endpoint() == idp.url("/t2")).await;
     idp.stop().await;
     eventually("it is down", || metadata.last_error().is_some()).await;

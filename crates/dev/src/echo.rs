@@ -1,29 +1,24 @@
 //! An upstream that answers with what it was sent, so that people see what got through the
 //! door: who it is first, and a token by its beginning.
 
-use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::IntoResponse;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::loopback::{ListenError, listen};
+use crate::server::{ListenError, Server};
 
 /// What the names of the headers that say who it is begin with.
 const IDENTITY: &str = "x-nmp-";
 /// How much of the value of `Authorization` is shown.
 const MAX_CREDENTIAL_CHARS: usize = 16;
 
-/// The echo upstream, bound but not yet serving.
+/// The echo upstream. It ends with its handle.
 #[derive(Debug)]
-pub struct Echo {
-    listener: TcpListener,
-    address: SocketAddr,
-}
+pub struct Echo(Server);
 
 /// What a request looked like when it arrived: the answer's body, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -38,38 +33,21 @@ pub struct Echoed {
 }
 
 impl Echo {
-    /// Binds `address`. Port 0: one that is free.
+    /// Listens on `address`. Port 0: one that is free.
     ///
     /// # Errors
     /// When the address is not loopback or cannot be had.
-    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
-        let (listener, address) = listen(address)?;
-        Ok(Self { listener, address })
+    pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
+        let answer =
+            async |request: Request| ([(CONTENT_TYPE, "application/json")], echo(&request));
+        Server::start(address, |_| Router::new().fallback(answer)).await.map(Self)
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
-
-    /// Answers requests until `shutdown` resolves.
-    ///
-    /// # Errors
-    /// When the listener cannot be driven by the runtime this runs on.
-    pub async fn serve(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        axum::serve(listener, router()).with_graceful_shutdown(shutdown).await
-    }
-}
-
-fn router() -> Router {
-    Router::new().fallback(async |request: Request| {
-        ([(CONTENT_TYPE, "application/json")], echo(&request)).into_response()
-    })
 }
 
 /// An [`Echoed`], a header a line.
@@ -105,13 +83,9 @@ mod tests {
 
     #[tokio::test]
     async fn all_headers_are_shown_the_identity_first_and_the_token_by_its_beginning() {
-        let echo = Echo::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = echo.address();
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(echo.serve(std::future::pending()));
-
+        let echo = Echo::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         // Written by hand: no client library may merge or reorder what is sent.
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(echo.address()).await.unwrap();
         let request = "POST /a//b?c=%2f HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nX-One: 0\r\nx-two: 2\r\n\
                        X_Odd: y\r\nAuthorization: Bearer 0123456789abcdef\r\n\
                        X-NMP-Principal-Id: alice\r\nConnection: close\r\n\r\n";
@@ -134,9 +108,9 @@ mod tests {
         assert!(body.contains("\n    [\"x-nmp-principal-id\",\"alice\"],\n"), "{body}");
     }
 
-    #[test]
-    fn listens_on_loopback_only() {
-        let refused = Echo::bind(([0, 0, 0, 0], 0).into()).unwrap_err();
+    #[tokio::test]
+    async fn listens_on_loopback_only() {
+        let refused = Echo::start(([0, 0, 0, 0], 0).into()).await.unwrap_err();
         assert!(matches!(refused, ListenError::NotLoopback(_)), "{refused}");
     }
 }

@@ -8,10 +8,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
-
-use super::scratch::Scratch;
 
 /// How long an Envoy may take to be ready; it takes a quarter of a second.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -28,7 +27,7 @@ pub struct EnvoyProcess {
     admin: SocketAddr,
     http: reqwest::Client,
     // After `child`, so that it is removed when nobody reads from it any more.
-    _scratch: Scratch,
+    _scratch: TempDir,
 }
 
 /// Why no Envoy runs.
@@ -88,7 +87,7 @@ impl EnvoyProcess {
         for address in [entrance, admin] {
             refuse_taken(address)?;
         }
-        let scratch = Scratch::new("doorward-envoy").map_err(EnvoyError::Prepare)?;
+        let scratch = TempDir::with_prefix("doorward-envoy.").map_err(EnvoyError::Prepare)?;
         let config_path = scratch.path().join("envoy.yaml");
         let log_path = scratch.path().join("envoy.log");
         fs::write(&config_path, configuration).map_err(EnvoyError::Prepare)?;

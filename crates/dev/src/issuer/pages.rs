@@ -1,44 +1,63 @@
 //! The pages people see: one button to say yes, one to say no.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::response::{Html, IntoResponse, Response};
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use serde::Deserialize;
 
-use super::directory::DevUser;
+use super::directory::{OAuthFault, USERS, User, user};
 
 /// No scripts, nothing from elsewhere, in nobody's frame. `form-action` is left open:
 /// browsers apply it to where a form's answer redirects, too.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-/// Asks who it is and whether `client` may have `scope`. The form goes back to the
-/// page's own address, with `hidden` beside the answer.
+/// What a person said on a page.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    user: String,
+    answer: Said,
+    pub(super) user_code: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Said {
+    Approve,
+    Deny,
+}
+
+impl Answer {
+    /// Who said yes.
+    pub(super) fn user(&self) -> Result<&'static User, OAuthFault> {
+        if self.answer == Said::Deny {
+            return Err(OAuthFault("access_denied", "the user declined"));
+        }
+        user(&self.user).ok_or(OAuthFault("invalid_request", "no such user"))
+    }
+}
+
+/// Asks who it is and whether `client` may have `scope`. The form goes back to the page's own
+/// address, with the code that a device shows.
 pub(super) fn consent(
-    users: &[Arc<DevUser>],
     likely: Option<&str>,
     client: &str,
     scope: &str,
-    hidden: &[(&str, &str)],
+    user_code: Option<&str>,
 ) -> Response {
-    let mut form = format!(
-        "<p><b>{}</b> asks to act for you{}.</p><form method=post>",
-        escaped(client),
-        if scope.is_empty() {
-            String::new()
-        } else {
-            format!(" (<code>{}</code>)", escaped(scope))
-        },
-    );
-    for (name, value) in hidden {
-        let (name, value) = (escaped(name), escaped(value));
-        let _ = write!(form, "<input type=hidden name=\"{name}\" value=\"{value}\">");
+    let mut form = format!("<p><b>{}</b> asks to act for you", escaped(client));
+    if !scope.is_empty() {
+        let _ = write!(form, " (<code>{}</code>)", escaped(scope));
+    }
+    form.push_str(".</p><form method=post>");
+    if let Some(code) = user_code {
+        let _ = write!(form, "<input type=hidden name=user_code value=\"{}\">", escaped(code));
     }
     form.push_str("<label>You are <select name=user>");
-    for user in users {
-        let selected = if likely == Some(user.name.as_str()) { " selected" } else { "" };
-        let _ = write!(form, "<option{selected}>{}</option>", escaped(&user.name));
+    for user in &USERS {
+        let selected = if likely == Some(user.name) { " selected" } else { "" };
+        let _ = write!(form, "<option{selected}>{}</option>", escaped(user.name));
     }
     form.push_str(
         "</select></label> <button name=answer value=approve autofocus>Log in</button> \
@@ -77,18 +96,11 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
 }
 
 fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
+    let unsafe_in_markup =
+        [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")];
+    unsafe_in_markup
+        .iter()
+        .fold(text.to_owned(), |text, (character, entity)| text.replace(character, entity))
 }
 
 #[cfg(test)]

@@ -1,41 +1,37 @@
-//! What the issuer publishes about itself, and what no real issuer has: tokens
-//! for the asking, and the switch that rotates its keys.
+//! What the issuer publishes about itself, and what no real issuer has: tokens for the asking, and
+//! the switch that rotates its keys.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::CACHE_CONTROL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Issuer;
-use super::fault::OAuthFault;
-use super::keys::{PreviousKey, SigningAlgorithm};
+use super::{DevIssuerError, Issuer, PreviousKey, SigningAlgorithm};
+use crate::server::lock;
 
 /// What the tokens of `/dev/token/{user}` allow.
 const TOKEN_SCOPE: &str = "openid email models:read";
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
+    let discovery = || get(async |State(issuer): State<Arc<Issuer>>| Json(document(&issuer.url)));
     Router::new()
-        .route("/", get(async |State(issuer): State<Arc<Issuer>>| Json(document(&issuer))))
-        .route("/.well-known/openid-configuration", get(discovery))
+        .route("/", discovery())
+        .route("/.well-known/openid-configuration", discovery())
         // RFC 8414: the same under OAuth's name.
-        .route("/.well-known/oauth-authorization-server", get(discovery))
-        .route("/jwks", get(key_set))
+        .route("/.well-known/oauth-authorization-server", discovery())
+        .route("/keys", get(key_set))
         .route("/dev/token/{user}", get(token))
         .route("/dev/rotate", post(rotate))
 }
 
-async fn discovery(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
-    Json(document(&issuer))
-}
-
 /// OpenID Connect Discovery §3.
-fn document(issuer: &Issuer) -> Value {
-    let url = &issuer.url;
+pub(super) fn document(url: &str) -> Value {
     json!({
         "issuer": url,
         "authorization_endpoint": format!("{url}/authorize"),
@@ -43,7 +39,7 @@ fn document(issuer: &Issuer) -> Value {
         "device_authorization_endpoint": format!("{url}/device_authorization"),
         "userinfo_endpoint": format!("{url}/userinfo"),
         "revocation_endpoint": format!("{url}/revoke"),
-        "jwks_uri": format!("{url}/jwks"),
+        "jwks_uri": format!("{url}/keys"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": [
@@ -67,16 +63,20 @@ fn document(issuer: &Issuer) -> Value {
     })
 }
 
-async fn key_set(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
-    let max_age = format!("public, max-age={}", issuer.options.jwks_max_age.as_secs());
-    ([(CACHE_CONTROL, max_age)], Json(issuer.keys.published()))
+async fn key_set(State(issuer): State<Arc<Issuer>>) -> Response {
+    let document = Json(json!({ "keys": lock(&issuer.keys).published }));
+    match issuer.options.jwks_max_age {
+        Some(age) => ([(CACHE_CONTROL, format!("public, max-age={}", age.as_secs()))], document)
+            .into_response(),
+        None => document.into_response(),
+    }
 }
 
 /// An access token and nothing else, for `TOKEN=$(curl …)`.
 async fn token(
     State(issuer): State<Arc<Issuer>>,
     Path(user): Path<String>,
-) -> Result<impl IntoResponse, OAuthFault> {
+) -> Result<impl IntoResponse, DevIssuerError> {
     let token = issuer.minted_token(&user, json!({ "scope": TOKEN_SCOPE }))?;
     Ok(([(CACHE_CONTROL, "no-store")], token + "\n"))
 }
@@ -87,26 +87,20 @@ struct RotateQuery {
     /// Keep the old key published.
     #[serde(default)]
     keep: bool,
-    alg: Option<RotateTo>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum RotateTo {
-    Rs256,
-    Es256,
+    alg: Option<SigningAlgorithm>,
 }
 
 async fn rotate(
     State(issuer): State<Arc<Issuer>>,
     Query(query): Query<RotateQuery>,
-) -> Result<Json<Value>, OAuthFault> {
-    let algorithm = match query.alg {
-        None => issuer.options.algorithm,
-        Some(RotateTo::Rs256) => SigningAlgorithm::Rs256,
-        Some(RotateTo::Es256) => SigningAlgorithm::Es256,
-    };
+) -> Result<Json<Value>, DevIssuerError> {
+    let algorithm = query.alg.unwrap_or(issuer.options.algorithm);
     let previous = if query.keep { PreviousKey::Keep } else { PreviousKey::Withdraw };
-    let kid = issuer.keys.rotate(algorithm, previous).await?;
-    Ok(Json(json!({ "kid": kid })))
+    Ok(Json(json!({ "kid": issuer.rotate(algorithm, previous).await? })))
+}
+
+impl IntoResponse for DevIssuerError {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("{self}\n")).into_response()
+    }
 }

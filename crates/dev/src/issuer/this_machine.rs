@@ -1,18 +1,18 @@
 //! Turns away what only seems to come from this machine.
 //!
-//! A web page can make the browser of a developer send requests to loopback: under a
-//! name of its own that resolves to 127.0.0.1 (DNS rebinding), or as a form posted
-//! across sites, which could approve a login. Both show in `Host` and `Origin`.
+//! A web page can make the browser of a developer send requests to loopback: under a name of its own
+//! that resolves to 127.0.0.1 (DNS rebinding), or as a form posted across sites, which could approve
+//! a login. Both show in `Host` and `Origin`.
 
 use axum::extract::Request;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use crate::loopback::is_loopback_host;
+use crate::server::is_this_machine;
 
-pub(super) async fn from_this_machine(request: Request, next: Next) -> Response {
+pub(super) async fn only(request: Request, next: Next) -> Response {
     if is_local(request.headers()) {
         return next.run(request).await;
     }
@@ -23,7 +23,7 @@ pub(super) async fn from_this_machine(request: Request, next: Next) -> Response 
 fn is_local(headers: &HeaderMap) -> bool {
     let local = |value: &HeaderValue| {
         let uri: Option<Uri> = value.to_str().ok().and_then(|text| text.parse().ok());
-        uri.as_ref().and_then(Uri::host).is_some_and(is_loopback_host)
+        uri.as_ref().and_then(Uri::host).is_some_and(is_this_machine)
     };
     headers.get(HOST).is_some_and(local) && headers.get(ORIGIN).is_none_or(local)
 }

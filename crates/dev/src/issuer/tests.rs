@@ -5,54 +5,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use doorward_core::clock::SystemClock;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
 
-/// A clock that stands until it is moved: nothing here waits.
-struct Hand(AtomicU64);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::Relaxed))
-    }
-}
-
 struct Visit {
     issuer: DevIssuer,
-    clock: Arc<Hand>,
+    /// It stands until it is moved: nothing here waits.
+    clock: Arc<AtomicU64>,
     http: reqwest::Client,
-    _serving: JoinSet<Result<(), DevIssuerError>>,
 }
 
 impl Visit {
     async fn start() -> Self {
-        let clock = Arc::new(Hand(AtomicU64::new(SystemClock.now().0)));
+        let clock = Arc::new(AtomicU64::new(system_clock()));
+        let hand = Arc::clone(&clock);
         // ES256 here: its keys are made in no time. RS256 has a test of its own.
         let options = DevIssuerOptions {
             algorithm: SigningAlgorithm::Es256,
-            clock: Arc::<Hand>::clone(&clock),
+            clock: Arc::new(move || hand.load(Ordering::Relaxed)),
             ..DevIssuerOptions::default()
         };
-        let issuer = DevIssuer::bind(([127, 0, 0, 1], 0).into(), options).await.unwrap();
-        let mut serving = JoinSet::new();
-        serving.spawn(issuer.serve(std::future::pending()));
+        let issuer = DevIssuer::start(([127, 0, 0, 1], 0).into(), options).await.unwrap();
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { issuer, clock, http, _serving: serving }
+        Self { issuer, clock, http }
     }
 
     fn pass(&self, seconds: u64) {
-        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -92,7 +80,7 @@ impl Visit {
 
     /// The claims, if `token` verifies against the key set as published now.
     async fn verify(&self, token: &str) -> Option<Value> {
-        let keys: JwkSet = serde_json::from_value(self.get("/jwks").await).unwrap();
+        let keys: JwkSet = serde_json::from_value(self.get("/keys").await).unwrap();
         let header = jsonwebtoken::decode_header(token).unwrap();
         let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap())?).unwrap();
         let mut validation = Validation::new(header.alg);
@@ -324,7 +312,7 @@ async fn rotation_changes_the_key_set() {
     assert!(visit.verify(&before).await.is_some(), "kept");
 
     let rotated: Value = visit.post("/dev/rotate?alg=RS256", &[]).await.json().await.unwrap();
-    let keys = visit.get("/jwks").await;
+    let keys = visit.get("/keys").await;
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
     assert_eq!(keys["keys"][0]["kid"], rotated["kid"]);
     assert_eq!(keys["keys"][0]["alg"], "RS256");
@@ -365,19 +353,63 @@ async fn listens_on_loopback_only_and_stops_when_told() {
     let options =
         || DevIssuerOptions { algorithm: SigningAlgorithm::Es256, ..DevIssuerOptions::default() };
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let refused = DevIssuer::bind(address.parse().unwrap(), options()).await.unwrap_err();
+        let refused = DevIssuer::start(address.parse().unwrap(), options()).await.unwrap_err();
         assert!(refused.to_string().contains("loopback only"), "{refused}");
     }
 
-    let issuer = DevIssuer::bind(([127, 0, 0, 1], 0).into(), options()).await.unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut serving = JoinSet::new();
-    serving.spawn(issuer.serve(async { drop(stopped.await) }));
-    let again = issuer.serve(std::future::pending()).await.unwrap_err();
-    assert!(matches!(again, DevIssuerError::AlreadyServing));
-    drop(stop);
-    let end = tokio::time::timeout(Duration::from_secs(5), serving.join_next()).await;
-    end.unwrap().unwrap().unwrap().unwrap();
-    let address = issuer.issuer_url().strip_prefix("http://").unwrap().to_owned();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    let mut issuer = DevIssuer::start(([127, 0, 0, 1], 0).into(), options()).await.unwrap();
+    let connect = async |issuer: &DevIssuer| {
+        let address = issuer.issuer_url().strip_prefix("http://").unwrap();
+        tokio::net::TcpStream::connect(address).await.is_ok()
+    };
+    assert!(connect(&issuer).await);
+    issuer.stop().await;
+    assert!(!connect(&issuer).await);
+    issuer.restart().await.unwrap();
+    assert!(connect(&issuer).await);
+}
+
+#[tokio::test]
+async fn faults_are_injected_where_they_were_asked_for_and_nowhere_else() {
+    let (faulty, honest) = (DevIssuer::start_with_faults().await.unwrap(), Visit::start().await);
+    let said = [Answer::Status(503), Answer::Json(400, json!({"error": "slow_down"}))];
+    for issuer in [&faulty, &honest.issuer] {
+        issuer.answers("/token", said.clone());
+        issuer.answer("/keys", Answer::Hang);
+    }
+    let ask = async |issuer: &DevIssuer| {
+        let form = [("grant_type", "password"), ("client_id", "doorward"), ("scope", "a b")];
+        honest.http.post(issuer.url("/token")).form(&form).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!([ask(&faulty).await, ask(&faulty).await, ask(&faulty).await], [503, 400, 400]);
+    let hanging = honest.http.get(faulty.url("/keys")).timeout(Duration::from_millis(50)).send();
+    assert!(hanging.await.unwrap_err().is_timeout());
+    // What was not replaced is answered as ever, and everything is remembered.
+    let document = honest.http.get(faulty.url("/.well-known/openid-configuration")).send().await;
+    assert_eq!(document.unwrap().json::<Value>().await.unwrap(), faulty.metadata());
+    assert_eq!(["/token", "/keys", "/"].map(|path| faulty.requests(path)), [3, 1, 0]);
+    assert_eq!(faulty.asked()[0].form["scope"], "a b");
+
+    assert_eq!(ask(&honest.issuer).await, 400, "invalid_request: no user name");
+    assert!(honest.get("/keys").await["keys"][0]["kid"].is_string());
+    assert!(honest.issuer.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_test_publishes_keys_of_its_own() {
+    let visit = Visit::start().await;
+    let (known, stranger) = (Signer::ed("k"), Signer::ed("k"));
+    visit.issuer.publish([&known]);
+    assert_eq!(visit.get("/keys").await, crate::signer::jwks([&known]));
+    let token = |signer: &Signer| {
+        let claims = json!({
+            "iss": visit.issuer.issuer_url(), "aud": "doorward", "exp": system_clock() + 60,
+        });
+        signer.token(signer.alg(), &claims)
+    };
+    assert!(visit.verify(&token(&known)).await.is_some());
+    let key = DecodingKey::from_jwk(&serde_json::from_value(known.jwk()).unwrap()).unwrap();
+    let verdict =
+        jsonwebtoken::decode::<Value>(token(&stranger), &key, &Validation::new(Algorithm::EdDSA));
+    assert!(verdict.is_err(), "same name, other key");
 }

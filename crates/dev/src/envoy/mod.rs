@@ -6,7 +6,6 @@
 mod fetch;
 mod find;
 mod process;
-mod scratch;
 
 pub use self::fetch::{FetchError, fetch};
 pub use self::find::{EnvoySearch, Found, SearchError};

