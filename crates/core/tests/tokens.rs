@@ -1,0 +1,158 @@
+//! The form of a token: three parts, two objects, and a header that asks for nothing odd.
+
+use doorward_core::bearer::BearerToken;
+use doorward_core::decision::{Decision, Fault, Reason};
+use doorward_core::token::{
+    Claims, CompactJws, Signing, TokenFault as T, UnsignedTokens, UnverifiedToken,
+};
+use serde_json::json;
+
+use crate::support::{Setup, claims, encode, get, signer, token};
+
+/// What a token comes to.
+fn judged(token: &str) -> Option<T> {
+    match get("/").bearer(token).decision(&Setup::new().authorizer()) {
+        Decision::Allow(_) => None,
+        Decision::Deny(denial) => match denial.fault {
+            Fault::Token(fault) => Some(fault),
+            fault => panic!("{fault}"),
+        },
+    }
+}
+
+fn of_header(header: &str) -> String {
+    signer().raw(header, &claims(json!({})).to_string())
+}
+
+fn of_claims(claims: &str) -> String {
+    signer().raw(r#"{"alg":"EdDSA","kid":"ed-1"}"#, claims)
+}
+
+#[test]
+fn three_parts_of_base64url() {
+    let good = token(json!({}));
+    let [header, claims, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!() };
+    for (token, fault) in [
+        (good.clone(), None),
+        ("a".into(), Some(T::NotThreeParts)),
+        ("a.b".into(), Some(T::NotThreeParts)),
+        (format!("{good}."), Some(T::NotThreeParts)),
+        (format!("{good}.x.y"), Some(T::NotThreeParts)),
+        (format!("{header}=.{claims}.{signature}"), Some(T::NotBase64Url)),
+        (format!("{header}.{claims}=.{signature}"), Some(T::NotBase64Url)),
+        (format!("{header}.{claims}.{signature}="), Some(T::NotBase64Url)),
+        (format!("{header}.{claims}.+{}", &signature[1..]), Some(T::NotBase64Url)),
+        (format!(".{claims}.{signature}"), Some(T::HeaderNotAnObject)),
+        (format!("{header}..{signature}"), Some(T::ClaimsNotAnObject)),
+        (format!("{header}.{claims}."), Some(T::BadSignature)),
+        ("..".into(), Some(T::HeaderNotAnObject)),
+    ] {
+        assert_eq!(judged(&token), fault, "{token}");
+    }
+    let jws = CompactJws::decode(BearerToken::new(good.as_bytes()), good.len()).ok().unwrap();
+    assert_eq!(jws.signing_input(), format!("{header}.{claims}").as_bytes());
+    assert_eq!((encode(jws.header()), encode(jws.claims())), (header.into(), claims.into()));
+    assert_eq!(encode(jws.signature()), signature);
+}
+
+#[test]
+fn headers_that_are_understood() {
+    let deep = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!(r#"{{"alg":"EdDSA","kid":"ed-1","x":{open}{close}}}"#)
+    };
+    for (header, fault) in [
+        (r#"{"alg":"EdDSA","kid":"ed-1"}"#, None),
+        (r#"{"alg":"EdDSA"}"#, None),
+        (r#"{"alg":"EdDSA","kid":null,"typ":null}"#, None),
+        (r#"{"alg":"EdDSA","kid":""}"#, None),
+        (r#"{"alg":"EdDSA","kid":"ed\u002d1","typ":"JWT"}"#, None),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":"application/at+JWT"}"#, None),
+        (r#"{"alg":"EdDSA","jwk":{},"x5c":5,"jku":[]}"#, None),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":"dpop+jwt"}"#, Some(T::WrongType)),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":""}"#, Some(T::WrongType)),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":5}"#, Some(T::HeaderNotAnObject)),
+        (r#"{"alg":"EdDSA","kid":7}"#, Some(T::HeaderNotAnObject)),
+        (r#"{"alg":["EdDSA"]}"#, Some(T::HeaderNotAnObject)),
+        (r#"{"alg":"EdDSA","alg":"EdDSA"}"#, Some(T::HeaderNotAnObject)),
+        (r#"["EdDSA","ed-1"]"#, Some(T::HeaderNotAnObject)),
+        (r#"{"kid":"ed-1"}"#, Some(T::HeaderNotAnObject)),
+        (r#"{"alg":"HS256"}"#, Some(T::UnknownAlgorithm)),
+        (r#"{"alg":"eddsa"}"#, Some(T::UnknownAlgorithm)),
+        (r#"{"alg":"none"}"#, Some(T::Unsigned)),
+        (r#"{"alg":"EdDSA","crit":["exp"]}"#, Some(T::Critical)),
+        (r#"{"alg":"EdDSA","crit":null}"#, Some(T::Critical)),
+        (r#"{"alg":"ES256","kid":"ed-1"}"#, Some(T::NoSuchKey)),
+    ] {
+        assert_eq!(judged(&of_header(header)), fault, "{header}");
+    }
+    assert_eq!(judged(&of_header(&deep(31))), None);
+    assert_eq!(judged(&of_header(&deep(32))), Some(T::NestedTooDeep));
+}
+
+#[test]
+fn claims_that_are_an_object() {
+    let plain = claims(json!({})).to_string();
+    let and = |more: &str| format!("{{{more},{}", &plain[1..]);
+    let nested =
+        |levels: usize| and(&format!(r#""x":{}{}"#, "[".repeat(levels), "]".repeat(levels)));
+    for (claims, fault) in [
+        (plain.clone(), None),
+        (and(r#""a":{"b":[{}]}"#), None),
+        (and(&format!(r#""x":"{}""#, r#"\"[{"#.repeat(400))), None),
+        (and(&format!(r#""x":[{}0]"#, "[],".repeat(400))), None),
+        (and(&format!(r#""x":[{}{{}}]"#, "{},".repeat(400))), None),
+        (nested(31), None),
+        (nested(32), Some(T::NestedTooDeep)),
+        (nested(300), Some(T::NestedTooDeep)),
+        ("[]".into(), Some(T::ClaimsNotAnObject)),
+        (String::new(), Some(T::ClaimsNotAnObject)),
+        (and(r#""sub":"b""#), Some(T::ClaimsNotAnObject)),
+        (and(r#""\u0073ub":"b""#), Some(T::ClaimsNotAnObject)),
+        (format!("{plain}x"), Some(T::ClaimsNotAnObject)),
+    ] {
+        assert_eq!(judged(&of_claims(&claims)), fault, "{claims}");
+    }
+    let read = Claims::parse(br#"{"b":1,"a":null,"c":{"d":null}}"#).ok().unwrap();
+    assert_eq!(read.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!((read.json("a"), read.json("b"), read.json("x")), (None, Some("1"), None));
+    assert_eq!((read.json_at("c", "/d"), read.json_at("c", "")), (None, Some(r#"{"d":null}"#)));
+}
+
+/// Local development only: no signature at all, where that is said.
+#[test]
+fn unsigned_tokens() {
+    let header = encode(r#"{"alg":"none"}"#);
+    let unsigned = format!("{header}.{}.", encode(claims(json!({})).to_string()));
+    let lenient = || Setup::new().authorizer().with_unsigned(UnsignedTokens::Accepted);
+    assert_eq!(get("/").bearer(&unsigned).allowed(&lenient()).principal(), "alice");
+    assert_eq!(judged(&unsigned), Some(T::Unsigned));
+    let signed = format!("{unsigned}AAAA");
+    assert_eq!(get("/").bearer(&signed).fault(&lenient()), Fault::Token(T::Unsigned));
+    // All else is checked as ever, signatures too.
+    let expired = format!("{header}.{}.", encode(claims(json!({"exp": 1})).to_string()));
+    assert_eq!(get("/").bearer(&expired).fault(&lenient()), Fault::Token(T::Expired));
+    let forged = crate::support::Signer::ed("ed-1", 9).token(&claims(json!({})));
+    assert_eq!(get("/").bearer(&forged).fault(&lenient()), Fault::Token(T::BadSignature));
+    let jws = CompactJws::decode(BearerToken::new(unsigned.as_bytes()), 4096).ok().unwrap();
+    let parsed = UnverifiedToken::parse(&jws, UnsignedTokens::Accepted).ok().unwrap();
+    assert_eq!((parsed.signing(), parsed.kid()), (Signing::Unsigned, None));
+}
+
+#[test]
+fn what_a_token_says_before_it_is_believed() {
+    let good = signer().token(&claims(json!({"tid": "t", "nonce": "n"})));
+    let jws = CompactJws::decode(BearerToken::new(good.as_bytes()), 4096).ok().unwrap();
+    let parsed = UnverifiedToken::parse(&jws, UnsignedTokens::Refused).ok().unwrap();
+    assert_eq!(parsed.kid(), Some("ed-1"));
+    assert_eq!(
+        (parsed.issuer().unwrap(), parsed.tenant().unwrap()),
+        ("https://idp.example".into(), "t".into())
+    );
+    assert_eq!(parsed.kind(), doorward_core::token::TokenKind::LikeId("nonce"));
+    assert_eq!(parsed.claims().json("sub"), Some("\"alice\""));
+    for (token, reason) in [("a", Reason::MalformedToken), ("..", Reason::MalformedToken)] {
+        let denial = get("/").bearer(token).denial(&Setup::new().authorizer());
+        assert_eq!(denial.reason(), reason);
+    }
+}
