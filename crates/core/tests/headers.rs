@@ -174,6 +174,19 @@ fn what_an_answer_carries_to_the_byte() {
         let fault = filled(ask, &authorizer, LIMIT + 1).fault(&authorizer);
         assert_eq!(fault, Fault::Request(RequestFault::TooMuchToChange));
     }
+    // Values alone: 60 claims of a token that may be as long.
+    let mut setup = Setup::new();
+    let names: Vec<String> = (0..60).map(|n| format!("x-nmp-{n}")).collect();
+    setup.headers.claims =
+        names.iter().map(|name| (name.clone(), name.parse().unwrap())).collect();
+    let authorizer = setup.authorizer().with_max_token_bytes(100_000);
+    let of_values = |bytes: usize| {
+        let values = names.iter().map(|name| (name.clone(), "x".repeat(bytes).into())).collect();
+        get("/").with_token(serde_json::Value::Object(values))
+    };
+    assert_eq!(of_values(850).allowed(&authorizer).set.len(), 61);
+    let fault = of_values(950).fault(&authorizer);
+    assert_eq!(fault, Fault::Request(RequestFault::TooMuchToChange));
     // Names that are none of ours are no part of the answer.
     let many = (0..60).fold(everything(), |ask, at| ask.header(&format!("{at:01000}"), ""));
     assert_eq!(many.allowed(&authorizer).principal(), "alice");
