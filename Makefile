@@ -1,7 +1,7 @@
 # What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint check-deploy deny fuzz tools bench bench-envoy
+.PHONY: help build test lint check-deploy deny fuzz mutants tools bench bench-envoy
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ check-deploy: ## every file in envoy/ with the program that would read it
 fuzz: ## every fuzz target for ten seconds
 	scripts/fuzz
 
+mutants: ## changes the core in a thousand places, to see that its tests notice (hours)
+	scripts/mutants
+
 deny: ## licences, banned and doubled crates, sources (not advisories: see deny.toml)
 	$$(scripts/fetch cargo-deny) --locked check --hide-inclusion-graph licenses bans sources
 
@@ -33,4 +36,4 @@ bench-envoy: ## the same through a real Envoy, beside its own jwt_authn; writes 
 
 tools: ## fetches or builds every tool into the cache (10 minutes, once), prints their paths
 	scripts/fetch --env envoy keycloak oidc-provider chromium chromedriver gnome-keyring \
-	    kubernetes-validate ghz grpcurl istioctl egctl cargo-deny cargo-fuzz
+	    kubernetes-validate ghz grpcurl istioctl egctl cargo-deny cargo-fuzz cargo-mutants

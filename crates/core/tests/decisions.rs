@@ -10,7 +10,7 @@ use doorward_core::request::RequestFault;
 use doorward_core::token::{AudienceRule, BoundTokens, OtherKind, TokenFault as T, TokenRules};
 use serde_json::{Value, json};
 
-use crate::support::{Ask, NOW, Setup, Signer, Source, claims, from_now, get, snapshot, token};
+use crate::support::{Ask, NOW, Setup, Signer, Source, claims, ed, from_now, get, snapshot, token};
 
 /// What a token with these claims comes to under these rules.
 fn judged(claims: Value, change: impl FnOnce(&mut TokenRules)) -> Option<T> {
@@ -153,13 +153,13 @@ fn only_what_is_for_access_and_for_its_bearer() {
 fn signed_by_the_issuers_key_and_named_by_it() {
     let authorizer = Setup::new().authorizer();
     let good = token(json!({}));
-    let (stranger, unknown) = (Signer::ed("ed-1", 9), Signer::ed("ed-9", 1));
+    let (stranger, unknown) = (ed("ed-1", 9), ed("ed-9", 1));
     let mut forged = good.clone().into_bytes();
     let at = good.find('.').unwrap() + 20;
     forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
     for (token, fault) in [
-        (stranger.token(&claims(json!({}))), T::BadSignature),
-        (unknown.token(&claims(json!({}))), T::NoSuchKey),
+        (stranger.token("EdDSA", &claims(json!({}))), T::BadSignature),
+        (unknown.token("EdDSA", &claims(json!({}))), T::NoSuchKey),
         (token(json!({"iss": "https://idp.example/"})), T::UnknownIssuer),
         (token(json!({"iss": "https://IDP.example"})), T::UnknownIssuer),
         (token(json!({"iss": null})), T::NoIssuer),
@@ -316,7 +316,7 @@ fn a_panic_is_a_denial() {
 
 #[test]
 fn a_snapshot_says_when_it_is_from() {
-    let keys = snapshot([&Signer::ed("k", 3)]);
+    let keys = snapshot([&ed("k", 3)]);
     assert_eq!((keys.obtained_at(), keys.usable_until()), (NOW, UnixTime(from_now(3600))));
     assert_eq!(keys.id(), keys.set().id());
 }

@@ -139,6 +139,8 @@ fn an_opaque_bearer_token_is_removed_where_nobody_looked() {
         assert_eq!(sent(&with(Profile::Nemo).without_authentication()).len(), usize::from(goes));
     }
     let looked_at = everything().allowed(&nemo);
+    assert!(!looked_at.unseen && bypass("x").allowed(&nemo).unseen);
+    assert!(!get("/").route("doorward.mode", "optional").allowed(&nemo).unseen);
     assert!(!looked_at.removed.contains(&"authorization".to_owned()));
     let cookie = get("/").route("doorward.mode", "bypass").header("cookie", "Bearer service:jobs");
     assert_eq!(cookie.allowed(&nemo).sent, [""; 0]);
@@ -177,8 +179,7 @@ fn what_an_answer_carries_to_the_byte() {
     // Values alone: 60 claims of a token that may be as long.
     let mut setup = Setup::new();
     let names: Vec<String> = (0..60).map(|n| format!("x-nmp-{n}")).collect();
-    setup.headers.claims =
-        names.iter().map(|name| (name.clone(), name.parse().unwrap())).collect();
+    setup.headers.claims = names.iter().map(|name| (name.clone(), name.parse().unwrap())).collect();
     let authorizer = setup.authorizer().with_max_token_bytes(100_000);
     let of_values = |bytes: usize| {
         let values = names.iter().map(|name| (name.clone(), "x".repeat(bytes).into())).collect();

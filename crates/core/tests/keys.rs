@@ -8,7 +8,7 @@ use doorward_core::token::TokenFault as T;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ISSUER, Setup, Signer, Source, claims, encode, from_now, get, key_set, snapshot,
+    Curve, ISSUER, Setup, Signer, Source, claims, ed, encode, from_now, get, key_set, snapshot,
 };
 
 /// What a token comes to with these keys.
@@ -44,8 +44,12 @@ fn left_out(jwk: &Value) -> Option<U> {
 #[test]
 fn every_algorithm_verifies_and_no_other_does() {
     const RSA: [&str; 6] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
-    let ec = ["P-256", "P-384", "P-521"].map(|curve| (Signer::ec("k", curve), curve));
-    let (rsa, ed) = (Signer::rsa("k"), Signer::ed("k", 1));
+    let ec = [
+        (Signer::ec("k", Curve::P256), "P-256"),
+        (Signer::ec("k", Curve::P384), "P-384"),
+        (Signer::ec("k", Curve::P521), "P-521"),
+    ];
+    let (rsa, ed) = (Signer::rsa("k"), ed("k", 1));
     let mut kinds: Vec<(&Signer, KeyKind, &[&str])> = vec![
         (&rsa, KeyKind::Rsa(2048), &RSA),
         (&ed, KeyKind::Curve("Ed25519"), &["EdDSA", "Ed25519"]),
@@ -62,7 +66,7 @@ fn every_algorithm_verifies_and_no_other_does() {
         let served: AlgorithmSet = algorithms.iter().map(|name| name.parse().unwrap()).collect();
         assert_eq!(set.keys()[0].algorithms(), served);
         for algorithm in *algorithms {
-            let token = signer.signed(algorithm, &claims);
+            let token = signer.token(algorithm, &claims);
             assert_eq!(judged(Setup::new(), &json!([jwk]), &token), Ok(()), "{algorithm}");
             let strict = |algorithms: AlgorithmSet| {
                 let mut setup = Setup::new();
@@ -82,7 +86,7 @@ fn every_algorithm_verifies_and_no_other_does() {
         assert_eq!(set.keys()[0].verifies(Algorithm::ES256, b"", b""), false);
     }
     // The signature of one algorithm is none of another.
-    let as_other = rsa.raw(&json!({"alg": "RS256", "kid": "k"}).to_string(), &claims.to_string());
+    let as_other = rsa.token("RS256", &claims);
     let header = encode(json!({"alg": "PS256", "kid": "k"}).to_string());
     let as_other = format!("{header}{}", &as_other[as_other.find('.').unwrap()..]);
     let bad = Err(Fault::Token(T::BadSignature));
@@ -90,7 +94,7 @@ fn every_algorithm_verifies_and_no_other_does() {
     // A key of another algorithm than its own is none of its name.
     let bound = with(rsa.jwk(), json!({"alg": "RS512"}));
     let none = Err(Fault::Token(T::NoSuchKey));
-    assert_eq!(judged(Setup::new(), &json!([bound]), &rsa.signed("RS256", &claims)), none);
+    assert_eq!(judged(Setup::new(), &json!([bound]), &rsa.token("RS256", &claims)), none);
     assert_eq!(KeyKind::Rsa(2048).to_string(), "RSA of 2048 bits");
     assert_eq!(KeyKind::Curve("P-256").to_string(), "P-256");
     assert_eq!(Algorithm::EdDSA.to_string(), "EdDSA");
@@ -98,13 +102,13 @@ fn every_algorithm_verifies_and_no_other_does() {
 
 #[test]
 fn which_keys_are_tried() {
-    let (one, two) = (Signer::ed("one", 1), Signer::ed("two", 2));
+    let (one, two) = (ed("one", 1), ed("two", 2));
     let nameless = |signer: &Signer| with(signer.jwk(), json!({"kid": null}));
     let renamed = |signer: &Signer, kid: &str| with(signer.jwk(), json!({ "kid": kid }));
     let claims = claims(json!({}));
     let of = |kid: Option<&str>| match kid {
-        Some(kid) => one.raw(&json!({"alg": "EdDSA", "kid": kid}).to_string(), &claims.to_string()),
-        None => one.raw(&json!({"alg": "EdDSA"}).to_string(), &claims.to_string()),
+        Some(kid) => one.token_with(json!({"alg": "EdDSA", "kid": kid}), &claims),
+        None => one.token_with(json!({"alg": "EdDSA"}), &claims),
     };
     let (none, bad) = (Err(Fault::Token(T::NoSuchKey)), Err(Fault::Token(T::BadSignature)));
     for (keys, kid, expected) in [
@@ -128,7 +132,7 @@ fn which_keys_are_tried() {
         assert_eq!(judged(Setup::new(), &keys, &of(kid)), expected, "{kid:?} {keys}");
     }
     // Eight of one name are tried, and no ninth.
-    let others: Vec<Value> = (10..17).map(|seed| renamed(&Signer::ed("", seed), "x")).collect();
+    let others: Vec<Value> = (10..17).map(|seed| renamed(&ed("", seed), "x")).collect();
     let eighth = json!([others.clone(), vec![renamed(&one, "x")]].concat());
     assert_eq!(judged(Setup::new(), &eighth, &of(Some("x"))), Ok(()));
     let ninth = json!([others, vec![renamed(&two, "x"), renamed(&one, "x")]].concat());
@@ -138,17 +142,17 @@ fn which_keys_are_tried() {
 /// A key that names its issuer signs for no other (Azure's).
 #[test]
 fn a_key_of_one_issuer_signs_for_no_other() {
-    let signer = Signer::ed("k", 1);
+    let signer = ed("k", 1);
     let named = |issuer: &str| json!([with(signer.jwk(), json!({ "issuer": issuer }))]);
-    let tenant = |tid: &str| signer.token(&claims(json!({ "tid": tid })));
+    let tenant = |tid: &str| signer.token("EdDSA", &claims(json!({ "tid": tid })));
     let none = Err(Fault::Token(T::NoSuchKey));
     for (keys, token, expected) in [
-        (named(ISSUER), signer.token(&claims(json!({}))), Ok(())),
+        (named(ISSUER), signer.token("EdDSA", &claims(json!({}))), Ok(())),
         (named(ISSUER), tenant("example"), Ok(())),
-        (named("https://other.example"), signer.token(&claims(json!({}))), none),
+        (named("https://other.example"), signer.token("EdDSA", &claims(json!({}))), none),
         (named("https://idp.{tenantid}"), tenant("example"), Ok(())),
         (named("https://idp.{tenantid}"), tenant("other"), none),
-        (named("https://idp.{tenantid}"), signer.token(&claims(json!({}))), none),
+        (named("https://idp.{tenantid}"), signer.token("EdDSA", &claims(json!({}))), none),
     ] {
         assert_eq!(judged(Setup::new(), &keys, &token), expected, "{keys}");
     }
@@ -157,7 +161,7 @@ fn a_key_of_one_issuer_signs_for_no_other() {
 
 #[test]
 fn keys_that_are_left_out_and_why() {
-    let (ed, ec) = (Signer::ed("k", 1).jwk(), Signer::ec("k", "P-256").jwk());
+    let (ed, ec) = (ed("k", 1).jwk(), Signer::ec("k", Curve::P256).jwk());
     let long = encode([1; 33]);
     for (jwk, expected) in [
         (with(ed.clone(), json!({})), None),
@@ -201,8 +205,8 @@ fn keys_that_are_left_out_and_why() {
 #[test]
 fn numbers_with_zeros_in_front() {
     use base64::Engine as _;
-    let ec = Signer::ec("k", "P-256");
-    let token = ec.signed("ES256", &claims(json!({})));
+    let ec = Signer::ec("k", Curve::P256);
+    let token = ec.token("ES256", &claims(json!({})));
     let padded = |name: &str| {
         let bytes = ec.jwk()[name]
             .as_str()
@@ -212,7 +216,7 @@ fn numbers_with_zeros_in_front() {
     let jwk = with(ec.jwk(), json!({"x": padded("x"), "y": padded("y")}));
     assert_eq!(judged(Setup::new(), &json!([jwk]), &token), Ok(()));
     // One in 256 has a coordinate that begins with zero, which some issuers cut off.
-    let short = (0..20_000).map(|_| Signer::ec("k", "P-256")).find_map(|signer| {
+    let short = (0..20_000).map(|_| Signer::ec("k", Curve::P256)).find_map(|signer| {
         let x = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(signer.jwk()["x"].as_str().unwrap())
             .unwrap();
@@ -220,13 +224,13 @@ fn numbers_with_zeros_in_front() {
     });
     let (signer, x) = short.unwrap();
     let jwk = with(signer.jwk(), json!({ "x": x }));
-    let token = signer.signed("ES256", &claims(json!({})));
+    let token = signer.token("ES256", &claims(json!({})));
     assert_eq!(judged(Setup::new(), &json!([jwk]), &token), Ok(()));
 }
 
 #[test]
 fn what_a_key_set_says_of_itself() {
-    let (one, two) = (Signer::ed("one", 1), Signer::ed("two", 2));
+    let (one, two) = (ed("one", 1), ed("two", 2));
     let set = key_set(&json!([{"kty": "oct", "kid": "secret"}, one.jwk(), 5, two.jwk()]));
     assert_eq!(set.keys().len(), 2);
     assert!(set.knows("one") && set.knows("two") && !set.knows("secret"));
@@ -247,7 +251,7 @@ fn what_a_key_set_says_of_itself() {
         vec![one.jwk(), one.jwk()],
         vec![one.jwk(), with(two.jwk(), json!({"kid": "2"}))],
         vec![one.jwk(), with(two.jwk(), json!({"issuer": "x"}))],
-        vec![one.jwk(), with(two.jwk(), json!({"x": Signer::ed("", 3).jwk()["x"]}))],
+        vec![one.jwk(), with(two.jwk(), json!({"x": ed("", 3).jwk()["x"]}))],
     ] {
         assert!(!both.same_keys(&set(&others)), "{others:?}");
     }

@@ -11,7 +11,7 @@ use doorward_core::keys::{Refetch, RefetchCause};
 use doorward_core::token::TokenFault as T;
 use serde_json::json;
 
-use crate::support::{Ask, Setup, Signer, Source, claims, get, signer, snapshot};
+use crate::support::{Ask, Setup, Signer, Source, claims, ed, get, signer, snapshot};
 
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -45,8 +45,8 @@ fn needed(authorizer: &Authorizer, ask: &Ask) -> Option<RefetchCause> {
 
 /// A token signed with the key `next`, which the issuer is about to publish.
 fn of_next() -> (Signer, Ask) {
-    let next = Signer::ed("next", 2);
-    let ask = get("/").bearer(next.token(&claims(json!({}))));
+    let next = ed("next", 2);
+    let ask = get("/").bearer(next.token("EdDSA", &claims(json!({}))));
     (next, ask)
 }
 
@@ -58,10 +58,13 @@ fn with_old_key() -> (Arc<Source>, Authorizer) {
 
 #[test]
 fn what_newer_keys_may_change_and_what_not() {
-    let stranger = Signer::ed("ed-1", 9);
+    let stranger = ed("ed-1", 9);
     for (ask, cause) in [
         (of_next().1, Some(RefetchCause::UnknownKey)),
-        (get("/").bearer(stranger.token(&claims(json!({})))), Some(RefetchCause::BadSignature)),
+        (
+            get("/").bearer(stranger.token("EdDSA", &claims(json!({})))),
+            Some(RefetchCause::BadSignature),
+        ),
         (get("/").with_token(json!({"exp": 1})), None),
         (get("/").with_token(json!({"aud": "x"})), None),
         (get("/").with_token(json!({"sub": null})), None),
@@ -154,8 +157,8 @@ fn keys_that_came_meanwhile_are_tried() {
     assert_eq!(authorized(&authorizer, &ask), Ok("alice".into()));
 
     let (source, authorizer) = with_old_key();
-    let stranger = get("/").bearer(Signer::ed("ed-1", 9).token(&claims(json!({}))));
-    source.brings_by_itself(snapshot([&Signer::ed("ed-1", 9)]));
+    let stranger = get("/").bearer(ed("ed-1", 9).token("EdDSA", &claims(json!({}))));
+    source.brings_by_itself(snapshot([&ed("ed-1", 9)]));
     assert_eq!(authorized(&authorizer, &stranger), Ok("alice".into()));
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doorward_core::decision::{Decision, Fault};
 use doorward_core::rules::{
-    EndpointRule, EndpointRules, Endpoints, RuleFault as F, Rules, ScopeDemand,
+    EndpointRule, EndpointRules, Endpoints, PathRule, RuleFault as F, Rules, ScopeDemand,
 };
 use serde_json::{Value, json};
 
@@ -108,6 +108,48 @@ fn the_route_asks_for_scopes_and_audiences() {
     assert_eq!(denial.scopes.as_deref(), Some("a:read"));
 }
 
+/// However the table is searched, the fewest placeholders count.
+#[test]
+fn the_most_specific_endpoint_counts() {
+    let table = json!({
+        "/a/{x}/{y}": {"get": "a:two"}, "/{z}/b/c": {"get": "a:one"}, "/{z}/b": {"get": "a:own"},
+        "/{z}/-/{rest}": {"get": "a:rest"}, "/{z}/-/x": {"get": "a:x"},
+    });
+    let setup = || Setup { paths: endpoints(table.clone(), ScopeDemand::OfAll), ..Setup::new() };
+    for (path, scopes) in [
+        ("/a/b/c", "a:one"),
+        ("/a/d/c", "a:two"),
+        ("/a/b/", "a:own"),
+        ("/q/-/x/", "a:x"),
+        ("/q/-/x/y", "a:rest"),
+    ] {
+        let denial = get(path).denial(&setup().authorizer());
+        assert_eq!(denial.scopes.as_deref(), Some(scopes), "{path}");
+    }
+}
+
+#[test]
+fn a_table_says_what_is_in_it() {
+    for (entries, closed, scopes) in [
+        (&[][..], false, false),
+        (&[("/a", "", false)], false, false),
+        (&[("/a", "x", false), ("/b", "", false)], false, true),
+        (&[("/a", "", true), ("/b", "", false)], true, false),
+        (&[("/a", "", true), ("/b", "x", false)], true, true),
+    ] {
+        let mut table = Endpoints::default();
+        for (pattern, scopes, closed) in entries {
+            let (pattern, scopes) = (*pattern, (*scopes).into());
+            let rule = EndpointRule { pattern: pattern.into(), scopes, closed: *closed };
+            table.add(&pattern.parse().unwrap(), "get".parse().unwrap(), rule).unwrap();
+        }
+        assert_eq!((table.any_closed(), table.any_scopes()), (closed, scopes), "{entries:?}");
+    }
+    for rule in ["/health", "/public/*"] {
+        assert_eq!(rule.parse::<PathRule>().unwrap().to_string(), rule);
+    }
+}
+
 /// A table of endpoints: pattern → method → scopes; `!` closes.
 fn endpoints(table: Value, demand: ScopeDemand) -> Rules {
     let table: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_value(table).unwrap();
@@ -133,6 +175,7 @@ fn endpoints_ask_for_scopes() {
     });
     let of_platform = endpoints(table.clone(), ScopeDemand::OfPlatformScopes);
     let of_all = endpoints(table, ScopeDemand::OfAll);
+    assert_eq!(of_all.endpoints().map(|endpoints| endpoints.demand), Some(ScopeDemand::OfAll));
     let asked = |scope: &str, method: &str, path: &str| {
         let ask = get(path).method(method).with_token(json!({ "scope": scope }));
         [&of_platform, &of_all].map(|rules| came_to(rules, &ask).err())

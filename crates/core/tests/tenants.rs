@@ -9,7 +9,7 @@ use doorward_core::issuers::{IssuerId, Issuers};
 use doorward_core::token::{TenantRule, TokenFault as T, TokenRules};
 use serde_json::{Value, json};
 
-use crate::support::{Setup, Signer, Source, claims, get, signer};
+use crate::support::{Setup, Signer, Source, claims, ed, get, signer};
 
 const TENANT: &str = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
 const OTHER: &str = "11111111-2222-3333-4444-555555555555";
@@ -105,7 +105,7 @@ fn tenants_of_an_issuer_of_one_name() {
 #[test]
 fn each_issuer_has_its_own_keys_and_rules() {
     let mut issuers = Issuers::default();
-    let (first, second) = (signer(), Signer::ed("ed-2", 2));
+    let (first, second) = (signer(), ed("ed-2", 2));
     issuers.add(
         TokenRules::new("https://a.example", ["a"]),
         IdentityRules::default(),
@@ -122,7 +122,7 @@ fn each_issuer_has_its_own_keys_and_rules() {
     let authorizer = Authorizer::new(issuers, HeaderRules::default());
     let token = |signer: &Signer, issuer: &str, audience: &str| {
         let more = json!({"iss": issuer, "aud": audience, "name": "bob"});
-        get("/").bearer(signer.token(&claims(more)))
+        get("/").bearer(signer.token("EdDSA", &claims(more)))
     };
     let (a, b) = ("https://a.example", "https://b.example");
     assert_eq!(token(&first, a, "a").allowed(&authorizer).principal(), "alice");
@@ -138,6 +138,6 @@ fn each_issuer_has_its_own_keys_and_rules() {
     }
     // With no issuer of tenants, the tenant is not taken out of a name.
     let odd = json!({"iss": "https://a.exampleX", "tid": "X"});
-    let odd = get("/").bearer(first.token(&claims(odd)));
+    let odd = get("/").bearer(first.token("EdDSA", &claims(odd)));
     assert_eq!(odd.fault(&authorizer), Fault::Token(T::UnknownIssuer));
 }

@@ -7,7 +7,7 @@ use doorward_core::token::{
 };
 use serde_json::json;
 
-use crate::support::{Setup, claims, encode, get, signer, token};
+use crate::support::{Setup, claims, ed, encode, get, signer, token};
 
 /// What a token comes to.
 fn judged(token: &str) -> Option<T> {
@@ -21,11 +21,11 @@ fn judged(token: &str) -> Option<T> {
 }
 
 fn of_header(header: &str) -> String {
-    signer().raw(header, &claims(json!({})).to_string())
+    signer().raw_token("EdDSA", header.as_bytes(), claims(json!({})).to_string().as_bytes())
 }
 
 fn of_claims(claims: &str) -> String {
-    signer().raw(r#"{"alg":"EdDSA","kid":"ed-1"}"#, claims)
+    signer().raw_token("EdDSA", br#"{"alg":"EdDSA","kid":"ed-1"}"#, claims.as_bytes())
 }
 
 #[test]
@@ -71,6 +71,8 @@ fn headers_that_are_understood() {
         (r#"{"alg":"EdDSA","jwk":{},"x5c":5,"jku":[]}"#, None),
         (r#"{"alg":"EdDSA","kid":"ed-1","typ":"dpop+jwt"}"#, Some(T::WrongType)),
         (r#"{"alg":"EdDSA","kid":"ed-1","typ":""}"#, Some(T::WrongType)),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":"publication/JWT"}"#, Some(T::WrongType)),
+        (r#"{"alg":"EdDSA","kid":"ed-1","typ":"xpplication/JWT"}"#, Some(T::WrongType)),
         (r#"{"alg":"EdDSA","kid":"ed-1","typ":5}"#, Some(T::HeaderNotAnObject)),
         (r#"{"alg":"EdDSA","kid":7}"#, Some(T::HeaderNotAnObject)),
         (r#"{"alg":["EdDSA"]}"#, Some(T::HeaderNotAnObject)),
@@ -99,12 +101,21 @@ fn claims_that_are_an_object() {
     for (claims, fault) in [
         (plain.clone(), None),
         (and(r#""a":{"b":[{}]}"#), None),
+        (plain.replace("my-api", r"my\u002dapi"), None),
         (and(&format!(r#""x":"{}""#, r#"\"[{"#.repeat(400))), None),
         (and(&format!(r#""x":[{}0]"#, "[],".repeat(400))), None),
         (and(&format!(r#""x":[{}{{}}]"#, "{},".repeat(400))), None),
         (nested(31), None),
+        (and(&format!(r#""x":{}{},"y":[]"#, "[".repeat(31), "]".repeat(31))), None),
         (nested(32), Some(T::NestedTooDeep)),
         (nested(300), Some(T::NestedTooDeep)),
+        // What closes in a text closes nothing, and what is no JSON is not read at all.
+        (
+            and(&format!(r#""x":{}0{}"#, r#"["]","#.repeat(32), "]".repeat(32))),
+            Some(T::NestedTooDeep),
+        ),
+        (and(&format!(r#""x":\{}"#, "[".repeat(32))), Some(T::NestedTooDeep)),
+        (and(&format!(r#""x":{}{}"#, "[".repeat(31), "]]".repeat(31))), Some(T::ClaimsNotAnObject)),
         ("[]".into(), Some(T::ClaimsNotAnObject)),
         (String::new(), Some(T::ClaimsNotAnObject)),
         (and(r#""sub":"b""#), Some(T::ClaimsNotAnObject)),
@@ -132,7 +143,7 @@ fn unsigned_tokens() {
     // All else is checked as ever, signatures too.
     let expired = format!("{header}.{}.", encode(claims(json!({"exp": 1})).to_string()));
     assert_eq!(get("/").bearer(&expired).fault(&lenient()), Fault::Token(T::Expired));
-    let forged = crate::support::Signer::ed("ed-1", 9).token(&claims(json!({})));
+    let forged = ed("ed-1", 9).token("EdDSA", &claims(json!({})));
     assert_eq!(get("/").bearer(&forged).fault(&lenient()), Fault::Token(T::BadSignature));
     let jws = CompactJws::decode(BearerToken::new(unsigned.as_bytes()), 4096).ok().unwrap();
     let parsed = UnverifiedToken::parse(&jws, UnsignedTokens::Accepted).ok().unwrap();
@@ -141,7 +152,7 @@ fn unsigned_tokens() {
 
 #[test]
 fn what_a_token_says_before_it_is_believed() {
-    let good = signer().token(&claims(json!({"tid": "t", "nonce": "n"})));
+    let good = signer().token("EdDSA", &claims(json!({"tid": "t", "nonce": "n"})));
     let jws = CompactJws::decode(BearerToken::new(good.as_bytes()), 4096).ok().unwrap();
     let parsed = UnverifiedToken::parse(&jws, UnsignedTokens::Refused).ok().unwrap();
     assert_eq!(parsed.kid(), Some("ed-1"));
@@ -155,4 +166,24 @@ fn what_a_token_says_before_it_is_believed() {
         let denial = get("/").bearer(token).denial(&Setup::new().authorizer());
         assert_eq!(denial.reason(), reason);
     }
+}
+
+#[test]
+fn a_fault_names_the_kind_and_shows_no_secret() {
+    use doorward_core::token::OtherKind as K;
+    for (kind, name) in [
+        (K::Id, "an ID token"),
+        (K::Refresh, "a refresh token"),
+        (K::Offline, "an offline token"),
+        (K::Logout, "a logout token"),
+        (K::Event, "a security event token"),
+    ] {
+        let expected = format!("the token identifies itself as {name}, not an access token");
+        assert_eq!(T::AnotherKind(kind).to_string(), expected);
+    }
+    get("/").with_token(json!({})).view(|request, _| {
+        let shown = format!("{request:?} {:?}", BearerToken::new(b"secret"));
+        assert!(shown.contains("[authorization]") && shown.contains("BearerToken(6 bytes)"));
+        assert!(!shown.contains("Bearer ") && !shown.contains("eyJ"), "{shown}");
+    });
 }

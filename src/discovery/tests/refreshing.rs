@@ -83,7 +83,11 @@ async fn one_odd_key_spoils_nothing() {
 async fn cache_control_sets_the_pace_within_bounds() {
     let idp = FakeIdp::start(&[]).await;
     let planned = async |cache_control: &'static str| {
-        idp.keys(Answer::Raw(200, ("cache-control", cache_control.into()), jwks(&["k"]).to_string()));
+        idp.keys(Answer::Raw(
+            200,
+            ("cache-control", cache_control.into()),
+            jwks(&["k"]).to_string(),
+        ));
         let policy = FetchPolicy {
             refresh_min: AN_HOUR,
             refresh_default: 2 * AN_HOUR,

@@ -1,5 +1,8 @@
 //! What the tests share: keys that really sign, where they come from, an authorizer, and requests.
 
+/// That of the development issuer, and of its crate this file alone: the rest needs a runtime.
+#[path = "../../../dev/src/signer.rs"]
+#[allow(dead_code)]
 mod signer;
 mod source;
 
@@ -17,7 +20,7 @@ use doorward_core::rules::Rules;
 use doorward_core::token::TokenRules;
 use serde_json::{Value, json};
 
-pub use self::signer::{Signer, encode};
+pub use self::signer::{Curve, Signer};
 pub use self::source::{Source, key_set, snapshot};
 
 pub const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -42,14 +45,19 @@ pub fn claims(more: Value) -> Value {
     claims
 }
 
+/// The same key whenever the seed is the same.
+pub fn ed(kid: &str, seed: u8) -> Signer {
+    Signer::ed_from_seed(kid, &[seed; 32])
+}
+
 /// The key that most tokens here are signed with.
 pub fn signer() -> Signer {
-    Signer::ed("ed-1", 1)
+    ed("ed-1", 1)
 }
 
 /// A token of that key.
 pub fn token(more: Value) -> String {
-    signer().token(&claims(more))
+    signer().token("EdDSA", &claims(more))
 }
 
 /// What an authorizer of one issuer is made of.
@@ -101,6 +109,8 @@ pub fn get(path: impl AsRef<[u8]>) -> Ask {
 #[derive(Debug)]
 pub struct Allowed {
     pub code: &'static str,
+    /// Whether nobody looked at the credentials.
+    pub unseen: bool,
     /// Whether the token was verified just now.
     pub fresh: bool,
     pub set: BTreeMap<String, String>,
@@ -175,6 +185,7 @@ impl Ask {
                 let set = changes.set().iter().map(|(name, value)| (name.into(), value.into()));
                 Allowed {
                     code: approval.code(),
+                    unseen: approval.is_unseen(),
                     fresh,
                     set: set.collect(),
                     removed: changes.remove().map(text).collect(),
@@ -195,4 +206,8 @@ impl Allowed {
     pub fn principal(&self) -> &str {
         self.header("x-nmp-principal-id")
     }
+}
+
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    signer::encode(bytes.as_ref())
 }
