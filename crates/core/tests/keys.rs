@@ -83,7 +83,7 @@ fn every_algorithm_verifies_and_no_other_does() {
             assert_eq!(judged(Setup::new(), &json!([bound]), &token), Ok(()));
             assert_eq!(key_set(&json!([bound])).keys()[0].algorithms().iter().count(), 1);
         }
-        assert_eq!(set.keys()[0].verifies(Algorithm::ES256, b"", b""), false);
+        assert!(!set.keys()[0].verifies(Algorithm::ES256, b"", b""));
     }
     // The signature of one algorithm is none of another.
     let as_other = rsa.token("RS256", &claims);
@@ -201,6 +201,29 @@ fn keys_that_are_left_out_and_why() {
     }
 }
 
+/// The points of small order and those beyond the field are weak, and no neighbour of theirs is.
+#[test]
+fn weak_points_and_their_neighbours() {
+    let weak = |lowest: u8, between: u8, highest: u8| {
+        let mut y = [between; 32];
+        (y[0], y[31]) = (lowest, highest);
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": encode(y)});
+        left_out(&jwk) == Some(U::WeakPoint)
+    };
+    for sign in [0, 0x80] {
+        for (lowest, between, highest) in
+            [(0, 0, 0), (1, 0, 0), (0xec, 0xff, 0x7f), (0xed, 0xff, 0x7f), (0xff, 0xff, 0x7f)]
+        {
+            assert!(weak(lowest, between, highest | sign), "{lowest} {between} {highest} {sign}");
+        }
+        for (lowest, between, highest) in
+            [(2, 0, 0), (0, 0, 1), (1, 0, 5), (9, 0, 9), (0, 1, 0), (1, 1, 0), (0xeb, 0xff, 0x7f)]
+        {
+            assert!(!weak(lowest, between, highest | sign), "{lowest} {between} {highest} {sign}");
+        }
+    }
+}
+
 /// Coordinates come with leading zeros, without, and with more of them than there are.
 #[test]
 fn numbers_with_zeros_in_front() {
@@ -256,7 +279,7 @@ fn what_a_key_set_says_of_itself() {
         assert!(!both.same_keys(&set(&others)), "{others:?}");
     }
     let ec = Signer::rsa("k").jwk();
-    assert!(!set(&[ec.clone()]).same_keys(&set(&[with(ec, json!({"alg": "RS256"}))])));
+    assert!(!set(std::slice::from_ref(&ec)).same_keys(&set(&[with(ec, json!({"alg": "RS256"}))])));
     assert!(KeySet::parse(b"{}").is_err());
 }
 

@@ -55,6 +55,11 @@ fn one_issuer_a_tenant() {
         let expected = expected.map(Some);
         assert_eq!(judged(rule.clone(), claims.clone()), expected, "{rule:?} {claims}");
     }
+    // No tenant at all is not taken out of a name.
+    let mut setup = Setup::new();
+    setup.tokens.issuer = "{tenantid}/v2.0".into();
+    let nobody = get("/").with_token(json!({"iss": "/v2.0", "tid": ""}));
+    assert_eq!(nobody.fault(&setup.authorizer()), Fault::Token(T::UnknownIssuer));
     // Anything but a GUID could make another URL of the template.
     for odd in [
         "evil",
