@@ -101,10 +101,18 @@ pub(super) fn put_text(field: u32, text: &[u8], out: &mut impl BufMut) {
     out.put_slice(text);
 }
 
-/// The key and length of a field whose content follows.
+/// The key and length of a field whose content follows. Nearly always each is one byte.
+#[inline]
 pub(super) fn put_delimited(field: u32, length: usize, out: &mut impl BufMut) {
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(length as u64, out);
+    match (u8::try_from(field), u8::try_from(length)) {
+        (Ok(field @ ..16), Ok(length @ ..0x80)) => {
+            out.put_slice(&[field << 3 | WireType::LengthDelimited as u8, length]);
+        }
+        _ => {
+            encode_key(field, WireType::LengthDelimited, out);
+            encode_varint(length as u64, out);
+        }
+    }
 }
 
 /// What a field with a content of this length takes, key and length included, in bytes.
