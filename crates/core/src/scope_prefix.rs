@@ -86,4 +86,20 @@ mod tests {
             assert_eq!(cut_off(full, prefix), scope);
         }
     }
+
+    #[test]
+    fn a_platforms_scope_is_asked_for_with_its_prefix() {
+        for (scope, prefix, asked) in [
+            ("models:read", Some("api://nmp"), "api://nmp/models:read"),
+            (".default", Some("api://nmp"), "api://nmp/.default"),
+            ("openid", Some("api://nmp"), "openid"),
+            ("https://graph.example/.default", Some("api://nmp"), "https://graph.example/.default"),
+            ("api://nmp/models:read", Some("api://nmp"), "api://nmp/models:read"),
+            ("models:read", None, "models:read"),
+        ] {
+            assert_eq!(asked_for(scope, prefix), asked, "{scope}");
+        }
+        assert!(is_platform("a:b") && is_platform("x/.default"));
+        assert!(!is_platform("offline_access") && !is_platform(".default.x"));
+    }
 }

@@ -224,6 +224,19 @@ fn weak_points_and_their_neighbours() {
     }
 }
 
+/// A modulus has as many bits as are behind its first one.
+#[test]
+fn the_size_of_an_rsa_key_is_counted_in_bits() {
+    let of = |first: u8, bytes: usize| {
+        let n = [vec![first], vec![0xff; bytes - 1]].concat();
+        left_out(&json!({"kty": "RSA", "n": encode(n), "e": "AQAB"}))
+    };
+    assert_eq!((of(0x80, 256), of(0xff, 1024)), (None, None));
+    assert_eq!(of(0x7f, 256), Some(U::RsaSize(2047)));
+    assert_eq!(of(0x01, 1025), Some(U::RsaSize(8193)));
+    assert_eq!(of(0x01, 256), Some(U::RsaSize(2041)));
+}
+
 /// Coordinates come with leading zeros, without, and with more of them than there are.
 #[test]
 fn numbers_with_zeros_in_front() {
