@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use doorward_core::VerifiedIdentity;
 use doorward_core::decision::{Basis, Decision, Fault, Reason};
-use doorward_core::identity::{AddressFault, EmailDomains, IdentityFault as F, Losses, Profile};
+use doorward_core::identity::{
+    AddressFault, ClaimPath, EmailDomains, IdentityFault as F, Losses, Profile,
+};
 use serde_json::{Value, json};
 
 use crate::support::{NOW, Setup, from_now, get};
@@ -125,6 +127,9 @@ fn the_principal_is_a_name_that_can_be_sent() {
     assert_eq!(subject(named, json!({"user": {"name": "bob"}})), Ok("bob".into()));
     assert_eq!(subject(named, json!({})), Ok("alice".into()));
     assert_eq!(subject(named, json!({"sub": null})), Err(F::SubjectMissing));
+    for written in ["sub", "/user/name", "/https:~1~1x.example~1name"] {
+        assert_eq!(written.parse::<ClaimPath>().unwrap().to_string(), written);
+    }
 }
 
 #[test]
