@@ -188,6 +188,12 @@ fn what_an_answer_carries_to_the_byte() {
     assert_eq!(of_values(850).allowed(&authorizer).set.len(), 61);
     let fault = of_values(950).fault(&authorizer);
     assert_eq!(fault, Fault::Request(RequestFault::TooMuchToChange));
+    // Names alone, which are removed from everybody, and from whoever sends nothing.
+    let mut setup = Setup::new();
+    let names = (0..60).map(|n| format!("x-{n:01000}"));
+    setup.headers.claims = names.map(|name| (name, "a".parse().unwrap())).collect();
+    let fault = get("/").route("doorward.mode", "bypass").fault(&setup.authorizer());
+    assert_eq!(fault, Fault::Request(RequestFault::TooMuchToChange));
     // Names that are none of ours are no part of the answer.
     let many = (0..60).fold(everything(), |ask, at| ask.header(&format!("{at:01000}"), ""));
     assert_eq!(many.allowed(&authorizer).principal(), "alice");
