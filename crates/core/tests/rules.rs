@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use doorward_core::decision::{Decision, Fault};
+use doorward_core::decision::{Decision, Fault, Reason};
 use doorward_core::rules::{
     EndpointRule, EndpointRules, Endpoints, PathRule, RuleFault as F, Rules, ScopeDemand,
 };
@@ -249,8 +249,10 @@ fn a_closed_endpoint_is_closed_to_everybody() {
         assert_eq!(came_to(&rules, &ask), expected, "{ask:?}");
     }
     // Where it cannot be told, the scopes of a closed one are not asked for either.
-    let setup = Setup { paths: rules, ..Setup::new() };
-    assert_eq!(get("/v2/secret").denial(&setup.authorizer()).scopes, None);
+    let authorizer = Setup { paths: rules, ..Setup::new() }.authorizer();
+    assert_eq!(get("/v2/secret").denial(&authorizer).scopes, None);
+    let denial = get("/v2/secret").with_token(json!({})).denial(&authorizer);
+    assert_eq!((denial.reason(), denial.scopes), (Reason::PolicyDenied, None));
 }
 
 /// A preflight of `/v2/secret`, but for its origin.
