@@ -16,6 +16,7 @@ use doorward_core::request::{HeaderView, RequestView, RouteView};
 use doorward_core::token_cache::TokenCache;
 use serde_json::{Value, json};
 
+use crate::support::doorward::Doorward;
 use crate::support::signer::{Curve, RSA, Signer, claims, from_now, jwks};
 
 const ISSUER: &str = "https://idp.example";
@@ -58,7 +59,7 @@ fn authorizer(keys: &Arc<Handed>) -> Authorizer {
     for issuer in &settings.issuers {
         issuers.add(issuer.token.clone(), issuer.identity.clone(), keys.clone());
     }
-    let cache = TokenCache::new(100, 1 << 20, Arc::default()).unwrap();
+    let cache = TokenCache::new(100.try_into().unwrap(), 1 << 20, Arc::default()).unwrap();
     Authorizer::new(issuers, settings.headers).with_cache(cache)
 }
 
@@ -107,4 +108,21 @@ fn a_cached_identity_ends_with_its_key_and_with_trust_in_the_key_set() {
     assert_eq!([decide(), decide()], ["fresh", "cached"]);
     keys.hand_over(&jwks([&*RSA]), now);
     assert_eq!(decide(), "keys_unavailable", "older than max_stale");
+}
+
+#[tokio::test]
+async fn without_entries_no_token_is_kept() {
+    let config = json!({
+        "auth": {"oidc": {"issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA])}},
+        "cache": {"max_entries": 0},
+    });
+    let doorward = Doorward::start(&config.to_string()).await;
+    let token = RSA.token("RS256", &claims(ISSUER, json!({})));
+    for _ in 0..3 {
+        assert_eq!(doorward.ask_with(&token).await.reason, "authenticated");
+    }
+    for (name, value) in [("hits_total", 0.0), ("misses_total", 0.0), ("entries", 0.0)] {
+        let name = format!("doorward_token_cache_{name}");
+        assert_eq!(doorward.metric(&name).await, Some(value), "{name}");
+    }
 }

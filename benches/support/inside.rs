@@ -1,6 +1,7 @@
 //! Doorward without its sockets: a service with one issuer whose keys never change.
 
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -32,8 +33,11 @@ pub fn service(jwks: &Value, remembered: u64) -> CheckService {
         let keys = Arc::new(StaticKeys::new(set()));
         issuers.add(issuer.token.clone(), issuer.identity.clone(), keys);
     }
-    let cache = TokenCache::new(remembered, settings.cache.max_bytes, Arc::default()).unwrap();
-    let authorizer = Authorizer::new(issuers, settings.headers).with_cache(cache);
+    let mut authorizer = Authorizer::new(issuers, settings.headers);
+    if let Some(remembered) = NonZeroU64::new(remembered) {
+        let cache = TokenCache::new(remembered, settings.cache.max_bytes, Arc::default());
+        authorizer = authorizer.with_cache(cache.unwrap());
+    }
     CheckService::new(CheckServiceParts {
         authorizer,
         pages: DenialPages::new(&settings.realm, Vec::new()),

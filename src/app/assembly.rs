@@ -1,6 +1,7 @@
 //! Settings → issuers, authorizer and service. Made anew for every configuration; keys that
 //! are still wanted live on.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -90,8 +91,11 @@ impl Assembly {
             .with_preflights(settings.lets_preflights_pass);
         let mut authorizer = Authorizer::new(issuers, settings.headers.clone())
             .with_rules(rules)
-            .with_max_token_bytes(settings.max_token_bytes)
-            .with_cache(TokenCache::new(cache.max_entries, cache.max_bytes, counters)?);
+            .with_max_token_bytes(settings.max_token_bytes);
+        if let Some(max_entries) = NonZeroU64::new(cache.max_entries) {
+            let cache = TokenCache::new(max_entries, cache.max_bytes, counters)?;
+            authorizer = authorizer.with_cache(cache);
+        }
         if settings.allow_unsigned_jwt {
             authorizer = authorizer.with_unsigned(UnsignedTokens::Accepted);
         }

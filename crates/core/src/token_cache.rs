@@ -5,6 +5,7 @@
 //! belongs to one authorizer, and so to one configuration.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +21,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 640;
 
 /// The verified tokens of one authorizer.
 pub struct TokenCache {
-    entries: Option<Cache<TokenHash, Arc<VerifiedIdentity>, BuildHasherDefault<AlreadyHashed>>>,
+    entries: Cache<TokenHash, Arc<VerifiedIdentity>, BuildHasherDefault<AlreadyHashed>>,
     hash_key: LessSafeKey,
     counters: Arc<Counters>,
 }
@@ -42,42 +43,40 @@ pub struct TokenHash(u128);
 
 impl TokenCache {
     /// A cache of at most `max_entries` tokens and `max_bytes` bytes, whichever is
-    /// reached first; with 0 entries nothing is ever kept. `counters` outlive it.
+    /// reached first. `counters` outlive it.
     ///
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(
-        max_entries: u64,
+        max_entries: NonZeroU64,
         max_bytes: u64,
         counters: Arc<Counters>,
     ) -> Result<Self, NoRandomness> {
         let mut hash_key = [0; 16];
         rand::fill(&mut hash_key).map_err(|_| NoRandomness)?;
         let hash_key = UnboundKey::new(&AES_128_GCM, &hash_key).map_err(|_| NoRandomness)?;
-        let entries = (max_entries > 0).then(|| {
-            // Every entry weighs at least an equal share, which bounds their number too.
-            let share = u32::try_from(max_bytes / max_entries).unwrap_or(u32::MAX).max(1);
-            let evicted = Arc::clone(&counters);
-            Cache::builder()
-                .max_capacity(max_bytes)
-                .weigher(move |_, identity: &Arc<VerifiedIdentity>| bytes_of(identity).max(share))
-                .eviction_listener(move |_, _, cause| {
-                    if cause.was_evicted() {
-                        evicted.evictions.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
-                .build_with_hasher(BuildHasherDefault::default())
-        });
+        // Every entry weighs at least an equal share, which bounds their number too.
+        let share = u32::try_from(max_bytes / max_entries).unwrap_or(u32::MAX).max(1);
+        let evicted = Arc::clone(&counters);
+        let entries = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(move |_, identity: &Arc<VerifiedIdentity>| bytes_of(identity).max(share))
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evicted.evictions.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .build_with_hasher(BuildHasherDefault::default());
         Ok(Self { entries, hash_key: LessSafeKey::new(hash_key), counters })
     }
 
-    /// The token's name in this cache; `None` when nothing is kept here.
+    /// The token's name in this cache; `None` when it cannot be computed, which nothing is known to
+    /// bring about.
     ///
     /// That the nonce is always the same would matter to a message that is sent: it lets
     /// those who see the hashes find the key. Nobody sees these.
     #[must_use]
     pub fn hash(&self, token: BearerToken<'_>) -> Option<TokenHash> {
-        self.entries.as_ref()?;
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let token = Aad::from(token.as_bytes());
         let hash = self.hash_key.seal_in_place_separate_tag(nonce, token, &mut []).ok()?;
@@ -91,14 +90,12 @@ impl TokenCache {
         token: TokenHash,
         still_holds: impl FnOnce(&VerifiedIdentity) -> bool,
     ) -> Option<Arc<VerifiedIdentity>> {
-        let entries = self.entries.as_ref()?;
-        let found = entries.get(&token);
-        if let Some(identity) = found {
+        if let Some(identity) = self.entries.get(&token) {
             if still_holds(&identity) {
                 self.counters.hits.fetch_add(1, Ordering::Relaxed);
                 return Some(identity);
             }
-            entries.invalidate(&token);
+            self.entries.invalidate(&token);
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         None
@@ -106,15 +103,13 @@ impl TokenCache {
 
     /// Keeps a verified token.
     pub fn keep(&self, token: TokenHash, identity: &Arc<VerifiedIdentity>) {
-        if let Some(entries) = &self.entries {
-            entries.insert(token, Arc::clone(identity));
-        }
+        self.entries.insert(token, Arc::clone(identity));
     }
 
     /// How many tokens are kept, about.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.entries.as_ref().map_or(0, Cache::entry_count)
+        self.entries.entry_count()
     }
 
     /// Whether none is kept.
