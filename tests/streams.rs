@@ -24,7 +24,7 @@ use crate::support::signer::{Signer, claims};
 const CONNECTIONS: usize = 10;
 const STREAMS: usize = 200;
 
-/// How many wait for the keys of one issuer at most (`discovery::gate`).
+/// How many wait for the keys of one issuer at most (`discovery::refetch_limiter`).
 const WAITING: usize = 256;
 
 #[tokio::test]

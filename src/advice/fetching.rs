@@ -32,7 +32,7 @@ pub(crate) fn not_fetched(error: &FetchError, access: &Access, otherwise: String
         | FetchErrorKind::Encoded
         | FetchErrorKind::TooManyRedirects
         | FetchErrorKind::BadRedirect
-        | FetchErrorKind::Astray { .. } => otherwise,
+        | FetchErrorKind::RefusedRedirect { .. } => otherwise,
     }
 }
 

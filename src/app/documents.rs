@@ -27,8 +27,7 @@ pub(super) fn documents(settings: &Settings, metadata: Option<Arc<IssuerMetadata
 /// configured ones, else the discovered ones, however old.
 fn platform(settings: &Settings, metadata: Option<&IssuerMetadata>) -> Value {
     let platform = &settings.platform;
-    let published = metadata.and_then(IssuerMetadata::current);
-    let discovered = published.as_ref().map(|published| &published.metadata);
+    let discovered = metadata.and_then(IssuerMetadata::current);
     let endpoint = |configured: &Option<Url>, discovered: Option<&Url>| {
         configured.as_ref().or(discovered).map(Url::as_str).map(str::to_owned)
     };
@@ -37,19 +36,19 @@ fn platform(settings: &Settings, metadata: Option<&IssuerMetadata>) -> Value {
             "issuer": primary.token.issuer,
             "authorization_endpoint": endpoint(
                 &platform.authorization_endpoint,
-                discovered.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
+                discovered.as_ref().and_then(|metadata| metadata.authorization_endpoint.as_ref()),
             ),
             "token_endpoint": endpoint(
                 &platform.token_endpoint,
-                discovered.and_then(|metadata| metadata.token_endpoint.as_ref()),
+                discovered.as_ref().and_then(|metadata| metadata.token_endpoint.as_ref()),
             ),
             "device_authorization_endpoint": endpoint(
                 &platform.device_authorization_endpoint,
-                discovered.and_then(|metadata| metadata.device_authorization_endpoint.as_ref()),
+                discovered.as_ref().and_then(|metadata| metadata.device_authorization_endpoint.as_ref()),
             ),
             "userinfo_endpoint": endpoint(
                 &platform.userinfo_endpoint,
-                discovered.and_then(|metadata| metadata.userinfo_endpoint.as_ref()),
+                discovered.as_ref().and_then(|metadata| metadata.userinfo_endpoint.as_ref()),
             ),
             "client_id": platform.client_id,
             "default_scopes": platform.default_scopes,

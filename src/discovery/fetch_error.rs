@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_rustls::rustls;
 
 use super::bearer::BearerError;
-use super::hop::{Astray, MAX_REDIRECTS};
+use super::url_policy::{MAX_REDIRECTS, RefusedUrl};
 
 /// Why no document came from a URL. Its text says which URL, what happened and the
 /// cause of that.
@@ -70,11 +70,11 @@ pub enum FetchErrorKind {
     BadRedirect,
     /// A redirect that is not followed.
     #[error("it redirects to {to}, which is not followed: {reason}")]
-    Astray {
+    RefusedRedirect {
         /// Where to.
         to: String,
         /// Why not.
-        reason: Astray,
+        reason: RefusedUrl,
     },
 }
 

@@ -1,4 +1,4 @@
-//! The one HTTP client: small documents, short times, few redirects, nothing astray.
+//! The one HTTP client: small documents, short times, few redirects, none that the URL policy refuses.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -13,10 +13,11 @@ use reqwest::{Client, Proxy, Response, StatusCode, redirect};
 use url::Url;
 
 use super::fetch_error::{FetchError, FetchErrorKind};
-use super::hop;
 use super::location::Access;
 use super::no_proxy::NoProxy;
+use super::obtain_error::ObtainError;
 use super::trust::{CaFile, SetupError};
+use super::url_policy;
 use crate::loopback::is_loopback;
 use crate::redact::redact_text;
 
@@ -89,9 +90,9 @@ impl HttpFetcher {
 
     async fn follow(&self, start: &Url) -> Result<Document, FetchErrorKind> {
         let mut url = start.clone();
-        // Redirects are followed by hand: each hop may need another client, and the
-        // error should name the hop.
-        for _ in 0..=hop::MAX_REDIRECTS {
+        // Redirects are followed by hand: each may need another client, and the
+        // error should name it.
+        for _ in 0..=url_policy::MAX_REDIRECTS {
             let mut request = self.client_for(&url)?.get(url.clone());
             let bearer = match &self.access.key_bearer {
                 Some(bearer) => bearer.for_request(&url).await?,
@@ -108,7 +109,7 @@ impl HttpFetcher {
                 return Ok(Document { url, header, body: read(response).await? });
             }
             url = match response.headers().get(LOCATION) {
-                Some(location) if status.is_redirection() => next_hop(&url, location)?,
+                Some(location) if status.is_redirection() => redirect_target(&url, location)?,
                 _ if status == StatusCode::BAD_REQUEST && url.scheme() == "http" => {
                     return Err(bad_request(response).await);
                 }
@@ -236,12 +237,35 @@ async fn bad_request(response: Response) -> FetchErrorKind {
     }
 }
 
-fn next_hop(from: &Url, location: &HeaderValue) -> Result<Url, FetchErrorKind> {
+fn redirect_target(from: &Url, location: &HeaderValue) -> Result<Url, FetchErrorKind> {
     let to = location.to_str().ok().and_then(|location| from.join(location).ok());
     let to = to.ok_or(FetchErrorKind::BadRedirect)?;
-    match hop::may_lead(from, &to) {
+    match url_policy::may_lead(from, &to) {
         Ok(()) => Ok(to),
-        Err(reason) => Err(FetchErrorKind::Astray { to: shown(&to), reason }),
+        Err(reason) => Err(FetchErrorKind::RefusedRedirect { to: shown(&to), reason }),
+    }
+}
+
+/// A fetcher that is made anew after each failure: the CA file may have been renewed.
+pub(super) struct RenewedFetcher {
+    access: Access,
+    timeout: Duration,
+    http: Option<HttpFetcher>,
+}
+
+impl RenewedFetcher {
+    pub(super) fn new(access: Access, timeout: Duration) -> Self {
+        Self { access, timeout, http: None }
+    }
+
+    pub(super) async fn get(&mut self, url: &Url) -> Result<Document, ObtainError> {
+        let http = match self.http.take() {
+            Some(http) => http,
+            None => HttpFetcher::new(&self.access, self.timeout).await?,
+        };
+        let document = http.get(url).await?;
+        self.http = Some(http);
+        Ok(document)
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
 use doorward_core::clock::UnixTime;
 use doorward_core::keys::{KeySet, KeySource, Refetch, RefetchCause, Snapshot};
+use tracing::warn;
 
-use super::gate::{Admission, Gate};
+use super::left_out::LeftOutKeys;
 use super::location::{KeyLocation, KeysSpec};
-use super::origin::{self, ObtainError};
+use super::obtain_error::ObtainError;
+use super::refetch_limiter::RoundEnd;
+use super::refresher::{FetchCounts, Progress};
 
 /// So long the first attempt may take, whatever `keys.timeout` says, until nobody waits for it any
 /// more: no server is kept from being ready, and people are told.
@@ -23,20 +25,7 @@ pub struct IssuerKeys {
     made: Instant,
     own: ArcSwapOption<Snapshot>,
     lender: Option<Arc<dyn KeySource>>,
-    gate: Gate,
-    counts: Counts,
-    last_error: ArcSwapOption<ObtainError>,
-    /// In Unix seconds; 0: none is planned.
-    next_attempt_at: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    ok: AtomicU64,
-    unchanged: AtomicU64,
-    withdrawn: AtomicU64,
-    empty: AtomicU64,
-    error: AtomicU64,
+    progress: Progress,
 }
 
 impl IssuerKeys {
@@ -51,14 +40,13 @@ impl IssuerKeys {
             made: Instant::now(),
             own: ArcSwapOption::new(predecessor.and_then(|one| one.heritage(&spec))),
             lender,
-            gate: Gate::new(spec.policy.cool_down),
-            counts: Counts::default(),
-            last_error: ArcSwapOption::empty(),
-            next_attempt_at: AtomicU64::new(0),
+            progress: Progress::new(&spec.issuer, spec.policy.cool_down),
             spec: Box::new(spec),
         };
-        if let KeyLocation::Inline(document) = &keys.spec.location {
-            keys.settle_inline(document, now);
+        match &keys.spec.location {
+            KeyLocation::Inline(document) => keys.settle_inline(document, now),
+            KeyLocation::Borrowed => keys.progress.limiter.close(),
+            KeyLocation::Discovery(_) | KeyLocation::JwksUri(_) | KeyLocation::File(_) => {}
         }
         keys
     }
@@ -71,19 +59,16 @@ impl IssuerKeys {
 
     /// Waits until the first attempt is over, whatever came of it.
     pub async fn tried(&self) {
-        self.gate.over(1).await;
+        self.progress.limiter.over(1).await;
     }
 
     /// Whether there are keys, or the first attempt to obtain them is over or takes long.
     #[must_use]
     pub fn was_tried(&self) -> bool {
-        let Counts { ok, unchanged, withdrawn, empty, error } = &self.counts;
         self.snapshot().is_some()
             || self.made.elapsed() >= FIRST_ATTEMPT
             || self.spec.location == KeyLocation::Borrowed
-            || [ok, unchanged, withdrawn, empty, error]
-                .iter()
-                .any(|count| count.load(Ordering::Relaxed) > 0)
+            || self.progress.fetches() != FetchCounts::default()
     }
 
     /// The facts of this moment.
@@ -93,27 +78,20 @@ impl IssuerKeys {
         let borrowing = own.is_none() && self.lender.is_some();
         // One that will never have keys of its own is as well as its lender.
         let shown = if self.spec.location == KeyLocation::Borrowed { self.snapshot() } else { own };
-        let next_attempt_at = self.next_attempt_at.load(Ordering::Relaxed);
         IssuerStatus {
             issuer: self.spec.issuer.clone(),
             borrowing,
             keys: shown.as_ref().map_or(0, |snapshot| snapshot.set().keys().len()),
             obtained_at: shown.as_ref().map(|snapshot| snapshot.obtained_at()),
             usable_until: shown.as_ref().map(|snapshot| snapshot.usable_until()),
-            fetches: FetchCounts {
-                ok: self.counts.ok.load(Ordering::Relaxed),
-                unchanged: self.counts.unchanged.load(Ordering::Relaxed),
-                withdrawn: self.counts.withdrawn.load(Ordering::Relaxed),
-                empty: self.counts.empty.load(Ordering::Relaxed),
-                error: self.counts.error.load(Ordering::Relaxed),
-            },
-            last_error: self.last_error.load_full(),
-            next_attempt_at: (next_attempt_at != 0).then_some(UnixTime(next_attempt_at)),
+            fetches: self.progress.fetches(),
+            last_error: self.progress.last_error.load_full(),
+            next_attempt_at: self.progress.next_attempt_at(),
         }
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Whether the keys of another are used instead.
@@ -139,35 +117,27 @@ impl IssuerKeys {
         snapshot
     }
 
-    /// Notes how an attempt ended.
-    pub(super) fn note(&self, outcome: Result<Change, Arc<ObtainError>>) {
-        let count = match &outcome {
-            Ok(Change::New) => &self.counts.ok,
-            Ok(Change::Unchanged) => &self.counts.unchanged,
-            Ok(Change::Withdrawn) => &self.counts.withdrawn,
-            Err(error) if error.is_of_empty_set() => &self.counts.empty,
-            Err(_) => &self.counts.error,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        self.last_error.store(outcome.err());
-    }
-
-    /// Notes when the next attempt is made.
-    pub(super) fn plan(&self, at: UnixTime) {
-        self.next_attempt_at.store(at.0, Ordering::Relaxed);
-    }
-
+    /// Keys of the configuration are there at once, and nobody obtains them.
     fn settle_inline(&self, document: &str, now: UnixTime) {
-        match origin::usable_key_set(document.as_bytes()) {
+        let issuer = &self.spec.issuer;
+        let usable =
+            KeySet::parse(document.as_bytes()).map_err(ObtainError::from).and_then(|set| {
+                if set.keys().is_empty() { Err(ObtainError::no_usable_key(&set)) } else { Ok(set) }
+            });
+        match usable {
             Ok(set) => {
+                LeftOutKeys::default().warn(issuer, &set);
                 // The configuration is as fresh as it gets, however long it runs.
                 let usable_until = UnixTime(u64::MAX);
-                let set = Arc::new(set);
-                self.own.store(Some(Arc::new(Snapshot::new(set, now, usable_until))));
-                self.note(Ok(Change::New));
+                self.own.store(Some(Arc::new(Snapshot::new(Arc::new(set), now, usable_until))));
+                self.progress.finish(RoundEnd::New, None);
             }
-            Err(error) => self.note(Err(Arc::new(error))),
+            Err(error) => {
+                warn!(issuer, %error, "the configured key set is unusable");
+                self.progress.finish(RoundEnd::Failed, Some(error));
+            }
         }
+        self.progress.limiter.close();
     }
 
     fn heritage(&self, heir: &KeysSpec) -> Option<Arc<Snapshot>> {
@@ -181,13 +151,13 @@ impl IssuerKeys {
     }
 
     async fn refetch_own(&self, cause: RefetchCause, wait: Duration) -> Refetch {
-        let Admission::Round(round) = self.gate.ask(cause, Instant::now()) else {
+        let Some(round) = self.progress.limiter.ask(cause, Instant::now()) else {
             return Refetch::NotDue;
         };
-        let Some(_place) = self.gate.place() else {
+        let Some(_place) = self.progress.limiter.place() else {
             return Refetch::Crowded;
         };
-        match tokio::time::timeout(wait, self.gate.over(round)).await {
+        match tokio::time::timeout(wait, self.progress.limiter.over(round)).await {
             Ok(true) => Refetch::Answered,
             Ok(false) => Refetch::Failed,
             Err(_) => Refetch::StillUnderWay,
@@ -206,7 +176,7 @@ impl KeySource for IssuerKeys {
 
     fn may_refetch(&self, cause: RefetchCause) -> bool {
         let lender = self.lender.as_ref().filter(|_| self.borrows());
-        self.gate.open(cause, Instant::now())
+        self.progress.limiter.open(cause, Instant::now())
             || lender.is_some_and(|lender| lender.may_refetch(cause))
     }
 
@@ -259,17 +229,6 @@ async fn first_answer(
         .unwrap_or(Refetch::NotDue)
 }
 
-/// What a successful attempt brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Other keys than before.
-    New,
-    /// The keys that were there.
-    Unchanged,
-    /// None at all, and that is believed.
-    Withdrawn,
-}
-
 /// What there is to know about the keys of one issuer.
 #[derive(Clone, Debug)]
 pub struct IssuerStatus {
@@ -297,19 +256,4 @@ impl IssuerStatus {
     pub fn withdrawn(&self) -> bool {
         self.keys == 0 && self.obtained_at.is_some()
     }
-}
-
-/// Attempts to obtain keys, by outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FetchCounts {
-    /// Brought new keys.
-    pub ok: u64,
-    /// Confirmed the keys that were there.
-    pub unchanged: u64,
-    /// Took all keys out of force.
-    pub withdrawn: u64,
-    /// Brought a key set without usable keys, which was not believed (yet).
-    pub empty: u64,
-    /// Failed.
-    pub error: u64,
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::hop::{self, Astray};
+use super::url_policy::{self, RefusedUrl};
 use crate::pkce;
 
 /// The place where Azure's multi-tenant documents leave the tenant out.
@@ -125,9 +125,9 @@ fn jwks_uri(document: &Map<String, Value>, url: &Url) -> Result<Url, MetadataErr
     let text = required(document, "jwks_uri")?;
     let uri = Url::parse(text)
         .map_err(|cause| MetadataError::BadKeySetUrl { url: text.to_owned(), cause })?;
-    match hop::may_lead(url, &uri) {
+    match url_policy::may_lead(url, &uri) {
         Ok(()) => Ok(uri),
-        Err(reason) => Err(MetadataError::Astray { url: text.to_owned(), reason }),
+        Err(reason) => Err(MetadataError::RefusedUrl { url: text.to_owned(), reason }),
     }
 }
 
@@ -135,7 +135,7 @@ fn jwks_uri(document: &Map<String, Value>, url: &Url) -> Result<Url, MetadataErr
 /// trustworthy as the key set's URL; but what is wrong with one is not worth the keys.
 fn endpoint(document: &Map<String, Value>, name: &str, url: &Url) -> Option<Url> {
     let endpoint = Url::parse(document.get(name)?.as_str()?).ok()?;
-    hop::may_lead(url, &endpoint).is_ok().then_some(endpoint)
+    url_policy::may_lead(url, &endpoint).is_ok().then_some(endpoint)
 }
 
 fn words(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
@@ -189,11 +189,11 @@ pub enum MetadataError {
     },
     /// `jwks_uri` must not be followed.
     #[error("`jwks_uri` {url:?} is not followed: {reason}")]
-    Astray {
+    RefusedUrl {
         /// As published.
         url: String,
         /// Why not.
-        reason: Astray,
+        reason: RefusedUrl,
     },
 }
 

@@ -115,7 +115,7 @@ impl FetchError {
             | FetchErrorKind::Encoded
             | FetchErrorKind::TooManyRedirects
             | FetchErrorKind::BadRedirect
-            | FetchErrorKind::Astray { .. } => None,
+            | FetchErrorKind::RefusedRedirect { .. } => None,
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::LoginError;
-use crate::discovery::{HttpFetcher, discover, may_lead, well_known_url};
+use crate::discovery::{HttpFetcher, Metadata, ObtainError, may_lead, well_known_url};
 use crate::loopback::{is_loopback, with_scheme};
 use crate::product::Product;
 
@@ -185,8 +185,10 @@ async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginE
     parse_url(issuer, issuer)?;
     let url = well_known_url(issuer)
         .map_err(|cause| LoginError::NotAUrl { text: issuer.to_owned(), cause })?;
-    let metadata = discover(http, &url, issuer)
-        .await
+    let answer = http.get(&url).await.map_err(ObtainError::from);
+    // Judged by the configured URL: a redirect can add TLS, never take it away.
+    let metadata = answer
+        .and_then(|answer| Ok(Metadata::parse(&answer.body, issuer, &url)?))
         .map_err(|cause| LoginError::NoMetadata { issuer: issuer.to_owned(), cause })?;
     let judged = |name, endpoint: Option<Url>| {
         endpoint.map(|endpoint| trusted(name, endpoint, &url)).transpose()

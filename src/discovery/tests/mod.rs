@@ -1,6 +1,5 @@
-//! The room through its public door, against an identity provider with faults.
+//! The module through its public interface, against an identity provider with faults.
 
-mod astray;
 mod bearer;
 mod emptied;
 mod fake_idp;
@@ -8,6 +7,7 @@ mod fetching;
 mod persistence;
 mod refetching;
 mod refreshing;
+mod url_policy;
 
 use std::path::Path;
 use std::sync::Arc;

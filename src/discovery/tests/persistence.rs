@@ -103,7 +103,7 @@ async fn metadata_survives_a_restart_too() {
         let mut task = tokio::task::JoinSet::new();
         task.spawn(work);
         metadata.tried().await;
-        assert_eq!(metadata.current().unwrap().metadata.jwks_uri, idp.url("/keys"));
+        assert_eq!(metadata.current().unwrap().jwks_uri, idp.url("/keys"));
         eventually("it is on disk", || file_in(directory.path()).is_some()).await;
         idp.stop().await;
     }

@@ -7,7 +7,7 @@ use doorward_core::keys::RefetchCause::{BadSignature, UnknownKey};
 use doorward_core::keys::{KeySource as _, Refetch};
 use tokio::task::JoinSet;
 
-use super::super::gate::MAX_WAITING;
+use super::super::refetch_limiter::MAX_WAITING;
 use super::fake_idp::{Answer, FakeIdp, jwks};
 use super::{PATIENCE, Running, eventually, on_demand, spec};
 use crate::discovery::{FetchPolicy, KeyLocation};

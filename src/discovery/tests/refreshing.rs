@@ -188,7 +188,7 @@ async fn metadata_is_stale_rather_than_none() {
     let mut task = tokio::task::JoinSet::new();
     task.spawn(work);
     metadata.tried().await;
-    let token_endpoint = || metadata.current().unwrap().metadata.token_endpoint.clone().unwrap();
+    let token_endpoint = || metadata.current().unwrap().token_endpoint.clone().unwrap();
     assert_eq!(token_endpoint(), idp.url("/token"));
     let jwks_uri = idp.url("/keys");
     let moved =

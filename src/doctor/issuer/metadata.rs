@@ -156,7 +156,7 @@ fn not_json(patient: &Patient, answer: &Document) -> Finding {
 
 fn incomplete(patient: &Patient, provider: Product, error: &MetadataError) -> Finding {
     let remedy = match error {
-        MetadataError::Astray { .. } => {
+        MetadataError::RefusedUrl { .. } => {
             "have the provider publish an https URL for its key set (its public URL, behind a \
              proxy), or set jwks_uri"
                 .to_owned()

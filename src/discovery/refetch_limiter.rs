@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use doorward_core::keys::RefetchCause;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 
-use super::limiter::RefetchLimiter;
+use super::cool_down::CoolDown;
 
 /// How many requests wait for one issuer at most: a quarter of the calls that one connection
 /// of Envoy's can have under way, so that made-up kids leave room for everybody else.
@@ -23,7 +23,7 @@ const BAD_SIGNATURES: (Duration, Duration) = (Duration::from_secs(60), Duration:
 
 /// Between those who want an issuer to be asked and the one task that asks.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct RefetchLimiter {
     state: Mutex<State>,
     asked: Notify,
     done: watch::Sender<Done>,
@@ -37,8 +37,8 @@ struct State {
     under_way: bool,
     /// Why the round under way was asked for; `None`: it was due.
     cause: Option<RefetchCause>,
-    unknown_keys: RefetchLimiter,
-    bad_signatures: RefetchLimiter,
+    unknown_keys: CoolDown,
+    bad_signatures: CoolDown,
     closed: bool,
 }
 
@@ -52,25 +52,20 @@ struct Done {
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RoundEnd {
-    /// The issuer has other keys than before.
-    Changed,
-    /// The issuer has the keys that were there.
+    /// What the issuer publishes is other than before.
+    New,
+    /// It is what was there.
     Unchanged,
-    /// The issuer did not answer, or not with a key set to believe.
+    /// It has no usable key any more, and that is believed.
+    Withdrawn,
+    /// It has no usable key, and that is not believed (yet).
+    Empty,
+    /// The issuer did not answer, or not with anything to believe.
     Failed,
 }
 
-/// What somebody who wants a fetch is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// This round will answer it; wait for its end.
-    Round(u64),
-    /// The issuer was asked too short a time ago.
-    NotDue,
-}
-
-impl Gate {
-    /// A gate that lets an unknown key cause one fetch a `cool_down`.
+impl RefetchLimiter {
+    /// One where an unknown key may cause one fetch a `cool_down`.
     pub(super) fn new(cool_down: Duration) -> Self {
         let (shortest, longest) = BAD_SIGNATURES;
         Self {
@@ -78,8 +73,8 @@ impl Gate {
                 round: 0,
                 under_way: false,
                 cause: None,
-                unknown_keys: RefetchLimiter::steady(cool_down),
-                bad_signatures: RefetchLimiter::backing_off(shortest, longest),
+                unknown_keys: CoolDown::steady(cool_down),
+                bad_signatures: CoolDown::backing_off(shortest, longest),
                 closed: false,
             }),
             asked: Notify::new(),
@@ -89,22 +84,23 @@ impl Gate {
     }
 
     /// Asks for a fetch: joins the one under way, else starts one if the last that was
-    /// asked for because of this cause is long enough ago. Background fetches do not count:
+    /// asked for because of this cause is long enough ago. The round that will answer is
+    /// returned; `None`: the issuer was asked too short a time ago. Background fetches do not count:
     /// keys that rotate right after one would cost everybody with a new token a cool-down,
     /// and the issuer is asked no more than once a cool-down all the same.
-    pub(super) fn ask(&self, cause: RefetchCause, now: Instant) -> Admission {
+    pub(super) fn ask(&self, cause: RefetchCause, now: Instant) -> Option<u64> {
         let mut state = self.state();
         if !state.open(cause, now) {
-            return Admission::NotDue;
+            return None;
         }
         if state.under_way {
-            return Admission::Round(state.round);
+            return Some(state.round);
         }
         state.limiter(cause).take(now);
         let round = state.start(Some(cause));
         drop(state);
         self.asked.notify_one();
-        Admission::Round(round)
+        Some(round)
     }
 
     /// Whether to [`ask`](Self::ask) would come to a round, begun or joined.
@@ -148,13 +144,16 @@ impl Gate {
         let mut state = self.state();
         state.under_way = false;
         match (end, state.cause.take()) {
-            (RoundEnd::Changed, _) => state.bad_signatures.news(),
+            (RoundEnd::New | RoundEnd::Withdrawn, _) => state.bad_signatures.news(),
             (_, Some(RefetchCause::BadSignature)) => state.bad_signatures.in_vain(),
-            (RoundEnd::Unchanged | RoundEnd::Failed, _) => {}
+            (RoundEnd::Unchanged | RoundEnd::Empty | RoundEnd::Failed, _) => {}
         }
         let round = state.round;
         drop(state);
-        self.done.send_replace(Done { round, answered: end != RoundEnd::Failed });
+        self.done.send_replace(Done {
+            round,
+            answered: !matches!(end, RoundEnd::Empty | RoundEnd::Failed),
+        });
     }
 
     /// Nothing will be fetched any more: whoever waits or will ask is told so at once.
@@ -175,7 +174,7 @@ impl State {
         !self.closed && (self.under_way || self.limiter(cause).open(now))
     }
 
-    fn limiter(&mut self, cause: RefetchCause) -> &mut RefetchLimiter {
+    fn limiter(&mut self, cause: RefetchCause) -> &mut CoolDown {
         match cause {
             RefetchCause::UnknownKey => &mut self.unknown_keys,
             RefetchCause::BadSignature => &mut self.bad_signatures,
@@ -199,80 +198,80 @@ mod tests {
 
     #[test]
     fn all_who_ask_join_one_round_and_the_next_waits_for_the_cool_down() {
-        let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
+        let (limiter, start) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
         for _ in 0..100 {
-            assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
+            assert_eq!(limiter.ask(UnknownKey, start), Some(1));
         }
-        gate.begin();
-        gate.finish(RoundEnd::Unchanged);
+        limiter.begin();
+        limiter.finish(RoundEnd::Unchanged);
         let too_soon = start + COOL_DOWN - Duration::from_millis(1);
-        assert!(!gate.open(UnknownKey, too_soon) && gate.open(UnknownKey, start + COOL_DOWN));
-        assert_eq!(gate.ask(UnknownKey, too_soon), Admission::NotDue);
-        assert_eq!(gate.ask(UnknownKey, start + COOL_DOWN), Admission::Round(2));
-        assert!(gate.open(UnknownKey, start + COOL_DOWN), "that one can be joined");
+        assert!(!limiter.open(UnknownKey, too_soon) && limiter.open(UnknownKey, start + COOL_DOWN));
+        assert_eq!(limiter.ask(UnknownKey, too_soon), None);
+        assert_eq!(limiter.ask(UnknownKey, start + COOL_DOWN), Some(2));
+        assert!(limiter.open(UnknownKey, start + COOL_DOWN), "that one can be joined");
     }
 
     #[test]
     fn a_background_round_is_joined_and_starts_no_cool_down() {
-        let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        gate.begin();
-        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
+        let (limiter, start) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
+        limiter.begin();
+        assert_eq!(limiter.ask(UnknownKey, start), Some(1));
         // Even one that has hung for longer than the cool-down.
-        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::Round(1));
-        gate.finish(RoundEnd::Failed);
-        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::Round(2));
-        gate.begin();
-        gate.finish(RoundEnd::Unchanged);
+        assert_eq!(limiter.ask(UnknownKey, start + 2 * COOL_DOWN), Some(1));
+        limiter.finish(RoundEnd::Failed);
+        assert_eq!(limiter.ask(UnknownKey, start + 2 * COOL_DOWN), Some(2));
+        limiter.begin();
+        limiter.finish(RoundEnd::Unchanged);
         // Another one in between leaves the cool-down as it is.
-        gate.begin();
-        gate.finish(RoundEnd::Unchanged);
-        assert_eq!(gate.ask(UnknownKey, start + 2 * COOL_DOWN), Admission::NotDue);
-        assert_eq!(gate.ask(UnknownKey, start + 3 * COOL_DOWN), Admission::Round(4));
+        limiter.begin();
+        limiter.finish(RoundEnd::Unchanged);
+        assert_eq!(limiter.ask(UnknownKey, start + 2 * COOL_DOWN), None);
+        assert_eq!(limiter.ask(UnknownKey, start + 3 * COOL_DOWN), Some(4));
     }
 
     #[tokio::test]
     async fn those_who_wait_learn_the_outcome_even_when_late() {
-        let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
-        gate.asked().await;
-        gate.begin();
-        gate.finish(RoundEnd::Unchanged);
-        assert!(gate.over(1).await);
-        assert!(gate.over(1).await);
+        let (limiter, start) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
+        assert_eq!(limiter.ask(UnknownKey, start), Some(1));
+        limiter.asked().await;
+        limiter.begin();
+        limiter.finish(RoundEnd::Unchanged);
+        assert!(limiter.over(1).await);
+        assert!(limiter.over(1).await);
     }
 
     #[tokio::test]
     async fn when_the_task_is_gone_nobody_waits() {
-        let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
-        gate.close();
-        assert!(!gate.over(1).await && !gate.open(UnknownKey, start + COOL_DOWN));
-        assert_eq!(gate.ask(UnknownKey, start + COOL_DOWN), Admission::NotDue);
+        let (limiter, start) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
+        assert_eq!(limiter.ask(UnknownKey, start), Some(1));
+        limiter.close();
+        assert!(!limiter.over(1).await && !limiter.open(UnknownKey, start + COOL_DOWN));
+        assert_eq!(limiter.ask(UnknownKey, start + COOL_DOWN), None);
     }
 
     #[tokio::test]
     async fn a_round_served_before_its_wake_up_is_not_served_twice() {
-        let (gate, start) = (Gate::new(COOL_DOWN), Instant::now());
-        assert_eq!(gate.ask(UnknownKey, start), Admission::Round(1));
-        gate.begin();
-        gate.finish(RoundEnd::Unchanged);
+        let (limiter, start) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
+        assert_eq!(limiter.ask(UnknownKey, start), Some(1));
+        limiter.begin();
+        limiter.finish(RoundEnd::Unchanged);
         tokio::select! {
             biased;
-            () = gate.asked() => panic!("nobody asked for a second round"),
+            () = limiter.asked() => panic!("nobody asked for a second round"),
             () = tokio::task::yield_now() => {}
         }
     }
 
     #[test]
     fn bad_signatures_and_unknown_keys_do_not_use_up_each_others_fetches() {
-        let (gate, mut now) = (Gate::new(COOL_DOWN), Instant::now());
+        let (limiter, mut now) = (RefetchLimiter::new(COOL_DOWN), Instant::now());
         let minute = Duration::from_secs(60);
         let mut round = 0;
         let mut fetch = |cause, now, end| {
             round += 1;
-            assert_eq!(gate.ask(cause, now), Admission::Round(round));
-            gate.begin();
-            gate.finish(end);
+            assert_eq!(limiter.ask(cause, now), Some(round));
+            limiter.begin();
+            limiter.finish(end);
         };
         fetch(BadSignature, now, RoundEnd::Unchanged);
         fetch(UnknownKey, now, RoundEnd::Unchanged);
@@ -280,26 +279,26 @@ mod tests {
         for minutes in [2, 4] {
             for tenth in 0..minutes * 6 {
                 let now = now + tenth * COOL_DOWN;
-                assert_eq!(gate.ask(BadSignature, now), Admission::NotDue);
-                assert!(tenth == 0 || gate.open(UnknownKey, now), "{tenth}");
+                assert_eq!(limiter.ask(BadSignature, now), None);
+                assert!(tenth == 0 || limiter.open(UnknownKey, now), "{tenth}");
             }
             now += minutes * minute;
             fetch(BadSignature, now, RoundEnd::Failed);
             fetch(UnknownKey, now, RoundEnd::Unchanged);
         }
         // Whoever finds that the keys have changed, it starts anew.
-        fetch(UnknownKey, now + minute, RoundEnd::Changed);
-        fetch(BadSignature, now + minute, RoundEnd::Changed);
-        assert!(!gate.open(BadSignature, now + minute + minute / 2));
-        assert!(gate.open(BadSignature, now + 2 * minute));
+        fetch(UnknownKey, now + minute, RoundEnd::New);
+        fetch(BadSignature, now + minute, RoundEnd::New);
+        assert!(!limiter.open(BadSignature, now + minute + minute / 2));
+        assert!(limiter.open(BadSignature, now + 2 * minute));
     }
 
     #[test]
     fn so_many_may_wait_and_one_who_leaves_makes_room() {
-        let gate = Gate::new(COOL_DOWN);
-        let mut places: Vec<_> = std::iter::from_fn(|| gate.place()).collect();
+        let limiter = RefetchLimiter::new(COOL_DOWN);
+        let mut places: Vec<_> = std::iter::from_fn(|| limiter.place()).collect();
         assert_eq!(places.len(), MAX_WAITING);
         places.pop();
-        assert!(gate.place().is_some());
+        assert!(limiter.place().is_some());
     }
 }

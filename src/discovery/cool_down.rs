@@ -1,17 +1,17 @@
-//! How often requests may have an issuer asked.
+//! How long a cause must wait until it may have an issuer asked again.
 
 use std::time::{Duration, Instant};
 
 /// At most one fetch in a span of time, which may grow while fetches bring nothing new.
 #[derive(Debug)]
-pub(super) struct RefetchLimiter {
+pub(super) struct CoolDown {
     shortest: Duration,
     longest: Duration,
     pause: Duration,
     last: Option<Instant>,
 }
 
-impl RefetchLimiter {
+impl CoolDown {
     /// One fetch a `pause`.
     pub(super) fn steady(pause: Duration) -> Self {
         Self::backing_off(pause, pause)
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn fetches_in_vain_come_ever_more_rarely_until_there_is_news() {
         let minute = Duration::from_secs(60);
-        let mut limiter = RefetchLimiter::backing_off(minute, 4 * minute);
+        let mut limiter = CoolDown::backing_off(minute, 4 * minute);
         let mut now = Instant::now();
         assert!(limiter.open(now));
         for minutes in [2, 4, 4] {

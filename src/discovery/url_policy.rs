@@ -1,4 +1,4 @@
-//! Which URL may lead to which: the rule against being led astray (SSRF, downgrade).
+//! Which URL may lead to which: the rule against forged requests (SSRF) and downgrades.
 //!
 //! A URL that the operator wrote is followed as it is. Every URL that came over the
 //! network, in a redirect or in a document, is judged here first.
@@ -13,7 +13,7 @@ pub(super) const MAX_REDIRECTS: usize = 3;
 /// Why a URL that somebody else named is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Astray {
+pub enum RefusedUrl {
     /// `file:`, `ftp:`, `javascript:`…
     #[error("it is not an http or https URL")]
     Scheme,
@@ -31,14 +31,14 @@ pub enum Astray {
 ///
 /// # Errors
 /// Why it may not.
-pub fn may_lead(from: &Url, to: &Url) -> Result<(), Astray> {
+pub fn may_lead(from: &Url, to: &Url) -> Result<(), RefusedUrl> {
     match (from.scheme(), to.scheme()) {
         (_, "https") => Ok(()),
         ("http", "http") if is_loopback(from) && is_loopback(to) => Ok(()),
         ("http", "http") if from.host() == to.host() => Ok(()),
-        ("http", "http") => Err(Astray::OtherHost),
-        (_, "http") => Err(Astray::Downgrade),
-        (_, _) => Err(Astray::Scheme),
+        ("http", "http") => Err(RefusedUrl::OtherHost),
+        (_, "http") => Err(RefusedUrl::Downgrade),
+        (_, _) => Err(RefusedUrl::Scheme),
     }
 }
 
@@ -50,20 +50,20 @@ mod tests {
     fn nothing_leaves_tls_and_what_is_without_it_stays_at_home() {
         for (from, to, verdict) in [
             ("https://idp/a", "https://other/b", Ok(())),
-            ("https://idp/a", "http://idp/a", Err(Astray::Downgrade)),
-            ("https://127.0.0.1/a", "http://127.0.0.1/a", Err(Astray::Downgrade)),
-            ("https://idp/a", "file:///etc/passwd", Err(Astray::Scheme)),
+            ("https://idp/a", "http://idp/a", Err(RefusedUrl::Downgrade)),
+            ("https://127.0.0.1/a", "http://127.0.0.1/a", Err(RefusedUrl::Downgrade)),
+            ("https://idp/a", "file:///etc/passwd", Err(RefusedUrl::Scheme)),
             ("http://127.0.0.1/a", "https://idp/a", Ok(())),
-            ("http://127.0.0.1/a", "http://idp/a", Err(Astray::OtherHost)),
-            ("http://127.0.0.1/a", "http://169.254.169.254/latest", Err(Astray::OtherHost)),
-            ("http://127.0.0.1/a", "javascript:alert(1)", Err(Astray::Scheme)),
+            ("http://127.0.0.1/a", "http://idp/a", Err(RefusedUrl::OtherHost)),
+            ("http://127.0.0.1/a", "http://169.254.169.254/latest", Err(RefusedUrl::OtherHost)),
+            ("http://127.0.0.1/a", "javascript:alert(1)", Err(RefusedUrl::Scheme)),
             ("http://localhost/a", "http://[::1]:81/b", Ok(())),
             ("http://[::ffff:127.0.0.1]/a", "http://a.localhost/b", Ok(())),
             ("http://idp/a", "https://other/a", Ok(())),
             ("http://idp/a", "http://IDP:8080/b", Ok(())),
-            ("http://idp/a", "http://idp.evil/b", Err(Astray::OtherHost)),
-            ("http://idp/a", "http://127.0.0.1:9192/metrics", Err(Astray::OtherHost)),
-            ("http://idp/a", "http://169.254.169.254/latest", Err(Astray::OtherHost)),
+            ("http://idp/a", "http://idp.evil/b", Err(RefusedUrl::OtherHost)),
+            ("http://idp/a", "http://127.0.0.1:9192/metrics", Err(RefusedUrl::OtherHost)),
+            ("http://idp/a", "http://169.254.169.254/latest", Err(RefusedUrl::OtherHost)),
         ] {
             let (from, to) = (Url::parse(from).unwrap(), Url::parse(to).unwrap());
             assert_eq!(may_lead(&from, &to), verdict, "{from} -> {to}");

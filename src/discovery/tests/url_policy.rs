@@ -15,17 +15,17 @@ async fn a_document_over_plain_http_leads_to_https_or_stays_at_home() {
     let names = |jwks_uri: &str| {
         Answer::Text(json!({"issuer": idp.issuer, "jwks_uri": jwks_uri}).to_string())
     };
-    for astray in [
+    for refused in [
         "http://169.254.169.254/latest/meta-data".to_owned(),
         "http://10.0.0.1/keys".to_owned(),
         // Resolves to this machine, perhaps; it is not this machine's name.
         format!("http://127.0.0.1.nip.example:{port}/keys"),
         format!("http://0.0.0.0:{port}/keys"),
     ] {
-        idp.metadata(names(&astray));
+        idp.metadata(names(&refused));
         let issuer = Running::tried(spec(&idp.issuer, idp.discovery(), on_demand())).await;
         let error = issuer.keys.status().last_error.unwrap().to_string();
-        assert!(error.contains(&astray) && error.contains("over plain http"), "{error}");
+        assert!(error.contains(&refused) && error.contains("over plain http"), "{error}");
         assert!(issuer.keys.snapshot().is_none());
     }
     assert_eq!(internal.key_requests(), 0);
