@@ -128,3 +128,62 @@ impl Answer {
 fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Client;
+    use serde_json::json;
+
+    use super::*;
+    use crate::signer::{Signer, jwks};
+    use crate::{DevIssuer, DevIssuerOptions};
+
+    fn client() -> Client {
+        Client::builder().no_proxy().build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn faults_are_injected_where_they_were_asked_for_and_nowhere_else() {
+        let faulty = DevIssuer::start_with_faults().await.unwrap();
+        let options = DevIssuerOptions::default();
+        let honest = DevIssuer::start(([127, 0, 0, 1], 0).into(), options).await.unwrap();
+        let said = [Answer::Status(503), Answer::Json(400, json!({"error": "slow_down"}))];
+        for issuer in [&faulty, &honest] {
+            issuer.answers("/token", said.clone());
+            issuer.answer("/keys", Answer::Hang);
+        }
+        let ask = async |issuer: &DevIssuer| {
+            let form = [("grant_type", "none"), ("client_id", "doorward"), ("scope", "a b")];
+            let answer = client().post(issuer.url("/token")).form(&form).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        assert_eq!(ask(&faulty).await, (503, String::new()));
+        for _ in 0..2 {
+            assert_eq!(ask(&faulty).await, (400, r#"{"error":"slow_down"}"#.to_owned()));
+        }
+        let keys = client().get(faulty.url("/keys")).timeout(Duration::from_millis(50)).send();
+        assert!(keys.await.unwrap_err().is_timeout());
+        // What was not replaced is answered as ever, and everything is remembered.
+        let document = client().get(faulty.url("/.well-known/openid-configuration")).send();
+        assert_eq!(document.await.unwrap().json::<Value>().await.unwrap(), faulty.metadata());
+        assert_eq!(["/token", "/keys", "/"].map(|path| faulty.requests(path)), [3, 1, 0]);
+        assert_eq!(faulty.asked()[0].form["scope"], "a b");
+
+        assert!(ask(&honest).await.1.contains("unsupported_grant_type"));
+        let keys = client().get(honest.url("/keys")).send().await.unwrap();
+        assert!(keys.json::<Value>().await.unwrap()["keys"][0]["kid"].is_string());
+        assert!(honest.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_published_ends_what_was_answered_in_its_place() {
+        let issuer = DevIssuer::start_with_faults().await.unwrap();
+        let signer = Signer::ed("k");
+        for _ in 0..2 {
+            issuer.answer("/keys", Answer::Status(500));
+            issuer.publish([&signer]);
+            let keys = client().get(issuer.url("/keys")).send().await.unwrap();
+            assert_eq!(keys.json::<Value>().await.unwrap(), jwks([&signer]));
+        }
+    }
+}
