@@ -27,7 +27,7 @@ async fn an_issuer_that_answers_anything() {
         let mut metadata = json!({
             "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
             "token_endpoint": format!("{issuer}/token"),
-            "device_authorization_endpoint": format!("{issuer}/device"),
+            "device_authorization_endpoint": format!("{issuer}/nowhere"),
         });
         metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Answer::Json(200, metadata)
@@ -277,7 +277,7 @@ impl TlsIdp {
             let mut metadata = json!({
                 "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
                 "token_endpoint": format!("{issuer}/token"),
-                "device_authorization_endpoint": format!("{issuer}/device"),
+                "device_authorization_endpoint": format!("{issuer}/nowhere"),
             });
             metadata.as_object_mut().unwrap().extend(alter(&issuer).as_object().unwrap().clone());
             let document = if asked.path == "/keys" { jwks([&*RSA]) } else { metadata };

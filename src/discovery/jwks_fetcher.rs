@@ -109,6 +109,7 @@ impl JwksFetcher {
         {
             return Ok(known.jwks_uri.clone());
         }
+        self.discovered = None;
         let answer = self.http.get(discovery).await?;
         let jwks_uri = Metadata::parse(&answer.body, issuer, discovery)?.jwks_uri;
         self.discovered = Some(Discovered { jwks_uri: jwks_uri.clone(), at: Instant::now() });

@@ -207,12 +207,14 @@ impl<P: Published> Refresher<P> {
         let progress = self.published.progress();
         let (issuer, text) = (&progress.issuer, error.to_string());
         let in_force = self.published.in_force().unwrap_or(0);
+        let is_empty = error.is_of_empty_set();
+        let hint =
+            if is_empty { ": the last ones stay in use for now (keys.empty_set)" } else { "" };
         if progress.last_error.load().as_ref().is_some_and(|last| last.to_string() == text) {
             debug!(issuer, error = text, in_force, ?next, "{} still not obtained", P::NAME);
         } else {
-            warn!(issuer, error = text, in_force, ?next, "{} not obtained", P::NAME);
+            warn!(issuer, error = text, in_force, ?next, "{} not obtained{hint}", P::NAME);
         }
-        let is_empty = error.is_of_empty_set();
         progress.finish(if is_empty { RoundEnd::Empty } else { RoundEnd::Failed }, Some(error));
     }
 
