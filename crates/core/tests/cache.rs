@@ -1,5 +1,6 @@
 //! Tokens that were verified before: when that counts, and when it does not.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +17,7 @@ const MIB: u64 = 1024 * 1024;
 
 fn remembering(entries: u64, bytes: u64) -> (Arc<Source>, Arc<Counters>, Authorizer) {
     let (source, counters) = (Source::of([&signer()]), Arc::new(Counters::default()));
+    let entries = entries.try_into().unwrap();
     let cache = TokenCache::new(entries, bytes, Arc::clone(&counters)).unwrap();
     let authorizer = Setup::new().with_keys(Arc::clone(&source) as _).with_cache(cache);
     (source, counters, authorizer)
@@ -76,31 +78,35 @@ fn what_other_keys_verified_does_not_count() {
 }
 
 #[test]
-fn without_room_nothing_is_remembered() {
-    let (_, counters, authorizer) = remembering(0, MIB);
+fn without_a_cache_nothing_is_remembered() {
+    let authorizer = Setup::new().with_keys(Source::of([&signer()]) as _);
     let ask = get("/").with_token(json!({}));
     for _ in 0..3 {
         assert!(ask.allowed(&authorizer).fresh);
     }
-    assert_eq!((counted(&counters), authorizer.remembered_tokens()), ((0, 0), 0));
+    assert_eq!(authorizer.remembered_tokens(), 0);
+}
 
-    let counters = Arc::default();
-    let none = TokenCache::new(0, MIB, Arc::clone(&counters)).unwrap();
-    assert_eq!(none.hash(BearerToken::new(b"a")), None);
-    assert!(none.is_empty());
-    let some = TokenCache::new(1, MIB, counters).unwrap();
-    let hash = |token: &[u8]| some.hash(BearerToken::new(token)).unwrap();
+/// What a token is called in one cache says nothing in another.
+#[test]
+fn a_name_belongs_to_a_token_and_to_a_cache() {
+    let cache = || TokenCache::new(NonZeroU64::MIN, MIB, Arc::default()).unwrap();
+    let (one, other) = (cache(), cache());
+    let hash = |token: &[u8]| one.hash(BearerToken::new(token)).unwrap();
     assert_eq!(hash(b"a"), hash(b"a"));
     assert_ne!(hash(b"a"), hash(b"b"));
-    assert!(none.find(hash(b"a"), |_| true).is_none());
+    assert_ne!(Some(hash(b"a")), other.hash(BearerToken::new(b"a")));
+    assert!(one.find(hash(b"a"), |_| true).is_none() && one.is_empty());
+    let authorizer = Setup::new().with_keys(Source::of([&signer()]) as _);
+    let ask = get("/").with_token(json!({}));
     let approval = match ask.decision(&authorizer) {
         Decision::Allow(approval) => approval,
         Decision::Deny(denial) => panic!("{}", denial.fault),
     };
     let Basis::Identified { identity, .. } = approval.basis() else { panic!("{approval:?}") };
-    some.keep(hash(b"a"), identity);
-    assert!((0..5000).any(|_| some.find(hash(b"a"), |_| true).is_some() && !some.is_empty()));
-    assert_eq!(some.len(), 1);
+    one.keep(hash(b"a"), identity);
+    assert!((0..5000).any(|_| one.find(hash(b"a"), |_| true).is_some() && !one.is_empty()));
+    assert_eq!(one.len(), 1);
 }
 
 /// A token that is refused unread is not hashed either.

@@ -18,6 +18,8 @@ pub mod faults;
 pub mod issuer;
 mod server;
 pub mod signer;
+#[cfg(test)]
+mod tests;
 
 pub use self::echo::Echo;
 pub use self::faults::Answer;
