@@ -172,7 +172,7 @@ fn each_takes_the_room_of_its_texts() {
 fn tokens_of_tenants_are_remembered_too() {
     let mut setup = Setup::new();
     setup.tokens.issuer = "https://login.example/a/long/name/of/an/issuer/{tenantid}/v2.0".into();
-    let cache = TokenCache::new(100, MIB, Arc::default()).unwrap();
+    let cache = TokenCache::new(100.try_into().unwrap(), MIB, Arc::default()).unwrap();
     let authorizer = setup.authorizer().with_cache(cache);
     let tenant = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
     let issuer = format!("https://login.example/a/long/name/of/an/issuer/{tenant}/v2.0");
