@@ -22,7 +22,8 @@
 //! Small ones that several of them use: [`advice`] (what to do at a provider, by the menus of its
 //! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
-//! may be printed), [`tls_files`] (the certificates that listeners show), [`pkce`].
+//! may be printed), [`tls_files`] (the certificates that listeners show), [`pkce`], `token_parts` (what
+//! can be read of a token that nobody has verified).
 //!
 //! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
 //! where to change what.
@@ -43,4 +44,5 @@ pub mod product;
 pub mod redact;
 pub mod telemetry;
 pub mod tls_files;
+mod token_parts;
 pub mod transport;

@@ -74,7 +74,7 @@ fn as_in_the_page(said: &str, addresses: &[(&str, u16)], code: &str) {
     let lines: Vec<_> = screens.iter().flat_map(|screen| screen.lines().skip(1)).collect();
     let lines = lines.iter().filter(|line| !line.starts_with(['$', '⠤']));
     let mut compared = 0;
-    for line in lines.map(|line| line.replace("  expires  in 1h", "").replace("the key ring", "")) {
+    for line in lines.map(|line| line.replace("  expiry   in 1h", "").replace("the key ring", "")) {
         assert!(said.contains(&line), "{line:?} of docs/login.md is not in\n{said}");
         compared += 1;
     }

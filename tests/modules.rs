@@ -13,7 +13,7 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
     ("discovery", &["loopback", "pkce", "redact"]),
@@ -25,10 +25,24 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
+    ("token_parts", &[]),
     ("init", &["advice", "config", "doctor", "printable", "product"]),
-    ("login", &["advice", "discovery", "loopback", "pkce", "printable", "product"]),
-    ("doctor", &["advice", "config", "discovery", "loopback", "pkce", "printable", "product"]),
-    ("explain", &["advice", "discovery", "printable", "product", "redact"]),
+    ("login", &["advice", "discovery", "loopback", "pkce", "printable", "product", "token_parts"]),
+    (
+        "doctor",
+        &[
+            "advice",
+            "config",
+            "discovery",
+            "explain",
+            "loopback",
+            "pkce",
+            "printable",
+            "product",
+            "token_parts",
+        ],
+    ),
+    ("explain", &["advice", "discovery", "printable", "product", "redact", "token_parts"]),
     ("cli", &["*"]),
 ];
 

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use doorward::explain::Check;
 use doorward::init::Choices;
 use doorward::product::Product;
 use doorward_core::decision::Reason;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator as _;
 
 use crate::support::check::get;
 use crate::support::doctor::{examine, text};
@@ -63,6 +65,7 @@ fn checks_and_reasons_in_the_tables_exist() {
     let mut checks = BTreeSet::new();
     checks_in(&tools::root().join("src/doctor"), &mut checks);
     assert!(checks.len() > 20, "{checks:?}");
+    checks.extend(Check::iter().map(|check| check.name().to_owned()));
     let reasons = Reason::ALL.iter().map(|reason| reason.code()).collect::<Vec<_>>();
     for page in Page::all() {
         let troubles = page.troubles();
@@ -195,7 +198,7 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
     let overage = json!({"groups": null, "_claim_names": {"groups": "src1"}});
     let api_server = json!({"aud": ["https://kubernetes.default.svc.cluster.local"]});
     for (page, config, claims, doctor, reason) in [
-        ("entra", json!({}), json!({"iss": tenant}), "fail token_issuer", "unknown_issuer"),
+        ("entra", json!({}), json!({"iss": tenant}), "fail issuer", "unknown_issuer"),
         ("entra", json!({}), json!({"aud": "api://other"}), "fail audience", "bad_audience"),
         ("entra", json!({}), overage, "warn groups", "authenticated"),
         ("entra", json!({}), json!({"email": null}), "warn email", "authenticated"),
@@ -203,7 +206,7 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
             "okta",
             json!({}),
             json!({"iss": "https://org.okta.com"}),
-            "fail token_issuer",
+            "fail issuer",
             "unknown_issuer",
         ),
         ("okta", json!({}), json!({"groups": ["Midwest Sales"]}), "warn groups", "authenticated"),
@@ -212,9 +215,9 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
         ("keycloak", json!({}), json!({"aud": "account"}), "fail audience", "bad_audience"),
         ("keycloak", json!({}), json!({"sub": null}), "fail subject", "invalid_claim"),
         ("keycloak", json!({}), json!({"email_verified": false}), "warn email", "authenticated"),
-        ("keycloak", json!({}), json!({"typ": "ID"}), "fail token_kind", "unsupported_token"),
+        ("keycloak", json!({}), json!({"typ": "ID"}), "fail kind", "unsupported_token"),
         ("google", json!({}), stranger, "fail client", "bad_audience"),
-        ("google", json!({}), json!({}), "warn token_kind", "authenticated"),
+        ("google", json!({}), json!({}), "warn kind", "authenticated"),
         (
             "google",
             json!({"auth": {"oidc": {"allowed_clients": []}}}),
@@ -222,15 +225,15 @@ async fn what_goes_wrong_shows_as_the_tables_say() {
             "warn client",
             "authenticated",
         ),
-        ("cognito", json!({}), of_pool, "fail token_kind", "unsupported_token"),
+        ("cognito", json!({}), of_pool, "fail kind", "unsupported_token"),
         ("cognito", json!({}), json!({"client_id": "other"}), "fail client", "bad_audience"),
-        ("zitadel", json!({}), json!({"at_hash": "x"}), "fail token_kind", "unsupported_token"),
+        ("zitadel", json!({}), json!({"at_hash": "x"}), "fail kind", "unsupported_token"),
         ("zitadel", json!({}), json!({"aud": "other"}), "fail audience", "bad_audience"),
         ("authentik", json!({}), json!({"email_verified": false}), "warn email", "authenticated"),
         ("authentik", json!({}), json!({"azp": null, "uid": null}), "fail client", "bad_audience"),
         ("kubernetes", json!({}), api_server, "fail audience", "bad_audience"),
-        ("kubernetes", json!({}), secret, "fail token_issuer", "unknown_issuer"),
-        ("kubernetes", json!({}), json!({"exp": from_now(-600)}), "fail lifetime", "expired"),
+        ("kubernetes", json!({}), secret, "fail issuer", "unknown_issuer"),
+        ("kubernetes", json!({}), json!({"exp": from_now(-600)}), "fail expiry", "expired"),
         ("generic", json!({}), json!({"sub": "a|b"}), "fail subject", "invalid_claim"),
     ] {
         let fake = Fake::start(page, &config).await;

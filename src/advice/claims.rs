@@ -1,5 +1,7 @@
 //! The token is for us but does not say who it is about.
 
+use doorward_core::identity::AddressFault;
+
 use crate::product::Product;
 
 /// No email address in the access token.
@@ -52,6 +54,24 @@ pub(crate) fn email_unverified(provider: Product) -> String {
         Product::Cognito => "User pools > pool > Users > user: mark email as verified",
         Product::EntraId | Product::Okta | Product::Google | Product::Other => {
             "have the user confirm the address at the provider"
+        }
+    }
+    .to_owned()
+}
+
+/// Why an email address is not believed, and what makes it one that is.
+pub(crate) fn address(provider: Product, fault: AddressFault) -> String {
+    match fault {
+        AddressFault::Unverified => return email_unverified(provider),
+        AddressFault::Malformed => {
+            "take it from a claim that has the address alone (`email_claim`)"
+        }
+        AddressFault::OutsideDomains => {
+            "add the domain to this issuer's `email_domains`, if the issuer is authoritative for it"
+        }
+        AddressFault::AnyTenants => {
+            "App registrations > the API > Token configuration > Add optional claim > Access: \
+             xms_edov; or list the domains in `email_domains`"
         }
     }
     .to_owned()

@@ -5,7 +5,7 @@ use crate::discovery::{Access, FetchError, FetchErrorKind, Obstacle};
 /// What to do about it; `otherwise` when the answer is no document at all.
 pub(crate) fn not_fetched(error: &FetchError, access: &Access, otherwise: String) -> String {
     if let Some(obstacle) = error.obstacle() {
-        return in_the_way(obstacle, access);
+        return in_the_way(obstacle, error.host(), Some(access));
     }
     match &error.kind {
         FetchErrorKind::Status { status: 401 | 403, .. } => credentials(access).into(),
@@ -36,63 +36,62 @@ pub(crate) fn not_fetched(error: &FetchError, access: &Access, otherwise: String
     }
 }
 
-fn in_the_way(obstacle: Obstacle, access: &Access) -> String {
+/// What to do about an obstacle on the way to `host`: in the settings of the issuer (`access`), or
+/// where there are none, in the options of `auth login`.
+pub(crate) fn in_the_way(obstacle: Obstacle, host: &str, access: Option<&Access>) -> String {
+    let either = |of_issuer, of_login| if access.is_some() { of_issuer } else { of_login };
     match obstacle {
-        Obstacle::UnknownHost => {
-            "the host name does not resolve: check its spelling, and this machine's DNS"
-        }
-        Obstacle::Refused => {
-            "nothing listens there: check host and port, and that the provider is running"
-        }
-        Obstacle::TimedOut => {
-            "no answer in time: look for a firewall in between, for a proxy that should be used \
-             (HTTPS_PROXY, or this issuer's proxy), or raise keys.timeout"
-        }
-        Obstacle::Proxy => "check this issuer's proxy, and HTTPS_PROXY",
-        Obstacle::ProxyCredentials => {
-            "the proxy wants a name and a password: proxy: http://user:password@host"
-        }
-        Obstacle::NotPlain => "if that port speaks TLS, write https:// in the issuer's URL",
-        Obstacle::NotTls => {
-            "that port does not speak TLS: check it; plain http is taken from loopback, or with \
-             this issuer's allow_http"
-        }
-        Obstacle::Untrusted => return untrusted(access),
-        Obstacle::NoAuthorities => {
-            "install the system's certificate authorities (ca-certificates), or set ca_file"
-        }
-        Obstacle::Expired | Obstacle::NotYetValid => {
-            "renew the certificate at the provider, or correct this machine's clock"
-        }
-        Obstacle::Nameless => {
-            "the certificate does not say which host it is for (a common name alone does not \
-             count): reissue it with a subjectAltName, such as openssl req -x509 … -addext \
-             subjectAltName=DNS:idp.example"
-        }
-        Obstacle::OtherHost => "the certificate is for another host: use the name in it",
-        Obstacle::Handshake => {
-            "check that this port speaks TLS, and which certificate it shows: openssl s_client \
-             -connect host:port"
-        }
-        Obstacle::NoRoute | Obstacle::Broken => {
-            "the connection failed or was closed: check the network path (firewall, proxy, \
-             NO_PROXY)"
-        }
-    }
-    .into()
-}
-
-fn untrusted(access: &Access) -> String {
-    let wanted = "the PEM certificate of the authority that signed it, or the issuer's own \
-                  certificate (openssl s_client -connect host:port -showcerts)";
-    match &access.ca_file {
-        Some(path) => format!(
-            "the certificate is neither in {} nor of an authority that is: add {wanted}",
-            path.display()
+        Obstacle::UnknownHost => format!(
+            "the host name does not resolve: check the spelling of {host}, VPN and this machine's DNS"
         ),
-        None => format!(
-            "the certificate is of an authority that is not trusted here: set this issuer's \
-             ca_file to a file with {wanted}"
+        Obstacle::Refused => {
+            "nothing listens there: check host and port, and that it runs".to_owned()
+        }
+        Obstacle::NoRoute | Obstacle::TimedOut | Obstacle::Broken => format!(
+            "check the network (firewall, VPN, HTTPS_PROXY and NO_PROXY){}, and try again",
+            either(", this issuer's proxy and keys.timeout", "")
+        ),
+        Obstacle::Proxy => format!(
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY{}",
+            either(", and this issuer's proxy", "")
+        ),
+        Obstacle::ProxyCredentials => {
+            "name them in the proxy's URL: http://user:password@host".to_owned()
+        }
+        Obstacle::NotPlain => format!("if that port speaks TLS, write https://{host}"),
+        Obstacle::NotTls => format!(
+            "that port does not speak TLS: check it; if it is one for plain http, write \
+             http://{host}{}",
+            either(" (off loopback this issuer's allow_http has to be set)", "")
+        ),
+        Obstacle::Handshake => {
+            format!("look at what that port shows: openssl s_client -connect {host}")
+        }
+        Obstacle::Untrusted => {
+            let place = match access.map(|access| &access.ca_file) {
+                Some(Some(file)) => format!(
+                    "the certificate is neither in {} nor of an authority that is: add",
+                    file.display()
+                ),
+                Some(None) => "set this issuer's ca_file to a file with".to_owned(),
+                None => "log in with --ca-file FILE,".to_owned(),
+            };
+            let own = either("the issuer's own certificate", "its own");
+            format!(
+                "{place} the PEM certificate of the authority that signed it, or {own} (openssl \
+                 s_client -connect {host} -showcerts)"
+            )
+        }
+        Obstacle::NoAuthorities => format!(
+            "install the system's certificate authorities (ca-certificates), or {}",
+            either("set ca_file", "log in with --ca-file FILE")
+        ),
+        Obstacle::Expired | Obstacle::NotYetValid => {
+            "have the certificate renewed, or correct this machine's clock".to_owned()
+        }
+        Obstacle::OtherHost | Obstacle::Nameless => format!(
+            "the certificate is for another host, or names none: use a name that is in it, or have one \
+             issued for {host} (subjectAltName)"
         ),
     }
 }

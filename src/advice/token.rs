@@ -14,8 +14,9 @@ pub(crate) fn opaque(provider: Product) -> String {
             "Projects > project > Applications > app > Token Settings > Auth Token Type: JWT"
         }
         Product::Google => {
-            "Google's access tokens (ya29.) are for Google's own APIs; what can be verified is its \
-             ID token"
+            "Google's access tokens (ya29.) are for Google's own APIs, and only Google can verify \
+             them: send the ID token (`id_token`; gcloud auth print-identity-token), whose issuer is \
+             https://accounts.google.com"
         }
         Product::Okta => {
             "take the access token of a custom authorization server (/oauth2/default), not a \
@@ -117,51 +118,82 @@ pub(crate) fn audience(provider: Product, client: &str, expected: &str) -> Strin
              against client_id"
         ),
         Product::Other => format!(
-            "have the provider put {expected} into aud for this client (often a `resource` or \
-             `audience` parameter), or configure what it puts there as audience"
+            "ask for a token for this API (`audience` or `resource`), have the provider put \
+             {expected} into aud, or configure `audience` if the value is yours"
         ),
     }
 }
 
-/// A client that is not welcome.
-pub(crate) const CLIENT: &str =
-    "log in with one of those clients, or add this one to allowed_clients";
+/// A token for Microsoft Graph, whose tokens are signed over something other than what is sent.
+pub(crate) const MICROSOFT_GRAPH: &str = "this token is for Microsoft Graph, whose tokens only Graph can verify: request one with a scope \
+     of this API (`api://<client-id>/…`) and none of Graph's (User.Read)";
 
 /// `iss` is not configured, in one of the ways that are known by their look.
 pub(crate) fn issuer(provider: Product, found: &str, configured: &[&str]) -> String {
-    let slash = configured
-        .iter()
-        .find(|configured| configured.trim_end_matches('/') == found.trim_end_matches('/'));
-    if let Some(configured) = slash {
+    let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
+    if let Some(near) = configured.iter().find(|name| alike(name) == alike(found)) {
         return format!(
-            "{configured:?} is configured: they differ in the trailing slash, and iss is compared \
-             byte for byte; configure {found:?}"
+            "{near} is configured, which differs in a slash or in case, and iss is compared byte for \
+             byte: configure {found:?}, as the token has it"
         );
     }
     match provider {
-        Product::EntraId if found.contains("sts.windows.net") => format!(
-            "a v1 token: add {found:?} to additional_issuers (auth.preset.entra does), or App \
-             registrations > the API > Manifest: requestedAccessTokenVersion 2"
-        ),
-        Product::EntraId => format!(
-            "add {found:?} to additional_issuers, or use \
-             https://login.microsoftonline.com/{{tenantid}}/v2.0 with allowed_tenants"
-        ),
-        Product::Keycloak => format!(
+        Product::EntraId => of_entra(found, configured),
+        Product::Keycloak => Some(format!(
             "Keycloak names itself as it was addressed: ask it for tokens at its public name and \
              set `hostname` (KC_HOSTNAME); or configure {found:?}"
-        ),
-        Product::Okta => format!(
+        )),
+        Product::Okta => Some(format!(
             "configure {found:?} if that authorization server is meant, or ask the configured one \
              for the token"
-        ),
+        )),
         Product::Auth0
         | Product::Google
         | Product::Zitadel
         | Product::Authentik
         | Product::Cognito
-        | Product::Other => format!(
-            "configure {found:?} as an issuer if it is to be trusted, or log in at a configured one"
-        ),
+        | Product::Other => None,
     }
+    .unwrap_or_else(|| {
+        "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to be trusted, or get a \
+         token from one that is"
+            .to_owned()
+    })
+}
+
+/// Microsoft Entra ID has two names for each tenant: one in its v1 tokens, one in its v2 tokens.
+fn of_entra(found: &str, configured: &[&str]) -> Option<String> {
+    let (is_v2, tenant) = version_and_tenant(found)?;
+    let ours: Vec<_> =
+        configured.iter().filter_map(|name| Some((*name, version_and_tenant(name)?))).collect();
+    let mut same = ours.iter().filter(|(_, (_, its))| *its == tenant || its.starts_with('{'));
+    let Some((near, _)) = same.find(|(_, (its_v2, _))| *its_v2 != is_v2) else {
+        return ours.first().map(|_| {
+            format!(
+                "this token is of another tenant of Entra ID ({tenant:?}): log in at the configured \
+                 one, or add the tenant if it should be allowed (`tenants` of `auth.preset.entra`, \
+                 `additional_issuers`)"
+            )
+        });
+    };
+    let (its, other) = if is_v2 { ("v2", "v1") } else { ("v1", "v2") };
+    let manifest = if is_v2 {
+        ""
+    } else {
+        ", or have v2 tokens issued: App registrations > the API > Manifest: \
+         requestedAccessTokenVersion 2"
+    };
+    Some(format!(
+        "this is a {its} token of Entra ID, and {near} issues its {other} tokens: add {found:?} to \
+         `auth.oidc.additional_issuers`, or where {near} is an entry of `auth.issuers`, as another \
+         entry (`auth.preset.entra` has both){manifest}"
+    ))
+}
+
+/// Whether an issuer of Entra ID is that of v2 tokens, and its tenant.
+fn version_and_tenant(issuer: &str) -> Option<(bool, &str)> {
+    if Product::recognise(issuer, None) != Product::EntraId {
+        return None;
+    }
+    Some((issuer.ends_with("/v2.0"), issuer.split('/').nth(3)?))
 }

@@ -1,5 +1,5 @@
 //! One decision without a server: the very assembly that `serve` runs, no listener, and
-//! the story of how it came out.
+//! the steps by which it came out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use super::StartError;
 use super::assembly::{Assembly, Shared};
 use crate::config::Settings;
 use crate::discovery::{EmptySet, IssuerKeys};
-use crate::explain::{Asked, Explanation, KeyFacts, explain};
+use crate::explain::{Asked, Explanation, IssuerFacts, KeyFacts, explain};
+use crate::product::Product;
 use crate::telemetry::Metrics;
 use crate::transport::{DenialPages, Resource};
 
@@ -48,6 +49,7 @@ pub fn explain_request(
         (*reads, *over) = (1, Duration::ZERO);
     }
     let patience = settings.fetch.timeout;
+    let client = settings.platform.client_id.clone();
     let pages = DenialPages::new(&settings.realm, Vec::new());
     runtime.block_on(async {
         let shared = Shared {
@@ -67,15 +69,18 @@ pub fn explain_request(
                 .ready(denial.reason(), Resource::FIRST)
                 .map_or(503, |page| page.status.as_u16()),
         };
-        let facts: Vec<_> = keys
-            .iter()
-            .map(|keys| KeyFacts {
+        let facts = |keys: &Arc<IssuerKeys>| IssuerFacts {
+            product: Product::recognise(&keys.spec().issuer, None),
+            client: client.clone(),
+            keys: Some(KeyFacts {
                 location: keys.spec().location.clone(),
                 status: keys.status(),
                 max_stale: keys.spec().policy.max_stale,
-            })
-            .collect();
-        Ok(explain(&Asked { authorizer, keys: &facts, request, now, decision: &decision, status }))
+            }),
+        };
+        let issuers: Vec<_> = keys.iter().map(facts).collect();
+        let asked = Asked { authorizer, issuers: &issuers, request, now, decision: &decision };
+        Ok(explain(&asked, status))
     })
 }
 
@@ -88,17 +93,12 @@ async fn decide(
     now: UnixTime,
     patience: Duration,
 ) -> Decision {
-    let needed = match authorizer.decide(request, now) {
+    let issuer = match authorizer.decide(request, now) {
         Outcome::Decided(decision) => return decision,
-        missing @ Outcome::NeedsKey(_) => match missing.or_deny() {
-            Decision::Deny(denial) => denial.issuer,
-            Decision::Allow(_) => None,
-        },
+        Outcome::NeedsKey(missing) => missing.issuer().id(),
     };
-    if let Some(issuer) = needed {
-        // Discovery document and key set: two requests.
-        let _ = tokio::time::timeout(patience * 2, tried(keys, issuer)).await;
-    }
+    // Discovery document and key set: two requests.
+    let _ = tokio::time::timeout(patience * 2, tried(keys, issuer)).await;
     authorizer.authorize(request, now, patience).await
 }
 

@@ -4,7 +4,7 @@
 mod door;
 pub(super) mod screen;
 
-use std::io::{self, Read as _};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::issuer_args::IssuerArgs;
 use super::style::BAD;
-use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
+use super::{ConfigArgs, Exit, OUTPUT, auth, pasted, print_error};
 use crate::config::Settings;
-use crate::doctor::{KnownIssuer, Outcome, Patient, Report, TokenChecks, examine_token};
+use crate::doctor::{KnownIssuer, Outcome, Patient, Report, examine_token};
 
 /// Diagnose the identity provider, its tokens, or the gateway
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
     }
     let settings = settings(args)?;
     let token = token(args)?;
-    issuers(settings, token.as_deref()).map_err(|error| {
+    issuers(&settings, token.as_deref()).map_err(|error| {
         print_error(&error);
         Exit::Failed
     })
@@ -84,8 +84,8 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
 
 /// Examines all issuers at once, so that one that hangs costs its own time only, and then
 /// the token with what was learned.
-fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
-    let patients = Patient::all(&settings);
+fn issuers(settings: &Settings, token: Option<&str>) -> io::Result<Report> {
+    let patients = Patient::all(settings);
     let plural = if patients.len() == 1 { "" } else { "s" };
     let spinner = spinner(format!("contacting the issuer{plural}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -100,32 +100,18 @@ fn issuers(settings: Settings, token: Option<&str>) -> io::Result<Report> {
     });
     spinner.finish_and_clear();
 
-    let mut report = Report::default();
-    if let Some(token) = token {
-        let primary_keys = examined.first().and_then(|examined| examined.keys.as_ref());
-        let known: Vec<_> = patients
-            .iter()
-            .zip(&examined)
-            .map(|(patient, examined)| KnownIssuer {
-                settings: &patient.settings,
-                provider: examined.provider,
-                keys: match &examined.keys {
-                    None if patient.settings.borrows_from_primary => primary_keys,
-                    keys => keys.as_ref(),
-                },
-                client: patient.client(),
-            })
-            .collect();
-        let checks = TokenChecks {
-            issuers: &known,
-            headers: &settings.headers,
-            max_token_bytes: settings.max_token_bytes,
-        };
-        report.sections.push(examine_token(token, &checks, SystemClock.now()));
+    let mut sections = Vec::new();
+    let mut known: Vec<KnownIssuer> = Vec::new();
+    for (patient, examined) in patients.iter().zip(examined) {
+        let lender = known.first().filter(|_| patient.settings.borrows_from_primary);
+        let keys = examined.keys.or_else(|| lender?.keys.clone());
+        let client = patient.client().map(str::to_owned);
+        known.push(KnownIssuer { product: examined.provider, client, keys });
+        sections.push(examined.section);
     }
-    let sections = examined.into_iter().map(|examined| examined.section);
-    report.sections.splice(0..0, sections);
-    Ok(report)
+    let of_token = token.map(|token| examine_token(token, settings, &known, SystemClock.now()));
+    sections.extend(of_token);
+    Ok(Report { sections })
 }
 
 /// Shown on a terminal only, and gone when the findings come.
@@ -150,17 +136,10 @@ fn token(args: &DoctorArgs) -> Result<Option<String>, Exit> {
     if args.logged_in {
         return auth::token_at_hand().map(|token| Some(token.expose().to_owned()));
     }
-    let token = match args.token.as_deref() {
-        None => return Ok(None),
-        Some("-") => {
-            let mut text = String::new();
-            io::stdin().take(1024 * 1024).read_to_string(&mut text).map_err(|error| {
-                print_error(&error);
-                Exit::Usage
-            })?;
-            text
-        }
-        Some(token) => token.to_owned(),
-    };
-    Ok(Some(token.trim().to_owned()))
+    let Some(argument) = args.token.as_deref() else { return Ok(None) };
+    let given = pasted::given(argument).map_err(|error| {
+        print_error(&error);
+        Exit::Usage
+    })?;
+    Ok(Some(String::from_utf8_lossy(pasted::token_in(&given)).into_owned()))
 }

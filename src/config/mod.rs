@@ -33,7 +33,6 @@ mod warning;
 use std::path::PathBuf;
 
 pub use self::bad_value::BadValue;
-pub(crate) use self::check::is_tenant_id;
 pub use self::effective::{Effective, Entry, EntryContent};
 pub use self::fault::{ConfigFaults, Fault, Origin, Source};
 pub(crate) use self::format::yaml_fault;

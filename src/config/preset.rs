@@ -1,9 +1,10 @@
 //! Presets: what a well-known provider's set-up stands for.
 
+use doorward_core::token::{TENANT_PLACEHOLDER, is_guid};
 use serde_json::{Value, json};
 
 use super::bad_value::BadValue;
-use super::check::{Found, is_tenant_id};
+use super::check::Found;
 use super::fault::Origin;
 use super::key_path::KeyPath;
 use super::layers::Layer;
@@ -60,7 +61,7 @@ fn entra(
         bad(&section.join(name), BadValue::TenantsAndAll);
     }
     for (key, tenant) in tenants.iter().filter(|(_, tenant)| *tenant != "*") {
-        if !is_tenant_id(tenant) {
+        if !is_guid(tenant) {
             bad(key, BadValue::NotATenant((*tenant).into()));
         }
     }
@@ -75,7 +76,7 @@ fn entra(
     let tenants: Vec<_> = tenants.iter().map(|(_, tenant)| tenant.to_ascii_lowercase()).collect();
     let (one, template) = match tenants.as_slice() {
         [tenant] if !all => (tenant.as_str(), false),
-        _ => ("{tenantid}", true),
+        _ => (TENANT_PLACEHOLDER, true),
     };
     let login = "https://login.microsoftonline.com";
     let mut meant = vec![

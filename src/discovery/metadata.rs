@@ -1,13 +1,11 @@
 //! The OpenID Connect Discovery 1.0 document: what an issuer says about itself.
 
+use doorward_core::token::{TENANT_PLACEHOLDER, is_guid};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::url_policy::{self, RefusedUrl};
 use crate::pkce;
-
-/// The place where Azure's multi-tenant documents leave the tenant out.
-const TENANT: &str = "{tenantid}";
 
 /// Where the discovery document of `issuer` is (OpenID Connect Discovery 1.0 §4: path
 /// appended, a trailing slash removed before). Azure's `{tenantid}` template has its
@@ -16,7 +14,7 @@ const TENANT: &str = "{tenantid}";
 /// # Errors
 /// The issuer is not a URL.
 pub fn well_known_url(issuer: &str) -> Result<Url, url::ParseError> {
-    let base = issuer.strip_suffix('/').unwrap_or(issuer).replace(TENANT, "common");
+    let base = issuer.strip_suffix('/').unwrap_or(issuer).replace(TENANT_PLACEHOLDER, "common");
     Url::parse(&format!("{base}/.well-known/openid-configuration"))
 }
 
@@ -105,12 +103,10 @@ fn check_issuer(configured: &str, published: &str) -> Result<(), MetadataError> 
 /// document under `common` or `organizations`. An issuer could as well publish the exact
 /// name, so this opens nothing; each key there says whom it signs for.
 fn fills(template: &str, issuer: &str) -> bool {
-    let Some((before, after)) = template.split_once(TENANT) else {
+    let Some((before, after)) = template.split_once(TENANT_PLACEHOLDER) else {
         return false;
     };
-    issuer.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|tenant| {
-        tenant.len() == 36 && tenant.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-    })
+    issuer.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_guid)
 }
 
 fn required<'d>(

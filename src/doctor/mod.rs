@@ -19,4 +19,4 @@ mod token;
 
 pub use self::issuer::{Examined, Login, Patient};
 pub use self::report::{Finding, Outcome, Report, Section};
-pub use self::token::{KnownIssuer, TokenChecks, examine_token};
+pub use self::token::{KnownIssuer, examine_token};

@@ -1,17 +1,19 @@
 //! The checks in their order, and which of them a fault belongs to.
 
-use std::fmt;
-
 use serde::Serialize;
+use strum::{Display, EnumIter, IntoEnumIterator as _, IntoStaticStr};
 
 use doorward_core::decision::Fault;
 use doorward_core::identity::IdentityFault;
 use doorward_core::rules::RuleFault;
 use doorward_core::token::TokenFault;
 
-/// One check. The names in JSON are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// One check. The names are stable, and the same wherever a token is spoken of.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Display, EnumIter, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "each is described by what it expects")]
 pub enum Check {
     Enabled,
@@ -44,34 +46,16 @@ pub enum Check {
 }
 
 impl Check {
-    /// Every check of a token, in order.
-    pub(super) const OF_TOKENS: [Self; 25] = [
-        Self::Request,
-        Self::Route,
-        Self::Credentials,
-        Self::Form,
-        Self::Header,
-        Self::Issuer,
-        Self::KeySet,
-        Self::Tenant,
-        Self::Kind,
-        Self::Algorithm,
-        Self::Key,
-        Self::Signature,
-        Self::Expiry,
-        Self::NotBefore,
-        Self::IssuedAt,
-        Self::Lifetime,
-        Self::Audience,
-        Self::Client,
-        Self::Subject,
-        Self::Email,
-        Self::Groups,
-        Self::Scopes,
-        Self::RouteAudience,
-        Self::RouteScopes,
-        Self::Endpoint,
-    ];
+    /// The checks of one request, in their order.
+    pub(super) fn of_requests() -> impl Iterator<Item = Self> {
+        Self::iter().filter(|check| !matches!(check, Self::Enabled | Self::Engine))
+    }
+
+    /// The check's stable name: on a screen, in JSON and in a finding of `doctor`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 
     /// The check that finds a fault.
     #[must_use]
@@ -93,7 +77,7 @@ impl Check {
                 T::NoSuchKey => Self::Key,
                 T::BadSignature => Self::Signature,
                 T::NoExpiry | T::ExpiryBeyondReason | T::Expired => Self::Expiry,
-                // `nbf` is read first; which of the two is no number, the story tells.
+                // `nbf` is read first; which of the two is no number, the steps tell.
                 T::BadTime | T::NotYetValid => Self::NotBefore,
                 T::IssuedInFuture => Self::IssuedAt,
                 T::LivesTooLong => Self::Lifetime,
@@ -124,45 +108,5 @@ impl Check {
             },
             Fault::Overloaded | Fault::Internal => Self::Engine,
         }
-    }
-
-    /// As people read it.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Enabled => "authentication",
-            Self::Request => "request",
-            Self::Route => "path and route",
-            Self::Credentials => "credentials",
-            Self::Form => "form",
-            Self::Header => "token header",
-            Self::Issuer => "issuer",
-            Self::KeySet => "key set",
-            Self::Tenant => "tenant",
-            Self::Kind => "token kind",
-            Self::Algorithm => "algorithm",
-            Self::Key => "key",
-            Self::Signature => "signature",
-            Self::Expiry => "expiry",
-            Self::NotBefore => "not before",
-            Self::IssuedAt => "issued at",
-            Self::Lifetime => "lifetime",
-            Self::Audience => "audience",
-            Self::Client => "client",
-            Self::Subject => "subject",
-            Self::Email => "email",
-            Self::Groups => "groups",
-            Self::Scopes => "scopes",
-            Self::RouteAudience => "route's audience",
-            Self::RouteScopes => "route's scopes",
-            Self::Endpoint => "endpoint",
-            Self::Engine => "Doorward",
-        }
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.title())
     }
 }

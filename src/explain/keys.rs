@@ -5,12 +5,12 @@ use doorward_core::issuers::KeysFault;
 use doorward_core::keys::{Algorithm, KeySet, VerificationKey};
 use serde_json::Value;
 
-use super::story::{Facts, Story};
+use super::steps::{Evidence, Facts};
 use super::words::{claim, list, moment, quoted, span};
 use crate::discovery::KeyLocation;
 use crate::redact::Shown;
 
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn key_set(&self) -> Facts {
         let expected = "keys of the issuer that are usable at this time";
         let Some(keys) = self.keys else { return Facts::new(expected, "unknown") };

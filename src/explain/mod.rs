@@ -3,33 +3,32 @@
 //!
 //! Nothing is decided here. The decision comes from the engine that `serve` runs
 //! ([`Authorizer::authorize`](doorward_core::authorizer::Authorizer::authorize)); its fault says
-//! which check failed ([`Check::of`]), the checks before it have passed, and this room
-//! looks up what each of them was about.
+//! which check failed ([`Check::of`]), the checks before it have passed, and this module
+//! looks up what each of them was about. `doctor` examines a token by the same steps.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `check` | the checks, in order, and which of them a fault belongs to |
-//! | `story` | decision → steps |
-//! | `token`, `times`, `keys`, `who` | expected and found: of the token, its dates, of keys, of the identity |
-//! | `anatomy` | a token taken apart with patience, however broken it is |
+//! | `steps` | decision → steps |
+//! | `token`, `times`, `keys`, `identity` | expected and found: of the token, its dates, of keys, of the identity |
 //! | `remedy`, `near` | what to do about a fault, and about a value that is nearly right |
 //! | `words` | values and moments as text that a terminal can show |
 
-mod anatomy;
 mod check;
+mod identity;
 mod keys;
 mod near;
 mod remedy;
-mod story;
+mod steps;
 mod times;
 mod token;
-mod who;
 mod words;
 
 use serde::{Serialize, Serializer};
 
 pub use self::check::Check;
-pub use self::story::{Asked, KeyFacts, explain};
+pub(crate) use self::steps::Evidence;
+pub use self::steps::{Asked, IssuerFacts, KeyFacts, explain};
 pub use self::words::moment;
 
 /// A decision and how it came about. Its JSON is `doorward explain --json`; names are

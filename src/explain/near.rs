@@ -1,34 +1,24 @@
 //! Values that are nearly those that are configured: what differs, and what to write instead.
 
 use doorward_core::issuers::Issuer;
-use doorward_core::token::{AudienceRule, CLIENT_CLAIMS};
+use doorward_core::token::AudienceRule;
 use serde_json::Value;
 
-use super::story::Story;
+use super::steps::Evidence;
 use super::words::quoted;
 use crate::advice::token as advice;
-use crate::printable::printable;
 use crate::product::Product;
 
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn audience_remedy(&self) -> String {
         let ours = match self.issuer.map(|issuer| &issuer.rules().audience) {
             Some(AudienceRule::AnyOf(ours)) => ours.iter().map(String::as_str).collect::<Vec<_>>(),
             Some(AudienceRule::NotChecked) | None => Vec::new(),
         };
         let near = self.near_audience(&ours, "configured", "`audience`");
+        let expected = ours.first().copied().unwrap_or_default();
         near.unwrap_or_else(|| {
-            let issuer = self.issuer.map(Issuer::name).unwrap_or_default();
-            let clients = CLIENT_CLAIMS.iter().find_map(|name| self.token.text(name));
-            let client = printable(clients.unwrap_or("the client"));
-            match (Product::recognise(issuer, None), ours.first()) {
-                (Product::Other, _) | (_, None) => {
-                    "ask for a token for this API (`audience` or `resource`), have the provider add \
-                     the audience, or configure `audience` if the value is yours"
-                        .to_owned()
-                }
-                (product, Some(ours)) => advice::audience(product, &client, ours),
-            }
+            advice::audience(self.product(), &self.registered_client(), expected)
         })
     }
 
@@ -49,7 +39,8 @@ impl Story<'_> {
         let (found, ours, differ) = pairs
             .into_iter()
             .find_map(|(found, ours)| Some((found, ours, audience_difference(found, ours)?)))?;
-        let entra = if differ.contains(PREFIX) {
+        let is_entras = matches!(self.product(), Product::EntraId | Product::Other);
+        let entra = if is_entras && differ.contains(PREFIX) {
             "; Entra ID has `api://<client-id>` in v1 tokens and the client id in v2 tokens, and \
              `auth.preset.entra` takes both"
         } else {
@@ -63,23 +54,12 @@ impl Story<'_> {
         ))
     }
 
-    /// A slash, another case and Entra's two names of a tenant are the usual slips.
     pub(super) fn issuer_remedy(&self) -> String {
-        let found = self.token.text("iss").unwrap_or_default();
+        let Some(found) = self.token.text("iss") else {
+            return "have the provider send iss, a string (RFC 9068 §2.2)".to_owned();
+        };
         let names: Vec<_> = self.asked.authorizer.issuers().iter().map(Issuer::name).collect();
-        let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
-        let near = names.iter().find(|name| !found.is_empty() && alike(name) == alike(found));
-        let near = near.map(|near| {
-            format!(
-                "{near} is configured, which differs in a slash or in case: write it as the token \
-                 has it"
-            )
-        });
-        near.or_else(|| entra_remedy(found, &names)).unwrap_or_else(|| {
-            "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to be trusted, or \
-             get a token from one that is"
-                .to_owned()
-        })
+        advice::issuer(Product::recognise(found, None), found, &names)
     }
 }
 
@@ -104,39 +84,4 @@ fn audience_difference(found: &str, ours: &str) -> Option<String> {
     ];
     let differ: Vec<_> = differences.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
     Some(if differ.is_empty() { "how it is written".to_owned() } else { differ.join(" and ") })
-}
-
-/// Microsoft Entra ID has two names for each tenant: one in its v1 tokens, one in its v2 tokens.
-fn entra_remedy(found: &str, names: &[&str]) -> Option<String> {
-    let (is_v2, tenant) = entra(found)?;
-    let ours: Vec<_> = names.iter().filter_map(|name| Some((*name, entra(name)?))).collect();
-    let mut same = ours.iter().filter(|(_, (_, its))| *its == tenant || its.starts_with('{'));
-    let found = quoted(found);
-    match same.find(|(_, (its_v2, _))| *its_v2 != is_v2) {
-        Some((near, _)) if is_v2 => Some(format!(
-            "this is a v2 token of Entra ID, and {near} issues its v1 tokens: add {found} to \
-             `auth.oidc.additional_issuers`, or where {near} is an entry of `auth.issuers`, as \
-             another entry (`auth.preset.entra` has both)"
-        )),
-        Some((near, _)) => Some(format!(
-            "this is a v1 token of Entra ID, and {near} issues its v2 tokens: add {found} to \
-             `auth.oidc.additional_issuers`, or where {near} is an entry of `auth.issuers`, as \
-             another entry (`auth.preset.entra` has both), or have v2 tokens issued: App registrations > the API > Manifest: requestedAccessTokenVersion 2"
-        )),
-        None if ours.is_empty() => None,
-        None => Some(format!(
-            "this token is of another tenant of Entra ID ({}): log in at the configured one, or \
-             add the tenant if it should be allowed (`tenants` of `auth.preset.entra`)",
-            quoted(tenant)
-        )),
-    }
-}
-
-/// Whether an issuer of Entra ID is that of v2 tokens, and its tenant.
-fn entra(issuer: &str) -> Option<(bool, &str)> {
-    if Product::recognise(issuer, None) != Product::EntraId {
-        return None;
-    }
-    let tenant = issuer.split('/').nth(3)?;
-    Some((issuer.ends_with("/v2.0"), tenant))
 }

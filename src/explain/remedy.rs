@@ -2,26 +2,21 @@
 
 use doorward_core::bearer::BearerFault;
 use doorward_core::decision::Fault;
-use doorward_core::identity::{AddressFault, IdentityFault};
+use doorward_core::identity::IdentityFault;
 use doorward_core::issuers::KeysFault;
 use doorward_core::request::RequestFault;
 use doorward_core::rules::RuleFault;
-use doorward_core::token::{TokenFault, TokenKind};
-use serde_json::Value;
+use doorward_core::token::{OtherKind, TokenFault, TokenKind};
 
-use super::story::Story;
+use super::steps::Evidence;
 use super::words::span;
+use crate::advice;
+use crate::product::Product;
 
-/// Microsoft Graph, by the names that its tokens carry in `aud`.
-const MICROSOFT_GRAPH: [&str; 2] =
-    ["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"];
-
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn remedy(&self, fault: Fault) -> String {
-        if self.is_for_microsoft_graph() {
-            return "this token is for Microsoft Graph, whose tokens only Microsoft Graph can \
-                    verify: request one with a scope of this API (`api://<client-id>/…`)"
-                .to_owned();
+        if self.token.is_for_microsoft_graph() {
+            return advice::token::MICROSOFT_GRAPH.to_owned();
         }
         let remedy = match fault {
             Fault::Request(fault) => match fault {
@@ -64,8 +59,7 @@ impl Story<'_> {
             }
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing => {
-                    "have the provider add the claim to access tokens, or set `subject_claim` to \
-                     another one"
+                    return advice::claims::subject(self.product(), &self.registered_client());
                 }
                 IdentityFault::SubjectUnfit if self.subject_is_no_string() => {
                     return self.subject_remedy();
@@ -74,13 +68,11 @@ impl Story<'_> {
                     "set `subject_claim` to a claim with a simpler value (an id, not a display \
                      name), or set `headers.profile: plain` if the upstream accepts visible ASCII"
                 }
-                IdentityFault::SubjectAddress(AddressFault::Unverified) => {
-                    "have the user confirm the address at the provider, or set `subject_claim` to \
-                     a claim that is not an address (an id)"
-                }
-                IdentityFault::SubjectAddress(_) => {
-                    "set `subject_claim` to a claim that is not an address (an id), or add the \
-                     domain to this issuer's `email_domains` if the issuer is authoritative for it"
+                IdentityFault::SubjectAddress(fault) => {
+                    return format!(
+                        "{}; or set `subject_claim` to a claim that is not an address (an id)",
+                        advice::claims::address(self.product(), fault)
+                    );
                 }
                 IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
                     "the platform reserves `*` and `service:…`: rename the user, or set a \
@@ -134,38 +126,42 @@ impl Story<'_> {
     }
 
     fn token_remedy(&self, fault: TokenFault) -> String {
+        let (product, client) = (self.product(), self.registered_client());
         if self.token.of_google && super::Check::of(Fault::Token(fault)) == super::Check::Form {
-            return "Google's access tokens are for Google's own APIs, and only Google can verify \
-                    them: send the ID token (`id_token`; gcloud auth print-identity-token), whose \
-                    issuer is https://accounts.google.com"
-                .to_owned();
+            return advice::token::opaque(product);
         }
         let remedy = match fault {
             TokenFault::TooLong => {
                 "have the provider put less into the token (groups?), or raise \
                  `token.max_token_bytes`; Envoy's own limit on headers is 60 KiB"
             }
-            TokenFault::NotThreeParts if self.token.parts == 1 => {
-                "have the provider issue JWT access tokens for this API: Auth0 needs an `audience`, \
-                 Okta a custom authorization server, Google has none"
+            TokenFault::HeaderNotAnObject if self.token.lacks_algorithm() => {
+                return advice::keys::client_algorithm(product, &client);
             }
             TokenFault::NotThreeParts if self.token.parts == 5 => {
-                "have the provider sign access tokens and not encrypt them"
+                return advice::token::encrypted(product);
+            }
+            TokenFault::NotThreeParts if self.token.parts < 3 => {
+                return advice::token::opaque(product);
             }
             TokenFault::NotThreeParts
             | TokenFault::NotBase64Url
             | TokenFault::HeaderNotAnObject
             | TokenFault::ClaimsNotAnObject
             | TokenFault::NestedTooDeep => {
-                "was the token truncated, or changed in transit? Get a new one"
+                "copy the whole token, without line breaks or quotes: it was truncated, or changed in \
+                 transit"
             }
             TokenFault::Unsigned => {
-                "use signed tokens; `auth.allow_unsigned_jwt: true` accepts these, on loopback only"
+                return format!(
+                    "{}; `auth.allow_unsigned_jwt: true` accepts unsigned tokens, on loopback only",
+                    advice::keys::client_algorithm(product, &client)
+                );
             }
             TokenFault::UnknownAlgorithm => {
-                "have the provider sign with an asymmetric algorithm, RS256 for instance"
+                return advice::keys::client_algorithm(product, &client);
             }
-            TokenFault::Critical => "have the provider omit `crit`",
+            TokenFault::Critical => "have the provider issue plain JWTs (RFC 9068), without `crit`",
             TokenFault::WrongType => "send an access token: this token is for something else",
             TokenFault::NoIssuer | TokenFault::UnknownIssuer => {
                 return self.issuer_remedy();
@@ -177,6 +173,10 @@ impl Story<'_> {
             TokenFault::AlgorithmNotAllowed => {
                 "add the algorithm to the issuer's `algorithms`, or have the provider use another"
             }
+            TokenFault::NoSuchKey if product == Product::EntraId => {
+                "is the token from another tenant? The issuer was asked again just now; with custom \
+                 signing keys set `discovery_url` with ?appid=<client-id>"
+            }
             TokenFault::NoSuchKey => {
                 "is the token from another realm, environment or key of this provider? The issuer \
                  was asked again just now"
@@ -184,9 +184,15 @@ impl Story<'_> {
             TokenFault::BadSignature => {
                 "the token was changed, or signed by somebody else: get a new one"
             }
-            TokenFault::AnotherKind(_) | TokenFault::LikeIdToken(_) => {
-                "send the access token: `access_token` of the provider's answer, not `id_token` or \
-                 `refresh_token`"
+            TokenFault::AnotherKind(OtherKind::Refresh | OtherKind::Offline) => {
+                "send access_token, and never send refresh_token, which is for the provider's token \
+                 endpoint alone"
+            }
+            TokenFault::AnotherKind(OtherKind::Logout | OtherKind::Event) => {
+                "send access_token: this token tells a client what has happened to a session or a user"
+            }
+            TokenFault::AnotherKind(OtherKind::Id) | TokenFault::LikeIdToken(_) => {
+                return advice::token::id_token(product);
             }
             TokenFault::BoundToKey => {
                 "have the provider issue this client plain bearer tokens (without DPoP or \
@@ -200,20 +206,25 @@ impl Story<'_> {
                 "have the provider write dates in seconds (RFC 7519 §2): these look like \
                  milliseconds"
             }
-            TokenFault::ExpiryBeyondReason => "have the provider issue tokens that expire (`exp`)",
+            TokenFault::ExpiryBeyondReason => {
+                "have the provider send a realistic exp, in seconds since 1970"
+            }
             TokenFault::LivesTooLong => {
                 "have the provider issue shorter-lived tokens, or raise `max_lifetime`"
             }
-            TokenFault::NoExpiry => "have the provider issue tokens that expire (`exp`)",
-            TokenFault::Expired => "get a new token",
+            TokenFault::NoExpiry => {
+                "have the provider send exp: a token that never expires cannot be revoked"
+            }
+            TokenFault::Expired => "get a new token (`doorward auth refresh`)",
             TokenFault::BadTime => "have the provider write dates as numbers (RFC 7519 §2)",
             TokenFault::NotYetValid | TokenFault::IssuedInFuture => {
-                "compare the clocks of the provider and of this machine (`doorward doctor`)"
+                "compare the clocks of the provider and of this machine (`clock_skew` of `doorward \
+                 doctor`; timedatectl, chronyc tracking)"
             }
             TokenFault::WrongAudience => return self.audience_remedy(),
             TokenFault::WrongClient => {
-                "add the client to `allowed_clients` if it should be \
-                                        allowed"
+                "log in with one of those clients, or add this one to `allowed_clients` if it should be \
+                 allowed"
             }
         };
         remedy.to_owned()
@@ -224,16 +235,6 @@ impl Story<'_> {
         let values = self.asked.request.header_values("authorization");
         let mut fronts = values.filter_map(|value| value.split_at_checked(NAME.len()));
         fronts.any(|(front, _)| front.eq_ignore_ascii_case(NAME))
-    }
-
-    fn is_for_microsoft_graph(&self) -> bool {
-        let for_graph = match self.token.claim("aud") {
-            Some(Value::String(audience)) => {
-                MICROSOFT_GRAPH.contains(&audience.trim_end_matches('/'))
-            }
-            Some(_) | None => false,
-        };
-        self.token.header("nonce").is_some() || for_graph
     }
 
     pub(super) fn notes(&self) -> Vec<String> {
@@ -253,7 +254,7 @@ impl Story<'_> {
                     .to_owned(),
             );
         }
-        if let TokenKind::LikeId(name) = self.token_kind() {
+        if let TokenKind::LikeId(name) = self.token.kind() {
             notes.push(format!(
                 "the claim {name} suggests that this is an ID token, which is for the client; an \
                  API is sent the access token (`require_access_token` refuses such tokens)"

@@ -1,12 +1,11 @@
 //! What the checks of a token's dates expected and found.
 
 use doorward_core::clock::UnixTime;
-use doorward_core::token::numeric_date;
 
-use super::story::{Facts, Story};
+use super::steps::{Evidence, Facts};
 use super::words::{moment, moment_from, span, value};
 
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn expiry(&self) -> Facts {
         let now = moment(self.asked.now);
         Facts::new(
@@ -26,8 +25,8 @@ impl Story<'_> {
     pub(super) fn lifetime(&self) -> Facts {
         let most = self.issuer.and_then(|issuer| issuer.rules().max_lifetime).unwrap_or_default();
         let most = span(most);
-        let exp = self.seconds("exp").unwrap_or_default();
-        match self.seconds("iat") {
+        let exp = self.token.date("exp").unwrap_or_default();
+        match self.token.date("iat") {
             Some(iat) => Facts::new(
                 format!("exp at most {most} (`max_lifetime`) after iat"),
                 format!("{} after it", span(exp.since(iat))),
@@ -42,7 +41,7 @@ impl Story<'_> {
     /// The claim among these that was written in milliseconds, by the look of it, where seconds
     /// are asked for (RFC 7519 §2).
     pub(super) fn in_milliseconds(&self) -> Option<&'static str> {
-        let is_odd = |name: &&str| self.seconds(name).and_then(UnixTime::meant_as_milliseconds);
+        let is_odd = |name: &&str| self.token.date(name).and_then(UnixTime::meant_as_milliseconds);
         ["exp", "nbf", "iat"].into_iter().find(|name| is_odd(name).is_some())
     }
 
@@ -56,7 +55,7 @@ impl Story<'_> {
         let Some(found) = self.token.claims.as_ref().and_then(|claims| claims.get(name)) else {
             return "absent".to_owned();
         };
-        let Some(seconds) = self.seconds(name) else {
+        let Some(seconds) = self.token.date(name) else {
             return format!("{}, which is not a number", value(found));
         };
         let meant = match seconds.meant_as_milliseconds() {
@@ -64,9 +63,5 @@ impl Story<'_> {
             None => String::new(),
         };
         format!("{} ({}{meant})", value(found), moment_from(seconds, self.asked.now))
-    }
-
-    fn seconds(&self, name: &str) -> Option<UnixTime> {
-        numeric_date(&self.token.claims.as_ref()?.get(name)?.to_string()).ok()
     }
 }

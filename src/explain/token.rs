@@ -6,15 +6,14 @@ use doorward_core::keys::Algorithm;
 use doorward_core::request::RequestFault;
 use doorward_core::rules::{Match, RuleFault, TokenRequirement};
 use doorward_core::token::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, Sign, TENANT_PLACEHOLDER, TenantRule,
-    TokenKind,
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, TENANT_PLACEHOLDER, TenantRule, TokenKind,
 };
 use serde_json::Value;
 
-use super::story::{Facts, Story};
+use super::steps::{Evidence, Facts};
 use super::words::{claim, list, quoted, value};
 
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn request(&self) -> Facts {
         let request = self.asked.request;
         if let Some(fault @ Fault::Request(RequestFault::TooMuchToChange)) = self.fault {
@@ -113,7 +112,10 @@ impl Story<'_> {
                     "{fault} (header {})",
                     claim(self.token.header.clone().map(Value::Object).as_ref())
                 ),
-                Some(_) | None => format!("a compact JWS, {bytes} bytes"),
+                Some(_) | None => {
+                    let claims = self.token.claims.iter().flatten().map(|(name, _)| name.as_str());
+                    format!("a compact JWS, {bytes} bytes; claims: {}", list(claims))
+                }
             },
         };
         Facts::new(
@@ -174,7 +176,7 @@ impl Story<'_> {
             Some(BoundTokens::Ignored) => "",
             Some(BoundTokens::Refused) | None => ", and bound to no key (`cnf`)",
         };
-        let found = match self.token_kind() {
+        let found = match self.token.kind() {
             TokenKind::Access => "it says that it is an access token".to_owned(),
             TokenKind::Other(OtherKind::Event) => {
                 format!("events {}", claim(self.token.claim("events")))
@@ -190,12 +192,6 @@ impl Story<'_> {
             None => found,
         };
         Facts::new(format!("an access token, by its own claims{bound}"), found)
-    }
-
-    /// What kind of token it says it is, or looks like.
-    pub(super) fn token_kind(&self) -> TokenKind {
-        let typ = self.token.header("typ").and_then(Value::as_str);
-        TokenKind::of(typ, |name| Sign::of(self.token.claim(name)?))
     }
 
     pub(super) fn algorithm(&self) -> Facts {
@@ -251,12 +247,12 @@ impl Story<'_> {
     pub(super) fn endpoint(&self) -> Facts {
         let request = self.asked.request;
         let Some(endpoints) = self.asked.authorizer.rules().endpoints() else {
-            return Facts::new("", "");
+            return Facts::default();
         };
         let waived = || self.verified().is_some_and(|verified| !endpoints.asks(verified.scopes()));
         let Ok(readings) = self.asked.authorizer.rules().readings(request.path_without_query())
         else {
-            return Facts::new("", "");
+            return Facts::default();
         };
         let wanted = match self.asked.decision {
             Decision::Deny(denial) => denial.scopes.as_deref(),

@@ -1,10 +1,11 @@
 //! `doorward.yaml`, with a comment beside every line that was chosen.
 
+use doorward_core::token::{TENANT_PLACEHOLDER, is_guid};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::advice::token_advice;
-use crate::config::{EDITORS, is_tenant_id};
+use crate::config::EDITORS;
 use crate::printable::printable;
 use crate::product::Product;
 
@@ -51,14 +52,14 @@ pub fn published_issuer(given: &str, product: Product, document: &Value) -> Opti
 #[must_use]
 pub fn every_tenant(document: &Value) -> bool {
     let issuer = document.get("issuer").and_then(Value::as_str);
-    issuer.is_some_and(|issuer| issuer.contains("{tenantid}"))
+    issuer.is_some_and(|issuer| issuer.contains(TENANT_PLACEHOLDER))
 }
 
 /// The tenant in the first segment of the path of an issuer of Entra's.
 fn tenant_id(issuer: &str) -> Option<String> {
     let url = Url::parse(issuer).ok()?;
     let segment = url.path_segments()?.next()?;
-    is_tenant_id(segment).then(|| segment.to_ascii_lowercase())
+    is_guid(segment).then(|| segment.to_ascii_lowercase())
 }
 
 impl Choices {

@@ -1,8 +1,7 @@
 //! What to do about each error, in the words of whose product it is.
 
 use super::error::{Grant, LoginError};
-use crate::advice::login as advice;
-use crate::discovery::{FetchError, Obstacle};
+use crate::advice::{fetching, login as advice};
 use crate::printable::printable;
 use crate::product::Product;
 
@@ -13,7 +12,7 @@ impl LoginError {
         if let Some(request) = self.request()
             && let Some(obstacle) = request.obstacle()
         {
-            return Some(in_the_way(obstacle, request));
+            return Some(fetching::in_the_way(obstacle, &printable(request.host()), None));
         }
         Some(match self {
             Self::Setup(_) => "use another --ca-file".into(),
@@ -79,45 +78,6 @@ impl LoginError {
 
 fn list(names: &[String]) -> String {
     names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", ")
-}
-
-fn in_the_way(obstacle: Obstacle, request: &FetchError) -> String {
-    let host = printable(request.host());
-    match obstacle {
-        Obstacle::UnknownHost => format!("check the spelling of {host}, VPN and DNS"),
-        Obstacle::Refused => {
-            "nothing listens there: check host and port, and that it runs".to_owned()
-        }
-        Obstacle::NoRoute | Obstacle::TimedOut | Obstacle::Broken => {
-            "check the network, VPN and proxy, and try again".to_owned()
-        }
-        Obstacle::Proxy => "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY".to_owned(),
-        Obstacle::ProxyCredentials => {
-            "name them in the proxy's URL: HTTPS_PROXY=http://user:password@host".to_owned()
-        }
-        Obstacle::NotPlain => format!("if that port speaks TLS, write https://{host}"),
-        Obstacle::NotTls => {
-            format!("check the port; if it is one for plain http, write http://{host}")
-        }
-        Obstacle::Handshake => {
-            format!("look at what that port shows: openssl s_client -connect {host}")
-        }
-        Obstacle::Untrusted => format!(
-            "log in with --ca-file FILE, the PEM certificate of the authority that signed its own, or \
-             its own (openssl s_client -connect {host} -showcerts)"
-        ),
-        Obstacle::NoAuthorities => {
-            "install the system's certificate authorities (ca-certificates), or log in with \
-             --ca-file FILE"
-                .to_owned()
-        }
-        Obstacle::Expired | Obstacle::NotYetValid => {
-            "have the certificate renewed, or correct this machine's clock".to_owned()
-        }
-        Obstacle::OtherHost | Obstacle::Nameless => format!(
-            "use a name that is in the certificate, or have one issued for {host} (subjectAltName)"
-        ),
-    }
 }
 
 /// OAuth's own codes (RFC 6749 §5.2, RFC 8628 §3.5), and Azure's numbers before them: there

@@ -1,10 +1,10 @@
 //! Who logged in, as their token says.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::tokens::{Secrets, claims};
+use super::tokens::{Secret, Secrets};
 use crate::printable::printable;
+use crate::token_parts::TokenParts;
 
 /// Who logged in: for people to read, nothing is decided by it.
 ///
@@ -25,11 +25,10 @@ pub struct Who {
 
 impl Who {
     pub(super) fn of(secrets: &Secrets) -> Self {
-        let id_token = secrets.id_token.as_ref().and_then(|token| claims(token.expose()));
-        let Some(claims) = id_token.or_else(|| claims(secrets.access_token.expose())) else {
-            return Self::default();
-        };
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let parts = |token: &Secret| TokenParts::of(token.expose().as_bytes());
+        let id_token = secrets.id_token.as_ref().map(parts).filter(|it| it.claims.is_some());
+        let said = id_token.unwrap_or_else(|| parts(&secrets.access_token));
+        let text = |name: &str| said.text(name).map(str::to_owned);
         Self {
             subject: text("sub"),
             email: text("email"),
@@ -56,9 +55,9 @@ impl Who {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tokens::Secret;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::Value;
 
     use super::*;
 

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod doctor_envoy;
 pub mod doorward;
 pub mod echo;
+pub mod entra;
 pub mod envoy;
 pub mod explain;
 pub mod frames;

@@ -7,6 +7,7 @@ use doorward_core::clock::{Clock as _, SystemClock};
 use super::{Failure, Which, words};
 use crate::cli::Exit;
 use crate::cli::style::GOOD;
+use crate::explain::Check;
 use crate::login::{Freshness, Logins, signed_in};
 use crate::printable::printable;
 
@@ -27,6 +28,7 @@ pub(super) async fn run(args: &RefreshArgs, logins: &Logins) -> Result<Exit, Fai
     let context = args.which.context.as_deref();
     let found = signed_in(logins, context, Freshness::Now, &SystemClock).await?;
     eprintln!("{GOOD}Refreshed{GOOD:#} the token at {}", printable(&found.context));
-    eprintln!("  expires  {}", words::expiry(&found.login, SystemClock.now()));
+    let expiry = words::expiry(&found.login, SystemClock.now());
+    eprintln!("{}", words::line(Check::Expiry.name(), &expiry));
     Ok(Exit::Done)
 }

@@ -64,17 +64,10 @@ pub(super) fn run(args: &StatusArgs, logins: &Logins) -> Result<Exit, Failure> {
 fn entry(name: &str, login: &Login, current: bool, now: UnixTime, logins: &Logins) -> String {
     let mark = if current { format!("  {DIM}(current){DIM:#}") } else { String::new() };
     let mut text = format!("{HEAD}{}{HEAD:#}{mark}\n", printable(name));
-    let over = login.over.as_ref().map(|over| ("login", words::over(over, now)));
-    let facts = [
-        ("who", login.who.words()),
-        ("issuer", printable(&login.provider.issuer)),
-        ("client", printable(&login.provider.client_id)),
-        ("scopes", words::scopes(login)),
-        ("expires", words::expiry(login, now)),
-        ("kept in", words::place(login, &logins.path())),
-    ];
-    for (label, value) in facts.into_iter().chain(over) {
-        text.push_str(&format!("  {label:<8} {value}\n"));
+    let over = login.over.as_ref().map(|over| words::line("login", &words::over(over, now)));
+    for fact in words::facts(login, now, &logins.path()).into_iter().chain(over) {
+        text.push_str(&fact);
+        text.push('\n');
     }
     text
 }

@@ -9,6 +9,7 @@ use super::{Failure, words};
 use crate::cli::Exit;
 use crate::cli::completions::contexts;
 use crate::cli::style::GOOD;
+use crate::explain::Check;
 use crate::login::Logins;
 use crate::printable::printable;
 
@@ -33,7 +34,8 @@ pub(super) async fn run(args: &UseArgs, logins: &Logins) -> Result<Exit, Failure
     let (name, login) = contexts.find(Some(&args.name))?;
     let name = name.to_owned();
     eprintln!("{GOOD}Using{GOOD:#} the login at {}, as {}", printable(&name), login.who.words());
-    eprintln!("  expires  {}", words::expiry(login, SystemClock.now()));
+    let expiry = words::expiry(login, SystemClock.now());
+    eprintln!("{}", words::line(Check::Expiry.name(), &expiry));
     contexts.current = Some(name);
     changing.write(&contexts)?;
     Ok(Exit::Done)

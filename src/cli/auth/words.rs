@@ -10,6 +10,7 @@ use url::Url;
 use crate::advice::login as advice;
 use crate::cli::is_verbose;
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
+use crate::explain::Check;
 use crate::login::{Kept, Login, NotGranted, Over, Provider};
 use crate::printable::printable;
 use crate::product::Product;
@@ -38,10 +39,32 @@ pub(super) fn asking(provider: &Provider, scopes: &[String]) {
 
 pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
     eprintln!("{GOOD}Logged in{GOOD:#} as {} at {}", login.who.words(), printable(name));
-    eprintln!("  issuer   {}", printable(&login.provider.issuer));
-    eprintln!("  scopes   {}", scopes(login));
-    eprintln!("  expires  {}", expiry(login, now));
-    eprintln!("  kept in  {}", place(login, path));
+    // Who it is stands above.
+    facts(login, now, path).iter().skip(1).for_each(|fact| eprintln!("{fact}"));
+}
+
+/// What is known of a login, one line a fact, by the names that `explain` and `doctor` have for it.
+pub(super) fn facts(login: &Login, now: UnixTime, path: &Path) -> [String; 6] {
+    let place = match &login.kept {
+        Kept::KeyRing(_) => "the key ring".to_owned(),
+        Kept::File(_) => format!("{} (mode 0600)", path.display()),
+    };
+    let scopes: Vec<_> = login.scopes().iter().map(|scope| printable(scope)).collect();
+    let scopes = if scopes.is_empty() { "none named".to_owned() } else { scopes.join(" ") };
+    [
+        ("who", login.who.words()),
+        (Check::Issuer.name(), printable(&login.provider.issuer)),
+        (Check::Client.name(), printable(&login.provider.client_id)),
+        (Check::Scopes.name(), scopes),
+        (Check::Expiry.name(), expiry(login, now)),
+        ("kept in", place),
+    ]
+    .map(|(name, fact)| line(name, &fact))
+}
+
+/// One fact about a login.
+pub(super) fn line(name: &str, fact: &str) -> String {
+    format!("  {name:<8} {fact}")
 }
 
 /// The scopes that were requested and not granted, and what helps.
@@ -64,11 +87,6 @@ pub(super) fn next(text: &str) {
     eprintln!("  {HEAD}fix:{HEAD:#} {text}");
 }
 
-pub(super) fn scopes(login: &Login) -> String {
-    let scopes: Vec<_> = login.scopes().iter().map(|scope| printable(scope)).collect();
-    if scopes.is_empty() { "none named".to_owned() } else { scopes.join(" ") }
-}
-
 /// `in 59m 30s, then refreshed by itself`.
 pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
     let Some(end) = login.expires_at.map(UnixTime) else {
@@ -89,11 +107,4 @@ pub(super) fn expiry(login: &Login, now: UnixTime) -> String {
 pub(super) fn over(over: &Over, now: UnixTime) -> String {
     let ago = humantime::format_duration(now.since(UnixTime(over.at)));
     format!("ended by the identity provider {ago} ago: {}", printable(&over.said))
-}
-
-pub(super) fn place(login: &Login, path: &Path) -> String {
-    match &login.kept {
-        Kept::KeyRing(_) => "the key ring".to_owned(),
-        Kept::File(_) => format!("{} (mode 0600)", path.display()),
-    }
 }

@@ -1,6 +1,6 @@
 //! What people hand to `explain`: a token as they paste it, headers, moments.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,107 +8,27 @@ use doorward_core::clock::UnixTime;
 use doorward_core::request::HeaderView;
 
 use super::ExplainArgs;
-use crate::cli::style::DIM;
+use crate::cli::pasted;
 use crate::printable::printable;
-
-/// No more than this is read from standard input, in bytes; longer tokens are refused by
-/// the engine anyway.
-const MOST_READ: u64 = 1024 * 1024;
 
 /// The value of the `Authorization` header; `None` without one.
 pub(super) fn authorization(args: &ExplainArgs) -> Result<Option<Vec<u8>>, InputError> {
     if args.anonymous {
         return Ok(None);
     }
-    let given = match args.token.as_deref() {
-        None | Some("-") => from_standard_input()?,
-        Some(token) => {
-            note("a token on the command line is visible in the process list: pipe it in instead");
-            token.as_bytes().to_vec()
-        }
-    };
+    let given = pasted::given(args.token.as_deref().unwrap_or("-"));
+    let given = given.map_err(InputError::Unreadable)?;
     if args.raw_header {
         // The line end is the terminal's or the shell's, not the header's.
         let end =
             given.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
         return Ok(given.get(..end).map(<[u8]>::to_vec));
     }
-    let Pasted { token, left_out } = Pasted::of(&given);
-    if !left_out.is_empty() {
-        note(&format!("not part of the token, and ignored: {}", left_out.join(", ")));
-    }
+    let token = pasted::token_in(&given);
     if token.is_empty() {
         return Err(InputError::Empty);
     }
     Ok(Some([b"Bearer ", token].concat()))
-}
-
-/// A string without a part of it, if that is there.
-type Without = fn(&[u8]) -> Option<&[u8]>;
-
-/// A token in what people copy: a header, a line of curl's, a JSON string.
-struct Pasted<'p> {
-    token: &'p [u8],
-    left_out: Vec<&'static str>,
-}
-
-impl<'p> Pasted<'p> {
-    fn of(given: &'p [u8]) -> Self {
-        let mut pasted = Self { token: given.trim_ascii(), left_out: Vec::new() };
-        let parts: [(_, Without); 4] = [
-            ("quotes", without_quote),
-            ("`-H`", |text| without_word(text, b"-H")),
-            ("`Authorization:`", |text| without_name(text, b"authorization:")),
-            ("`Bearer`", |text| without_word(text, b"bearer")),
-        ];
-        while let Some((part, rest)) =
-            parts.iter().find_map(|(part, without)| Some((*part, without(pasted.token)?)))
-        {
-            pasted.token = rest.trim_ascii();
-            if !pasted.left_out.contains(&part) {
-                pasted.left_out.push(part);
-            }
-        }
-        pasted
-    }
-}
-
-/// Without a quotation mark at one end or both, as shells and as word processors set them.
-fn without_quote(text: &[u8]) -> Option<&[u8]> {
-    const MARKS: [&str; 7] = ["\"", "'", "`", "“", "”", "‘", "’"];
-    let bare = MARKS.iter().fold(text, |text, mark| {
-        let text = text.strip_prefix(mark.as_bytes()).unwrap_or(text);
-        text.strip_suffix(mark.as_bytes()).unwrap_or(text)
-    });
-    (bare.len() < text.len()).then_some(bare)
-}
-
-/// Without this in front, in any case.
-fn without_name<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    let (front, rest) = text.split_at_checked(name.len())?;
-    front.eq_ignore_ascii_case(name).then_some(rest)
-}
-
-/// The same where a token could begin like this: only when a word ends there.
-fn without_word<'t>(text: &'t [u8], word: &[u8]) -> Option<&'t [u8]> {
-    let ends = |rest: &&[u8]| {
-        rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || b"\"'".contains(byte))
-    };
-    without_name(text, word).filter(ends)
-}
-
-fn from_standard_input() -> Result<Vec<u8>, InputError> {
-    let mut input = io::stdin().lock();
-    if input.is_terminal() {
-        note("paste the token, then press Enter and Ctrl-D");
-    }
-    let mut token = Vec::new();
-    input.by_ref().take(MOST_READ).read_to_end(&mut token).map_err(InputError::Unreadable)?;
-    Ok(token)
-}
-
-fn note(text: &str) {
-    anstream::eprintln!("{DIM}note:{DIM:#} {text}");
 }
 
 /// Why there is nothing to explain.

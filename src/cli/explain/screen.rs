@@ -2,13 +2,9 @@
 
 use std::io::{self, Write};
 
+use crate::cli::lines::{self, FIX, WORD};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
 use crate::explain::{Answer, Explanation, Step, StepOutcome};
-
-/// Lines are broken before this column.
-const WIDTH: usize = 100;
-/// Where what was found begins: behind the outcome and the check.
-const TEXT_COLUMN: usize = 25;
 
 pub(super) fn json(out: &mut dyn Write, explanation: &Explanation) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, explanation)?;
@@ -31,13 +27,13 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
     let left: Vec<_> = steps
         .iter()
         .filter(|step| step.outcome == StepOutcome::NotReached)
-        .map(|step| step.check.title())
+        .map(|step| step.check.name())
         .collect();
     if !left.is_empty() {
         writeln!(
             out,
             "  {DIM}----  {}{DIM:#}",
-            folded(&format!("not checked: {}", left.join(", ")), 8)
+            lines::broken(&format!("not checked: {}", left.join(", ")), 8)
         )?;
     }
     if let Some(headers) = headers {
@@ -63,50 +59,12 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
 
 fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
     let Step { check, outcome, expected, found, remedy } = step;
-    match outcome {
-        StepOutcome::Pass => {
-            writeln!(out, "  {GOOD}pass{GOOD:#}  {check:<17}{}", folded(found, TEXT_COLUMN))
-        }
-        StepOutcome::Fail => {
-            writeln!(
-                out,
-                "  {BAD}FAIL{BAD:#}  {HEAD}{check:<17}{HEAD:#}{}",
-                folded(found, TEXT_COLUMN)
-            )?;
-            writeln!(
-                out,
-                "        {DIM}{:<17}{DIM:#}{}",
-                "expected",
-                folded(expected, TEXT_COLUMN)
-            )?;
-            match remedy {
-                Some(remedy) => {
-                    writeln!(
-                        out,
-                        "        {DIM}{:<17}{DIM:#}{}",
-                        "fix:",
-                        folded(remedy, TEXT_COLUMN)
-                    )
-                }
-                None => Ok(()),
-            }
-        }
-        StepOutcome::NotReached => Ok(()),
-    }
-}
-
-/// Words in lines of at most 100 columns, all but the first moved to `column`.
-fn folded(text: &str, column: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{:column$}", ""))
+    let (word, below) = match outcome {
+        StepOutcome::Fail => (
+            lines::FAIL,
+            vec![("expected", &**expected), (FIX, remedy.as_deref().unwrap_or_default())],
+        ),
+        StepOutcome::Pass | StepOutcome::NotReached => (lines::PASS, Vec::new()),
+    };
+    lines::check(out, word, WORD, check.name(), found, &below)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Provider;
 use crate::advice::token_advice;
 use crate::cli::doctor::screen;
+use crate::cli::lines;
 use crate::cli::style::{GOOD, HEAD};
 use crate::doctor::{Examined, Outcome};
 use crate::init::{Choices, Gateway};
@@ -44,7 +45,7 @@ pub(super) fn say(
     );
     writeln!(out, "\n{HEAD}What its tokens need{HEAD:#} (the last command below checks it):")?;
     for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
-        writeln!(out, "  {name:<10}  {}", screen::broken(&text, ADVICE_COLUMN))?;
+        writeln!(out, "  {name:<10}  {}", lines::broken(&text, ADVICE_COLUMN))?;
     }
     if choices.in_cluster {
         writeln!(

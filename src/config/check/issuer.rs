@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use doorward_core::keys::{Algorithm, AlgorithmSet};
-use doorward_core::token::{AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules};
+use doorward_core::token::{
+    AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules, is_guid,
+};
 
 use super::super::bad_value::BadValue;
 use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::settings::{IssuerSettings, PlatformSettings};
 use super::super::warning::Warning;
-use super::{Checker, access, identity, is_tenant_id, key_location, overlap, values};
+use super::{Checker, access, identity, key_location, overlap, values};
 use crate::discovery::KeyLocation;
 use crate::product::Product;
 use crate::redact::Shown;
@@ -279,7 +281,7 @@ fn warn_of_entra(
         return;
     }
     let ids = audiences.iter().filter_map(|audience| audience.strip_prefix("api://"));
-    let id = ids.chain(client_id).find(|id| is_tenant_id(id)).map(Shown::new);
+    let id = ids.chain(client_id).find(|id| is_guid(id)).map(Shown::new);
     c.warnings.push(Warning::AudienceOfV1 { key: key.to_string(), issuer: issuer.into(), id });
 }
 
@@ -306,7 +308,7 @@ fn tenants(
         return Some(TenantRule::Any);
     }
     let tenants = c.each(&key, allowed, |tenant| {
-        if is_tenant_id(tenant) {
+        if is_guid(tenant) {
             Ok(tenant.to_ascii_lowercase())
         } else {
             Err(BadValue::NotATenant(tenant.into()))

@@ -21,8 +21,6 @@ use super::settings::{CacheSettings, DecisionLog, LogFormat, LogSettings, Settin
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
-pub(crate) use self::values::is_tenant_id;
-
 /// A value that cannot be meant.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -233,13 +233,6 @@ pub(super) fn proxy(text: &str) -> Result<Url, BadValue> {
     if is_http { Ok(url) } else { Err(bad()) }
 }
 
-/// A GUID: eight, four, four, four and twelve hexadecimal digits.
-pub(crate) fn is_tenant_id(text: &str) -> bool {
-    let groups: Vec<_> = text.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
 pub(super) fn directory(path: &Path) -> Result<PathBuf, BadValue> {
     // One that does not exist is made when it is first needed.
     if path.as_os_str().is_empty() || (path.exists() && !path.is_dir()) {

@@ -7,6 +7,7 @@ mod keys;
 mod login;
 mod metadata;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::clock::Clock;
@@ -57,7 +58,7 @@ pub struct Examined {
     /// What product it is.
     pub provider: Product,
     /// Its keys, when they could be had.
-    pub keys: Option<KeySet>,
+    pub keys: Option<Arc<KeySet>>,
     /// Its discovery document, when one came, whatever is wrong with it.
     pub document: Option<Value>,
 }
@@ -103,11 +104,10 @@ impl Patient {
         &self.settings.token.issuer
     }
 
-    /// What to call the client in a remedy.
+    /// The client that people log in with.
     #[must_use]
-    pub fn client(&self) -> &str {
-        let client = self.login.as_ref().and_then(|login| login.client_id.as_deref());
-        client.unwrap_or("the client")
+    pub fn client(&self) -> Option<&str> {
+        self.login.as_ref()?.client_id.as_deref()
     }
 
     /// Examines the issuer. Takes at most four times [`timeout`](Self::timeout), and changes
@@ -152,6 +152,6 @@ impl Patient {
     ) -> Examined {
         let title = format!("issuer {} ({})", self.issuer(), provider.name());
         let section = Section { findings, ..Section::new(&title) };
-        Examined { section, provider, keys, document }
+        Examined { section, provider, keys: keys.map(Arc::new), document }
     }
 }

@@ -1,11 +1,8 @@
 //! What kind of token it is: access tokens only are keys to an API.
 
-use doorward_core::token::{CLIENT_CLAIMS, OtherKind, Sign, TokenKind, TokenRules};
-use serde_json::Value;
+use doorward_core::token::{OtherKind, TokenKind};
 
-use super::super::report::Finding;
-use crate::advice::token as remedies;
-use crate::product::Product;
+use crate::token_parts::TokenParts;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,22 +21,16 @@ pub(super) enum Kind {
     Graph,
 }
 
-/// What the token says of itself, or looks like to the server.
-pub(super) fn said(header: &Value, claims: &Value) -> TokenKind {
-    TokenKind::of(header.get("typ").and_then(Value::as_str), |name| Sign::of(claims.get(name)?))
-}
-
 impl Kind {
-    /// Tells by what the token [`said`] and, where that is nothing, by the claims that go with
+    /// Tells by what the token says of itself and, where that is nothing, by the claims that go with
     /// each provider's tokens.
-    pub(super) fn of(said: TokenKind, header: &Value, claims: &Value) -> Self {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let has = |name: &str| claims.get(name).is_some_and(|value| !value.is_null());
-        if is_for_graph(header, text("aud")) {
+    pub(super) fn of(token: &TokenParts) -> Self {
+        let has = |name: &str| token.claim(name).is_some();
+        if token.is_for_microsoft_graph() {
             return Self::Graph;
         }
-        let access = if is_machine(claims) { Self::Machine } else { Self::Person };
-        match said {
+        let access = if is_machine(token) { Self::Machine } else { Self::Person };
+        match token.kind() {
             TokenKind::Access => return access,
             TokenKind::Other(OtherKind::Refresh | OtherKind::Offline) => return Self::Refresh,
             TokenKind::Other(OtherKind::Logout | OtherKind::Event) => return Self::Logout,
@@ -51,95 +42,19 @@ impl Kind {
             || (has("azp") && has("uid"));
         let profile =
             ["auth_time", "name", "preferred_username", "picture", "amr"].into_iter().any(has);
-        let of_google = text("iss").is_some_and(|iss| iss.ends_with("accounts.google.com"));
+        let of_google = token.text("iss").is_some_and(|iss| iss.ends_with("accounts.google.com"));
         if of_google || (!granted && profile) { Self::Id } else { access }
     }
-
-    /// What to say of it: a failure where the server refuses it for its kind.
-    pub(super) fn judged(
-        self,
-        said: TokenKind,
-        rules: &TokenRules,
-        claims: &Value,
-        provider: Product,
-    ) -> Finding {
-        let refused = rules.check_kind(said).is_err();
-        let audience = audience_of(claims);
-        match self {
-            Self::Graph => Finding::fail(
-                "token_kind",
-                format!("a token for Microsoft Graph ({audience})"),
-                "ask for a scope of your own API (api://<client-id>/<scope>) and not for Graph's \
-                 (User.Read): Graph's tokens are signed in a way that only Graph can verify",
-            ),
-            Self::Person => Finding::pass("token_kind", "a person's access token"),
-            Self::Machine => Finding::pass("token_kind", "an application's own access token"),
-            Self::Refresh => Finding::fail(
-                "token_kind",
-                "a refresh token: it is only for the provider's token endpoint",
-                "send access_token, and never send refresh_token",
-            ),
-            Self::Logout => Finding::fail(
-                "token_kind",
-                "a logout token or another event token: it tells a client what has happened to a \
-                 session or a user",
-                "send access_token",
-            ),
-            Self::Id if refused => Finding::fail(
-                "token_kind",
-                format!("an ID token, not an access token ({audience})"),
-                remedies::id_token(provider),
-            ),
-            // Google has no other: accepted knowingly.
-            Self::Id if provider == Product::Google => Finding::warn(
-                "token_kind",
-                "an ID token: it says who logged in, and every API of that client accepts it",
-                remedies::id_token(provider),
-            ),
-            Self::Id => Finding::warn(
-                "token_kind",
-                format!(
-                    "it looks like an ID token, not an access token ({audience}); without \
-                     require_access_token it is accepted"
-                ),
-                remedies::id_token(provider),
-            ),
-        }
-    }
-}
-
-fn audience_of(claims: &Value) -> String {
-    match claims.get("aud") {
-        Some(Value::String(audience)) => format!("aud {audience:?}"),
-        Some(other) => format!("aud {other}"),
-        None => "no aud".to_owned(),
-    }
-}
-
-/// Graph signs over a hashed `nonce` of the header: nobody else can verify that.
-fn is_for_graph(header: &Value, audience: Option<&str>) -> bool {
-    let graph = matches!(
-        audience.map(|audience| audience.trim_end_matches('/')),
-        Some(
-            "00000003-0000-0000-c000-000000000000"
-                | "00000002-0000-0000-c000-000000000000"
-                | "https://graph.microsoft.com"
-                | "https://graph.microsoft.us"
-                | "https://graph.windows.net"
-        )
-    );
-    graph || header.get("nonce").is_some_and(Value::is_string)
 }
 
 /// Whether an application speaks for itself.
-fn is_machine(claims: &Value) -> bool {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+fn is_machine(token: &TokenParts) -> bool {
+    let text = |name: &str| token.text(name);
     let service_account =
         text("preferred_username").is_some_and(|name| name.starts_with("service-account-"));
     let kubernetes =
         text("sub").is_some_and(|subject| subject.starts_with("system:serviceaccount:"));
-    let client = CLIENT_CLAIMS.into_iter().find_map(text);
-    let is_itself = client.is_some() && client == text("sub");
+    let is_itself = token.client().is_some() && token.client() == text("sub");
     // Entra: an application has roles and no scp, and is its own object.
     let entra = text("idtyp") == Some("app")
         || (text("tid").is_some() && text("scp").is_none() && text("oid") == text("sub"));
@@ -153,7 +68,7 @@ fn is_machine(claims: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -213,7 +128,13 @@ mod tests {
             ),
             (&jwt, json!({"sub": "a", "aud": "b"}), Kind::Person),
         ] {
-            assert_eq!(Kind::of(said(header, &claims), header, &claims), kind, "{header} {claims}");
+            let members = |value: &Value| value.as_object().cloned();
+            let parts = TokenParts {
+                header: members(header),
+                claims: members(&claims),
+                ..TokenParts::default()
+            };
+            assert_eq!(Kind::of(&parts), kind, "{header} {claims}");
         }
     }
 }

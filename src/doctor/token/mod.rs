@@ -1,138 +1,109 @@
-//! One access token examined: what it is, whether it would be let in, and whether it says
-//! who it is about where the configuration looks.
+//! One access token examined: the steps of `explain`, and beside them what is known of its provider.
 //!
-//! Read without belief, so that a token that is refused can be explained; what the engine
-//! itself says of it comes last, should it know of anything that was not found here.
+//! The engine decides. Where it refuses, it is asked again without the check that refused, so that
+//! everything that is wrong shows at once and not one thing after the other.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `form` | is it a JWT at all |
-//! | `kind` | an access token, or another kind mistaken for one |
-//! | `proof` | issuer, algorithm, signature, times, audience |
-//! | `claims` | subject, email, groups, scopes |
+//! | `trial` | the token, and the settings without the checks that have refused it |
+//! | `remarks` | what passes, and people should know all the same |
+//! | `kind` | a person's token, an application's, or one that only looks like an access token |
 
-mod claims;
-mod form;
 mod kind;
-mod proof;
+mod remarks;
 #[cfg(test)]
 mod tests;
+mod trial;
+
+use std::sync::Arc;
 
 use doorward_core::clock::UnixTime;
-use doorward_core::identity::{HeaderRules, Identity, IdentityFault};
 use doorward_core::keys::KeySet;
-use serde_json::Value;
+use strum::IntoEnumIterator as _;
 
+use self::trial::{Failed, Trial};
 use super::report::{Finding, Outcome, Section};
-use crate::config::IssuerSettings;
+use crate::config::Settings;
+use crate::explain::{Check, Evidence, StepOutcome};
 use crate::product::Product;
 
-use self::form::Parts;
-use self::kind::Kind;
-
-/// An issuer that a token may be from.
-#[derive(Clone, Copy, Debug)]
-pub struct KnownIssuer<'a> {
-    /// What its tokens must satisfy and what they mean.
-    pub settings: &'a IssuerSettings,
+/// What was learned of an issuer that a token may be from.
+#[derive(Clone, Debug)]
+pub struct KnownIssuer {
     /// What product it is.
-    pub provider: Product,
+    pub product: Product,
+    /// The client that people log in with, when one is configured.
+    pub client: Option<String>,
     /// Its keys, when they could be had.
-    pub keys: Option<&'a KeySet>,
-    /// What to call its client in a remedy.
-    pub client: &'a str,
+    pub keys: Option<Arc<KeySet>>,
 }
 
-/// What holds for tokens of every issuer.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenChecks<'a> {
-    /// The configured issuers, primary first.
-    pub issuers: &'a [KnownIssuer<'a>],
-    /// Which headers carry the identity, and what they may hold.
-    pub headers: &'a HeaderRules,
-    /// Longer tokens are refused unread.
-    pub max_token_bytes: usize,
-}
-
-/// The token as it is looked at.
-struct Specimen<'a> {
-    parts: &'a Parts<'a>,
-    /// The issuer it names; the primary one when it names none that is configured.
-    issuer: KnownIssuer<'a>,
-    /// Whether it names that issuer.
-    is_from_there: bool,
-    kind: Kind,
-    headers: &'a HeaderRules,
-    now: UnixTime,
-}
-
-/// Examines a token. No I/O; the token itself is never shown, its claims are.
+/// Examines a token. `known` has the issuers of the settings, in their order. No I/O; the token
+/// itself is never shown, its claims are.
 #[must_use]
-pub fn examine_token(token: &str, checks: &TokenChecks<'_>, now: UnixTime) -> Section {
+pub fn examine_token(
+    token: &str,
+    settings: &Settings,
+    known: &[KnownIssuer],
+    now: UnixTime,
+) -> Section {
     let mut section = Section::new("token");
-    let fallback = checks.issuers.first().map_or(Product::Other, |issuer| issuer.provider);
-    let jws = match form::take_apart(token, checks.max_token_bytes, fallback) {
-        Ok(jws) => jws,
-        Err(finding) => {
-            section.findings.push(finding);
-            return section;
-        }
-    };
-    let parts = match Parts::read(&jws) {
-        Ok(parts) => parts,
-        Err(finding) => {
-            section.findings.push(finding);
-            return section;
-        }
-    };
-    section.findings.push(Finding::pass("token_form", parts.description()));
-    let (from, finding) = proof::issuer(&parts.claims, checks.issuers);
-    let Some(issuer) = from.or_else(|| checks.issuers.first().copied()) else {
-        return section;
-    };
-    let provider = proof::provider_of(&parts.claims, issuer.provider);
-    let said = kind::said(&parts.header, &parts.claims);
-    let kind = Kind::of(said, &parts.header, &parts.claims);
-    let judged = kind.judged(said, &issuer.settings.token, &parts.claims, provider);
-    let mistaken = judged.outcome == Outcome::Fail;
-    section.findings.push(judged);
-    if mistaken {
-        // What else is wrong with it does not matter: another token has to be sent.
-        return section;
+    let mut trial = Trial::new(token, settings, known, now);
+    let mut done = Check::Route;
+    while let Some(failed) =
+        trial.decide(|evidence| add_steps(evidence, done, &trial, &mut section.findings))
+        && trial.look_past(&failed)
+    {
+        done = failed.check;
     }
-    section.findings.push(finding);
-    let issuer = KnownIssuer { provider, ..issuer };
-    let specimen = Specimen {
-        parts: &parts,
-        issuer,
-        is_from_there: from.is_some(),
-        kind,
-        headers: checks.headers,
-        now,
-    };
-    section.findings.extend(specimen.examine());
+    // Where another token has to be sent, it does not matter what else is wrong with this one.
+    let is_mistaken =
+        |last: &mut Finding| last.check == Check::Kind.name() && last.outcome == Outcome::Fail;
+    if let Some(mistaken) = section.findings.pop_if(is_mistaken) {
+        section.findings.retain(|finding| finding.outcome != Outcome::Fail);
+        section.findings.push(mistaken);
+    }
     section
 }
 
-impl Specimen<'_> {
-    fn examine(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let identity = proof::examine(self, &mut findings);
-        claims::examine(self, identity.as_ref(), &mut findings);
-        findings
+/// Adds the steps behind `done`, up to the one that fails; that one is returned where the rest
+/// matters.
+fn add_steps(
+    evidence: &Evidence<'_>,
+    done: Check,
+    trial: &Trial<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Failed> {
+    let steps = evidence.steps();
+    for check in Check::iter().filter(|check| *check > done && trial.tells(*check)) {
+        let step = steps.iter().find(|step| step.check == check);
+        let finding = match step {
+            Some(step) if step.outcome == StepOutcome::Fail => {
+                let failed = Failed::new(check, evidence)?;
+                if check != Check::Key || trial.has_keys(&failed) {
+                    let found = format!("{}, expected {}", step.found, step.expected);
+                    let remedy = step.remedy.as_deref().unwrap_or_default();
+                    findings.push(Finding::fail(check.name(), found, remedy));
+                }
+                return Some(failed);
+            }
+            Some(step) if step.outcome == StepOutcome::NotReached => return None,
+            // Of a request that was made up here this says nothing.
+            Some(_) if check == Check::Credentials => continue,
+            Some(_) | None => {
+                let found = step.map_or("", |step| &step.found);
+                match remarks::on(check, evidence) {
+                    Some(remark) => remark.finding(check, found),
+                    None if step.is_some() => Finding::pass(check.name(), found),
+                    None => continue,
+                }
+            }
+        };
+        let fails = finding.outcome == Outcome::Fail;
+        findings.push(finding);
+        if fails {
+            return None;
+        }
     }
-
-    fn claims(&self) -> &Value {
-        &self.parts.claims
-    }
-
-    /// Whose registration a remedy is about: with Keycloak what a token holds is a matter
-    /// of the client that asked for it, elsewhere of the API.
-    fn client(&self) -> &str {
-        let asked = self.claims().get("azp").and_then(Value::as_str);
-        asked.filter(|_| self.issuer.provider == Product::Keycloak).unwrap_or(self.issuer.client)
-    }
+    None
 }
-
-/// A token's identity, its signature being right.
-type Proven = Result<Identity, IdentityFault>;

@@ -23,18 +23,12 @@ fn examined_text(config: &Value, token: &str) -> Vec<Finding> {
     let known: Vec<_> = patients
         .iter()
         .map(|patient| KnownIssuer {
-            settings: &patient.settings,
-            provider: Product::recognise(patient.issuer(), None),
+            product: Product::recognise(patient.issuer(), None),
+            client: patient.client().map(str::to_owned),
             keys: None,
-            client: patient.client(),
         })
         .collect();
-    let checks = TokenChecks {
-        issuers: &known,
-        headers: &settings.headers,
-        max_token_bytes: settings.max_token_bytes,
-    };
-    examine_token(token, &checks, UnixTime(NOW)).findings
+    examine_token(token, &settings, &known, UnixTime(NOW)).findings
 }
 
 /// `fail audience: <remedy>` of everything that did not pass.
@@ -102,18 +96,18 @@ fn entra_id() {
         (json!({"groups": null}), vec![("warn groups", "Token configuration")]),
         (
             json!({"aud": "00000003-0000-0000-c000-000000000000"}),
-            vec![("fail token_kind", "only Graph can verify")],
+            vec![("fail kind", "only Graph can verify")],
         ),
         // The server lets it in; it is the wrong token all the same.
         (
             json!({"scp": null, "azp": null, "name": "A"}),
-            vec![("warn token_kind", "id_token"), ("warn scopes", "Expose an API")],
+            vec![("warn kind", "id_token"), ("warn scopes", "Expose an API")],
         ),
         // The v1 issuer is of the preset, another tenant's is not.
         (json!({"iss": format!("https://sts.windows.net/{TENANT}/")}), vec![]),
         (
             json!({"iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000001/"}),
-            vec![("fail token_issuer", "additional_issuers")],
+            vec![("fail issuer", "additional_issuers")],
         ),
         // An application: roles in place of scopes, and nobody's email.
         (
@@ -134,7 +128,7 @@ fn entra_id() {
     }));
     let claims = entra_claims(json!({"iss": format!("https://sts.windows.net/{TENANT}/")}));
     let found = examined(&plain, &jwt(), &claims);
-    assert_faults(&found, &[("fail token_issuer", "requestedAccessTokenVersion 2")]);
+    assert_faults(&found, &[("fail issuer", "requestedAccessTokenVersion 2")]);
     let machine = entra_claims(json!({
         "scp": null, "roles": ["r"], "sub": "o", "email": null, "groups": null,
     }));
@@ -160,10 +154,7 @@ fn okta() {
         ),
         (
             json!({"iss": "https://dev-1.okta.com", "aud": "https://dev-1.okta.com"}),
-            vec![
-                ("fail token_issuer", "authorization server"),
-                ("fail audience", "Settings > Aud"),
-            ],
+            vec![("fail issuer", "authorization server"), ("fail audience", "Settings > Aud")],
         ),
     ] {
         assert_faults(&examined(&config, &jwt(), &with(claims.clone(), more)), &expected);
@@ -197,8 +188,10 @@ fn auth0() {
     assert_faults(
         &examined(&config, &jwt(), &claims),
         &[
-            ("fail token_issuer", "configure \"https://nmp.eu.auth0.com/\""),
+            ("fail issuer", "configure \"https://nmp.eu.auth0.com/\""),
             ("warn lifetime", "shorten"),
+            // It has a `|`.
+            ("fail subject", "`headers.profile: plain`"),
             ("warn email", "post-login"),
             ("warn groups", "setCustomClaim"),
         ],
@@ -210,6 +203,7 @@ fn auth0() {
     });
     let mut config =
         oidc(json!({"issuer": "https://nmp.eu.auth0.com/", "audience": "https://api"}));
+    config["headers"] = json!({"profile": "plain"});
     let claims = with(claims, namespaced);
     assert_faults(
         &examined(&config, &jwt(), &claims),
@@ -225,9 +219,9 @@ fn auth0() {
     for token in ["a.b.c.d.e", "0Zc5wQh8fM"] {
         let found = examined_text(&config, token);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].check, found[0].outcome), ("token_form", Outcome::Fail));
+        assert_eq!((found[0].check, found[0].outcome), ("form", Outcome::Fail));
     }
-    assert_faults(&examined_text(&config, "0Zc5"), &[("fail token_form", "Default Audience")]);
+    assert_faults(&examined_text(&config, "0Zc5"), &[("fail form", "Default Audience")]);
 }
 
 #[test]
@@ -240,13 +234,13 @@ fn google_zitadel_authentik_and_cognito() {
     assert_faults(
         &examined(&google, &jwt(), &claims),
         &[
-            ("warn token_kind", "no other token"),
+            ("warn kind", "no other token"),
             ("warn client", "allowed_clients"),
             ("warn groups", "no groups"),
             ("warn scopes", ""),
         ],
     );
-    assert_faults(&examined_text(&google, "ya29.a0"), &[("fail token_form", "Google's own APIs")]);
+    assert_faults(&examined_text(&google, "ya29.a0"), &[("fail form", "Google's own APIs")]);
 
     let zitadel = oidc(json!({"issuer": "https://x.zitadel.cloud", "audience": "123"}));
     let claims = json!({
@@ -270,7 +264,7 @@ fn google_zitadel_authentik_and_cognito() {
     let header = json!({"alg": "HS256", "typ": "JWT"});
     assert_faults(
         &examined(&authentik, &header, &claims),
-        &[("fail algorithm", "Signing Key"), ("warn email", "Property Mappers")],
+        &[("fail header", "Signing Key"), ("warn email", "Property Mappers")],
     );
 
     let pool = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab";
@@ -299,28 +293,28 @@ fn times_clients_and_prefixes() {
         (json!({}), vec![]),
         (json!({"scope": "models"}), vec![]),
         (json!({"exp": NOW - 30}), vec![]),
-        (json!({"exp": NOW - 60}), vec![("fail lifetime", "fresh")]),
-        (json!({"exp": null}), vec![("fail lifetime", "never expires")]),
-        (json!({"iat": NOW + 61}), vec![("fail lifetime", "clock")]),
-        (json!({"nbf": NOW + 61}), vec![("fail lifetime", "clock")]),
-        (json!({"exp": 0}), vec![("fail lifetime", "fresh")]),
+        (json!({"exp": NOW - 60}), vec![("fail expiry", "fresh")]),
+        (json!({"exp": null}), vec![("fail expiry", "never expires")]),
+        (json!({"iat": NOW + 61}), vec![("fail issued_at", "clock")]),
+        (json!({"nbf": NOW + 61}), vec![("fail not_before", "clock")]),
+        (json!({"exp": 0}), vec![("fail expiry", "fresh")]),
         (json!({"exp": NOW + 30 * 24 * 3600}), vec![("warn lifetime", "shorten")]),
-        (json!({"exp": u64::MAX}), vec![("fail lifetime", "realistic exp")]),
-        (json!({"exp": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
-        (json!({"iat": NOW * 1000}), vec![("fail lifetime", "in seconds")]),
+        (json!({"exp": u64::MAX}), vec![("fail expiry", "realistic exp")]),
+        (json!({"exp": NOW * 1000}), vec![("fail expiry", "in seconds")]),
+        (json!({"iat": NOW * 1000}), vec![("fail issued_at", "in seconds")]),
         (json!({"azp": "other"}), vec![("fail client", "allowed_clients")]),
         (json!({"azp": null, "cid": "cli"}), vec![]),
-        (json!({"cnf": {"jkt": "x"}}), vec![("fail binding", "bound_tokens: ignore")]),
-        (json!({"typ": "ID"}), vec![("fail token_kind", "id_token")]),
-        (json!({"typ": "Logout"}), vec![("fail token_kind", "access_token")]),
-        (json!({"nonce": "n"}), vec![("warn token_kind", "id_token")]),
+        (json!({"cnf": {"jkt": "x"}}), vec![("fail kind", "bound_tokens: ignore")]),
+        (json!({"typ": "ID"}), vec![("fail kind", "id_token")]),
+        (json!({"typ": "Logout"}), vec![("fail kind", "access_token")]),
+        (json!({"nonce": "n"}), vec![("warn kind", "id_token")]),
         (json!({"email_verified": "no"}), vec![("warn email", "confirm")]),
         (json!({"oid": null}), vec![("warn subject", "subject_claim")]),
         (json!({"oid": null, "sub": null}), vec![("fail subject", "sub")]),
         (json!({"scope": null}), vec![("warn scopes", "have clients ask")]),
         (json!({"aud": 5}), vec![("fail audience", "c")]),
-        (json!({"iss": 5}), vec![("fail token_issuer", "iss")]),
-        (json!({"iss": "https://idp/"}), vec![("fail token_issuer", "slash")]),
+        (json!({"iss": 5}), vec![("fail issuer", "iss")]),
+        (json!({"iss": "https://idp/"}), vec![("fail issuer", "slash")]),
     ] {
         let claims = with(good.clone(), more);
         assert_faults(&examined(&config, &jwt(), &claims), &expected);
@@ -332,9 +326,9 @@ fn times_clients_and_prefixes() {
     strict["auth"]["oidc"].as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     for (more, expected) in [
         (json!({}), vec![]),
-        (json!({"nonce": "n"}), vec![("fail token_kind", "id_token")]),
+        (json!({"nonce": "n"}), vec![("fail kind", "id_token")]),
         (json!({"nonce": "n", "typ": "Bearer"}), vec![]),
-        (json!({"cnf": {"jkt": "x"}}), vec![("warn binding", "something in front")]),
+        (json!({"cnf": {"jkt": "x"}}), vec![("warn kind", "something in front")]),
         (json!({"iat": NOW - 5}), vec![("fail lifetime", "max_lifetime")]),
         (json!({"iat": null}), vec![]),
     ] {
@@ -342,16 +336,23 @@ fn times_clients_and_prefixes() {
         assert_faults(&examined(&strict, &jwt(), &claims), &expected);
     }
     for (header, expected) in [
-        (json!({"alg": "none"}), ("fail algorithm", "RS256")),
-        (json!({"alg": "RS256", "crit": ["b64"]}), ("fail algorithm", "plain JWTs")),
-        (json!({"alg": "RS256", "typ": "logout+jwt"}), ("fail algorithm", "access token")),
-        (json!({}), ("fail algorithm", "RS256")),
+        (json!({"alg": "none"}), ("fail header", "RS256")),
+        (json!({"alg": "RS256", "crit": ["b64"]}), ("fail header", "plain JWTs")),
+        (json!({"alg": "RS256", "typ": "logout+jwt"}), ("fail header", "access token")),
+        (json!({}), ("fail form", "RS256")),
     ] {
         assert_faults(&examined(&config, &header, &good), &[expected]);
     }
-    for token in ["", "Bearer a.b.c", "a.b", "a.b.c", "!.!.!", &"a".repeat(70_000)] {
+    for (token, check) in [
+        ("", "credentials"),
+        ("Bearer a.b.c", "credentials"),
+        ("a.b", "form"),
+        ("a.b.c", "form"),
+        ("!.!.!", "form"),
+        (&*"a".repeat(70_000), "form"),
+    ] {
         let found = examined_text(&config, token);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].check, found[0].outcome), ("token_form", Outcome::Fail));
+        assert_eq!((found[0].check, found[0].outcome), (check, Outcome::Fail));
     }
 }

@@ -13,7 +13,7 @@ use crate::token::Claims;
 
 /// Where groups are when the configured claim is absent: Cognito, then Zitadel, whose
 /// claim is an object with the role names as keys.
-const OTHER_GROUPS_CLAIMS: [&str; 2] = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
+pub const OTHER_GROUPS_CLAIMS: [&str; 2] = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
 
 /// Appends the groups to `text`, joined by `,`, and says how many were dropped.
 pub(super) fn append_groups(
@@ -38,7 +38,7 @@ pub(super) fn append_groups(
     let fit = |group: &str| {
         value::is_name(group, headers.profile) && !group.contains(',') && !value::is_reserved(group)
     };
-    let mut groups = Joined::new(text, ",", value::max_groups(headers.profile));
+    let mut groups = Joined::new(text, ",", headers.profile.max_groups());
     let parts = texts.iter().flat_map(|text| text.split(|char| Some(char) == separator));
     // Whoever reads the header trims: ` service:x` is `service:x`.
     for group in parts.map(str::trim).filter(|group| !group.is_empty()) {

@@ -20,6 +20,7 @@ pub use self::address::{AddressFault, says_yes};
 pub use self::claim_path::{ClaimPath, ClaimPathError};
 pub use self::headers::IdentityHeaders;
 pub use self::identity::{Identity, IdentityFault, Losses};
+pub use self::lists::OTHER_GROUPS_CLAIMS;
 pub use self::protected::{ProtectedHeaders, folded};
 pub use self::rules::{EmailDomains, HeaderNames, HeaderRules, IdentityRules};
-pub use self::value::Profile;
+pub use self::value::{Profile, is_reserved};

@@ -12,6 +12,17 @@ pub enum Profile {
     Plain,
 }
 
+impl Profile {
+    /// How many groups a header may hold.
+    #[must_use]
+    pub fn max_groups(self) -> usize {
+        match self {
+            Self::Nemo => NEMO_MAX_GROUPS,
+            Self::Plain => PLAIN_MAX_GROUPS,
+        }
+    }
+}
+
 /// NeMo answers 400 to the whole request beyond these.
 const NEMO_MAX_NAME_BYTES: usize = 256;
 const NEMO_MAX_GROUPS: usize = 100;
@@ -26,13 +37,6 @@ pub(super) const MAX_SCOPES: usize = 200;
 
 /// The joined groups never take more than this in a header, in bytes.
 pub(super) const MAX_LIST_BYTES: usize = 12 * 1024;
-
-pub(super) fn max_groups(profile: Profile) -> usize {
-    match profile {
-        Profile::Nemo => NEMO_MAX_GROUPS,
-        Profile::Plain => PLAIN_MAX_GROUPS,
-    }
-}
 
 /// Whether a principal or group may be sent.
 pub(super) fn is_name(name: &str, profile: Profile) -> bool {
@@ -52,7 +56,8 @@ fn is_nemo_byte(byte: u8) -> bool {
 
 /// Whether NeMo would take the name for one of its own services, or for everybody. It
 /// compares case-sensitively; a look-alike serves nobody but an attacker.
-pub(super) fn is_reserved(name: &str) -> bool {
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
     const SERVICE: &[u8] = b"service:";
     name == "*"
         || name

@@ -16,8 +16,8 @@ pub struct StaticKeys(ArcSwapOption<Snapshot>);
 impl StaticKeys {
     /// Keys that may be believed for ever.
     #[must_use]
-    pub fn new(set: KeySet) -> Self {
-        let snapshot = Snapshot::new(Arc::new(set), UnixTime::default(), UnixTime(u64::MAX));
+    pub fn new(set: impl Into<Arc<KeySet>>) -> Self {
+        let snapshot = Snapshot::new(set.into(), UnixTime::default(), UnixTime(u64::MAX));
         Self(ArcSwapOption::from_pointee(snapshot))
     }
 }

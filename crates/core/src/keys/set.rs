@@ -40,6 +40,21 @@ pub struct LeftOut {
     pub reason: UnusableKey,
 }
 
+impl Default for KeySet {
+    /// A set without keys.
+    fn default() -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: KeySetId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            keys: Vec::new(),
+            by_kid: HashMap::new(),
+            without_kid: Vec::new(),
+            left_out: Vec::new(),
+            holds_private_keys: false,
+        }
+    }
+}
+
 impl KeySet {
     /// Reads a JWKS document. Keys are judged one by one: those that must not be used
     /// are listed in [`left_out`](Self::left_out) and spoil nothing, even when their JSON
@@ -56,7 +71,7 @@ impl KeySet {
         let keys = member(document, "keys").ok_or(KeySetError::NoKeys)?;
         let members: Vec<&RawValue> =
             serde_json::from_str(keys.get()).map_err(|_| KeySetError::KeysNotAnArray)?;
-        let mut set = Self::empty();
+        let mut set = Self::default();
         for (position, jwk) in members.into_iter().enumerate() {
             // `d` is the private part of every asymmetric JWK (RFC 7518 §6, RFC 8037 §2).
             set.holds_private_keys |= member(jwk, "d").is_some();
@@ -70,18 +85,6 @@ impl KeySet {
             }
         }
         Ok(set)
-    }
-
-    fn empty() -> Self {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        Self {
-            id: KeySetId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-            keys: Vec::new(),
-            by_kid: HashMap::new(),
-            without_kid: Vec::new(),
-            left_out: Vec::new(),
-            holds_private_keys: false,
-        }
     }
 
     fn add(&mut self, key: VerificationKey) {

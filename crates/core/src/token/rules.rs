@@ -128,3 +128,14 @@ impl TenantRule {
         }
     }
 }
+
+/// Whether a text is a GUID, as the ids of Entra's tenants and applications are: five groups of
+/// hexadecimal digits. Anything else put into an issuer's template could make it another URL.
+#[must_use]
+pub fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

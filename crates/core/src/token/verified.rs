@@ -11,7 +11,7 @@ use smallvec::{SmallVec, smallvec};
 use super::claims::{Claims, Text};
 use super::fault::TokenFault;
 use super::rules::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules,
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, is_guid,
 };
 use super::unverified::{Signing, UnverifiedToken};
 use crate::clock::UnixTime;
@@ -104,16 +104,6 @@ fn check_tenant<'j>(
         }
     }
     Ok(tenant)
-}
-
-/// Whether a text is a GUID: five groups of hexadecimal digits. Anything else put into
-/// an issuer's template could make it another URL.
-fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }
 
 /// Whether the token is for access at all, and for whoever bears it (RFC 7800 §3.1). What it says

@@ -11,29 +11,38 @@ use doorward_core::decision::{Basis, Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::request::RequestView;
 use doorward_core::rules::TokenRequirement;
-use doorward_core::token::{TenantRule, TokenFault};
+use doorward_core::token::{TenantRule, TokenFault, TokenRules};
 
-use super::anatomy::Anatomy;
 use super::check::Check;
 use super::words::moment;
 use super::{Answer, Explanation, HeaderChanges, Step, StepOutcome};
 use crate::discovery::{IssuerStatus, KeyLocation};
 use crate::printable::printable;
+use crate::product::Product;
+use crate::token_parts::TokenParts;
 
 /// What was asked, and what the engine said.
 pub struct Asked<'a> {
     /// The engine.
     pub authorizer: &'a Authorizer,
-    /// What is known of each issuer's keys, in the order of configuration.
-    pub keys: &'a [KeyFacts],
+    /// What is known of each issuer, in the order of configuration.
+    pub issuers: &'a [IssuerFacts],
     /// The request.
     pub request: &'a RequestView<'a>,
     /// The moment it was decided for.
     pub now: UnixTime,
     /// What the engine decided.
     pub decision: &'a Decision,
-    /// The HTTP status of its answer.
-    pub status: u16,
+}
+
+/// What is known of an issuer beside its settings.
+pub struct IssuerFacts {
+    /// Whose product it is.
+    pub product: Product,
+    /// The client that people log in with, when one is configured.
+    pub client: Option<String>,
+    /// Its keys, for those who tell of them.
+    pub keys: Option<KeyFacts>,
 }
 
 /// Where an issuer's keys come from and how that went.
@@ -46,10 +55,10 @@ pub struct KeyFacts {
     pub max_stale: Duration,
 }
 
-/// Tells how a decision came about.
+/// Tells how a decision came about that is answered with this HTTP status.
 #[must_use]
-pub fn explain(asked: &Asked<'_>) -> Explanation {
-    let story = Story::new(asked);
+pub fn explain(asked: &Asked<'_>, status: u16) -> Explanation {
+    let evidence = Evidence::new(asked);
     let (decision, reason) = match asked.decision {
         Decision::Allow(approval) => (Answer::Allow, approval.code()),
         Decision::Deny(denial) => (Answer::Deny, denial.reason().code()),
@@ -57,16 +66,17 @@ pub fn explain(asked: &Asked<'_>) -> Explanation {
     Explanation {
         decision,
         reason,
-        status: asked.status,
-        issuer: story.issuer.map(|issuer| printable(issuer.name())),
+        status,
+        issuer: evidence.issuer.map(|issuer| printable(issuer.name())),
         at: moment(asked.now),
-        steps: story.steps(),
-        headers: story.headers(),
-        notes: story.notes(),
+        steps: evidence.steps(),
+        headers: evidence.headers(),
+        notes: evidence.notes(),
     }
 }
 
 /// What a check would pass, and what was there.
+#[derive(Default)]
 pub(super) struct Facts {
     pub(super) expected: String,
     pub(super) found: String,
@@ -78,31 +88,63 @@ impl Facts {
     }
 }
 
-pub(super) struct Story<'a> {
+/// A decision, and all that can be looked up about it.
+pub(crate) struct Evidence<'a> {
     pub(super) asked: &'a Asked<'a>,
-    pub(super) token: Anatomy,
-    pub(super) issuer: Option<&'a Issuer>,
+    /// The token, as far as it can be read.
+    pub(crate) token: TokenParts,
+    /// The configured issuer that the token names.
+    pub(crate) issuer: Option<&'a Issuer>,
     pub(super) keys: Option<&'a KeyFacts>,
-    pub(super) fault: Option<Fault>,
+    /// What is wrong; `None` when the request may pass.
+    pub(crate) fault: Option<Fault>,
 }
 
-impl<'a> Story<'a> {
-    fn new(asked: &'a Asked<'a>) -> Self {
+impl<'a> Evidence<'a> {
+    /// Looks at a decision and at the request that it is about.
+    pub(crate) fn new(asked: &'a Asked<'a>) -> Self {
         let token = match BearerToken::from_request(asked.request) {
-            Ok(Some(token)) => Anatomy::of(token.as_bytes()),
-            Ok(None) | Err(_) => Anatomy::default(),
+            Ok(Some(token)) => TokenParts::of(token.as_bytes()),
+            Ok(None) | Err(_) => TokenParts::default(),
         };
         let (id, fault) = match asked.decision {
-            Decision::Allow(approval) => (approval.identity().map(VerifiedIdentity::issuer), None),
+            Decision::Allow(grant) => (grant.identity().map(VerifiedIdentity::issuer), None),
             Decision::Deny(denial) => (denial.issuer, Some(denial.fault)),
         };
         let issuer = id.and_then(|id| asked.authorizer.issuers().get(id));
-        let keys = id.and_then(|id| asked.keys.get(id.0));
+        let keys = id.and_then(|id| asked.issuers.get(id.0)).and_then(|it| it.keys.as_ref());
         Self { asked, token, issuer, keys, fault }
     }
 
+    /// What is known of the token's issuer; of the first one where it names none of ours.
+    fn issuer_facts(&self) -> Option<&'a IssuerFacts> {
+        self.asked.issuers.get(self.issuer.map_or(0, |issuer| issuer.id().0))
+    }
+
+    /// The product that issued the token: its own `iss` may tell more than a custom domain.
+    pub(crate) fn product(&self) -> Product {
+        let named = Product::recognise(self.token.text("iss").unwrap_or_default(), None);
+        if self.token.of_google {
+            Product::Google
+        } else if named == Product::Other {
+            self.issuer_facts().map_or(Product::Other, |facts| facts.product)
+        } else {
+            named
+        }
+    }
+
+    /// Whose registration a remedy is about: at Keycloak what a token holds is a matter of the
+    /// client that asked for it, elsewhere of the one that is configured.
+    pub(crate) fn registered_client(&self) -> String {
+        let configured = self.issuer_facts().and_then(|facts| facts.client.as_deref());
+        let asked = self.token.client();
+        let is_askers = self.product() == Product::Keycloak;
+        let client = if is_askers { asked.or(configured) } else { configured.or(asked) };
+        printable(client.unwrap_or("the client"))
+    }
+
     /// Whom the token speaks of, when it was believed.
-    pub(super) fn verified(&self) -> Option<&'a VerifiedIdentity> {
+    pub(crate) fn verified(&self) -> Option<&'a VerifiedIdentity> {
         match self.asked.decision {
             Decision::Allow(approval) => approval.identity(),
             Decision::Deny(_) => None,
@@ -114,7 +156,8 @@ impl<'a> Story<'a> {
         matches!(self.asked.decision, Decision::Allow(approval) if approval.identity().is_none())
     }
 
-    fn steps(&self) -> Vec<Step> {
+    /// Every check in its order.
+    pub(crate) fn steps(&self) -> Vec<Step> {
         let passed = |check| self.step(check, StepOutcome::Pass);
         let alone = match self.asked.decision {
             Decision::Allow(approval) if matches!(approval.basis(), Basis::AuthDisabled) => {
@@ -131,7 +174,7 @@ impl<'a> Story<'a> {
             return vec![step];
         }
         let (failed, last) = self.reached();
-        let relevant = Check::OF_TOKENS.into_iter().filter(|check| self.is_asked(*check, failed));
+        let relevant = Check::of_requests().filter(|check| self.is_asked(*check, failed));
         relevant
             .map(|check| match failed {
                 Some(failed) if check == failed => self.step(check, StepOutcome::Fail),
@@ -154,7 +197,7 @@ impl<'a> Story<'a> {
             Decision::Deny(denial) => {
                 // One fault for both dates; the engine reads `nbf` first.
                 let bad_time = denial.fault == Fault::Token(TokenFault::BadTime);
-                let failed = if bad_time && self.is_date_or_absent("nbf") {
+                let failed = if bad_time && (!self.has("nbf") || self.token.date("nbf").is_some()) {
                     Check::IssuedAt
                 } else {
                     Check::of(denial.fault)
@@ -179,54 +222,34 @@ impl<'a> Story<'a> {
 
     /// Whether anybody would ask: most issuers have no tenants, most routes no audience.
     fn is_asked(&self, check: Check, failed: Option<Check>) -> bool {
-        let rules = self.issuer.map(Issuer::rules);
         let route = self.asked.request.route;
+        let of_issuer =
+            |ask: fn(&TokenRules) -> bool| self.issuer.is_some_and(|issuer| ask(issuer.rules()));
+        let only_sometimes = [
+            (
+                Check::Tenant,
+                of_issuer(|rules| rules.tenants != TenantRule::NotChecked || rules.is_per_tenant()),
+            ),
+            (Check::Client, of_issuer(|rules| !rules.allowed_clients.is_empty())),
+            (Check::NotBefore, self.has("nbf")),
+            (Check::IssuedAt, self.has("iat")),
+            (Check::Lifetime, of_issuer(|rules| rules.max_lifetime.is_some())),
+            (Check::RouteAudience, route.audience.is_some()),
+            (Check::RouteScopes, route.scopes.is_some()),
+            (Check::Endpoint, self.asked.authorizer.rules().endpoints().is_some()),
+        ];
         failed == Some(check)
-            || match check {
-                Check::Tenant => {
-                    rules.is_some_and(|r| r.tenants != TenantRule::NotChecked || r.is_per_tenant())
-                }
-                Check::Client => rules.is_some_and(|rules| !rules.allowed_clients.is_empty()),
-                Check::NotBefore => {
-                    self.token.claims.as_ref().is_some_and(|c| c.contains_key("nbf"))
-                }
-                Check::IssuedAt => {
-                    self.token.claims.as_ref().is_some_and(|c| c.contains_key("iat"))
-                }
-                Check::Lifetime => rules.is_some_and(|rules| rules.max_lifetime.is_some()),
-                Check::RouteAudience => route.audience.is_some(),
-                Check::RouteScopes => route.scopes.is_some(),
-                Check::Endpoint => self.asked.authorizer.rules().endpoints().is_some(),
-                Check::Enabled
-                | Check::Request
-                | Check::Route
-                | Check::Credentials
-                | Check::Form
-                | Check::Header
-                | Check::Issuer
-                | Check::KeySet
-                | Check::Kind
-                | Check::Algorithm
-                | Check::Key
-                | Check::Signature
-                | Check::Expiry
-                | Check::Audience
-                | Check::Subject
-                | Check::Email
-                | Check::Groups
-                | Check::Scopes
-                | Check::Engine => true,
-            }
+            || only_sometimes.iter().all(|(other, is_asked)| *other != check || *is_asked)
     }
 
-    fn is_date_or_absent(&self, name: &str) -> bool {
-        let claims = self.token.claims.as_ref();
-        claims.and_then(|claims| claims.get(name)).is_none_or(serde_json::Value::is_number)
+    /// Whether the claim is there, be it `null`: a date that says nothing is none.
+    fn has(&self, name: &str) -> bool {
+        self.token.claims.as_ref().is_some_and(|claims| claims.contains_key(name))
     }
 
     fn step(&self, check: Check, outcome: StepOutcome) -> Step {
         let facts = match outcome {
-            StepOutcome::NotReached => Facts::new("", ""),
+            StepOutcome::NotReached => Facts::default(),
             StepOutcome::Pass | StepOutcome::Fail => self.facts(check, outcome),
         };
         let remedy = match (outcome, self.fault) {

@@ -1,11 +1,12 @@
 //! A token taken apart with patience: whatever can be read of it is, however broken the
-//! rest. For telling, never for deciding.
+//! rest. For telling, never for deciding: nothing in here is believed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use doorward_core::clock::UnixTime;
+use doorward_core::identity::ClaimPath;
+use doorward_core::token::{CLIENT_CLAIMS, Claims, Sign, TokenFault, TokenKind, numeric_date};
 use serde_json::{Map, Value};
-
-use doorward_core::token::{Claims, TokenFault};
 
 /// More parts than these are not looked at.
 const MOST_PARTS: usize = 6;
@@ -13,26 +14,35 @@ const MOST_PARTS: usize = 6;
 /// How Google's access tokens begin, however many parts they have.
 const GOOGLE: &[u8] = b"ya29.";
 
-/// What can be read of a token.
-#[derive(Debug, Default)]
-pub(super) struct Anatomy {
-    /// Its length in bytes.
-    pub(super) bytes: usize,
-    /// How many parts there are between dots, at most [`MOST_PARTS`].
-    pub(super) parts: usize,
-    /// The first part, when it is a JSON object.
-    pub(super) header: Option<Map<String, Value>>,
-    /// The second part, when it is a JSON object.
-    pub(super) claims: Option<Map<String, Value>>,
-    /// Whether it is an access token of Google's, which is for Google alone.
-    pub(super) of_google: bool,
-    /// What is wrong with its form, the first thing first.
-    pub(super) flaw: Option<String>,
-}
+/// Microsoft Graph, by the names that its tokens carry in `aud`.
+const MICROSOFT_GRAPH: [&str; 5] = [
+    "00000003-0000-0000-c000-000000000000",
+    "00000002-0000-0000-c000-000000000000",
+    "https://graph.microsoft.com",
+    "https://graph.microsoft.us",
+    "https://graph.windows.net",
+];
 
-impl Anatomy {
+/// What can be read of a token without verifying it: header, claims and their dates, never the
+/// signature.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenParts {
+    /// Its length in bytes.
+    pub(crate) bytes: usize,
+    /// How many parts there are between dots, at most [`MOST_PARTS`].
+    pub(crate) parts: usize,
+    /// The first part, when it is a JSON object.
+    pub(crate) header: Option<Map<String, Value>>,
+    /// The second part, when it is a JSON object.
+    pub(crate) claims: Option<Map<String, Value>>,
+    /// Whether it is an access token of Google's, which is for Google alone.
+    pub(crate) of_google: bool,
+    /// What is wrong with its form, the first thing first.
+    pub(crate) flaw: Option<String>,
+}
+impl TokenParts {
     /// Reads what can be read.
-    pub(super) fn of(token: &[u8]) -> Self {
+    pub(crate) fn of(token: &[u8]) -> Self {
         let parts: Vec<&[u8]> = token.splitn(MOST_PARTS, |byte| *byte == b'.').collect();
         let object = |index: usize| {
             let decoded = decoded(parts.get(index).copied()?).0?;
@@ -52,18 +62,51 @@ impl Anatomy {
     }
 
     /// A member of the header.
-    pub(super) fn header(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn header(&self, name: &str) -> Option<&Value> {
         self.header.as_ref()?.get(name)
     }
 
+    /// Whether the header is one but for `alg`.
+    pub(crate) fn lacks_algorithm(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| !header.contains_key("alg"))
+    }
+
     /// A claim; `null` counts as absent, as everywhere.
-    pub(super) fn claim(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
     /// A claim that is a text.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.claim(name)?.as_str()
+    }
+
+    /// What a path leads to.
+    pub(crate) fn at(&self, path: &ClaimPath) -> Option<&Value> {
+        self.claim(path.claim())?.pointer(path.rest()).filter(|value| !value.is_null())
+    }
+
+    /// A claim that is a date.
+    pub(crate) fn date(&self, name: &str) -> Option<UnixTime> {
+        numeric_date(&self.claims.as_ref()?.get(name)?.to_string()).ok()
+    }
+
+    /// What kind of token it says it is, or looks like.
+    pub(crate) fn kind(&self) -> TokenKind {
+        let typ = self.header("typ").and_then(Value::as_str);
+        TokenKind::of(typ, |name| Sign::of(self.claim(name)?))
+    }
+
+    /// Whether it is for Microsoft Graph, which signs over a hash of the header's `nonce`: nobody
+    /// else can verify that.
+    pub(crate) fn is_for_microsoft_graph(&self) -> bool {
+        let audience = self.text("aud").map(|audience| audience.trim_end_matches('/'));
+        self.header("nonce").is_some() || audience.is_some_and(|it| MICROSOFT_GRAPH.contains(&it))
+    }
+
+    /// The client that it was issued to.
+    pub(crate) fn client(&self) -> Option<&str> {
+        CLIENT_CLAIMS.into_iter().find_map(|name| self.text(name))
     }
 }
 
@@ -169,10 +212,11 @@ mod tests {
             (token("{", "{}"), "the header part is not JSON"),
             (token("{}", r#"{"a":1,"a":2}"#), "a duplicate member"),
         ] {
-            let flaw = Anatomy::of(token.as_bytes()).flaw.unwrap();
+            let flaw = TokenParts::of(token.as_bytes()).flaw.unwrap();
             assert!(flaw.contains(expected), "{flaw} for {expected}");
         }
-        let whole = Anatomy::of(token(r#"{"alg":"RS256"}"#, r#"{"sub":"a","x":null}"#).as_bytes());
+        let whole =
+            TokenParts::of(token(r#"{"alg":"RS256"}"#, r#"{"sub":"a","x":null}"#).as_bytes());
         assert_eq!((whole.flaw.as_deref(), whole.text("sub")), (None, Some("a")));
         assert_eq!(whole.claim("x"), None);
     }

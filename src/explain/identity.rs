@@ -1,15 +1,18 @@
 //! Which claim gave what of the identity, and what was left out on the way.
 
 use doorward_core::decision::Fault;
-use doorward_core::identity::{ClaimPath, EmailDomains, IdentityFault, IdentityRules, Profile};
+use doorward_core::identity::{
+    ClaimPath, EmailDomains, IdentityFault, IdentityRules, OTHER_GROUPS_CLAIMS, Profile,
+    is_reserved,
+};
 use serde_json::Value;
 
-use super::story::{Facts, Story};
+use super::steps::{Evidence, Facts};
 use super::words::{claim, list, value};
 
-impl Story<'_> {
+impl Evidence<'_> {
     pub(super) fn subject(&self) -> Facts {
-        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let Some(rules) = self.identity_rules() else { return Facts::default() };
         let (name, found) = self.first_of(&rules.subject, &["sub"]);
         let limits = match self.asked.authorizer.header_rules().profile {
             Profile::Nemo => "1 to 256 of A-Z a-z 0-9 @ . _ - : + /",
@@ -70,7 +73,7 @@ impl Story<'_> {
     }
 
     pub(super) fn email(&self) -> Facts {
-        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let Some(rules) = self.identity_rules() else { return Facts::default() };
         let lost = self.verified().and_then(|verified| verified.identity().losses.email);
         let outcome = lost.map_or_else(String::new, |fault| format!(": left out, it {fault}"));
         Facts::new(
@@ -82,7 +85,7 @@ impl Story<'_> {
             format!(
                 "{} {}{}{outcome}",
                 rules.email,
-                claim(self.at(&rules.email)),
+                claim(self.token.at(&rules.email)),
                 self.said_of_addresses()
             ),
         )
@@ -95,9 +98,8 @@ impl Story<'_> {
     }
 
     pub(super) fn groups(&self) -> Facts {
-        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
-        let others = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
-        let (name, found) = self.first_of(&rules.groups, &others);
+        let Some(rules) = self.identity_rules() else { return Facts::default() };
+        let (name, found) = self.first_of(&rules.groups, &OTHER_GROUPS_CLAIMS);
         let named: Vec<String> = match found {
             Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
             Some(Value::Array(items)) => items.iter().map(text_or_json).collect(),
@@ -138,7 +140,7 @@ impl Story<'_> {
     }
 
     pub(super) fn scopes(&self) -> Facts {
-        let Some(rules) = self.identity_rules() else { return Facts::new("", "") };
+        let Some(rules) = self.identity_rules() else { return Facts::default() };
         let said = ["scope", "scp"]
             .into_iter()
             .filter_map(|name| Some(format!("{name} {}", value(self.token.claim(name)?))))
@@ -149,7 +151,7 @@ impl Story<'_> {
             None => String::new(),
         };
         let roles = match &rules.roles {
-            Some(path) => format!(", {path} {}", claim(self.at(path))),
+            Some(path) => format!(", {path} {}", claim(self.token.at(path))),
             None => String::new(),
         };
         // A denial by the route has no identity any more; then the claims speak.
@@ -171,17 +173,13 @@ impl Story<'_> {
 
     fn why_dropped(&self, group: &str, prefix: &str, kept: usize) -> &'static str {
         let headers = &self.asked.authorizer.header_rules();
-        let most = match headers.profile {
-            Profile::Nemo => 100,
-            Profile::Plain => 1000,
-        };
         let full = format!("{prefix}{group}");
         let wanted = &headers.groups_only;
         if !wanted.is_empty() && !wanted.iter().any(|only| only.matches(group)) {
             "not in `headers.groups_only`"
-        } else if full == "*" || full.to_ascii_lowercase().starts_with("service:") {
+        } else if is_reserved(&full) {
             "reserved"
-        } else if kept >= most {
+        } else if kept >= headers.profile.max_groups() {
             "too many"
         } else {
             "it does not fit into a header"
@@ -194,18 +192,13 @@ impl Story<'_> {
 
     /// The configured claim, or the first of others that is there; with its name.
     fn first_of<'s>(&'s self, path: &ClaimPath, others: &[&str]) -> (String, Option<&'s Value>) {
-        let configured = (path.to_string(), self.at(path));
+        let configured = (path.to_string(), self.token.at(path));
         if configured.1.is_some() {
             return configured;
         }
         let other =
             others.iter().find_map(|name| Some(((*name).to_owned(), self.token.claim(name)?)));
         other.map_or(configured, |(name, found)| (name, Some(found)))
-    }
-
-    fn at(&self, path: &ClaimPath) -> Option<&Value> {
-        let claim = self.token.claim(path.claim())?;
-        claim.pointer(path.rest()).filter(|value| !value.is_null())
     }
 }
 

@@ -1,0 +1,266 @@
+//! What the engine lets pass and people should know all the same, with what to do about it at the
+//! provider.
+
+use std::time::Duration;
+
+use doorward_core::identity::{ClaimPath, OTHER_GROUPS_CLAIMS};
+use doorward_core::scope_prefix::cut_off;
+use doorward_core::token::BoundTokens;
+use serde_json::Value;
+
+use super::super::report::{Finding, Outcome};
+use super::kind::Kind;
+use crate::advice;
+use crate::explain::{Check, Evidence};
+use crate::product::Product;
+use crate::token_parts::TokenParts;
+
+/// Tokens that live longer cannot be taken back for too long.
+const LONG_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Where an email address also is, in the order of trust.
+const LIKE_EMAIL: [&str; 7] =
+    ["email", "upn", "preferred_username", "unique_name", "mail", "emails", "sub"];
+/// Where groups also are, but for those claims that Doorward reads by itself.
+const LIKE_GROUPS: [&str; 6] =
+    ["groups", "roles", "/realm_access/roles", "group", "memberOf", "permissions"];
+
+/// Something to add to a step that passes.
+pub(super) struct Remark {
+    outcome: Outcome,
+    /// What was found beside what the step tells; may be empty.
+    more: String,
+    /// What to do; empty where all is well.
+    remedy: String,
+}
+
+impl Remark {
+    fn pass(more: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Pass, more: more.into(), remedy: String::new() }
+    }
+
+    fn warn(more: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Warn, more: more.into(), remedy: remedy.into() }
+    }
+
+    /// With what the step found in front.
+    pub(super) fn finding(&self, check: Check, found: &str) -> Finding {
+        let parts = [found, &self.more].map(str::trim).into_iter().filter(|it| !it.is_empty());
+        let found = parts.collect::<Vec<_>>().join("; ");
+        match self.outcome {
+            Outcome::Pass => Finding::pass(check.name(), found),
+            Outcome::Warn | Outcome::NotSeen => Finding::warn(check.name(), found, &*self.remedy),
+            Outcome::Fail => Finding::fail(check.name(), found, &*self.remedy),
+        }
+    }
+}
+
+/// What there is to remark on a check that passes, or that nobody asks for.
+pub(super) fn on(check: Check, evidence: &Evidence<'_>) -> Option<Remark> {
+    type On = fn(&Evidence<'_>) -> Option<Remark>;
+    let remarks: [(Check, On); 7] = [
+        (Check::Kind, kind),
+        (Check::Lifetime, lifetime),
+        (Check::Client, client),
+        (Check::Subject, subject),
+        (Check::Email, email),
+        (Check::Groups, groups),
+        (Check::Scopes, scopes),
+    ];
+    remarks.into_iter().find(|(of, _)| *of == check).and_then(|(_, remark)| remark(evidence))
+}
+
+fn kind(evidence: &Evidence<'_>) -> Option<Remark> {
+    let is_bound = evidence.token.claim("cnf").is_some();
+    Some(match Kind::of(&evidence.token) {
+        Kind::Graph => Remark {
+            outcome: Outcome::Fail,
+            more: "it is for Microsoft Graph".to_owned(),
+            remedy: advice::token::MICROSOFT_GRAPH.to_owned(),
+        },
+        Kind::Id => Remark::warn(
+            "it looks like an ID token, which is accepted without `require_access_token`",
+            advice::token::id_token(evidence.product()),
+        ),
+        _ if is_bound && evidence.issuer?.rules().bound_tokens == BoundTokens::Ignored => {
+            Remark::warn(
+                "that key is not checked (`bound_tokens: ignore`)",
+                "make sure that something in front of Doorward checks the binding",
+            )
+        }
+        Kind::Person => Remark::pass("a person's access token"),
+        Kind::Machine => Remark::pass("an application's own access token"),
+        Kind::Refresh | Kind::Logout => return None,
+    })
+}
+
+fn lifetime(evidence: &Evidence<'_>) -> Option<Remark> {
+    let life = evidence.token.date("exp")?.since(evidence.token.date("iat")?);
+    (life > LONG_LIFE).then(|| {
+        let days = life.as_secs() / LONG_LIFE.as_secs();
+        Remark::warn(
+            format!("more than {days} days from iat to exp"),
+            "shorten the life of access tokens at the provider (an hour is usual): until it expires, \
+             it cannot be revoked",
+        )
+    })
+}
+
+fn client(evidence: &Evidence<'_>) -> Option<Remark> {
+    let is_open = evidence.product() == Product::Google
+        && evidence.issuer?.rules().allowed_clients.is_empty();
+    is_open.then(|| {
+        Remark::warn(
+            "any: Google signs tokens for any audience for anyone with a service account",
+            "set allowed_clients to the OAuth clients, and the unique ids of the service accounts, that \
+             are allowed (azp)",
+        )
+    })
+}
+
+fn subject(evidence: &Evidence<'_>) -> Option<Remark> {
+    let path = &evidence.issuer?.identity().subject;
+    evidence.token.at(path).is_none().then(|| {
+        Remark::warn(
+            format!("{path} absent"),
+            "set subject_claim to a claim that every token has, or have the provider send it",
+        )
+    })
+}
+
+fn email(evidence: &Evidence<'_>) -> Option<Remark> {
+    let path = &evidence.issuer?.identity().email;
+    let product = evidence.product();
+    if evidence.token.at(path).is_some() {
+        let fault = evidence.verified()?.identity().losses.email?;
+        return Some(Remark::warn("", advice::claims::address(product, fault)));
+    }
+    if Kind::of(&evidence.token) == Kind::Machine {
+        return Some(Remark::pass("as usual for an application"));
+    }
+    let is_address = |value: &Value| value.as_str().is_some_and(|text| text.contains('@'));
+    let remedy = advice::claims::email(product, &evidence.registered_client());
+    let likely = likely(&evidence.token, &LIKE_EMAIL, path, is_address);
+    Some(elsewhere(likely, "email_claim", "addresses in it can be trusted", String::new(), &remedy))
+}
+
+fn groups(evidence: &Evidence<'_>) -> Option<Remark> {
+    let path = &evidence.issuer?.identity().groups;
+    let losses = evidence.verified()?.identity().losses;
+    let client = evidence.registered_client();
+    if losses.group_overage {
+        return Some(Remark::warn("", advice::claims::group_overage(&client)));
+    }
+    if losses.groups > 0 {
+        return Some(Remark::warn(
+            "",
+            "rename them at the provider, or see headers.profile (plain allows more) and \
+             headers.groups_only",
+        ));
+    }
+    let is_there = |name: &str| evidence.token.claim(name).is_some();
+    if evidence.token.at(path).is_some() || OTHER_GROUPS_CLAIMS.into_iter().any(is_there) {
+        return None;
+    }
+    if Kind::of(&evidence.token) == Kind::Machine {
+        return Some(Remark::pass("as usual for an application"));
+    }
+    let remedy = advice::claims::groups(evidence.product(), &client, &path.to_string());
+    let likely = likely(&evidence.token, &LIKE_GROUPS, path, Value::is_array);
+    // Keycloak and Entra leave the claim out for those who are in none.
+    let found = "the user is in no group, or the claim is not sent; ".to_owned();
+    Some(elsewhere(likely, "groups_claim", "those are the ones you want", found, &remedy))
+}
+
+/// A claim that is missing, and the other one that it may be in.
+fn elsewhere(
+    likely: Option<(String, String)>,
+    setting: &str,
+    provided: &str,
+    found: String,
+    remedy: &str,
+) -> Remark {
+    match likely {
+        Some((name, value)) => Remark::warn(
+            format!("{found}{name} has {value}"),
+            format!("set {setting}: {name}, if {provided}; or {remedy}"),
+        ),
+        None => Remark::warn(found.trim_end_matches("; "), remedy),
+    }
+}
+
+fn scopes(evidence: &Evidence<'_>) -> Option<Remark> {
+    let (token, rules) = (&evidence.token, evidence.issuer?.identity());
+    let roles = rules.roles.as_ref().and_then(|path| token.at(path));
+    let said: Vec<&Value> =
+        [token.claim("scope"), token.claim("scp"), roles].into_iter().flatten().collect();
+    if said.is_empty() {
+        let (more, is_role) = match token.claim("roles") {
+            Some(_) => ("roles is present, and is not used", true),
+            None => ("routes that require a scope deny it", false),
+        };
+        let remedy = if is_role && Kind::of(token) == Kind::Machine {
+            "set roles_claim: roles, to count them among the scopes".to_owned()
+        } else {
+            advice::claims::scopes(evidence.product(), &evidence.registered_client())
+        };
+        return Some(Remark::warn(more, remedy));
+    }
+    if evidence.verified()?.identity().losses.scopes > 0 {
+        return Some(Remark::warn(
+            "",
+            "have the provider send them as one string or an array of strings: a token with a lost \
+             scope needs one of those that rules.endpoints requires",
+        ));
+    }
+    let prefix = rules.scope_prefix.as_deref();
+    let is_cut = |scope: &str| prefix.is_some_and(|prefix| cut_off(scope, prefix) != scope);
+    let named: Vec<&str> = said.into_iter().flat_map(words).collect();
+    let front = named.into_iter().filter(|scope| !is_cut(scope)).find_map(|scope| {
+        let (front, _) = scope.rsplit_once('/')?;
+        let is_api = front.starts_with("api://")
+            || (front.starts_with("https://") && !front.contains("googleapis.com"));
+        is_api.then_some(front)
+    })?;
+    Some(Remark::warn(
+        format!("they start with {front}/, which `scope_prefix` does not name"),
+        format!("set scope_prefix: {front}/, so that rules see the short names"),
+    ))
+}
+
+/// The first of these claims, other than the configured one, whose value looks right; or one
+/// of such a name behind a URL (Auth0's namespaces) or below a client (Keycloak's roles).
+fn likely(
+    token: &TokenParts,
+    names: &[&str],
+    configured: &ClaimPath,
+    looks_right: impl Fn(&Value) -> bool,
+) -> Option<(String, String)> {
+    let plain = names.iter().map(|name| (*name).to_owned());
+    let namespaced = token.claims.iter().flatten().map(|(name, _)| name.clone()).filter(|name| {
+        name.contains("://") && names.iter().any(|it| name.ends_with(&format!("/{it}")))
+    });
+    let clients = token.claim("resource_access").and_then(Value::as_object).into_iter().flatten();
+    // Every Keycloak user has roles at `account`, to see their own.
+    let clients = clients.map(|(client, _)| client).filter(|client| *client != "account");
+    let client_roles = clients.map(|client| {
+        format!("/resource_access/{}/roles", client.replace('~', "~0").replace('/', "~1"))
+    });
+    plain
+        .chain(namespaced)
+        .chain(client_roles)
+        .filter(|name| configured.to_string() != *name)
+        .find_map(|name| {
+            let value = token.at(&name.parse().ok()?).filter(|value| looks_right(value))?;
+            let text = words(value).join(", ");
+            Some((name, text))
+        })
+}
+
+/// The words of a text, or of the texts in a list.
+fn words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => text.split_ascii_whitespace().collect(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,195 @@
+//! A token that the engine decides on again and again, each time without the check that refused it.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_core::authorizer::Authorizer;
+use doorward_core::clock::UnixTime;
+use doorward_core::decision::Fault;
+use doorward_core::identity::{ClaimPath, IdentityFault, IdentityRules};
+use doorward_core::issuers::Issuers;
+use doorward_core::keys::StaticKeys;
+use doorward_core::request::{HeaderView, RequestView, RouteView};
+use doorward_core::token::{
+    AudienceRule, BoundTokens, TenantRule, TokenFault, TokenRules, UnsignedTokens,
+};
+use serde_json::{Map, Value, json};
+
+use super::KnownIssuer;
+use crate::config::Settings;
+use crate::explain::{Asked, Check, Evidence, IssuerFacts};
+use crate::token_parts::TokenParts;
+
+/// The check that refused the token.
+pub(super) struct Failed {
+    pub(super) check: Check,
+    pub(super) fault: Fault,
+    /// The position of the issuer whose rules it goes by.
+    issuer: usize,
+}
+
+impl Failed {
+    pub(super) fn new(check: Check, evidence: &Evidence<'_>) -> Option<Self> {
+        let issuer = evidence.issuer.map_or(0, |issuer| issuer.id().0);
+        Some(Self { check, fault: evidence.fault?, issuer })
+    }
+}
+
+/// The token, and what of the settings still counts.
+pub(super) struct Trial<'a> {
+    settings: &'a Settings,
+    known: &'a [KnownIssuer],
+    facts: Vec<IssuerFacts>,
+    rules: Vec<(TokenRules, IdentityRules)>,
+    now: UnixTime,
+    /// The value of the `Authorization` header.
+    authorization: String,
+    header: Map<String, Value>,
+    claims: Option<Map<String, Value>>,
+    /// Whether its signature does not count any more: then it is written anew, without one.
+    is_unsigned: bool,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(
+        token: &str,
+        settings: &'a Settings,
+        known: &'a [KnownIssuer],
+        now: UnixTime,
+    ) -> Self {
+        let facts = |known: &KnownIssuer| IssuerFacts {
+            product: known.product,
+            client: known.client.clone(),
+            keys: None,
+        };
+        let rules = settings.issuers.iter();
+        let rules = rules.map(|issuer| (issuer.token.clone(), issuer.identity.clone()));
+        let parts = TokenParts::of(token.as_bytes());
+        Self {
+            settings,
+            known,
+            facts: known.iter().map(facts).collect(),
+            rules: rules.collect(),
+            now,
+            authorization: format!("Bearer {token}"),
+            header: parts.header.unwrap_or_default(),
+            claims: parts.claims,
+            is_unsigned: false,
+        }
+    }
+
+    /// Has the engine decide, by what counts now.
+    pub(super) fn decide<R>(&self, look: impl FnOnce(&Evidence<'_>) -> R) -> R {
+        let mut issuers = Issuers::default();
+        for ((rules, identity), known) in self.rules.iter().zip(self.known) {
+            let keys = StaticKeys::new(known.keys.clone().unwrap_or_default());
+            issuers.add(rules.clone(), identity.clone(), Arc::new(keys));
+        }
+        let unsigned = if self.is_unsigned || self.settings.allow_unsigned_jwt {
+            UnsignedTokens::Accepted
+        } else {
+            UnsignedTokens::Refused
+        };
+        let authorizer = Authorizer::new(issuers, self.settings.headers.clone())
+            .with_max_token_bytes(self.settings.max_token_bytes)
+            .with_unsigned(unsigned);
+        let value = self.authorization.as_bytes();
+        let headers = [HeaderView { name: b"authorization", value }];
+        let route = RouteView::default();
+        let request = RequestView { method: b"GET", path: b"/", headers: &headers, route };
+        let decision = authorizer.decide(&request, self.now).or_deny();
+        look(&Evidence::new(&Asked {
+            authorizer: &authorizer,
+            issuers: &self.facts,
+            request: &request,
+            now: self.now,
+            decision: &decision,
+        }))
+    }
+
+    /// Whether a check says anything about the token: the request is made up here, which keys there
+    /// are is said of the issuer, and a token that is written anew was never signed.
+    pub(super) fn tells(&self, check: Check) -> bool {
+        let of_signature = [Check::Header, Check::Algorithm, Check::Key, Check::Signature];
+        check != Check::KeySet && !(self.is_unsigned && of_signature.contains(&check))
+    }
+
+    /// Whether the keys of the token's issuer could be had.
+    pub(super) fn has_keys(&self, failed: &Failed) -> bool {
+        self.known.get(failed.issuer).is_some_and(|known| known.keys.is_some())
+    }
+
+    /// Lets what was refused pass from now on. `false` where nothing behind it matters: the token
+    /// cannot be read, or is none for access.
+    pub(super) fn look_past(&mut self, failed: &Failed) -> bool {
+        let Some(claims) = &mut self.claims else { return false };
+        let Some((rules, identity)) = self.rules.get_mut(failed.issuer) else { return false };
+        match failed.fault {
+            Fault::Token(fault) => match fault {
+                TokenFault::HeaderNotAnObject | TokenFault::WrongType => {
+                    self.header.remove("typ");
+                }
+                TokenFault::NoIssuer | TokenFault::UnknownIssuer | TokenFault::UnknownTenant => {
+                    let name = claims.get("iss").and_then(Value::as_str).unwrap_or("any");
+                    name.clone_into(&mut rules.issuer);
+                    rules.tenants = TenantRule::NotChecked;
+                    claims.insert("iss".to_owned(), json!(rules.issuer));
+                }
+                // Its signature still counts.
+                TokenFault::BoundToKey => {
+                    rules.bound_tokens = BoundTokens::Ignored;
+                    return true;
+                }
+                TokenFault::Unsigned
+                | TokenFault::UnknownAlgorithm
+                | TokenFault::Critical
+                | TokenFault::AlgorithmNotAllowed
+                | TokenFault::NoSuchKey
+                | TokenFault::BadSignature => {}
+                TokenFault::NoExpiry
+                | TokenFault::ExpiryBeyondReason
+                | TokenFault::Expired
+                | TokenFault::BadTime
+                | TokenFault::NotYetValid
+                | TokenFault::IssuedInFuture
+                | TokenFault::LivesTooLong => {
+                    claims.retain(|name, _| name != "nbf" && name != "iat");
+                    claims.insert("exp".to_owned(), json!(self.now.0 + 1));
+                    rules.max_lifetime = None;
+                }
+                TokenFault::WrongAudience => rules.audience = AudienceRule::NotChecked,
+                TokenFault::WrongClient => rules.allowed_clients.clear(),
+                TokenFault::TooLong
+                | TokenFault::NotThreeParts
+                | TokenFault::NotBase64Url
+                | TokenFault::ClaimsNotAnObject
+                | TokenFault::NestedTooDeep
+                | TokenFault::AnotherKind(_)
+                | TokenFault::LikeIdToken(_) => return false,
+            },
+            Fault::Identity(IdentityFault::EmailReserved) => {
+                identity.email = ClaimPath::claim_named("");
+            }
+            Fault::Identity(_) => {
+                identity.subject = ClaimPath::claim_named("sub");
+                claims.insert("sub".to_owned(), json!("anybody"));
+                (identity.subject_prefix, identity.groups_prefix) = (None, None);
+            }
+            Fault::Request(_)
+            | Fault::NoCredentials
+            | Fault::NoCredentialsForOptions
+            | Fault::Bearer(_)
+            | Fault::Keys(_)
+            | Fault::Rule(_)
+            | Fault::Overloaded
+            | Fault::Internal => return false,
+        }
+        self.header.retain(|name, _| name != "kid" && name != "crit");
+        self.header.insert("alg".to_owned(), json!("none"));
+        let part = |json: &Map<String, Value>| URL_SAFE_NO_PAD.encode(json!(json).to_string());
+        self.authorization = format!("Bearer {}.{}.", part(&self.header), part(claims));
+        self.is_unsigned = true;
+        true
+    }
+}
