@@ -22,8 +22,9 @@
 //! Small ones that several of them use: [`advice`] (what to do at a provider, by the menus of its
 //! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
-//! may be printed), [`tls_files`] (the certificates that listeners show), [`pkce`], `token_parts` (what
-//! can be read of a token that nobody has verified).
+//! may be printed), [`tls_files`] (the certificates that listeners show), `whole_file` (files that
+//! are replaced in one step), [`pkce`], `token_parts` (what can be read of a token that nobody has
+//! verified).
 //!
 //! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
 //! where to change what.
@@ -46,3 +47,4 @@ pub mod telemetry;
 pub mod tls_files;
 mod token_parts;
 pub mod transport;
+mod whole_file;

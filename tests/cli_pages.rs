@@ -1,7 +1,7 @@
 //! What the command line says about itself: help, completions, man pages, colour.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
@@ -183,5 +183,33 @@ async fn on_a_terminal_there_is_a_spinner_and_colour_unless_told_otherwise() {
         assert!(!shown.contains("at most"), "that is for pipes: {shown}");
         assert!(shown.contains("Logged in"), "{shown}");
         assert_eq!(shown.contains("\u{1b}[1m"), !no_color, "{shown:?}");
+    }
+}
+
+/// Pipes whose other end is closed: `| head`, a terminal that is gone.
+#[tokio::test]
+async fn output_that_nobody_reads_changes_no_exit_code() {
+    let cli = Cli::new();
+    let taken = cli.home().join("taken.yaml");
+    std::fs::write(&taken, "").unwrap();
+    let init = ["init", "--issuer", "https://a", "--client-id", "a", "--out"];
+    for (arguments, code) in [
+        (&["config", "schema"][..], 0),
+        (&["completions", "bash"], 0),
+        (&["man"], 0),
+        (&["config", "check"], 2),
+        (&["auth", "status"], 1),
+        (&["auth", "refresh"], 1),
+        (&["auth", "logout", "--all"], 0),
+        (&["doctor"], 2),
+        (&[&init[..], &[taken.to_str().unwrap()]].concat(), 2),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        command.env_clear().env("HOME", cli.home()).env("DOORWARD_CLI_STORE", "file");
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+        assert_eq!(ended.code(), Some(code), "{arguments:?}");
     }
 }

@@ -141,7 +141,9 @@ async fn editors_find_the_schema_without_a_network() {
 
     let dir = cli.home().join("demo");
     let demo = ["demo", "--port", "0", "--issuer-only", "--write", dir.to_str().unwrap()];
-    let mut demo = cli.start(&demo);
+    // Any program: it is not run here, and without one an Envoy would be fetched.
+    let envoy = [("DOORWARD_ENVOY", env!("CARGO_BIN_EXE_doorward"))];
+    let mut demo = cli.start_with(&demo, &envoy);
     eventually("the files are written", PATIENCE, async || {
         demo.assert_alive();
         demo.stderr().contains("demo --help").then_some(())

@@ -246,16 +246,7 @@ async fn hand_on(
     let shifted = now.checked_sub(std::time::Duration::from_secs(seconds.unsigned_abs())).unwrap();
     axum::http::Response::builder()
         .status(answer.status())
-        .header("date", imf_fixdate(shifted))
+        .header("date", httpdate::fmt_http_date(shifted))
         .body(Body::from(answer.bytes().await.unwrap()))
         .unwrap()
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; nobody reads the day of the week.
-fn imf_fixdate(at: std::time::SystemTime) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    let month: usize = text[5..7].parse().unwrap();
-    format!("Mon, {} {} {} {} GMT", &text[8..10], MONTHS[month - 1], &text[..4], &text[11..19])
 }

@@ -52,6 +52,7 @@ mod hostile_streams;
 mod http_heads;
 mod identity;
 mod init;
+mod init_choices;
 mod key_sets;
 mod key_sources;
 mod key_waits;

@@ -13,10 +13,10 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
-    ("discovery", &["loopback", "pkce", "redact"]),
+    ("discovery", &["loopback", "pkce", "redact", "whole_file"]),
     ("config", &["discovery", "loopback", "printable", "product", "redact", "tls_files"]),
     ("tls_files", &[]),
     ("telemetry", &["config"]),
@@ -25,9 +25,22 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
+    ("whole_file", &[]),
     ("token_parts", &[]),
     ("init", &["advice", "config", "doctor", "printable", "product"]),
-    ("login", &["advice", "discovery", "loopback", "pkce", "printable", "product", "token_parts"]),
+    (
+        "login",
+        &[
+            "advice",
+            "discovery",
+            "loopback",
+            "pkce",
+            "printable",
+            "product",
+            "token_parts",
+            "whole_file",
+        ],
+    ),
     (
         "doctor",
         &[

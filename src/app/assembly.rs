@@ -83,7 +83,7 @@ impl Assembly {
             let source: Arc<dyn KeySource> = keeper.kept.clone();
             issuers.add(issuer.token.clone(), issuer.identity.clone(), source);
         }
-        let cache = settings.cache;
+        let cache = settings.cache.clone();
         let counters = Arc::clone(&shared.cache_counters);
         let rules = Rules::new(settings.bypass.clone())
             .with_endpoints(settings.endpoints.clone())

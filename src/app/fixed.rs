@@ -66,7 +66,7 @@ impl Fixed {
             admin != new_admin,
             self.server.workers != server.workers,
             self.log.level != log.level,
-            self.log.format != log.format,
+            self.log.json != log.json,
         ];
         let changed = FIXED.into_iter().zip(changed);
         changed.filter_map(|(key, changed)| changed.then_some(key)).collect()

@@ -3,13 +3,12 @@
 //! The script calls this program back for each completion, so that names of logins, which
 //! only exist at run time, complete too.
 
-use std::io::Write as _;
-
 use clap::{Args, CommandFactory as _};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::{Cli, Exit, print_error};
+use super::output::{print_plain, refuse};
+use super::{Cli, Exit};
 use crate::login::Logins;
 
 /// Set by the scripts when they call back. Not clap's `COMPLETE`, which a stranger might set
@@ -35,13 +34,9 @@ pub(super) fn run(args: &CompletionsArgs) -> Exit {
     let shells = Shells::builtins();
     // The names above are those of the shells there are.
     let Some(shell) = shells.completer(&args.shell) else { return Exit::Usage };
-    match shell.write_registration(VARIABLE, "doorward", "doorward", "doorward", &mut script) {
-        Ok(()) => write_out(&script),
-        Err(error) => {
-            print_error(&error);
-            Exit::Failed
-        }
-    }
+    let written =
+        shell.write_registration(VARIABLE, "doorward", "doorward", "doorward", &mut script);
+    written.map_or_else(refuse(Exit::Failed), |()| print_plain(&script))
 }
 
 /// Answers the script of a shell when that has called; `None`: it was a person.
@@ -51,10 +46,7 @@ pub(super) fn answer() -> Option<Exit> {
     match completing.try_complete(std::env::args_os(), here.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(Exit::Done),
-        Err(error) => {
-            print_error(&error);
-            Some(Exit::Usage)
-        }
+        Err(error) => Some(refuse(Exit::Usage)(error)),
     }
 }
 
@@ -63,17 +55,4 @@ pub(super) fn contexts() -> Vec<CompletionCandidate> {
     let kept = Logins::of_this_user(None).and_then(|logins| logins.read());
     let names = kept.map(|contexts| contexts.logins.into_keys()).into_iter().flatten();
     names.map(CompletionCandidate::new).collect()
-}
-
-/// Data to standard output. A reader that went away has seen what it wanted.
-pub(super) fn write_out(data: &[u8]) -> Exit {
-    let mut out = std::io::stdout();
-    match out.write_all(data).and_then(|()| out.flush()) {
-        Ok(()) => Exit::Done,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(error) => {
-            print_error(&error);
-            Exit::Failed
-        }
-    }
 }

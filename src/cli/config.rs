@@ -6,17 +6,15 @@ mod yaml;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
 use doorward_core::identity::ProtectedHeaders;
 use serde_json::{Value, json};
 
-use super::{ConfigArgs, Exit, OUTPUT, write_config_faults};
+use super::output::{self, write_config_faults};
+use super::style::{DIM, GOOD, WARN};
+use super::{ConfigArgs, Exit, OUTPUT};
 use crate::config::{self, ConfigFaults, Fault, Loaded, Sources};
 
-const ODD: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const FAINT: Style = Style::new().dimmed();
 /// Of the files in `envoy/`.
 const DEFAULT_PREFIX: &str = "x-nmp-";
 
@@ -84,18 +82,12 @@ impl NamedConfig {
 }
 
 pub(super) fn run(command: &ConfigCommand) -> Exit {
-    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
-    let done = match &command.verb {
-        Verb::Check { config, json } => check(&config.sources(), *json, &mut out, &mut err),
-        Verb::Show { config, json, changed } => {
-            show(&config.sources(), *json, *changed, &mut out, &mut err)
-        }
-        Verb::Diff { old, new } => diff::run(old, new, &mut out, &mut err),
-        Verb::Schema => json_to(&mut out, &config::json_schema()).map(|()| Exit::Done),
-    };
-    // A reader that went away (`| head`) has seen what it wanted.
-    done.and_then(|exit| out.flush().map(|()| exit)).unwrap_or_else(|error| {
-        if error.kind() == io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed }
+    let err = &mut output::Stderr;
+    output::print(Exit::Done, |out| match &command.verb {
+        Verb::Check { config, json } => check(&config.sources(), *json, out, err),
+        Verb::Show { config, json, changed } => show(&config.sources(), *json, *changed, out, err),
+        Verb::Diff { old, new } => diff::run(old, new, out, err),
+        Verb::Schema => json_to(out, &config::json_schema()).map(|()| Exit::Done),
     })
 }
 
@@ -138,8 +130,7 @@ fn show(
         Err(faults) => return refuse(&faults, err),
     };
     remarks(&loaded, err)?;
-    let effective =
-        if changed { loaded.effective.without_defaults() } else { loaded.effective.clone() };
+    let effective = if changed { loaded.effective.without_defaults() } else { loaded.effective };
     if json {
         json_to(out, &effective.to_json(true))?;
     } else {
@@ -160,7 +151,7 @@ fn refuse(faults: &ConfigFaults, err: &mut dyn Write) -> io::Result<Exit> {
 /// Prints what is not wrong but should not go unnoticed.
 fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
     for ignored in &loaded.ignored {
-        write!(err, "{FAINT}note:{FAINT:#} {}: ", ignored.source)?;
+        write!(err, "{DIM}note:{DIM:#} {}: ", ignored.source)?;
         // A variable is its own source: no need to name it twice.
         if ignored.source.to_string() != ignored.name {
             write!(err, "{} ", ignored.name)?;
@@ -172,7 +163,7 @@ fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
         }
     }
     for warning in &loaded.warnings {
-        writeln!(err, "{ODD}warning:{ODD:#} {warning}")?;
+        writeln!(err, "{WARN}warning:{WARN:#} {warning}")?;
     }
     Ok(())
 }
@@ -185,7 +176,7 @@ fn to_see(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         err,
-        "{FAINT}note:{FAINT:#} clients can forge these headers unless the gateway sends every \
+        "{DIM}note:{DIM:#} clients can forge these headers unless the gateway sends every \
          spelling of them to Doorward; the patterns for Envoy's allowed_headers:"
     )?;
     for regex in protected.to_see() {

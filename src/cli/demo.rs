@@ -1,15 +1,15 @@
 //! `doorward demo`: everything there is, on one machine, with nothing to configure.
 //!
-//! [`stage`] brings up issuer, upstream, Doorward and Envoy at their [`places`]; [`words`]
+//! [`running`] starts issuer, upstream, Doorward and Envoy at their [`ports`]; [`words`]
 //! says where they are and what to try; [`watch`] shows what becomes of requests; [`once`]
-//! tries two requests itself and judges what comes of them. [`door`] is where Doorward is
+//! tries two requests itself and judges what comes of them. [`server`] is where Doorward is
 //! started.
 
-mod door;
 mod once;
-mod places;
-mod scene;
-mod stage;
+mod ports;
+mod running;
+mod server;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -18,15 +18,16 @@ mod words;
 use std::io;
 use std::path::PathBuf;
 
-use doorward_dev::envoy::EnvoySearch;
+use doorward_dev::envoy::{EnvoyError, EnvoySearch, SearchError};
+use doorward_dev::{DevIssuerError, ListenError};
 use tokio::sync::mpsc;
 
-use self::door::{DoorFailure, StartDoor};
 pub use self::once::Wrong;
-pub use self::places::{PortError, Upstream, WriteError};
-use self::stage::Stage;
-pub use self::stage::StageError;
+pub use self::ports::Upstream;
+use self::running::{Demo, READY_WITHIN};
+use self::server::{ServerFailure, StartServer};
 use super::OUTPUT;
+use super::output::say;
 
 /// Decisions that wait to be shown; more are dropped, never waited for.
 const MAX_UNSHOWN: usize = 256;
@@ -76,14 +77,34 @@ pub struct DemoArgs {
 /// Why the demonstration did not go as it should. Exit code 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each is what its message says")]
 pub enum DemoError {
-    /// Not everything came up.
+    #[error("the development issuer did not start")]
+    Issuer(#[from] DevIssuerError),
+    #[error("the upstream did not start")]
+    Upstream(#[from] ListenError),
+    #[error(
+        "port {port} {} (--port N chooses another, --port 0 any)",
+        if source.kind() == io::ErrorKind::AddrInUse { "is already in use" } else { "cannot be opened" }
+    )]
+    Port { port: u16, source: io::Error },
+    #[error("{} exists, and `--write` never overwrites: remove it, or choose another directory", .0.display())]
+    Exists(PathBuf),
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Stage(#[from] StageError),
+    Search(SearchError),
+    #[error("Envoy did not start (`--no-envoy` runs without it)")]
+    Envoy(#[from] EnvoyError),
+    #[error("the server did not start")]
+    Server(#[source] ServerFailure),
+    #[error("the server was not ready within {} s", READY_WITHIN.as_secs())]
+    NotReady,
+    #[error("cannot make an HTTP client")]
+    Client(#[from] reqwest::Error),
     /// `--once`: a request did not come out as it should.
     #[error(transparent)]
     Wrong(#[from] Wrong),
-    /// Envoy ended while people were watching.
     #[error("Envoy exited unexpectedly")]
     EnvoyEnded,
     /// `--once` was told to stop before it was done.
@@ -99,7 +120,7 @@ pub enum DemoError {
 /// # Errors
 /// When something did not come up, or, with `--once`, did not come out as it should.
 pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
-    run_with(args, &envoy_search(), door::start)
+    run_with(args, &envoy_search(), server::start)
 }
 
 /// Where this process says an Envoy may be.
@@ -113,34 +134,38 @@ fn envoy_search() -> EnvoySearch {
     }
 }
 
-fn run_with(args: &DemoArgs, search: &EnvoySearch, start: StartDoor) -> Result<(), DemoError> {
+fn run_with(args: &DemoArgs, search: &EnvoySearch, start: StartServer) -> Result<(), DemoError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(play(args, search, start))
+    runtime.block_on(until_done(args, search, start))
 }
 
-async fn play(args: &DemoArgs, search: &EnvoySearch, start: StartDoor) -> Result<(), DemoError> {
+async fn until_done(
+    args: &DemoArgs,
+    search: &EnvoySearch,
+    start: StartServer,
+) -> Result<(), DemoError> {
     let mut told_to_stop = std::pin::pin!(told_to_stop()?);
     let (feed, mut decisions) = mpsc::channel(MAX_UNSHOWN);
-    let mut stage = tokio::select! {
-        stage = Stage::start(args, search, start, feed) => stage?,
+    let mut demo = tokio::select! {
+        demo = Demo::start(args, search, start, feed) => demo?,
         // Dropping what is half up stops it.
         () = &mut told_to_stop => return if args.once { Err(DemoError::Stopped) } else { Ok(()) },
     };
     let outcome = if args.once {
         tokio::select! {
-            outcome = once::try_both(&stage.scene) => outcome.map_err(DemoError::from),
+            outcome = once::try_both(&demo.setup) => outcome.map_err(DemoError::from),
             () = &mut told_to_stop => Err(DemoError::Stopped),
         }
     } else {
-        anstream::eprintln!("{}", words::screen(&stage.scene, &program()));
+        say!("{}", words::screen(&demo.setup, &program()));
         tokio::select! {
-            ended = stage.ended() => Err(ended),
+            ended = demo.ended() => Err(ended),
             () = watch::show(&mut decisions) => Ok(()),
             () = &mut told_to_stop => Ok(()),
         }
     };
-    stage.stop().await;
+    demo.stop().await;
     outcome
 }
 

@@ -1,7 +1,7 @@
 //! `doorward doctor`: what is wrong with an identity provider, a token or a gateway, and
 //! how to mend it there.
 
-mod door;
+mod gateway;
 pub(super) mod screen;
 
 use std::io;
@@ -13,8 +13,8 @@ use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
 use super::issuer_args::IssuerArgs;
-use super::style::BAD;
-use super::{ConfigArgs, Exit, OUTPUT, auth, pasted, print_error};
+use super::output::{block_on, print, refuse, wrong};
+use super::{ConfigArgs, Exit, OUTPUT, auth, pasted};
 use crate::config::Settings;
 use crate::doctor::{KnownIssuer, Outcome, Patient, Report, examine_token};
 
@@ -46,7 +46,7 @@ pub(super) struct DoctorArgs {
     #[arg(long, conflicts_with = "token", help_heading = "Token")]
     logged_in: bool,
     #[command(flatten)]
-    door: door::DoorArgs,
+    gateway: gateway::GatewayArgs,
     /// Print the findings as JSON
     #[arg(long, help_heading = OUTPUT)]
     json: bool,
@@ -57,29 +57,18 @@ pub(super) fn run(args: &DoctorArgs) -> Exit {
         Ok(report) => report,
         Err(exit) => return exit,
     };
-    let shown = screen::show(&report, args.json, &mut anstream::stdout());
-    match shown {
-        // A reader that went away (`| head`) has seen what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            print_error(&error);
-            Exit::Failed
-        }
-        Ok(()) | Err(_) if report.worst() >= Outcome::NotSeen => Exit::Failed,
-        Ok(()) | Err(_) => Exit::Done,
-    }
+    let exit = if report.worst() >= Outcome::NotSeen { Exit::Failed } else { Exit::Done };
+    print(exit, |out| screen::show(&report, args.json, out).map(|()| exit))
 }
 
 /// Every examination that was asked for; each adds its sections.
 fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
-    if args.door.asked() {
-        return args.door.examine(&args.config, token(args)?);
+    if args.gateway.asked() {
+        return args.gateway.examine(&args.config, token(args)?);
     }
     let settings = settings(args)?;
     let token = token(args)?;
-    issuers(&settings, token.as_deref()).map_err(|error| {
-        print_error(&error);
-        Exit::Failed
-    })
+    issuers(&settings, token.as_deref()).map_err(refuse(Exit::Failed))
 }
 
 /// Examines all issuers at once, so that one that hangs costs its own time only, and then
@@ -88,8 +77,7 @@ fn issuers(settings: &Settings, token: Option<&str>) -> io::Result<Report> {
     let patients = Patient::all(settings);
     let plural = if patients.len() == 1 { "" } else { "s" };
     let spinner = spinner(format!("contacting the issuer{plural}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let examined = runtime.block_on(async {
+    let examined = block_on(async {
         let mut under_way = JoinSet::new();
         for (index, patient) in patients.iter().cloned().enumerate() {
             under_way.spawn(async move { (index, patient.examine(&SystemClock).await) });
@@ -97,7 +85,7 @@ fn issuers(settings: &Settings, token: Option<&str>) -> io::Result<Report> {
         let mut examined = under_way.join_all().await;
         examined.sort_by_key(|(index, _)| *index);
         examined.into_iter().map(|(_, examined)| examined).collect::<Vec<_>>()
-    });
+    })?;
     spinner.finish_and_clear();
 
     let mut sections = Vec::new();
@@ -125,8 +113,7 @@ fn settings(args: &DoctorArgs) -> Result<Settings, Exit> {
     let loaded = args.issuer.load(&args.config)?;
     if loaded.settings.issuers.is_empty() {
         // Possible with `auth.enabled: false` only; all would be well with nothing.
-        anstream::eprintln!("{BAD}error:{BAD:#} no issuer is configured: nothing to examine");
-        return Err(Exit::Usage);
+        return Err(wrong(Exit::Usage, "no issuer is configured: nothing to examine"));
     }
     Ok(loaded.settings)
 }
@@ -137,9 +124,6 @@ fn token(args: &DoctorArgs) -> Result<Option<String>, Exit> {
         return auth::token_at_hand().map(|token| Some(token.expose().to_owned()));
     }
     let Some(argument) = args.token.as_deref() else { return Ok(None) };
-    let given = pasted::given(argument).map_err(|error| {
-        print_error(&error);
-        Exit::Usage
-    })?;
+    let given = pasted::given(argument).map_err(refuse(Exit::Usage))?;
     Ok(Some(String::from_utf8_lossy(pasted::token_in(&given)).into_owned()))
 }

@@ -9,14 +9,16 @@ use clap::{Args, ValueEnum};
 use doorward_core::clock::SystemClock;
 
 use super::doctor::spinner;
-use super::style::{BAD, DIM, GOOD};
-use super::{Exit, OUTPUT, print_config_faults, print_error};
+use super::output::{self, block_on, refuse, say, wrong};
+use super::style::{DIM, GOOD};
+use super::{Exit, OUTPUT, print_config_faults};
 use crate::config::{self, Settings};
 use crate::doctor::{Examined, Outcome, Patient};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
 use crate::loopback::with_scheme;
 use crate::printable::printable;
 use crate::product::Product;
+use crate::whole_file::{self, Existing};
 
 /// Write a configuration for an identity provider, and for the gateway
 #[derive(Debug, Args)]
@@ -78,34 +80,11 @@ enum GatewayName {
     Module,
 }
 
-/// Why nothing was written; the exit code, when all is said already.
-enum Stop {
-    Said(Exit),
-    Usage(String),
-    Provider(String),
-    Write(PathBuf, io::Error),
-}
-
 pub(super) fn run(args: &InitArgs) -> Exit {
-    match init(args) {
-        Ok(()) => Exit::Done,
-        Err(Stop::Said(exit)) => exit,
-        Err(Stop::Usage(what)) => {
-            anstream::eprintln!("{BAD}error:{BAD:#} {what}");
-            Exit::Usage
-        }
-        Err(Stop::Provider(what)) => {
-            anstream::eprintln!("{BAD}error:{BAD:#} {what}; nothing is written");
-            Exit::Failed
-        }
-        Err(Stop::Write(file, error)) => {
-            anstream::eprintln!("{BAD}error:{BAD:#} {} cannot be written: {error}", file.display());
-            Exit::Failed
-        }
-    }
+    init(args).map_or_else(|exit| exit, |()| Exit::Done)
 }
 
-fn init(args: &InitArgs) -> Result<(), Stop> {
+fn init(args: &InitArgs) -> Result<(), Exit> {
     let gateway = match args.gateway {
         None => None,
         Some(GatewayName::Envoy) => Some(Gateway::Envoy),
@@ -114,7 +93,7 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
         Some(GatewayName::Module) => {
             let what =
                 "--gateway module: Doorward does not run inside Envoy yet; use --gateway envoy";
-            return Err(Stop::Usage(what.to_owned()));
+            return Err(wrong(Exit::Usage, what));
         }
     };
     // Faults of the command line first: nobody waits for a provider to be told of them.
@@ -125,10 +104,8 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
         .collect();
     let targets: Vec<_> = [&args.out].into_iter().chain(&names).collect();
     if let Some(twice) = names.iter().find(|name| **name == args.out) {
-        return Err(Stop::Usage(format!(
-            "--out {} is the name of the gateway's file: choose another",
-            twice.display()
-        )));
+        let what = format!("--out {} is the name of the gateway's file", twice.display());
+        return Err(wrong(Exit::Usage, what + ": choose another"));
     }
     if let Some(there) = targets.iter().find(|file| !args.force && file.symlink_metadata().is_ok())
     {
@@ -139,7 +116,7 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
     let side = |configuration: &str| match gateway.zip(upstream.as_ref()) {
         Some((gateway, upstream)) => gateway
             .files(upstream, configuration)
-            .map_err(|error| Stop::Usage(format!("--upstream: {error}"))),
+            .map_err(|error| wrong(Exit::Usage, format!("--upstream: {error}"))),
         None => Ok(Vec::new()),
     };
     side("")?;
@@ -158,50 +135,52 @@ fn init(args: &InitArgs) -> Result<(), Stop> {
         write(file, &text, args.force).map_err(|error| {
             // Made by somebody else while the provider was asked.
             let is_new = error.kind() == io::ErrorKind::AlreadyExists;
-            if is_new { exists(file) } else { Stop::Write(file.to_path_buf(), error) }
+            if is_new { exists(file) } else { unwritten(file, &error) }
         })?;
-        anstream::eprintln!("{GOOD}wrote{GOOD:#} {}", file.display());
+        say!("{GOOD}wrote{GOOD:#} {}", file.display());
     }
     write_schema(args)?;
     // Whoever closed standard error does not want to read it.
-    let _ = words::say(&provider, gateway, &targets, &mut anstream::stderr());
+    let _ = words::say(&provider, gateway, &targets, &mut output::Stderr);
     Ok(())
 }
 
 /// The schema that the first line of the configuration names to editors. One that is there was
 /// written by the same program, or is somebody's.
-fn write_schema(args: &InitArgs) -> Result<(), Stop> {
+fn write_schema(args: &InitArgs) -> Result<(), Exit> {
     let file = args.out.with_file_name(config::SCHEMA_FILE);
     match write(&file, &format!("{:#}\n", config::json_schema()), args.force) {
         Ok(()) => {
-            anstream::eprintln!("{GOOD}wrote{GOOD:#} {} (for editors)", file.display());
+            say!("{GOOD}wrote{GOOD:#} {} (for editors)", file.display());
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Stop::Write(file, error)),
+        Err(error) => Err(unwritten(&file, &error)),
     }
 }
 
-fn exists(file: &Path) -> Stop {
-    Stop::Usage(format!(
-        "{} exists and was not changed: --force overwrites it, --out FILE writes elsewhere",
-        file.display()
-    ))
+fn exists(file: &Path) -> Exit {
+    let what = "exists and was not changed: --force overwrites it, --out FILE writes elsewhere";
+    wrong(Exit::Usage, format!("{} {what}", file.display()))
+}
+
+fn unwritten(file: &Path, error: &io::Error) -> Exit {
+    wrong(Exit::Failed, format!("{} cannot be written: {error}", file.display()))
 }
 
 /// Issuer and client: as given, or asked for.
-fn answers(args: &InitArgs) -> Result<(String, String), Stop> {
+fn answers(args: &InitArgs) -> Result<(String, String), Exit> {
     let given = |it: &Option<String>| it.as_deref().map(str::trim).map(str::to_owned);
     let (mut issuer, mut client) = (given(&args.issuer), given(&args.client_id));
     if issuer.is_none() || client.is_none() {
         if !io::stdin().is_terminal() {
-            let what = "--issuer URL and --client-id ID are required when there is no terminal to prompt \
-                 on";
-            return Err(Stop::Usage(what.to_owned()));
+            let what = "--issuer URL and --client-id ID are required when there is no terminal to \
+                        prompt on";
+            return Err(wrong(Exit::Usage, what));
         }
         let ask = |question: &str| {
             ask(question, &mut io::stdin().lock(), &mut io::stderr())
-                .map_err(|error| Stop::Usage(format!("no answer: {error}")))
+                .map_err(|error| wrong(Exit::Usage, format!("no answer: {error}")))
         };
         if issuer.is_none() {
             issuer = Some(ask("Issuer URL of the identity provider (the `iss` of its tokens)")?);
@@ -237,24 +216,19 @@ struct Provider {
 
 /// Looks at the provider twice: at what it publishes, to choose by, and then by what was
 /// chosen, as `doctor` will.
-fn examine(mut choices: Choices) -> Result<Provider, Stop> {
+fn examine(mut choices: Choices) -> Result<Provider, Exit> {
     let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
-    let look = |text: &str, login: bool| -> Result<Examined, Stop> {
+    let look = |text: &str, login: bool| -> Result<Examined, Exit> {
         let settings = Settings::from_yaml("--issuer, --client-id", text).map_err(|faults| {
             print_config_faults(&faults);
-            Stop::Said(Exit::Usage)
+            Exit::Usage
         })?;
         // The primary one; Entra's other name for itself comes after it.
         let Some(mut patient) = Patient::all(&settings).into_iter().next() else {
-            return Err(Stop::Usage("--issuer: expected a URL".to_owned()));
+            return Err(wrong(Exit::Usage, "--issuer: expected a URL"));
         };
         patient.login = patient.login.filter(|_| login);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| {
-            print_error(&error);
-            Stop::Said(Exit::Failed)
-        })?;
-        Ok(runtime.block_on(patient.examine(&SystemClock)))
+        block_on(patient.examine(&SystemClock)).map_err(refuse(Exit::Failed))
     };
     let plain = |choices: &Choices| {
         let oidc = serde_json::json!({
@@ -266,14 +240,16 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     choices.product = first.provider;
     let Some(document) = &first.document else { return Err(unusable(&choices, &first)) };
     if every_tenant(document) {
-        return Err(Stop::Provider(format!(
+        let what = format!(
             "{} covers every tenant: use your own, as in \
-             https://login.microsoftonline.com/<tenant id>/v2.0 (Overview > Directory (tenant) ID)",
+             https://login.microsoftonline.com/<tenant id>/v2.0 (Overview > Directory (tenant) ID); \
+             nothing is written",
             printable(&choices.issuer)
-        )));
+        );
+        return Err(wrong(Exit::Failed, what));
     }
     if let Some(published) = published_issuer(&choices.issuer, choices.product, document) {
-        anstream::eprintln!(
+        say!(
             "{DIM}note:{DIM:#} the provider calls itself {}, in its tokens too: that name is \
              written",
             printable(&published)
@@ -291,29 +267,20 @@ fn examine(mut choices: Choices) -> Result<Provider, Stop> {
     Ok(Provider { choices, configuration, examined })
 }
 
-fn unusable(choices: &Choices, examined: &Examined) -> Stop {
-    let mut out = anstream::stderr();
-    let _ = writeln!(
-        out,
-        "{BAD}error:{BAD:#} {} cannot be used as it is; nothing is written",
-        printable(&choices.issuer)
-    );
-    let _ = words::faults(examined, &mut out);
-    Stop::Said(Exit::Failed)
+fn unusable(choices: &Choices, examined: &Examined) -> Exit {
+    let issuer = printable(&choices.issuer);
+    let exit = wrong(Exit::Failed, format!("{issuer} cannot be used as it is; nothing is written"));
+    let _ = words::faults(examined, &mut output::Stderr);
+    exit
 }
 
-/// All of it or nothing: a server that watches the file never reads half of it.
+/// There is no secret in it, and the server runs as somebody else.
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    // There is no secret in it, and the server runs as somebody else.
-    let mode = std::fs::Permissions::from_mode(0o644);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    if force { file.persist(path) } else { file.persist_noclobber(path) }?;
-    Ok(())
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let existing = if force { Existing::Replaced } else { Existing::Kept };
+    whole_file::write(path, text.as_bytes(), 0o644, existing)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::output::say;
 use super::style::DIM;
 use super::{ConfigArgs, Exit, print_config_faults};
 use crate::config::{self, Loaded, Sources};
@@ -27,9 +28,7 @@ impl IssuerArgs {
         config::load(&sources).map_err(|faults| {
             print_config_faults(&faults);
             if self.issuer.is_none() {
-                anstream::eprintln!(
-                    "{DIM}--issuer URL goes by an issuer whatever is configured{DIM:#}"
-                );
+                say!("{DIM}--issuer URL goes by an issuer whatever is configured{DIM:#}");
             }
             Exit::Usage
         })

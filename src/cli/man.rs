@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _};
 
-use super::completions::write_out;
+use super::output::print_plain;
 use super::{Cli, Exit, print_failure};
 
 /// Print the man page, or write one for each command.
@@ -25,7 +25,7 @@ pub(super) fn run(args: &ManArgs) -> Exit {
         None => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.map(|()| write_out(&page))
+            rendered.map(|()| print_plain(&page))
         }
     };
     written.unwrap_or_else(|error| {

@@ -11,20 +11,19 @@ mod init;
 mod issuer_args;
 mod lines;
 mod man;
+mod output;
 mod pasted;
 pub mod serve;
 mod style;
 mod watched;
 
-use std::error::Error;
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::style::{BAD, HEAD};
-use crate::config::{ConfigFaults, Sources};
+pub(crate) use self::output::{print_config_faults, print_error, print_failure};
+use crate::config::Sources;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.
 #[derive(Debug, Parser)]
@@ -98,20 +97,16 @@ pub fn main() -> Exit {
 impl Cli {
     /// Runs the command.
     fn run(self) -> Exit {
-        VERBOSE.store(self.verbose, Ordering::Relaxed);
+        output::VERBOSE.store(self.verbose, Ordering::Relaxed);
         match self.command {
             Command::Init(args) => init::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "demo")]
-            Command::Demo(args) => match demo::run(&args) {
-                Ok(()) => Exit::Done,
-                Err(error) => {
-                    print_error(&error);
-                    Exit::Failed
-                }
-            },
+            Command::Demo(args) => {
+                demo::run(&args).map_or_else(output::refuse(Exit::Failed), |()| Exit::Done)
+            }
             Command::Doctor(args) => doctor::run(&args),
             Command::Auth(command) => auth::run(&command),
             Command::Completions(args) => completions::run(&args),
@@ -154,52 +149,6 @@ impl ConfigArgs {
     }
 }
 
-/// Whether `--verbose` was given. One process has one command line; every place that shows
-/// an error would have to be handed this otherwise.
-static VERBOSE: AtomicBool = AtomicBool::new(false);
-
-/// Whether more is to be said than usual.
-pub(crate) fn is_verbose() -> bool {
-    VERBOSE.load(Ordering::Relaxed)
-}
-
-/// Says what is wrong with a configuration, one line for each fault: the same for every verb.
-pub(crate) fn print_config_faults(faults: &ConfigFaults) {
-    // Whoever closed standard error does not want to read it.
-    let _ = write_config_faults(faults, &mut anstream::stderr());
-}
-
-fn write_config_faults(faults: &ConfigFaults, out: &mut dyn Write) -> io::Result<()> {
-    for fault in faults.faults() {
-        writeln!(out, "{BAD}error:{BAD:#} {fault}")?;
-    }
-    Ok(())
-}
-
-/// Says what went wrong and what caused that.
-pub(crate) fn print_error(error: &dyn Error) {
-    print_failure(error, None);
-}
-
-/// Says what went wrong, what caused that in the end (with `--verbose`: each cause on the
-/// way), and what to do next.
-pub(crate) fn print_failure(error: &dyn Error, next: Option<&str>) {
-    anstream::eprintln!("{}", failure(error, next, is_verbose()));
-}
-
-fn failure(error: &dyn Error, next: Option<&str>, verbose: bool) -> String {
-    let mut text = format!("{BAD}error:{BAD:#} {error}");
-    let causes: Vec<_> = std::iter::successors(error.source(), |&error| error.source()).collect();
-    let skipped = if verbose { 0 } else { causes.len().saturating_sub(1) };
-    for cause in causes.into_iter().skip(skipped) {
-        text.push_str(&format!("\n  caused by: {cause}"));
-    }
-    if let Some(next) = next {
-        text.push_str(&format!("\n  {HEAD}fix:{HEAD:#} {next}"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -209,25 +158,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
-
-    #[test]
-    fn an_error_shows_its_root_and_with_verbose_the_way_there() {
-        let root = Layer("root", None);
-        let error = Layer("top", Some(Box::new(Layer("middle", Some(Box::new(root))))));
-        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(
-            plain(failure(&error, Some("do this"), false)),
-            "error: top\n  caused by: root\n  fix: do this"
-        );
-        assert_eq!(
-            plain(failure(&error, None, true)),
-            "error: top\n  caused by: middle\n  caused by: root"
-        );
-        assert_eq!(plain(failure(&Layer("top", None), None, false)), "error: top");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Read as _};
 
+use super::output::say;
 use super::style::DIM;
 
 /// No more than this is read from standard input, in bytes; longer tokens are refused by
@@ -92,5 +93,5 @@ fn from_standard_input() -> io::Result<Vec<u8>> {
 }
 
 fn note(text: &str) {
-    anstream::eprintln!("{DIM}note:{DIM:#} {text}");
+    say!("{DIM}note:{DIM:#} {text}");
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::refuse;
 use super::watched::Watched;
-use super::{ConfigArgs, Exit, OUTPUT, print_config_faults, print_error};
+use super::{ConfigArgs, Exit, OUTPUT, print_config_faults};
 use crate::app::{self, Running};
 use crate::config::{self, Loaded, Sources};
 use crate::telemetry;
@@ -58,17 +59,13 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
         }
     };
     if let Err(error) = telemetry::install(&loaded.settings.log) {
-        print_error(&error);
-        return Exit::Usage;
+        return refuse(Exit::Usage)(error);
     }
     announce(&loaded);
     let mut watched = Watched::new(files(&loaded));
     let running = match app::start(loaded.settings, None) {
         Ok(running) => running,
-        Err(error) => {
-            print_error(&error);
-            return Exit::Failed;
-        }
+        Err(error) => return refuse(Exit::Failed)(error),
     };
     tracing::info!(
         grpc = %running.grpc(), http = %running.http(), admin = %running.admin(),
@@ -80,10 +77,7 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
             running.stop();
             Exit::Done
         }
-        Err(error) => {
-            print_error(&error);
-            Exit::Failed
-        }
+        Err(error) => refuse(Exit::Failed)(error),
     }
 }
 

@@ -4,173 +4,149 @@
 //! layer it came from even when a later layer would have covered it. What does not fit is
 //! taken out, so that the check of values can go on and name its faults at the same time.
 
+use figment::value::{Dict, Value};
+
 use super::bad_value::BadValue;
+use super::fault::Fault;
 use super::key_path::KeyPath;
+use super::layer::Layer;
 use super::nearest::nearest;
 use super::plain;
 use super::problem::Problem;
 use super::shape::{Key, Shape};
-use super::tree::{Content, Member, Node};
 use crate::redact::Shown;
 
 /// A key whose text is read word by word, whatever stands between them.
 const WORDS: &str = "default_scopes";
 
-/// What did not fit in one layer.
-#[derive(Debug, Default)]
-pub(super) struct Misfits {
-    pub(super) wrong: Vec<Misfit>,
-    pub(super) unknown: Vec<UnknownKey>,
-}
-
-/// A value of the wrong type.
-#[derive(Debug)]
-pub(super) struct Misfit {
-    pub(super) key: KeyPath,
-    pub(super) line: Option<u64>,
-    pub(super) problem: Problem,
-}
-
-/// A key that means nothing here.
-#[derive(Debug)]
-pub(super) struct UnknownKey {
-    pub(super) key: KeyPath,
-    pub(super) line: Option<u64>,
-    pub(super) nearest: Option<KeyPath>,
-}
-
 /// Takes out of `layer` what does not fit the configuration, and says what that was.
-pub(super) fn conform(layer: &mut Node) -> Misfits {
-    let mut misfits = Misfits::default();
-    let root = KeyPath::default();
+pub(super) fn conform(layer: &mut Layer) -> Vec<Fault> {
+    let mut value = std::mem::replace(&mut layer.value, Dict::new().into());
     // An empty file is a map without keys.
-    if layer.content == Content::Null {
-        layer.content = Content::Map(Vec::new());
+    if matches!(value, Value::Empty(..)) {
+        return Vec::new();
     }
-    if !misfits.fits(&root, layer, Shape::of_config()) {
-        layer.content = Content::Map(Vec::new());
+    let mut misfits = Misfits { layer, faults: Vec::new() };
+    let fits = misfits.fits(&KeyPath::default(), &mut value, Shape::of_config());
+    let mut faults = misfits.faults;
+    faults.sort_by_key(|fault| fault.source.line);
+    if fits {
+        layer.value = value;
     }
-    misfits
+    faults
 }
 
-impl Misfits {
-    /// Whether `node` may stay.
-    fn fits(&mut self, path: &KeyPath, node: &mut Node, shape: &Shape) -> bool {
-        match (shape, &mut node.content) {
-            (Shape::Section(_), Content::Map(members)) => {
-                members.retain_mut(|member| self.member_fits(path, member, shape));
+/// What does not fit in a layer.
+struct Misfits<'l> {
+    layer: &'l Layer,
+    faults: Vec<Fault>,
+}
+
+impl Misfits<'_> {
+    /// Whether `value` may stay.
+    fn fits(&mut self, path: &KeyPath, value: &mut Value, shape: &Shape) -> bool {
+        match (shape, &mut *value) {
+            (Shape::Section(_), Value::Dict(_, members)) => {
+                members.retain(|name, value| self.member_fits(path, name, value, shape));
                 return true;
             }
-            (Shape::Table(value), Content::Map(members)) => {
-                members.retain_mut(|member| {
-                    let shown = path.join(Shown::new(&member.name));
-                    self.may_stand(&shown, member.line, plain::check(&member.name))
-                        && self.fits(&path.join(&member.name), &mut member.value, value)
+            (Shape::Table(item), Value::Dict(_, members)) => {
+                members.retain(|name, value| {
+                    self.may_stay(&path.join(Shown::new(name)), plain::check(name))
+                        && self.fits(&path.join(name), value, item)
                 });
                 return true;
             }
-            (Shape::List(item), Content::List(items)) => {
+            (Shape::List(item), Value::Array(_, items)) => {
                 let mut index = 0;
-                items.retain_mut(|node| {
-                    let fits = self.fits(&path.join(index), node, item);
+                items.retain_mut(|value| {
+                    let fits = self.fits(&path.join(index), value, item);
                     index += 1;
                     fits
                 });
                 return true;
             }
-            (Shape::Either(shapes), content) => {
+            (Shape::Either(shapes), value) => {
                 // Name the fault inside the one alternative that is of this kind.
-                if let Some(alike) = shapes.iter().find(|shape| same_kind(shape, content)) {
-                    return self.fits(path, node, alike);
+                if let Some(alike) = shapes.iter().find(|shape| same_kind(shape, value)) {
+                    return self.fits(path, value, alike);
                 }
             }
             _ => {}
         }
-        if scalar_fits(shape, &node.content) {
-            return self.may_stand(path, node.line, plain(path, shape, &node.content));
+        if scalar_fits(shape, value) {
+            return self.may_stay(path, plain(path, shape, value));
         }
-        self.wrong.push(Misfit {
-            key: path.clone(),
-            line: node.line,
-            problem: Problem::WrongType {
-                expected: shape.describe(),
-                found: describe(&node.content),
-                hint: hint(shape, &node.content),
-            },
-        });
-        false
+        let (expected, found) = (shape.describe(), describe(value));
+        self.refuse(path, Problem::WrongType { expected, found, hint: hint(shape, value) })
     }
 
-    fn may_stand(
+    fn member_fits(
         &mut self,
-        key: &KeyPath,
-        line: Option<u64>,
-        checked: Result<(), BadValue>,
+        section_path: &KeyPath,
+        name: &str,
+        value: &mut Value,
+        section: &Shape,
     ) -> bool {
-        let Err(why) = checked else { return true };
-        self.wrong.push(Misfit { key: key.clone(), line, problem: why.into() });
-        false
+        let path = section_path.join(name);
+        match section.key(name) {
+            None => self.refuse(&path, Problem::UnknownKey { nearest: nearest(&path) }),
+            Some(key) if matches!(value, Value::Empty(..)) => {
+                fill_blank(value, key);
+                true
+            }
+            Some(key) => self.fits(&path, value, &key.shape),
+        }
     }
 
-    fn member_fits(&mut self, path: &KeyPath, member: &mut Member, section: &Shape) -> bool {
-        let key_path = path.join(&member.name);
-        let Some(key) = section.key(&member.name) else {
-            self.unknown.push(UnknownKey {
-                key: key_path,
-                line: member.line,
-                nearest: nearest(path, section, &member.name),
-            });
-            return false;
-        };
-        if member.value.content == Content::Null {
-            fill_blank(&mut member.value, key);
-            return true;
-        }
-        if member.value.line.is_none() {
-            member.value.line = member.line;
-        }
-        self.fits(&key_path, &mut member.value, &key.shape)
+    fn may_stay(&mut self, key: &KeyPath, checked: Result<(), BadValue>) -> bool {
+        checked.map_or_else(|why| self.refuse(key, why.into()), |()| true)
+    }
+
+    fn refuse(&mut self, key: &KeyPath, problem: Problem) -> bool {
+        self.faults.push(Fault { key: key.clone(), source: self.layer.source(key), problem });
+        false
     }
 }
 
 /// A key without a value means its default, whatever an earlier layer said. A section
 /// without keys says nothing.
-fn fill_blank(value: &mut Node, key: &Key) {
+fn fill_blank(value: &mut Value, key: &Key) {
     if key.nullable {
         return;
     }
-    value.content = if matches!(key.shape, Shape::Section(_) | Shape::Table(_)) {
-        Content::Map(Vec::new())
+    *value = if matches!(key.shape, Shape::Section(_) | Shape::Table(_)) {
+        Dict::new().into()
     } else {
-        Node::from(&key.default).content
+        key.default.clone()
     };
 }
 
-fn same_kind(shape: &Shape, content: &Content) -> bool {
+fn same_kind(shape: &Shape, value: &Value) -> bool {
     matches!(
-        (shape, content),
-        (Shape::List(_), Content::List(_)) | (Shape::Section(_) | Shape::Table(_), Content::Map(_))
+        (shape, value),
+        (Shape::List(_), Value::Array(..)) | (Shape::Section(_) | Shape::Table(_), Value::Dict(..))
     )
 }
 
-fn scalar_fits(shape: &Shape, content: &Content) -> bool {
-    match (shape, content) {
+fn scalar_fits(shape: &Shape, value: &Value) -> bool {
+    match (shape, value) {
         (Shape::Anything, _)
-        | (Shape::Truth, Content::Bool(_))
-        | (Shape::Text, Content::Text(_)) => true,
-        (Shape::Number { max }, Content::Number(number)) => {
-            number.as_u64().is_some_and(|number| number <= *max)
+        | (Shape::Truth, Value::Bool(..))
+        | (Shape::Text, Value::String(..)) => true,
+        (Shape::Number { max }, Value::Num(_, number)) => {
+            number.to_u128_lossy().is_some_and(|number| number <= u128::from(*max))
         }
-        (Shape::Choice(choices), Content::Text(text)) => choices.contains(text),
-        (Shape::Either(shapes), content) => shapes.iter().any(|shape| scalar_fits(shape, content)),
+        (Shape::Choice(choices), Value::String(_, text)) => choices.contains(text),
+        (Shape::Either(shapes), value) => shapes.iter().any(|shape| scalar_fits(shape, value)),
         _ => false,
     }
 }
 
 /// Whether a text is one that can be meant. What is no text, and a span or a choice, is looked at
 /// more closely anyway.
-fn plain(path: &KeyPath, shape: &Shape, content: &Content) -> Result<(), BadValue> {
-    let Content::Text(text) = content else { return Ok(()) };
+fn plain(path: &KeyPath, shape: &Shape, value: &Value) -> Result<(), BadValue> {
+    let Value::String(_, text) = value else { return Ok(()) };
     if path.steps().last().is_some_and(|name| name == WORDS) {
         return plain::check_words(text);
     }
@@ -181,26 +157,24 @@ fn plain(path: &KeyPath, shape: &Shape, content: &Content) -> Result<(), BadValu
     plain::check(text)
 }
 
-fn describe(content: &Content) -> String {
-    match content {
-        Content::Null => "nothing".into(),
-        Content::Bool(truth) => truth.to_string(),
-        Content::Number(number) => format!("the number {number}"),
-        Content::Text(text) => {
-            format!("the string {:?}", Shown::new(text))
-        }
-        Content::List(_) => "a list".into(),
-        Content::Map(_) => "a section".into(),
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Empty(..) => "nothing".into(),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => format!("the number {}", serde_json::json!(number)),
+        Value::String(_, text) => format!("the string {:?}", Shown::new(text)),
+        Value::Char(_, char) => format!("the string {:?}", Shown::new(&char.to_string())),
+        Value::Array(..) => "a list".into(),
+        Value::Dict(..) => "a section".into(),
     }
 }
 
-fn hint(shape: &Shape, content: &Content) -> Option<&'static str> {
+fn hint(shape: &Shape, value: &Value) -> Option<&'static str> {
     let wants_text = shape.admits(|shape| *shape == Shape::Text);
-    if wants_text && matches!(content, Content::Bool(_) | Content::Number(_)) {
+    if wants_text && matches!(value, Value::Bool(..) | Value::Num(..)) {
         return Some("put it in quotes");
     }
-    let Content::Text(text) = content else { return None };
-    let text = text.trim_matches(['"', '\'']);
+    let text = value.as_str()?.trim_matches(['"', '\'']);
     let truth = || matches!(text.to_ascii_lowercase().as_str(), "true" | "false");
     match shape {
         Shape::Truth if truth() => Some("remove the quotes"),
@@ -220,26 +194,21 @@ fn hint(shape: &Shape, content: &Content) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::fault::Origin;
     use super::super::format::Format;
     use super::*;
 
-    fn misfits(yaml: &str) -> (Node, Vec<String>) {
-        let mut node = Format::Yaml.parse(yaml).unwrap();
-        let misfits = conform(&mut node);
-        let mut lines: Vec<String> = misfits
-            .wrong
-            .iter()
-            .map(|misfit| {
-                format!("{}: {}: {}", misfit.line.unwrap_or(0), misfit.key, misfit.problem)
-            })
-            .collect();
-        lines.extend(
-            misfits
-                .unknown
-                .iter()
-                .map(|unknown| format!("{}: {}: unknown", unknown.line.unwrap_or(0), unknown.key)),
-        );
-        (node, lines)
+    /// What is left of a YAML text, and what was wrong with it.
+    fn misfits(yaml: &str) -> (serde_json::Value, Vec<String>) {
+        let document = Format::Yaml.parse(yaml).unwrap();
+        let mut layer = Layer::new(Origin::Set, document);
+        let faults = conform(&mut layer);
+        let line = |fault: &Fault| {
+            format!("{}: {}: {}", fault.source.line.unwrap_or(0), fault.key, fault.problem)
+        };
+        (json!(layer.value), faults.iter().map(line).collect())
     }
 
     #[test]
@@ -272,23 +241,23 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_taken_out_and_the_rest_stays() {
-        let (node, lines) =
+        let (value, lines) =
             misfits("auth:\n  enabled: 7\n  odd: 1\n  oidc:\n    issuer: https://a\n");
         assert_eq!(lines.len(), 2);
-        assert_eq!(node.to_json(), serde_json::json!({"auth": {"oidc": {"issuer": "https://a"}}}));
-        let (node, lines) = misfits("- 1\n");
+        assert_eq!(value, json!({"auth": {"oidc": {"issuer": "https://a"}}}));
+        let (value, lines) = misfits("- 1\n");
         assert_eq!(lines, ["1: : expected a section with its own keys, found a list"]);
-        assert_eq!(node.to_json(), serde_json::json!({}));
+        assert_eq!(value, json!({}));
     }
 
     #[test]
     fn a_key_without_a_value_means_its_default() {
-        let (node, lines) = misfits("auth:\n  oidc:\n    issuer:\n    email_claim:\nserver:\n");
+        let (value, lines) = misfits("auth:\n  oidc:\n    issuer:\n    email_claim:\nserver:\n");
         assert_eq!(lines, Vec::<String>::new());
-        let expected = serde_json::json!({
+        let expected = json!({
             "auth": {"oidc": {"issuer": null, "email_claim": "email"}}, "server": {}
         });
-        assert_eq!(node.to_json(), expected);
+        assert_eq!(value, expected);
         assert!(misfits("").1.is_empty());
     }
 }

@@ -1,12 +1,14 @@
 //! Environment variables and `--set`: a name that leads to a key, and a text that is
 //! read as what the schema expects there.
 
+use figment::value::{Empty, Value};
+use regex::Regex;
+
 use super::format::Format;
 use super::key_path::KeyPath;
 use super::nearest::{nearest, nearest_variable, same_letters};
 use super::problem::Problem;
-use super::shape::{Key, Shape};
-use super::tree::{Content, Node};
+use super::shape::{Shape, keys};
 
 /// NeMo Platform's names: `NMP_AUTH_OIDC__ISSUER`.
 pub(super) const NEMO_PREFIX: &str = "NMP_AUTH_";
@@ -37,13 +39,20 @@ const RESERVED: [&str; 15] = [
 /// Name spaces of the same kind: of the tests, and of what is no server.
 const RESERVED_PREFIXES: [&str; 2] = ["DOORWARD_TEST_", "DOORWARD_CLI_"];
 
+/// A key, and the value that a variable or a flag gives it.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) key: KeyPath,
+    pub(super) value: Value,
+}
+
 /// What a variable is to Doorward.
 #[derive(Debug)]
 pub(super) enum Variable {
     /// It has another purpose, or is another program's.
     None,
     /// It sets this.
-    Sets(Node),
+    Sets(Setting),
     /// It is meant to set something, and sets nothing.
     Misspelled(Problem),
     /// It means nothing here, and does not look as if it should.
@@ -59,7 +68,7 @@ pub(super) fn doorward_variable(name: &str, value: &str) -> Variable {
         return Variable::None;
     }
     match variable(rest, value) {
-        Some(node) => Variable::Sets(node),
+        Some(setting) => Variable::Sets(setting),
         // Charts and images set names like DOORWARD_VERSION for purposes of their own.
         None if !rest.contains("__") && !begins_like_a_section(rest) => Variable::Meaningless,
         None => {
@@ -73,8 +82,8 @@ pub(super) fn doorward_variable(name: &str, value: &str) -> Variable {
 pub(super) fn nemo_variable(name: &str, value: &str) -> Variable {
     let Some(rest) = name.strip_prefix(NEMO_PREFIX) else { return Variable::None };
     let ours = format!("AUTH__{rest}");
-    if let Some(node) = variable(&ours, value) {
-        return Variable::Sets(node);
+    if let Some(setting) = variable(&ours, value) {
+        return Variable::Sets(setting);
     }
     match same_letters(&ours) {
         Some(key) => {
@@ -103,101 +112,70 @@ pub(super) fn variable_name(key: &KeyPath) -> String {
 }
 
 /// What `--set KEY=VALUE` sets.
-pub(super) fn override_flag(text: &str) -> Result<Node, (KeyPath, Problem)> {
-    let malformed = || (KeyPath::default(), Problem::NotAnOverride(text.into()));
-    let (name, value) = text.split_once('=').ok_or_else(malformed)?;
-    if name.trim().is_empty() {
-        return Err(malformed());
-    }
+pub(super) fn override_flag(text: &str) -> Result<Setting, (KeyPath, Problem)> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
     let name = name.trim();
-    let mut path = KeyPath::default();
-    let mut shape = Shape::of_config();
-    let mut key = None;
-    let mut rest = name;
-    while !rest.is_empty() {
-        // Below a table the rest is one name, whatever dots it holds.
-        if let Shape::Table(item) = shape {
-            let path = path.join(rest);
-            return Ok(setting(&path, &plain_key(item), value));
+    if name.is_empty() {
+        return Err((KeyPath::default(), Problem::NotAnOverride(text.into())));
+    }
+    let set = keys().iter().find_map(|(path, key)| {
+        let below = name.strip_prefix(&path.to_string())?;
+        match (&key.shape, below.strip_prefix('.')) {
+            (shape, None) if below.is_empty() => Some(setting(path, shape, key.nullable, value)),
+            // Below a table the rest is one name, whatever dots it holds.
+            (Shape::Table(item), Some(name)) => Some(setting(&path.join(name), item, false, value)),
+            _ => None,
         }
-        let (step, below) = rest.split_once('.').unwrap_or((rest, ""));
-        let Some(found) = shape.key(step) else {
-            let unknown = Problem::UnknownKey { nearest: nearest(&path, shape, step) };
-            return Err((KeyPath::dotted(name), unknown));
-        };
-        path = path.join(step);
-        shape = &found.shape;
-        key = Some(found);
-        rest = below;
-    }
-    key.map(|key| setting(&path, key, value)).ok_or_else(malformed)
+    });
+    set.ok_or_else(|| {
+        let key = KeyPath::dotted(name);
+        let nearest = nearest(&key);
+        (key, Problem::UnknownKey { nearest })
+    })
 }
 
-/// Walks down the sections; `None` when no key is called that.
-fn variable(name: &str, value: &str) -> Option<Node> {
-    let mut path = KeyPath::default();
-    let mut shape = Shape::of_config();
-    let mut key: Option<&Key> = None;
-    for step in name.split("__") {
-        let found = shape.keys().iter().find(|key| key.name.eq_ignore_ascii_case(step))?;
-        path = path.join(&found.name);
-        shape = &found.shape;
-        key = Some(found);
-    }
-    Some(setting(&path, key?, value))
+/// What a variable sets, by its name without the prefix; `None` when no key is called that.
+fn variable(name: &str, value: &str) -> Option<Setting> {
+    let is_named = |path: &KeyPath| path.steps().join("__").eq_ignore_ascii_case(name);
+    let (path, key) = keys().iter().find(|(path, _)| is_named(path))?;
+    Some(setting(path, &key.shape, key.nullable, value))
 }
 
-fn plain_key(shape: &Shape) -> Key {
-    Key {
-        name: String::new(),
-        shape: shape.clone(),
-        nullable: false,
-        about: String::new(),
-        default: serde_json::Value::Null,
-    }
-}
-
-fn setting(path: &KeyPath, key: &Key, value: &str) -> Node {
-    let content = if key.nullable && value.is_empty() {
-        // As good as unset, which is how compose files and charts leave things out.
-        Content::Null
-    } else {
-        coerce(value, &key.shape)
-    };
-    Node::nested(path.steps(), Node::unlocated(content))
+fn setting(key: &KeyPath, shape: &Shape, nullable: bool, text: &str) -> Setting {
+    // Nothing is as good as unset, which is how compose files and charts leave things out.
+    let unset = nullable && text.is_empty();
+    let value = if unset { Value::from(Empty::None) } else { coerce(text, shape) };
+    Setting { key: key.clone(), value }
 }
 
 /// Reads `text` as what `shape` expects. What cannot be read so stays a text, which the
 /// check of types then refuses, as it would anywhere else.
-fn coerce(text: &str, shape: &Shape) -> Content {
-    let json = || Format::json_value(text).map(|node| node.content);
+fn coerce(text: &str, shape: &Shape) -> Value {
     let read = match shape {
         Shape::Text | Shape::Choice(_) => None,
-        Shape::Truth => truth(text).map(Content::Bool),
-        Shape::Number { .. } => {
-            text.trim().parse::<u64>().ok().map(|number| Content::Number(number.into()))
-        }
-        Shape::List(item) => list(text, item),
-        Shape::Table(_) | Shape::Section(_) | Shape::Anything => json(),
+        Shape::Truth => truth(text).map(Value::from),
+        Shape::Number { .. } => text.trim().parse::<u64>().ok().map(Value::from),
+        Shape::List(item) => list(text.trim(), item),
+        Shape::Table(_) | Shape::Section(_) | Shape::Anything => json(text),
         Shape::Either(shapes) => shapes
             .iter()
             .filter(|shape| **shape != Shape::Text)
             .map(|shape| coerce(text, shape))
-            .find(|read| !matches!(read, Content::Text(_))),
+            .find(|read| read.as_str().is_none()),
     };
-    read.unwrap_or_else(|| Content::Text(text.to_owned()))
+    read.unwrap_or_else(|| text.into())
 }
 
-fn list(text: &str, item: &Shape) -> Option<Content> {
-    let text = text.trim();
+fn json(text: &str) -> Option<Value> {
+    Format::Json.parse(text).ok().map(|document| document.value)
+}
+
+fn list(text: &str, item: &Shape) -> Option<Value> {
     if text.starts_with('[') {
-        return Format::json_value(text).map(|node| node.content);
+        return json(text);
     }
-    let texts = matches!(item, Shape::Text);
-    (texts || text.is_empty()).then(|| {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        Content::List(items.map(|item| Node::unlocated(Content::Text(item.to_owned()))).collect())
-    })
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    (*item == Shape::Text || text.is_empty()).then(|| items.collect::<Vec<_>>().into())
 }
 
 /// The spellings that NeMo Platform takes for a truth value in its variables.
@@ -213,32 +191,28 @@ fn truth(text: &str) -> Option<bool> {
 /// `DOORWARD_PORT_9191_TCP_ADDR` into every pod beside a Service called `doorward` (or
 /// `doorward-…`). They are no typos of ours, and must not stop the start.
 fn is_kubernetes_link(rest: &str, value: &str) -> bool {
-    let last = |part: &str| rest == part || rest.ends_with(&format!("_{part}"));
-    let starts_or_holds = |part: &str| rest.starts_with(part) || rest.contains(&format!("_{part}"));
-    let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
-    let port_link = || {
-        rest.split("PORT_").skip(1).any(|tail| {
-            let digits = tail.chars().take_while(char::is_ascii_digit).count();
-            let after = tail.get(digits..).unwrap_or_default();
-            digits > 0 && ["_TCP", "_UDP", "_SCTP"].iter().any(|name| after.starts_with(name))
-        })
-    };
-    last("SERVICE_HOST")
-        || last("SERVICE_PORT")
-        || starts_or_holds("SERVICE_PORT_")
-        || (last("PORT") && is_url())
-        || port_link()
+    const LINK: &str = r"(^|_)(SERVICE_HOST$|SERVICE_PORT($|_)|PORT_[0-9]+_(TCP|UDP|SCTP))";
+    const ADDRESS: &str = r"^(tcp|udp|sctp)://";
+    let matches = |pattern, text| Regex::new(pattern).is_ok_and(|it| it.is_match(text));
+    let is_port = rest == "PORT" || rest.ends_with("_PORT");
+    matches(LINK, rest) || (is_port && matches(ADDRESS, value))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::fault::Origin;
+    use super::super::layer::Layer;
     use super::*;
 
+    fn nested(setting: Setting) -> Value {
+        json!(Layer::of(Origin::Set, &setting.key, setting.value).value)
+    }
+
     fn set(name: &str, value: &str) -> Value {
-        let Variable::Sets(node) = doorward_variable(name, value) else { panic!("{name}") };
-        node.to_json()
+        let Variable::Sets(setting) = doorward_variable(name, value) else { panic!("{name}") };
+        nested(setting)
     }
 
     #[test]
@@ -345,7 +319,7 @@ mod tests {
     #[test]
     fn nemo_names_begin_at_auth() {
         let set = |name: &str| match nemo_variable(name, "1") {
-            Variable::Sets(node) => Some(node.to_json()),
+            Variable::Sets(setting) => Some(nested(setting)),
             Variable::None | Variable::Misspelled(_) | Variable::Meaningless => None,
         };
         assert_eq!(set("NMP_AUTH_ENABLED"), Some(json!({"auth": {"enabled": true}})));
@@ -356,7 +330,7 @@ mod tests {
 
     #[test]
     fn flags_reach_every_key_and_names_of_tables() {
-        let set = |text: &str| override_flag(text).ok().map(|set| set.to_json());
+        let set = |text: &str| override_flag(text).ok().map(nested);
         assert_eq!(set("auth.enabled=false"), Some(json!({"auth": {"enabled": false}})));
         assert_eq!(
             set("headers.claims.X-My.Tenant=tid"),

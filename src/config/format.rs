@@ -1,13 +1,15 @@
-//! Text → [`Node`]: YAML, TOML and JSON, each bounded in depth and size.
+//! Text → figment's values, and the lines of their keys: YAML, TOML and JSON, each bounded in
+//! depth and size.
 
 use std::ops::Range;
 use std::path::Path;
 
-use serde_saphyr::Spanned;
+use figment::value::{Dict, Empty, Value};
 use serde_saphyr::options::Options;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
-use super::tree::{Content, Member, Node, Read};
+use super::key_path::KeyPath;
+use super::lines::Lines;
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +19,25 @@ pub(super) enum Format {
     Json,
 }
 
+/// A text that has been read.
+#[derive(Clone, Debug)]
+pub(super) struct Document {
+    pub(super) value: Value,
+    pub(super) lines: Lines,
+}
+
 /// Why a text is not what its format asks for.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) line: Option<u64>,
     pub(super) message: String,
+}
+
+impl From<Value> for Document {
+    /// What stood in no file.
+    fn from(value: Value) -> Self {
+        Self { value, lines: Lines::default() }
+    }
 }
 
 impl Format {
@@ -35,32 +51,44 @@ impl Format {
         }
     }
 
-    /// One JSON value, as variables and flags hold them.
-    pub(super) fn json_value(text: &str) -> Option<Node> {
-        serde_json::from_str::<Read<String>>(text).ok().map(Read::into_node)
-    }
-
-    /// Reads `text`; an empty one is an empty map or `null`.
-    pub(super) fn parse(self, text: &str) -> Result<Node, SyntaxError> {
+    /// Reads `text`; an empty one has an empty map or nothing.
+    pub(super) fn parse(self, text: &str) -> Result<Document, SyntaxError> {
         match self {
-            Self::Yaml => yaml(text),
+            Self::Yaml => yaml(text).map_err(|error| syntax("YAML", &error)),
             Self::Toml => toml(text),
             Self::Json => json(text),
         }
     }
 }
 
-fn yaml(text: &str) -> Result<Node, SyntaxError> {
+fn yaml(text: &str) -> Result<Document, serde_saphyr::Error> {
     // A document of comments alone is what is left of a file of which everything has
     // been commented out.
     if text.lines().all(|line| matches!(line.trim_start().chars().next(), None | Some('#'))) {
-        return Ok(Node::unlocated(Content::Null));
+        return Ok(Document::from(Value::from(Empty::None)));
     }
-    let read = serde_saphyr::from_str_with_options::<Read<Spanned<String>>>(text, yaml_options());
-    read.map(Read::into_node).map_err(|error| {
-        let (line, message) = yaml_fault(&error);
-        SyntaxError { line, message: format!("not YAML: {message}") }
-    })
+    let value = serde_saphyr::from_str_with_options(text, yaml_options())?;
+    Ok(Document { value, lines: Lines::of_yaml(text) })
+}
+
+fn json(text: &str) -> Result<Document, SyntaxError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| SyntaxError {
+        line: Some(error.line() as u64).filter(|line| *line > 0),
+        message: format!("not JSON: {error}"),
+    })?;
+    // The JSON parser has vouched for the text; the YAML parser, to which JSON is YAML, knows the
+    // lines, and which key is there twice. Where it disagrees otherwise there are no lines, which
+    // is no harm.
+    match yaml(text) {
+        Err(error @ serde_saphyr::Error::DuplicateMappingKey { .. }) => Err(syntax("JSON", &error)),
+        Err(_) => Ok(Document::from(value)),
+        Ok(document) => Ok(document),
+    }
+}
+
+fn syntax(format: &str, error: &serde_saphyr::Error) -> SyntaxError {
+    let (line, message) = yaml_fault(error);
+    SyntaxError { line, message: format!("not {format}: {message}") }
 }
 
 /// What is wrong with a YAML text: the line, where one is known, and the fault in words
@@ -87,57 +115,53 @@ fn yaml_options() -> Options {
     }
 }
 
-fn json(text: &str) -> Result<Node, SyntaxError> {
-    let read = serde_json::from_str::<Read<String>>(text).map_err(|error| SyntaxError {
-        line: Some(error.line() as u64).filter(|line| *line > 0),
-        message: format!("not JSON: {error}"),
-    })?;
-    // The JSON parser has vouched for the text; the YAML parser, to which JSON is YAML,
-    // knows the lines. Where it disagrees there are none, which is no harm.
-    Ok(yaml(text).unwrap_or_else(|_| read.into_node()))
-}
-
-fn toml(text: &str) -> Result<Node, SyntaxError> {
+fn toml(text: &str) -> Result<Document, SyntaxError> {
     let table = DeTable::parse(text).map_err(|error| SyntaxError {
         line: error.span().map(|span| line_at(text, &span)),
         message: format!("not TOML: {}", first_line(error.message())),
     })?;
-    let line = line_at(text, &table.span());
-    Ok(Node { line: Some(line), content: toml_table(text, table.get_ref()) })
+    let mut lines = Lines::default();
+    let value = toml_table(text, &KeyPath::default(), table.get_ref(), &mut lines);
+    Ok(Document { value, lines })
 }
 
-fn toml_table(text: &str, table: &DeTable<'_>) -> Content {
-    let member =
-        |(key, value): (&toml::Spanned<DeString<'_>>, &toml::Spanned<DeValue<'_>>)| Member {
-            name: key.get_ref().to_string(),
-            line: Some(line_at(text, &key.span())),
-            value: toml_value(text, value),
-        };
-    let mut members: Vec<_> = table.iter().map(member).collect();
-    members.sort_by_key(|member| member.line);
-    Content::Map(members)
+fn toml_table(text: &str, path: &KeyPath, table: &DeTable<'_>, lines: &mut Lines) -> Value {
+    let mut members = Dict::new();
+    for (key, value) in table {
+        let path = path.join(key.get_ref());
+        lines.note(path.clone(), line_at(text, &key.span()));
+        members.insert(key.get_ref().to_string(), toml_value(text, &path, value, lines));
+    }
+    members.into()
 }
 
-fn toml_value(text: &str, value: &toml::Spanned<DeValue<'_>>) -> Node {
-    let content = match value.get_ref() {
-        DeValue::String(string) => Content::Text(string.to_string()),
-        DeValue::Boolean(truth) => Content::Bool(*truth),
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) => Content::Number(number.into()),
-            Err(_) => Content::Text(integer.to_string()),
-        },
+fn toml_value(
+    text: &str,
+    path: &KeyPath,
+    value: &toml::Spanned<DeValue<'_>>,
+    lines: &mut Lines,
+) -> Value {
+    match value.get_ref() {
+        DeValue::String(string) => string.to_string().into(),
+        DeValue::Boolean(truth) => (*truth).into(),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+            .map_or_else(|_| integer.to_string().into(), Value::from),
         DeValue::Float(float) => {
-            let number = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
-            number.map_or_else(|| Content::Text(float.to_string()), Content::Number)
+            float.as_str().parse::<f64>().map_or_else(|_| float.to_string().into(), Value::from)
         }
         // No key takes a date; as a text it is refused, or taken, like any other.
-        DeValue::Datetime(date) => Content::Text(date.to_string()),
+        DeValue::Datetime(date) => date.to_string().into(),
         DeValue::Array(items) => {
-            Content::List(items.iter().map(|item| toml_value(text, item)).collect())
+            let mut values = Vec::new();
+            for (index, item) in items.iter().enumerate() {
+                let path = path.join(index);
+                lines.note(path.clone(), line_at(text, &item.span()));
+                values.push(toml_value(text, &path, item, lines));
+            }
+            values.into()
         }
-        DeValue::Table(table) => toml_table(text, table),
-    };
-    Node { line: Some(line_at(text, &value.span())), content }
+        DeValue::Table(table) => toml_table(text, path, table, lines),
+    }
 }
 
 fn line_at(text: &str, span: &Range<usize>) -> u64 {
@@ -151,6 +175,8 @@ fn first_line(message: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const YAML: &str =
@@ -161,21 +187,17 @@ mod tests {
 
     #[test]
     fn the_three_formats_say_the_same_and_know_their_lines() {
-        let expected =
-            serde_json::json!({"auth": {"enabled": false, "oidc": {"audience": ["a", "b"]}}});
+        let expected = json!({"auth": {"enabled": false, "oidc": {"audience": ["a", "b"]}}});
         for (format, text, lines) in [
             (Format::Yaml, YAML, [3, 5, 7]),
             (Format::Toml, TOML, [3, 5, 7]),
             (Format::Json, JSON, [3, 5, 5]),
         ] {
-            let node = format.parse(text).unwrap();
-            assert_eq!(node.to_json(), expected, "{format:?}");
-            let line = |path: &[&str]| node.line_of(path).unwrap();
-            let found = [
-                line(&["auth", "enabled"]),
-                line(&["auth", "oidc", "audience"]),
-                line(&["auth", "oidc", "audience", "1"]),
-            ];
+            let read = format.parse(text).unwrap();
+            assert_eq!(json!(read.value), expected, "{format:?}");
+            let line = |path: &str| read.lines.of(&KeyPath::dotted(path)).unwrap();
+            let found =
+                [line("auth.enabled"), line("auth.oidc.audience"), line("auth.oidc.audience.1")];
             assert_eq!(found, lines, "{format:?}");
         }
     }
@@ -203,9 +225,9 @@ mod tests {
     #[test]
     fn an_empty_file_is_nothing() {
         for text in ["", "\n", "# only\n  # comments\n"] {
-            assert_eq!(Format::Yaml.parse(text).unwrap().content, Content::Null);
+            assert_eq!(json!(Format::Yaml.parse(text).unwrap().value), json!(null));
         }
-        assert_eq!(Format::Toml.parse("").unwrap().content, Content::Map(vec![]));
+        assert_eq!(json!(Format::Toml.parse("").unwrap().value), json!({}));
     }
 
     #[test]
@@ -236,7 +258,7 @@ mod tests {
 
     #[test]
     fn digits_that_are_no_number_stay_a_text() {
-        let node = Format::Yaml.parse("a: 007\nb: 1_000\n").unwrap();
-        assert_eq!(node.to_json(), serde_json::json!({"a": "007", "b": "1_000"}));
+        let read = Format::Yaml.parse("a: 007\nb: 1_000\n").unwrap();
+        assert_eq!(json!(read.value), json!({"a": "007", "b": "1_000"}));
     }
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use figment::value::Value;
+
 use super::conform::conform;
 use super::environment::{
     NEMO_FILE, Variable, doorward_variable, nemo_variable, override_flag, variable_name,
@@ -11,19 +13,12 @@ use super::environment::{
 use super::fault::{Fault, Origin, Source};
 use super::format::Format;
 use super::key_path::KeyPath;
+use super::layer::Layer;
 use super::problem::Problem;
 use super::sources::Sources;
-use super::tree::{Content, Node};
 
 /// No configuration is this long; a wrong path may well be.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// One layer, of which everything fits the configuration.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) origin: Origin,
-    pub(super) tree: Node,
-}
 
 /// A key of NeMo Platform's `auth` section that means nothing to Doorward, or such a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,62 +44,49 @@ impl Layers {
     /// Reads everything that `sources` name.
     pub(super) fn read(sources: &Sources) -> Self {
         let mut layers = Self::default();
-        let variable = |(name, value): &(String, String)| (name.clone(), value.clone());
-        let variables: Vec<_> = sources.environment.iter().map(variable).collect();
-        for (name, path) in &variables {
+        for (name, path) in &sources.environment {
             if name == NEMO_FILE && !path.is_empty() {
                 layers.nemo_file(Path::new(path));
             }
         }
         for path in &sources.files {
-            layers.file(path);
+            let origin = Origin::File(path.clone());
+            match Format::of(path) {
+                None => layers.fault(origin, KeyPath::default(), Problem::UnknownFormat),
+                Some(format) => layers.file(path, origin, format, Unknown::Refused),
+            }
         }
         for (name, text) in &sources.inline {
-            layers.text(Origin::Inline(name.clone()), Format::Yaml, text);
+            layers.text(Origin::Inline(name.clone()), Format::Yaml, text, Unknown::Refused);
         }
-        for (name, value) in &variables {
+        for (name, value) in &sources.environment {
             layers.variable(name, nemo_variable(name, value), Unknown::Ignored);
         }
-        for (name, value) in &variables {
+        for (name, value) in &sources.environment {
             layers.variable(name, doorward_variable(name, value), Unknown::Refused);
         }
         for text in &sources.overrides {
             match override_flag(text) {
-                Ok(tree) => layers.add(Origin::Set, tree, Unknown::Refused),
+                Ok(set) => {
+                    layers.add(Layer::of(Origin::Set, &set.key, set.value), Unknown::Refused)
+                }
                 Err((key, problem)) => layers.fault(Origin::Set, key, problem),
             }
         }
         layers
     }
 
-    fn file(&mut self, path: &Path) {
-        let origin = Origin::File(path.to_owned());
-        let Some(format) = Format::of(path) else {
-            self.fault(origin, KeyPath::default(), Problem::UnknownFormat);
-            return;
-        };
-        if let Some(text) = self.contents(path, &origin) {
-            self.text(origin, format, &text);
-        }
-    }
-
     /// NeMo Platform's file: only `auth` is ours, and in it only what we know.
     fn nemo_file(&mut self, path: &Path) {
-        let origin = Origin::NemoFile(path.to_owned());
         let format = Format::of(path).unwrap_or(Format::Yaml);
-        let Some(text) = self.contents(path, &origin) else { return };
-        let Some(mut tree) = self.parsed(&origin, format, &text) else { return };
-        if let Content::Map(members) = &mut tree.content {
-            members.retain(|member| member.name == "auth");
-        }
-        self.add(origin, tree, Unknown::Ignored);
+        self.file(path, Origin::NemoFile(path.to_owned()), format, Unknown::Ignored);
     }
 
     fn variable(&mut self, name: &str, found: Variable, unknown: Unknown) {
         let origin = Origin::Variable(name.to_owned());
         match found {
             Variable::None => {}
-            Variable::Sets(tree) => self.add(origin, tree, unknown),
+            Variable::Sets(set) => self.add(Layer::of(origin, &set.key, set.value), unknown),
             Variable::Misspelled(problem) => self.fault(origin, KeyPath::default(), problem),
             Variable::Meaningless => self.ignored.push(IgnoredKey {
                 name: name.to_owned(),
@@ -114,23 +96,20 @@ impl Layers {
         }
     }
 
-    fn text(&mut self, origin: Origin, format: Format, text: &str) {
-        if let Some(tree) = self.parsed(&origin, format, text) {
-            self.add(origin, tree, Unknown::Refused);
+    fn file(&mut self, path: &Path, origin: Origin, format: Format, unknown: Unknown) {
+        if let Some(text) = self.contents(path, &origin) {
+            self.text(origin, format, &text, unknown);
         }
     }
 
-    fn parsed(&mut self, origin: &Origin, format: Format, text: &str) -> Option<Node> {
+    fn text(&mut self, origin: Origin, format: Format, text: &str, unknown: Unknown) {
         match format.parse(text) {
-            Ok(tree) => Some(tree),
-            Err(error) => {
-                self.faults.push(Fault {
-                    key: KeyPath::default(),
-                    source: Source { origin: origin.clone(), line: error.line },
-                    problem: Problem::Syntax(error.message),
-                });
-                None
-            }
+            Ok(document) => self.add(Layer::new(origin, document), unknown),
+            Err(error) => self.faults.push(Fault {
+                key: KeyPath::default(),
+                source: Source { origin, line: error.line },
+                problem: Problem::Syntax(error.message),
+            }),
         }
     }
 
@@ -153,35 +132,19 @@ impl Layers {
         None
     }
 
-    fn add(&mut self, origin: Origin, mut tree: Node, unknown: Unknown) {
-        let misfits = conform(&mut tree);
-        let source = |line| Source { origin: origin.clone(), line };
-        let mut faults: Vec<_> = misfits
-            .wrong
-            .into_iter()
-            .map(|misfit| Fault {
-                key: misfit.key,
-                source: source(misfit.line),
-                problem: misfit.problem,
-            })
-            .collect();
-        for found in misfits.unknown {
-            match unknown {
-                Unknown::Refused => faults.push(Fault {
-                    key: found.key,
-                    source: source(found.line),
-                    problem: Problem::UnknownKey { nearest: found.nearest },
-                }),
-                Unknown::Ignored => self.ignored.push(IgnoredKey {
-                    name: found.key.to_string(),
-                    source: source(found.line),
-                    nearest: found.nearest,
-                }),
+    fn add(&mut self, mut layer: Layer, unknown: Unknown) {
+        if let (Origin::NemoFile(_), Value::Dict(_, members)) = (&layer.origin, &mut layer.value) {
+            members.retain(|name, _| name == "auth");
+        }
+        for Fault { key, source, problem } in conform(&mut layer) {
+            match (unknown, problem) {
+                (Unknown::Ignored, Problem::UnknownKey { nearest }) => {
+                    self.ignored.push(IgnoredKey { name: key.to_string(), source, nearest });
+                }
+                (_, problem) => self.faults.push(Fault { key, source, problem }),
             }
         }
-        faults.sort_by_key(|fault| fault.source.line);
-        self.faults.append(&mut faults);
-        self.layers.push(Layer { origin, tree });
+        self.layers.push(layer);
     }
 
     fn fault(&mut self, origin: Origin, key: KeyPath, problem: Problem) {

@@ -12,7 +12,9 @@ mod environment;
 mod fault;
 mod format;
 mod key_path;
+mod layer;
 mod layers;
+mod lines;
 mod merge;
 mod nearest;
 mod plain;
@@ -27,29 +29,29 @@ mod shape;
 mod sources;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod warning;
 
 use std::path::PathBuf;
 
 pub use self::bad_value::BadValue;
-pub use self::effective::{Effective, Entry, EntryContent};
+pub use self::effective::{Effective, Entry, Step};
 pub use self::fault::{ConfigFaults, Fault, Origin, Source};
 pub(crate) use self::format::yaml_fault;
 pub use self::key_path::KeyPath;
 pub use self::layers::IgnoredKey;
 pub use self::problem::Problem;
+pub use self::raw::DecisionLog;
 pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
-    CacheSettings, DecisionLog, IssuerSettings, ListenAddress, ListenerSettings, LogFormat,
-    LogSettings, PlatformSettings, ServerSettings, Settings, TlsSettings,
+    IssuerSettings, ListenAddress, ListenerSettings, LogSettings, PlatformSettings, ServerSettings,
+    Settings, TlsSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;
 
-use self::check::{Checker, Found};
+use self::check::Checker;
 use self::layers::Layers;
-use self::merge::{Merged, defaults};
+use self::merge::Merged;
 
 /// A configuration that is sound.
 #[derive(Clone, Debug)]
@@ -72,11 +74,9 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
-    let Layers { mut layers, mut faults, ignored, files } = Layers::read(sources);
-    layers.insert(0, defaults());
-    let log_to_terminal = sources.log_to_terminal;
-    let mut checker = Checker { log_to_terminal, ..Checker::default() };
-    let (merged, settings) = match merge_and_check(layers, &mut checker, !faults.is_empty()) {
+    let Layers { layers, mut faults, ignored, files } = Layers::read(sources);
+    let mut checker = Checker { log_to_terminal: sources.log_to_terminal, ..Checker::default() };
+    let (merged, settings) = match merge_and_check(layers, &mut checker) {
         Ok(done) => done,
         Err(error) => {
             // The check of types has let something pass that serde does not take.
@@ -84,33 +84,27 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
             return Err(ConfigFaults::from(faults));
         }
     };
+    // What is missing may be what was taken out.
     let taken_out = !faults.is_empty();
-    faults.extend(
-        checker.found.into_iter().filter(|found| !(taken_out && found.why.is_absence())).map(
-            |found| Fault {
-                source: merged.source(&found.written_at),
-                key: merged.as_written(found.key),
-                problem: found.why.into(),
-            },
-        ),
-    );
-    if settings.is_none() && faults.is_empty() {
-        // A check that refuses without saying why must not pass for silence.
-        faults.push(Fault {
-            key: KeyPath::default(),
-            source: Origin::Default.into(),
-            problem: Problem::DoesNotFit("refused by a check that is not the name of a key".into()),
-        });
-    }
+    let found = checker.found.into_iter().filter(|found| !(taken_out && found.why.is_absence()));
+    faults.extend(found.map(|found| Fault {
+        source: merged.source(&found.written_at),
+        key: merged.as_written(found.key),
+        problem: found.why.into(),
+    }));
     match settings {
-        Some(settings) if faults.is_empty() => Ok(Loaded {
-            settings,
-            warnings: checker.warnings,
-            ignored,
-            effective: Effective::new(&merged),
-            files,
-        }),
-        _ => Err(ConfigFaults::from(faults)),
+        Some(settings) if faults.is_empty() => {
+            let (warnings, effective) = (checker.warnings, Effective::new(&merged));
+            Ok(Loaded { settings, warnings, ignored, effective, files })
+        }
+        None if faults.is_empty() => {
+            // A check that refuses without saying why must not pass for silence.
+            let what = "refused by a check that is not the name of a key";
+            let problem = Problem::DoesNotFit(what.into());
+            Err(vec![Fault { key: KeyPath::default(), source: Origin::Default.into(), problem }]
+                .into())
+        }
+        _ => Err(faults.into()),
     }
 }
 
@@ -127,33 +121,24 @@ pub fn json_schema() -> serde_json::Value {
 }
 
 fn merge_and_check(
-    layers: Vec<layers::Layer>,
+    layers: Vec<layer::Layer>,
     checker: &mut Checker,
-    taken_out: bool,
 ) -> Result<(Merged, Option<Settings>), Box<figment::Error>> {
-    let merged = Merged::new(layers)?;
-    let config = merged.config()?;
-    match preset::layer(&config, &merged) {
-        Ok(None) => {
-            let settings = checker.settings(&config);
-            Ok((merged, settings))
-        }
-        Ok(Some(layer)) => {
-            let merged = merged.with(layer)?;
-            let config = merged.config()?;
-            let settings = checker.settings(&config);
-            Ok((merged, settings))
-        }
-        Err(found) => {
-            let _ = checker.settings(&config);
-            // What the preset would have filled in is not missing.
-            checker.found.retain(|found| !found.why.is_absence());
-            checker.found.extend(
-                found.into_iter().filter(|found: &Found| !(taken_out && found.why.is_absence())),
-            );
-            Ok((merged, None))
-        }
+    let mut merged = Merged::new(layers)?;
+    let mut config = merged.config()?;
+    let layer = preset::layer(checker, &config, &merged);
+    let found = checker.found.len();
+    if let Some(layer) = layer {
+        merged = merged.with(layer)?;
+        config = merged.config()?;
     }
+    let settings = checker.settings(&config);
+    if found > 0 {
+        // What the preset would have filled in is not missing.
+        let rest = checker.found.split_off(found);
+        checker.found.extend(rest.into_iter().filter(|found| !found.why.is_absence()));
+    }
+    Ok((merged, settings))
 }
 
 fn does_not_fit(error: figment::Error) -> Fault {

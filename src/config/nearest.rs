@@ -1,69 +1,58 @@
 //! The key somebody may have meant: a typo's neighbour, or a key that stands elsewhere.
 
 use super::key_path::KeyPath;
-use super::shape::{Key, Shape};
+use super::shape::{Shape, keys};
 
 /// How alike two names must be to be taken for each other.
 const ALIKE: f64 = 0.55;
+/// How alike the names of two variables must be.
+const ALIKE_VARIABLES: f64 = 0.7;
 /// How alike a name must be to a key of quite another section.
 const VERY_ALIKE: f64 = 0.85;
 
-/// The key most like `name`, which stands in the section `section` at `path` but is no
-/// key of it. A neighbour is preferred unless a key elsewhere fits better.
-pub(super) fn nearest(path: &KeyPath, section: &Shape, name: &str) -> Option<KeyPath> {
-    let neighbour = section
-        .keys()
-        .iter()
-        .map(|key| (likeness(name, &key.name), path.join(&key.name)))
-        .filter(|(score, _)| *score >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    let mut elsewhere = None;
-    search(Shape::of_config(), &KeyPath::default(), &mut |found, key| {
-        let score = likeness(name, &key.name);
-        // The first of equals: `auth.oidc` is declared before everything like it.
-        if score >= VERY_ALIKE && elsewhere.as_ref().is_none_or(|(best, _)| score > *best) {
-            elsewhere = Some((score, found));
-        }
-    });
-    match (neighbour, elsewhere) {
+/// The key most like the one at `unknown`, which is none. A neighbour is preferred unless a key
+/// elsewhere fits better.
+pub(super) fn nearest(unknown: &KeyPath) -> Option<KeyPath> {
+    let (mut path, mut section) = (KeyPath::default(), Shape::of_config());
+    let mut steps = unknown.steps().iter();
+    let name = loop {
+        let step = steps.next()?;
+        section = match (section, section.key(step)) {
+            (_, Some(key)) => &key.shape,
+            (Shape::List(item) | Shape::Table(item), None) => item,
+            (_, None) => break step,
+        };
+        path = path.join(step);
+    };
+    let neighbours = section.keys().iter().map(|key| (path.join(&key.name), &key.name));
+    let others = keys().iter().map(|(path, key)| (path.clone(), &key.name));
+    let scored = |(path, other): (KeyPath, &String)| (likeness(name, other), path);
+    match (likest(neighbours.map(scored), ALIKE), likest(others.map(scored), VERY_ALIKE)) {
         (Some((near, key)), Some((far, _))) if near >= far => Some(key),
-        (_, Some((_, key))) | (Some((_, key)), None) => Some(key),
-        (None, None) => None,
+        (near, far) => far.or(near).map(|(_, key)| key),
     }
 }
 
 /// The environment variable most like `name`, both without their prefix.
 pub(super) fn nearest_variable(name: &str) -> Option<KeyPath> {
-    let mut best = None;
-    search(Shape::of_config(), &KeyPath::default(), &mut |path, _| {
-        let score = likeness(name, &path.steps().join("__"));
-        if score >= 0.7 && best.as_ref().is_none_or(|(highest, _)| score > *highest) {
-            best = Some((score, path));
-        }
-    });
-    best.map(|(_, path)| path)
+    let scored =
+        keys().iter().map(|(path, _)| (likeness(name, &path.steps().join("__")), path.clone()));
+    likest(scored, ALIKE_VARIABLES).map(|(_, key)| key)
 }
 
 /// The key whose variable has the letters of `name`, and other underscores.
 pub(super) fn same_letters(name: &str) -> Option<KeyPath> {
     let letters = |name: &str| name.replace('_', "").to_ascii_lowercase();
-    let mut same = None;
-    search(Shape::of_config(), &KeyPath::default(), &mut |path, _| {
-        if same.is_none() && letters(&path.steps().join("")) == letters(name) {
-            same = Some(path);
-        }
-    });
-    same
+    let is_same = |path: &KeyPath| letters(&path.steps().join("")) == letters(name);
+    keys().iter().map(|(path, _)| path).find(|path| is_same(path)).cloned()
 }
 
-/// Every key, outermost first within its section.
-fn search(shape: &Shape, path: &KeyPath, found: &mut impl FnMut(KeyPath, &Key)) {
-    for key in shape.keys() {
-        found(path.join(&key.name), key);
-    }
-    for key in shape.keys() {
-        search(&key.shape, &path.join(&key.name), found);
-    }
+/// The likest key, when it is as like as `least`; the first of equals, since `auth.oidc` is
+/// declared before everything like it.
+fn likest(scored: impl Iterator<Item = (f64, KeyPath)>, least: f64) -> Option<(f64, KeyPath)> {
+    scored
+        .filter(|(score, _)| *score >= least)
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
 }
 
 /// From 0, nothing in common, to 1, the same but for case and separators.
@@ -79,13 +68,8 @@ mod tests {
     use super::*;
 
     fn suggestion(path: &[&str], name: &str) -> Option<String> {
-        let mut section = Shape::of_config();
-        let mut key = KeyPath::default();
-        for step in path {
-            section = &section.key(step).unwrap().shape;
-            key = key.join(step);
-        }
-        nearest(&key, section, name).map(|key| key.to_string())
+        let section = path.iter().fold(KeyPath::default(), |path, step| path.join(step));
+        nearest(&section.join(name)).map(|key| key.to_string())
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn is_section(shape: &Shape) -> bool {
 fn default(key: &Key, path: &KeyPath) -> String {
     let built_in = serde_json::to_value(raw::Config::default()).unwrap();
     let built_in = built_in.pointer(&format!("/{}", path.steps().join("/"))).cloned();
-    let value = &built_in.unwrap_or_else(|| key.default.clone());
+    let value = &built_in.unwrap_or_else(|| serde_json::json!(key.default));
     let none = value.as_array().is_some_and(Vec::is_empty)
         || value.as_object().is_some_and(serde_json::Map::is_empty);
     if let Some(words) = key.default_in_words().filter(|_| value.is_null() || none) {

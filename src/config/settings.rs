@@ -12,7 +12,8 @@ use doorward_core::rules::{EndpointRules, PathRule, SlashPrefix};
 use doorward_core::token::TokenRules;
 use url::Url;
 
-use super::ProtectedResource;
+use super::raw::{Cache, DecisionLog};
+use super::resource::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::loopback::is_loopback_address;
 
@@ -28,8 +29,8 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Tokens longer than this, in bytes, are refused unread.
     pub max_token_bytes: usize,
-    /// The verified-token cache.
-    pub cache: CacheSettings,
+    /// Bounds of the verified-token cache; both hold at once.
+    pub cache: Cache,
     /// When keys are fetched, the same for all issuers.
     pub fetch: FetchPolicy,
     /// Identity headers.
@@ -70,15 +71,6 @@ pub struct IssuerSettings {
     /// An `additional_issuers` entry: until its own keys were obtained once, it borrows
     /// those of the first issuer.
     pub borrows_from_primary: bool,
-}
-
-/// Bounds of the verified-token cache; both hold at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheSettings {
-    /// How many tokens; 0 turns the cache off.
-    pub max_entries: u64,
-    /// How many bytes, all told.
-    pub max_bytes: u64,
 }
 
 /// What clients learn from `/apis/auth/discovery`: NeMo's document. Endpoints that are
@@ -191,30 +183,10 @@ pub struct TlsSettings {
 pub struct LogSettings {
     /// A `tracing` filter, such as `info` or `doorward=debug`.
     pub level: String,
-    /// How lines look.
-    pub format: LogFormat,
+    /// Whether each line is a JSON object; else they are for people.
+    pub json: bool,
     /// Which decisions get a line.
     pub decisions: DecisionLog,
     /// At most so many decision lines a second; what is left out is counted.
     pub decisions_per_second: u32,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Which decisions get a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecisionLog {
-    /// None.
-    Off,
-    /// Denials.
-    Denials,
-    /// All.
-    All,
 }

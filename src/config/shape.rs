@@ -6,11 +6,13 @@
 
 use std::sync::OnceLock;
 
-use serde_json::{Map, Value};
+use figment::value::{Empty, Value};
+use schemars::generate::SchemaSettings;
+use serde_json::Value as Json;
 
-use super::format::Format;
+use super::key_path::KeyPath;
+use super::lines::Lines;
 use super::raw;
-use super::tree::{Content, Node};
 
 /// What may stand somewhere.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,15 +63,12 @@ impl Shape {
     pub(super) fn of_config() -> &'static Self {
         static SHAPE: OnceLock<Shape> = OnceLock::new();
         SHAPE.get_or_init(|| {
-            let schema = json_schema();
-            let mut shape = Reader { definitions: schema.get("$defs") }.shape(&schema).0;
-            // serde_json sorts keys by name; the order of declaration tells a story.
-            let declared = serde_json::to_string(&raw::Config::with_every_section())
-                .ok()
-                .and_then(|text| Format::json_value(&text));
-            if let Some(declared) = declared {
-                shape.order_like(&declared);
-            }
+            let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
+            let schema = settings.into_generator().into_root_schema_for::<raw::Config>();
+            let (mut shape, _) = shape(schema.as_value());
+            // A schema has its keys by name; people are shown them in the order of declaration.
+            let declared = serde_json::to_string_pretty(&raw::Config::with_every_section());
+            shape.order_by(&Lines::of_yaml(&declared.unwrap_or_default()), &KeyPath::default());
             shape
         })
     }
@@ -126,143 +125,112 @@ impl Shape {
         if let Self::List(item) = self { Some(item) } else { None }
     }
 
-    fn order_like(&mut self, declared: &Node) {
-        if let (Self::Section(keys), Content::Map(members)) = (&mut *self, &declared.content) {
-            let position = |key: &Key| members.iter().position(|member| member.name == key.name);
-            keys.sort_by_key(|key| position(key).unwrap_or(usize::MAX));
+    /// Puts keys into the order in which they stand in a text.
+    fn order_by(&mut self, lines: &Lines, path: &KeyPath) {
+        if let Self::Section(keys) = self {
+            keys.sort_by_key(|key| lines.of(&path.join(&key.name)));
             for key in keys {
-                if let Some(member) = declared.member(&key.name) {
-                    key.shape.order_like(&member.value);
-                }
+                key.shape.order_by(lines, &path.join(&key.name));
             }
-        } else if let (Self::List(item), Content::List(items)) = (self, &declared.content)
-            && let Some(first) = items.first()
-        {
-            item.order_like(first);
+        } else if let Self::List(item) = self {
+            item.order_by(lines, &path.join(0));
         }
     }
+}
+
+/// Every key of the configuration but those in lists and tables, outermost first within its section.
+pub(super) fn keys() -> &'static [(KeyPath, &'static Key)] {
+    fn collect(shape: &'static Shape, path: &KeyPath, all: &mut Vec<(KeyPath, &'static Key)>) {
+        all.extend(shape.keys().iter().map(|key| (path.join(&key.name), key)));
+        for key in shape.keys() {
+            collect(&key.shape, &path.join(&key.name), all);
+        }
+    }
+    static KEYS: OnceLock<Vec<(KeyPath, &'static Key)>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let mut all = Vec::new();
+        collect(Shape::of_config(), &KeyPath::default(), &mut all);
+        all
+    })
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration.
-pub(super) fn json_schema() -> Value {
+pub(super) fn json_schema() -> Json {
     schemars::schema_for!(raw::Config).to_value()
 }
 
-struct Reader<'s> {
-    definitions: Option<&'s Value>,
+/// The shape that a schema describes, and whether it admits `null`.
+fn shape(schema: &Json) -> (Shape, bool) {
+    let alternatives = alternatives(schema);
+    let nullable = alternatives.contains(&None);
+    let mut shapes: Vec<_> = alternatives.into_iter().flatten().collect();
+    match (shapes.pop(), shapes.is_empty()) {
+        (Some(only), true) => (only, nullable),
+        (Some(last), false) => (Shape::Either([shapes, vec![last]].concat()), nullable),
+        (None, _) => (Shape::Anything, true),
+    }
 }
 
-impl Reader<'_> {
-    /// The shape a schema describes, and whether it admits `null`.
-    fn shape(&self, schema: &Value) -> (Shape, bool) {
-        let Some(schema) = schema.as_object() else { return (Shape::Anything, true) };
-        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
-            let definition = name
-                .strip_prefix("#/$defs/")
-                .and_then(|name| self.definitions.and_then(|definitions| definitions.get(name)));
-            return definition.map_or((Shape::Anything, true), |schema| self.shape(schema));
-        }
-        if let Some(choices) = choices(schema) {
-            return (Shape::Choice(choices), false);
-        }
-        if let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) {
-            return self.either(alternatives);
-        }
-        match schema.get("type") {
-            Some(Value::String(name)) => (self.of_type(name, schema), false),
-            Some(Value::Array(names)) => {
-                let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-                let mut shapes: Vec<_> = names
-                    .iter()
-                    .filter(|name| **name != "null")
-                    .map(|name| self.of_type(name, schema))
-                    .collect();
-                let nullable = names.contains(&"null");
-                match (shapes.pop(), shapes.is_empty()) {
-                    (Some(only), true) => (only, nullable),
-                    (Some(last), false) => {
-                        shapes.push(last);
-                        (Shape::Either(shapes), nullable)
-                    }
-                    (None, _) => (Shape::Anything, nullable),
-                }
-            }
-            _ => (Shape::Anything, true),
-        }
+/// What a schema admits, one by one; `None` is `null`.
+fn alternatives(schema: &Json) -> Vec<Option<Shape>> {
+    if let Some(choices) = choices(schema) {
+        return vec![Some(Shape::Choice(choices))];
     }
-
-    fn either(&self, alternatives: &[Value]) -> (Shape, bool) {
-        let is_null = |schema: &&Value| schema.get("type").is_some_and(|name| name == "null");
-        let nullable = alternatives.iter().any(|schema| is_null(&schema));
-        let mut shapes: Vec<_> = alternatives
-            .iter()
-            .filter(|schema| !is_null(schema))
-            .map(|schema| self.shape(schema).0)
-            .collect();
-        match shapes.len() {
-            1 => (shapes.remove(0), nullable),
-            _ => (Shape::Either(shapes), nullable),
-        }
+    if let Some(schemas) = schema.get("anyOf").and_then(Json::as_array) {
+        return schemas.iter().flat_map(alternatives).collect();
     }
-
-    fn of_type(&self, name: &str, schema: &Map<String, Value>) -> Shape {
-        match name {
-            "boolean" => Shape::Truth,
-            "integer" => {
-                let max = match schema.get("format").and_then(Value::as_str) {
-                    Some("uint32") => u64::from(u32::MAX),
-                    _ => u64::MAX,
-                };
-                Shape::Number { max }
-            }
-            "string" => Shape::Text,
-            "array" => {
-                let item = schema.get("items").map_or(Shape::Anything, |item| self.shape(item).0);
-                Shape::List(Box::new(item))
-            }
-            "object" => match schema.get("properties").and_then(Value::as_object) {
-                Some(properties) => Shape::Section(
-                    properties.iter().map(|(name, schema)| self.key(name, schema)).collect(),
-                ),
-                None => Shape::Table(Box::new(
-                    schema
-                        .get("additionalProperties")
-                        .map_or(Shape::Anything, |value| self.shape(value).0),
-                )),
-            },
-            _ => Shape::Anything,
-        }
+    match schema.get("type") {
+        Some(Json::Array(names)) => names.iter().map(|name| of_type(name, schema)).collect(),
+        Some(name) => vec![of_type(name, schema)],
+        None => vec![Some(Shape::Anything), None],
     }
+}
 
-    fn key(&self, name: &str, schema: &Value) -> Key {
-        let (shape, nullable) = self.shape(schema);
-        Key {
-            name: name.to_owned(),
-            shape,
-            nullable,
-            about: schema
-                .get("description")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" "),
-            default: schema.get("default").cloned().unwrap_or_default(),
+fn of_type(name: &Json, schema: &Json) -> Option<Shape> {
+    let inner = |name| schema.get(name).map_or(Shape::Anything, |schema| shape(schema).0);
+    Some(match name.as_str() {
+        Some("null") => return None,
+        Some("boolean") => Shape::Truth,
+        Some("integer") if schema.get("format").is_some_and(|format| format == "uint32") => {
+            Shape::Number { max: u32::MAX.into() }
         }
+        Some("integer") => Shape::Number { max: u64::MAX },
+        Some("string") => Shape::Text,
+        Some("array") => Shape::List(Box::new(inner("items"))),
+        Some("object") => match schema.get("properties").and_then(Json::as_object) {
+            Some(keys) => {
+                Shape::Section(keys.iter().map(|(name, schema)| key(name, schema)).collect())
+            }
+            None => Shape::Table(Box::new(inner("additionalProperties"))),
+        },
+        Some(_) | None => Shape::Anything,
+    })
+}
+
+fn key(name: &str, schema: &Json) -> Key {
+    let (shape, nullable) = shape(schema);
+    let about = schema.get("description").and_then(Json::as_str).unwrap_or_default();
+    let default = Value::serialize(schema.get("default"));
+    Key {
+        name: name.to_owned(),
+        shape,
+        nullable,
+        about: about.split_whitespace().collect::<Vec<_>>().join(" "),
+        default: default.unwrap_or_else(|_| Empty::None.into()),
     }
 }
 
 /// The texts of an enum: as `enum`, or as one `const` a variant when those have
 /// comments.
-fn choices(schema: &Map<String, Value>) -> Option<Vec<String>> {
-    let texts = |values: &[Value], pick: fn(&Value) -> Option<&str>| {
+fn choices(schema: &Json) -> Option<Vec<String>> {
+    let texts = |values: &[Json], pick: fn(&Json) -> Option<&str>| {
         values.iter().map(|value| pick(value).map(str::to_owned)).collect::<Option<Vec<_>>>()
     };
-    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        return texts(values, Value::as_str);
+    if let Some(values) = schema.get("enum").and_then(Json::as_array) {
+        return texts(values, Json::as_str);
     }
-    let variants = schema.get("oneOf").and_then(Value::as_array)?;
-    texts(variants, |variant| variant.get("const").and_then(Value::as_str))
+    let variants = schema.get("oneOf").and_then(Json::as_array)?;
+    texts(variants, |variant| variant.get("const").and_then(Json::as_str))
 }
 
 #[cfg(test)]
@@ -284,7 +252,7 @@ mod tests {
         assert_eq!(at(&["auth", "enabled"]).shape, Shape::Truth);
         assert_eq!(at(&["auth", "oidc", "issuer"]).shape, Shape::Text);
         assert!(at(&["auth", "oidc", "issuer"]).nullable);
-        assert_eq!(at(&["auth", "oidc", "email_claim"]).default, "email");
+        assert_eq!(at(&["auth", "oidc", "email_claim"]).default.as_str(), Some("email"));
         assert!(!at(&["auth", "oidc", "email_claim"]).nullable);
         assert_eq!(at(&["auth", "oidc", "jwks"]).shape, Shape::Anything);
         let audience = at(&["auth", "oidc", "audience"]);

@@ -5,6 +5,7 @@ use crate::redact::Shown;
 /// A warning about a configuration that is otherwise sound.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each is what its message says")]
 pub enum Warning {
     /// `auth.enabled: false`.
     #[error("auth.enabled is false: every request is allowed, without authentication")]
@@ -20,9 +21,7 @@ pub enum Warning {
         if *clients { ", as long as one of allowed_clients requested them" } else { "" }
     )]
     AudienceNotVerified {
-        /// The key.
         key: String,
-        /// The issuer.
         issuer: Shown,
         /// Whether only tokens of certain clients are accepted.
         clients: bool,
@@ -33,58 +32,31 @@ pub enum Warning {
          application's id; add {}",
         id.as_ref().map_or("that GUID, the Application (client) ID".into(), ToString::to_string)
     )]
-    AudienceOfV1 {
-        /// The key.
-        key: String,
-        /// The issuer.
-        issuer: Shown,
-        /// The id, where it is known.
-        id: Option<Shown>,
-    },
+    AudienceOfV1 { key: String, issuer: Shown, id: Option<Shown> },
     /// A claim that looks like a way through objects.
     #[error(
         "{key}: `{claim}` is read as the name of one claim, with dots in it; to reach a nested \
          claim write {pointer}"
     )]
-    DottedClaim {
-        /// The key.
-        key: String,
-        /// As written.
-        claim: Shown,
-        /// As a JSON pointer.
-        pointer: Shown,
-    },
+    DottedClaim { key: String, claim: Shown, pointer: Shown },
     /// `allow_http: true`, and plain http to another machine.
     #[error(
         "{key} is true: {url} is fetched over plain http, and anyone on the network path can \
          change it, keys included"
     )]
-    PlainHttp {
-        /// The key.
-        key: String,
-        /// What is fetched.
-        url: Shown,
-    },
+    PlainHttp { key: String, url: Shown },
     /// An entry of `additional_issuers` that looks like a URL and cannot be discovered.
     #[error(
         "{key}: {issuer} is not an https URL, so it is not discovered: the primary issuer's keys \
          are used for it"
     )]
-    NotDiscovered {
-        /// The key.
-        key: String,
-        /// The issuer.
-        issuer: Shown,
-    },
+    NotDiscovered { key: String, issuer: Shown },
     /// What is kept in `keys.key_cache_dir` could be anybody's.
     #[error(
         "keys.key_cache_dir: {directory} belongs to another user, or others can write to it: keys \
          in it are not trusted; choose a subdirectory, which Doorward then creates for itself"
     )]
-    OpenCacheDirectory {
-        /// The directory.
-        directory: Shown,
-    },
+    OpenCacheDirectory { directory: Shown },
     /// Several issuers without `subject_prefix` of their own.
     #[error(
         "{} share one namespace of principals: `alice` of one is `alice` of the other; give each \
@@ -113,7 +85,6 @@ pub enum Warning {
         domain.as_ref().map_or("any email address".into(), |it| format!("addresses at {it}"))
     )]
     EmailsOverlap {
-        /// Those issuers.
         issuers: Vec<Shown>,
         /// The domain that both list; `None`: they list none, and any address will do.
         domain: Option<String>,
@@ -123,21 +94,13 @@ pub enum Warning {
         "{issuer} accepts every tenant, and each of them can assert addresses at its \
          email_domains: remove those, and xms_edov decides"
     )]
-    AddressesOfAnyTenant {
-        /// The issuer.
-        issuer: Shown,
-    },
+    AddressesOfAnyTenant { issuer: Shown },
     /// Many tenants and a claim that each of them writes as it likes.
     #[error(
         "{issuer} covers several tenants, and each of them controls `{claim}`: use `oid` as \
          subject_claim, or a subject_prefix with {{tid}}"
     )]
-    MutableSubject {
-        /// The issuer.
-        issuer: Shown,
-        /// The subject claim.
-        claim: Shown,
-    },
+    MutableSubject { issuer: Shown, claim: Shown },
     /// `rules.bypass: ["/*"]`.
     #[error("rules.bypass contains `/*`: no path needs a token")]
     EverythingBypassed,
@@ -155,16 +118,11 @@ pub enum Warning {
     ScopesOptional,
     /// `log.level` leaves all of Doorward's own lines out, without saying `off`.
     #[error("log.level is `{level}`: Doorward logs nothing, not even errors; write info,{level}")]
-    NothingLogged {
-        /// The filter.
-        level: Shown,
-    },
+    NothingLogged { level: Shown },
     /// A listener's certificate has run out, or soon will.
     #[error("{key}: the certificate in {path} {when}: renew it; gateways reject an expired one")]
     CertificateRunsOut {
-        /// The key.
         key: String,
-        /// The file.
         path: Shown,
         /// In how many days.
         when: String,
@@ -172,19 +130,14 @@ pub enum Warning {
     /// Some keys of a configured key set are left out.
     #[error("{key}: key {position} is left out: {reason}")]
     KeyLeftOut {
-        /// The configuration key.
         key: String,
         /// From 0.
         position: usize,
-        /// Why.
         reason: String,
     },
     /// A key set with private keys in it.
     #[error("{key} contains private keys: Doorward needs only the public ones")]
-    PrivateKeys {
-        /// The configuration key.
-        key: String,
-    },
+    PrivateKeys { key: String },
 }
 
 fn list(issuers: &[Shown]) -> String {

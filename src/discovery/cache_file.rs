@@ -1,7 +1,7 @@
 //! One issuer's last good document on disk, so that a restart does not need the issuer.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::http::MAX_DOCUMENT_BYTES;
 use super::regular_file::{self, Links, is_ours_alone};
+use crate::whole_file::{self, Existing};
 
 /// Largest cache file that is read: a document may grow by its escapes.
 const MAX_FILE_BYTES: usize = 4 * MAX_DOCUMENT_BYTES;
@@ -129,17 +130,10 @@ impl CacheFile {
         make.create(&self.directory).map_err(|cause| self.io(cause))?;
         // What is kept where it is not believed, nobody finds again.
         self.open_directory()?;
-        self.write(entry).map_err(|cause| self.io(cause))
-    }
-
-    fn write(&self, entry: &Entry) -> io::Result<()> {
-        // Made with mode 0600, and gone again if anything below fails.
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&serde_json::to_vec(entry)?)?;
-        // Else a crash could leave the new name on an empty file.
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        let write = || {
+            whole_file::write(&self.path, &serde_json::to_vec(entry)?, 0o600, Existing::Replaced)
+        };
+        write().map_err(|cause: io::Error| self.io(cause))
     }
 
     fn io(&self, cause: io::Error) -> CacheError {

@@ -10,7 +10,7 @@ const MARK: &str = "address: 127.0.0.1, port_value: ";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyPorts {
     /// Where clients come in; 10000 in the file.
-    pub door: u16,
+    pub listener: u16,
     /// Envoy's admin; 9901 in the file.
     pub admin: u16,
     /// Doorward's gRPC; 9191 in the file.
@@ -32,7 +32,7 @@ impl EnvoyPorts {
             let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             let (number, rest) = part.split_at(end);
             let (host, port) = match number {
-                "10000" => loopback(self.door),
+                "10000" => loopback(self.listener),
                 "9901" => loopback(self.admin),
                 "9191" => loopback(self.grpc),
                 "8181" => loopback(self.http),
@@ -46,8 +46,8 @@ impl EnvoyPorts {
 
     /// Where clients come in.
     #[must_use]
-    pub fn door_address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.door).into()
+    pub fn listener_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.listener).into()
     }
 
     /// The address of Envoy's admin interface.
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn each_address_is_replaced_once() {
         let upstream = ("model.local".to_owned(), 1);
-        let ports = EnvoyPorts { door: 9901, admin: 8080, grpc: 10000, http: 9191, upstream };
+        let ports = EnvoyPorts { listener: 9901, admin: 8080, grpc: 10000, http: 9191, upstream };
         let addresses = |text: &str| -> Vec<String> {
             let after = text.split("socket_address: { address: ").skip(1);
             after.map(|rest| rest.split_once(" }").unwrap().0.to_owned()).collect()

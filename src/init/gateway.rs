@@ -147,7 +147,7 @@ fn renamed(text: String) -> String {
 
 fn envoy(upstream: &Upstream) -> String {
     let upstream = (upstream.host.clone(), upstream.port);
-    EnvoyPorts { door: 10000, admin: 9901, grpc: 9191, http: 8181, upstream }.configuration()
+    EnvoyPorts { listener: 10000, admin: 9901, grpc: 9191, http: 8181, upstream }.configuration()
 }
 
 fn istio(upstream: &Upstream) -> Result<String, BadUpstream> {

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::config::{LogFormat, LogSettings};
+use crate::config::LogSettings;
 
 /// What these say in warning, a client can have them say as often as it likes: for whoever
 /// asks for it.
@@ -19,15 +19,11 @@ const QUIET: &str = "h2=error,rustls=error";
 pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
     let filter: Targets = format!("{QUIET},{}", settings.level).parse()?;
     let registry = tracing_subscriber::registry().with(filter);
-    match settings.format {
-        LogFormat::Json => {
-            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
-            registry.with(lines.with_writer(std::io::stderr)).try_init()?;
-        }
-        LogFormat::Text => {
-            let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal());
-            registry.with(lines.with_writer(std::io::stderr)).try_init()?;
-        }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if settings.json {
+        registry.with(lines.json().flatten_event(true)).try_init()?;
+    } else {
+        registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init()?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `doorward auth logout`: tokens are given back where the provider takes them, and
 //! forgotten in any case.
 
-use anstream::eprintln;
 use clap::Args;
 use doorward_core::clock::SystemClock;
 
 use super::{Failure, Which, words};
+use crate::cli::output::say;
 use crate::cli::style::GOOD;
 use crate::cli::{Exit, print_failure};
 use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for};
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
         vec![contexts.find(args.which.context.as_deref())?.0.to_owned()]
     };
     if names.is_empty() {
-        eprintln!("Not logged in.");
+        say!("Not logged in.");
     }
     let chosen = contexts.current.clone();
     let mut exit = Exit::Done;
@@ -58,7 +58,7 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
     // Whose login would be used next is not for a logout to say.
     if contexts.current != chosen && !contexts.logins.is_empty() {
         let left: Vec<_> = contexts.logins.keys().map(|name| printable(name)).collect();
-        eprintln!("No login is chosen now; there are others: {}", left.join(", "));
+        say!("No login is chosen now; there are others: {}", left.join(", "));
         words::next("doorward auth use NAME");
     }
     Ok(exit)
@@ -94,7 +94,7 @@ fn say(name: &str, gone: &Result<Revocation, LoginError>) -> bool {
         }
         Ok(Revocation::Failed(_)) | Err(_) => (false, "the tokens are deleted, but not revoked"),
     };
-    eprintln!("{GOOD}Logged out{GOOD:#} at {}: {how}", printable(name));
+    say!("{GOOD}Logged out{GOOD:#} at {}: {how}", printable(name));
     match gone {
         Ok(Revocation::Failed(error)) | Err(error) => {
             words::warn("anyone with a copy of the tokens can use them until they expire");

@@ -19,7 +19,8 @@ use doorward_core::clock::SystemClock;
 
 use self::store_choice::{StoreArgs, StoreChoice};
 use super::completions::contexts;
-use super::{Exit, print_error, print_failure};
+use super::output::{block_on, refuse};
+use super::{Exit, print_failure};
 use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
 
 /// Log in to an identity provider, and use the token.
@@ -76,8 +77,8 @@ enum Failure {
     Login(LoginError),
     /// Exit code 2: what is wrong with the command line, and what to do.
     Usage { what: String, next: String },
-    /// Exit code 1: the standard output does not take what it asked for.
-    Output(std::io::Error),
+    /// Exit code 1: the system does not do its part.
+    System(std::io::Error),
 }
 
 impl<E: Into<LoginError>> From<E> for Failure {
@@ -102,7 +103,7 @@ struct WrongUsage(String);
 
 /// Runs the verb.
 pub(super) fn run(command: &AuthCommand) -> Exit {
-    let done = runtime().and_then(|runtime| runtime.block_on(perform(command)));
+    let done = block_on(perform(command)).map_err(Failure::System).flatten();
     done.unwrap_or_else(|failure| failed(&failure))
 }
 
@@ -117,12 +118,7 @@ fn failed(failure: &Failure) -> Exit {
             print_failure(&WrongUsage(what.clone()), Some(next));
             Exit::Usage
         }
-        // A reader that went away (`| head`) has seen what it wanted.
-        Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
-        Failure::Output(error) => {
-            print_error(error);
-            Exit::Failed
-        }
+        Failure::System(error) => refuse(Exit::Failed)(error),
     }
 }
 
@@ -130,16 +126,14 @@ fn failed(failure: &Failure) -> Exit {
 /// verbs that look at a token. Says why not.
 pub(super) fn token_at_hand() -> Result<Secret, Exit> {
     let context = set("DOORWARD_CLI_CONTEXT");
-    let found = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let logins = StoreChoice::of_the_environment()?.logins()?;
-            let when = Freshness::WhenNearItsEnd;
-            let found = signed_in(&logins, context.as_deref(), when, &SystemClock).await?;
-            warn_of_trouble(&found);
-            Ok(found.secrets.access_token)
-        })
+    let found = block_on(async {
+        let logins = StoreChoice::of_the_environment()?.logins()?;
+        let when = Freshness::WhenNearItsEnd;
+        let found = signed_in(&logins, context.as_deref(), when, &SystemClock).await?;
+        warn_of_trouble(&found);
+        Ok(found.secrets.access_token)
     });
-    found.map_err(|failure| failed(&failure))
+    found.map_err(Failure::System).flatten().map_err(|failure| failed(&failure))
 }
 
 /// A token that holds and will not be followed by another one is told of.
@@ -156,10 +150,6 @@ fn warn_of_trouble(found: &SignedIn) {
 fn set(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)
 }
 
 async fn perform(command: &AuthCommand) -> Result<Exit, Failure> {

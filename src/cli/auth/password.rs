@@ -43,13 +43,13 @@ pub(super) fn obtain(username: &str, source: &PasswordSource<'_>) -> Result<Secr
         });
     }
     let asked = rpassword::prompt_password(format!("Password of {}: ", printable(username)));
-    asked.map(Secret::new).map_err(Failure::Output)
+    asked.map(Secret::new).map_err(Failure::System)
 }
 
 /// The first line, without its end.
 fn from_stdin() -> Result<Secret, Failure> {
     let mut bytes = Vec::new();
-    std::io::stdin().take(MAX_BYTES).read_to_end(&mut bytes).map_err(Failure::Output)?;
+    std::io::stdin().take(MAX_BYTES).read_to_end(&mut bytes).map_err(Failure::System)?;
     let text = String::from_utf8(bytes).map_err(|_| unusable("the password is not UTF-8"))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),

@@ -4,10 +4,10 @@ use std::cell::{Cell, OnceCell};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use anstream::eprintln;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{browser, words};
+use crate::cli::output::say;
 use crate::cli::style::{DIM, HEAD};
 use crate::login::{DeviceEvent, DevicePrompt};
 use crate::printable::printable;
@@ -57,19 +57,19 @@ impl<'a> Progress<'a> {
 
     fn code(&self, prompt: &DevicePrompt) {
         let code = printable(&prompt.user_code);
-        eprintln!("To log in at {}, open", printable(self.at));
-        eprintln!("\n    {HEAD}{}{HEAD:#}\n", prompt.verification_uri);
-        eprintln!("in any browser and enter the code {HEAD}{code}{HEAD:#}");
+        say!("To log in at {}, open", printable(self.at));
+        say!("\n    {HEAD}{}{HEAD:#}\n", prompt.verification_uri);
+        say!("in any browser and enter the code {HEAD}{code}{HEAD:#}");
         if let Some(complete) = &prompt.verification_uri_complete {
-            eprintln!("{DIM}or open {complete} which has the code in it{DIM:#}");
+            say!("{DIM}or open {complete} which has the code in it{DIM:#}");
         }
         let on_terminal = std::io::stderr().is_terminal();
         let page = prompt.verification_uri_complete.as_ref().unwrap_or(&prompt.verification_uri);
         if on_terminal && self.may_open && browser::open(page) {
-            eprintln!("{DIM}A browser should be opening.{DIM:#}");
+            say!("{DIM}A browser should be opening.{DIM:#}");
         }
         if !on_terminal {
-            eprintln!("waiting for the login, at most {}", clock(prompt.expires_in));
+            say!("waiting for the login, at most {}", clock(prompt.expires_in));
             return;
         }
         let bar = ProgressBar::new_spinner().with_message(clock(prompt.expires_in));

@@ -1,11 +1,11 @@
 //! `doorward auth refresh`.
 
-use anstream::eprintln;
 use clap::Args;
 use doorward_core::clock::{Clock as _, SystemClock};
 
 use super::{Failure, Which, words};
 use crate::cli::Exit;
+use crate::cli::output::say;
 use crate::cli::style::GOOD;
 use crate::explain::Check;
 use crate::login::{Freshness, Logins, signed_in};
@@ -27,8 +27,8 @@ pub(super) struct RefreshArgs {
 pub(super) async fn run(args: &RefreshArgs, logins: &Logins) -> Result<Exit, Failure> {
     let context = args.which.context.as_deref();
     let found = signed_in(logins, context, Freshness::Now, &SystemClock).await?;
-    eprintln!("{GOOD}Refreshed{GOOD:#} the token at {}", printable(&found.context));
+    say!("{GOOD}Refreshed{GOOD:#} the token at {}", printable(&found.context));
     let expiry = words::expiry(&found.login, SystemClock.now());
-    eprintln!("{}", words::line(Check::Expiry.name(), &expiry));
+    say!("{}", words::line(Check::Expiry.name(), &expiry));
     Ok(Exit::Done)
 }

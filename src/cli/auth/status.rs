@@ -1,12 +1,11 @@
 //! `doorward auth status`: the logins there are, without asking anybody.
 
-use std::io::Write as _;
-
 use clap::Args;
 use doorward_core::clock::{Clock as _, SystemClock, UnixTime};
 use serde_json::{Value, json};
 
 use super::{Failure, Which, words};
+use crate::cli::output::print;
 use crate::cli::style::{DIM, HEAD};
 use crate::cli::{Exit, OUTPUT};
 use crate::login::{Contexts, Kept, Login, LoginError, Logins};
@@ -38,21 +37,21 @@ pub(super) fn run(args: &StatusArgs, logins: &Logins) -> Result<Exit, Failure> {
         (Some(_), Err(_)) => Vec::new(),
         (None, _) => contexts.logins.iter().map(|(name, login)| (name.as_str(), login)).collect(),
     };
-    let mut text = Vec::new();
-    if args.json {
-        let list: Vec<_> =
+    let text: String = if args.json {
+        let list: Value =
             shown.iter().map(|(name, login)| record(name, login, &contexts, now)).collect();
-        serde_json::to_writer_pretty(&mut text, &list).map_err(|e| Failure::Output(e.into()))?;
-        text.push(b'\n');
+        format!("{list:#}\n")
     } else {
-        for (name, login) in &shown {
+        let entry = |(name, login): &(&str, &Login)| {
             let current = contexts.current.as_deref() == Some(*name);
-            let words = entry(name, login, current, now, logins);
-            text.extend_from_slice(words.as_bytes());
-        }
+            entry(name, login, current, now, logins)
+        };
+        shown.iter().map(entry).collect()
+    };
+    let written = print(Exit::Done, |out| write!(out, "{text}").map(|()| Exit::Done));
+    if written != Exit::Done {
+        return Ok(written);
     }
-    let mut out = anstream::stdout();
-    out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::Output)?;
     let (name, login) = meant?;
     if login.over.is_none() && (login.holds(now) || login.can_be_refreshed()) {
         Ok(Exit::Done)

@@ -1,12 +1,11 @@
 //! `doorward auth token`: the token on standard output, and nothing else there.
 
-use std::io::Write as _;
-
 use clap::Args;
 use doorward_core::clock::SystemClock;
 
 use super::{Failure, Which, warn_of_trouble};
 use crate::cli::Exit;
+use crate::cli::output::print_plain;
 use crate::login::{Freshness, Logins, signed_in};
 
 /// Print the access token, refreshed first if it expires soon.
@@ -27,9 +26,5 @@ pub(super) async fn run(args: &TokenArgs, logins: &Logins) -> Result<Exit, Failu
     let context = args.which.context.as_deref();
     let found = signed_in(logins, context, Freshness::WhenNearItsEnd, &SystemClock).await?;
     warn_of_trouble(&found);
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", found.secrets.access_token.expose())
-        .and_then(|()| out.flush())
-        .map_err(Failure::Output)?;
-    Ok(Exit::Done)
+    Ok(print_plain(format!("{}\n", found.secrets.access_token.expose()).as_bytes()))
 }

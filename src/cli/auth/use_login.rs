@@ -1,6 +1,5 @@
 //! `doorward auth use`: which login the other verbs mean.
 
-use anstream::eprintln;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use doorward_core::clock::{Clock as _, SystemClock};
@@ -8,6 +7,7 @@ use doorward_core::clock::{Clock as _, SystemClock};
 use super::{Failure, words};
 use crate::cli::Exit;
 use crate::cli::completions::contexts;
+use crate::cli::output::say;
 use crate::cli::style::GOOD;
 use crate::explain::Check;
 use crate::login::Logins;
@@ -33,9 +33,9 @@ pub(super) async fn run(args: &UseArgs, logins: &Logins) -> Result<Exit, Failure
     let mut contexts = changing.read()?;
     let (name, login) = contexts.find(Some(&args.name))?;
     let name = name.to_owned();
-    eprintln!("{GOOD}Using{GOOD:#} the login at {}, as {}", printable(&name), login.who.words());
+    say!("{GOOD}Using{GOOD:#} the login at {}, as {}", printable(&name), login.who.words());
     let expiry = words::expiry(login, SystemClock.now());
-    eprintln!("{}", words::line(Check::Expiry.name(), &expiry));
+    say!("{}", words::line(Check::Expiry.name(), &expiry));
     contexts.current = Some(name);
     changing.write(&contexts)?;
     Ok(Exit::Done)

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anstream::eprintln;
 use doorward_core::clock::UnixTime;
 use url::Url;
 
 use crate::advice::login as advice;
-use crate::cli::is_verbose;
+use crate::cli::output::{is_verbose, say};
 use crate::cli::style::{DIM, GOOD, HEAD, WARN};
 use crate::explain::Check;
 use crate::login::{Kept, Login, NotGranted, Over, Provider};
@@ -16,7 +15,7 @@ use crate::printable::printable;
 use crate::product::Product;
 
 pub(super) fn warn(text: &str) {
-    eprintln!("{WARN}warning:{WARN:#} {text}");
+    say!("{WARN}warning:{WARN:#} {text}");
 }
 
 /// With `--verbose`: who is asked, and for what.
@@ -33,14 +32,14 @@ pub(super) fn asking(provider: &Provider, scopes: &[String]) {
         ("revocation endpoint", endpoint(provider.revocation_endpoint.as_ref())),
         ("asking for", printable(&scopes.join(" "))),
     ] {
-        eprintln!("{DIM}{label}: {value}{DIM:#}");
+        say!("{DIM}{label}: {value}{DIM:#}");
     }
 }
 
 pub(super) fn logged_in(name: &str, login: &Login, now: UnixTime, path: &Path) {
-    eprintln!("{GOOD}Logged in{GOOD:#} as {} at {}", login.who.words(), printable(name));
+    say!("{GOOD}Logged in{GOOD:#} as {} at {}", login.who.words(), printable(name));
     // Who it is stands above.
-    facts(login, now, path).iter().skip(1).for_each(|fact| eprintln!("{fact}"));
+    facts(login, now, path).iter().skip(1).for_each(|fact| say!("{fact}"));
 }
 
 /// What is known of a login, one line a fact, by the names that `explain` and `doctor` have for it.
@@ -84,7 +83,7 @@ pub(super) fn not_granted(missing: &NotGranted, product: Product) {
 }
 
 pub(super) fn next(text: &str) {
-    eprintln!("  {HEAD}fix:{HEAD:#} {text}");
+    say!("  {HEAD}fix:{HEAD:#} {text}");
 }
 
 /// `in 59m 30s, then refreshed by itself`.

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::refuse;
 use super::yaml::flow;
-use super::{FAINT, GOOD, refuse};
 use crate::app::needs_restart;
 use crate::cli::Exit;
-use crate::config::{self, Entry, EntryContent, Sources};
+use crate::cli::style::{DIM, GOOD};
+use crate::config::{self, Effective, Entry, Sources, Step};
 
 /// Dotted keys → what they hold; an entry of a list goes by its issuer.
 type Flat = BTreeMap<String, Held>;
@@ -28,7 +29,7 @@ pub(super) fn run(
     for file in [old, new] {
         // As a server would read it: the environment counts for both.
         match config::load(&Sources::from_process().files([file.to_owned()])) {
-            Ok(loaded) => flat.push(flattened(&loaded.effective.entries)),
+            Ok(loaded) => flat.push(flattened(&loaded.effective)),
             Err(faults) => return refuse(&faults, err),
         }
     }
@@ -38,38 +39,26 @@ pub(super) fn run(
     Ok(Exit::Done)
 }
 
-fn flattened(entries: &[Entry]) -> Flat {
-    let mut flat = Flat::new();
-    for entry in entries {
-        collect(entry, entry.name.clone(), &mut flat);
-    }
-    flat
+fn flattened(effective: &Effective) -> Flat {
+    let held = |entry: &Entry| (key(effective, &entry.steps), (entry.value.clone(), entry.number));
+    effective.entries.iter().map(held).collect()
 }
 
-fn collect(entry: &Entry, key: String, flat: &mut Flat) {
-    let below = |entries: &[Entry], key: &str, flat: &mut Flat| {
-        entries.iter().for_each(|entry| collect(entry, format!("{key}.{}", entry.name), flat));
-    };
-    match &entry.content {
-        EntryContent::Section(entries) => below(entries, &key, flat),
-        EntryContent::Sections(sections) => {
-            for (index, entries) in sections.iter().enumerate() {
-                let name = entries.iter().find_map(|entry| {
-                    if let EntryContent::Value(value, ..) = &entry.content
-                        && entry.name == "issuer"
-                    {
-                        return value.as_str().map(str::to_owned);
-                    }
-                    None
-                });
-                let name = name.unwrap_or_else(|| index.to_string());
-                below(entries, &format!("{key}[{name}]"), flat);
+fn key(effective: &Effective, steps: &[Step]) -> String {
+    let mut dotted = String::new();
+    let mut key = String::new();
+    for step in steps {
+        let dot = if key.is_empty() { "" } else { "." };
+        dotted.push_str(&format!("{dot}{step}"));
+        match step {
+            Step::Key(name) => key.push_str(&format!("{dot}{name}")),
+            Step::Item(index) => {
+                let issuer = effective.value(&format!("{dotted}.issuer")).and_then(Value::as_str);
+                key.push_str(&format!("[{}]", issuer.unwrap_or(&index.to_string())));
             }
         }
-        EntryContent::Value(value, _, number) => {
-            flat.insert(key, (value.clone(), *number));
-        }
     }
+    key
 }
 
 fn write(old: &Flat, new: &Flat, out: &mut dyn Write) -> io::Result<()> {
@@ -105,7 +94,7 @@ fn write(old: &Flat, new: &Flat, out: &mut dyn Write) -> io::Result<()> {
     }
     if !restart.is_empty() {
         let keys = restart.join(", ");
-        writeln!(out, "{FAINT}note:{FAINT:#} takes effect at the next start only: {keys}")?;
+        writeln!(out, "{DIM}note:{DIM:#} takes effect at the next start only: {keys}")?;
     }
     Ok(())
 }
@@ -195,7 +184,7 @@ mod tests {
     fn diff(old: &str, new: &str) -> String {
         let flat = |text: &str| {
             let sources = Sources::none().inline_yaml("test.yaml", text);
-            flattened(&config::load(&sources).unwrap().effective.entries)
+            flattened(&config::load(&sources).unwrap().effective)
         };
         let mut out = Vec::new();
         write(&flat(old), &flat(new), &mut anstream::StripStream::new(&mut out)).unwrap();

@@ -4,62 +4,50 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::FAINT;
-use crate::config::{Effective, Entry, EntryContent, Origin};
+use crate::cli::style::DIM;
+use crate::config::{Effective, Entry, Origin, Step};
 
 /// Where the comments of `config show` begin, lines permitting.
 const COMMENT_COLUMN: usize = 44;
 
 /// The configuration as YAML that can be read back, the sources as comments.
 pub(super) fn write(out: &mut dyn Write, effective: &Effective) -> io::Result<()> {
+    let mut before: &[Step] = &[];
     for entry in &effective.entries {
-        yaml_entry(out, entry, "", "")?;
+        let shared =
+            before.iter().zip(&entry.steps).take_while(|(one, other)| one == other).count();
+        let mut dash = false;
+        for (depth, step) in entry.steps.iter().enumerate().skip(shared) {
+            let Step::Key(name) = step else {
+                dash = true;
+                continue;
+            };
+            let indent = "  ".repeat(if dash { depth - 1 } else { depth });
+            let line = format!("{indent}{}{}:", if dash { "- " } else { "" }, scalar(name));
+            dash = false;
+            match depth + 1 == entry.steps.len() {
+                true => write_value(out, line, entry)?,
+                false => writeln!(out, "{line}")?,
+            }
+        }
+        before = &entry.steps;
     }
     Ok(())
 }
 
-/// One entry; `first` is what stands before its name, `rest` before the lines below it.
-fn yaml_entry(out: &mut dyn Write, entry: &Entry, first: &str, rest: &str) -> io::Result<()> {
-    let name = scalar(&entry.name);
-    match &entry.content {
-        EntryContent::Section(entries) if entries.is_empty() => {
-            writeln!(out, "{first}{name}: {{}}")
-        }
-        EntryContent::Section(entries) => {
-            writeln!(out, "{first}{name}:")?;
-            let indent = format!("{rest}  ");
-            entries.iter().try_for_each(|entry| yaml_entry(out, entry, &indent, &indent))
-        }
-        EntryContent::Sections(sections) => {
-            writeln!(out, "{first}{name}:")?;
-            let (dash, indent) = (format!("{rest}  - "), format!("{rest}    "));
-            for entries in sections {
-                if entries.is_empty() {
-                    writeln!(out, "{dash}{{}}")?;
-                }
-                for (index, entry) in entries.iter().enumerate() {
-                    let first = if index == 0 { &dash } else { &indent };
-                    yaml_entry(out, entry, first, &indent)?;
-                }
-            }
-            Ok(())
-        }
-        EntryContent::Value(value, source, _) => {
-            let line = if value.is_null() {
-                format!("{first}{name}:")
-            } else {
-                format!("{first}{name}: {}", flow(value))
-            };
-            let is_open = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-            let source = match &entry.default {
-                _ if source.origin != Origin::Default => source.to_string(),
-                Some(words) => format!("default: {words}"),
-                None if is_open => "not set".to_owned(),
-                None => source.to_string(),
-            };
-            writeln!(out, "{line:<COMMENT_COLUMN$}  {FAINT}# {source}{FAINT:#}")
-        }
+fn write_value(out: &mut dyn Write, mut line: String, entry: &Entry) -> io::Result<()> {
+    let Entry { value, source, default, .. } = entry;
+    if !value.is_null() {
+        line = format!("{line} {}", flow(value));
     }
+    let is_open = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    let source = match default {
+        _ if source.origin != Origin::Default => source.to_string(),
+        Some(words) => format!("default: {words}"),
+        None if is_open => "not set".to_owned(),
+        None => source.to_string(),
+    };
+    writeln!(out, "{line:<COMMENT_COLUMN$}  {DIM}# {source}{DIM:#}")
 }
 
 /// A value on one line. JSON is YAML: only strings and lists of them look nicer without.

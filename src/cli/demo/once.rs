@@ -1,10 +1,10 @@
-//! `--once`: two requests through the door, and whether they came out right.
+//! `--once`: two requests through the gateway, and whether they came out right.
 
 use doorward_dev::echo::Echoed;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
-use super::scene::{Front, Scene};
+use super::setup::{Front, Setup};
 use super::words::{self, FORGED, PRINCIPAL};
 
 /// What the token says, and what the client claims.
@@ -46,11 +46,11 @@ pub enum Wrong {
 }
 
 /// Makes one request that is to pass and one that is not, and shows both.
-pub(super) async fn try_both(scene: &Scene) -> Result<(), Wrong> {
+pub(super) async fn try_both(setup: &Setup) -> Result<(), Wrong> {
     let no_answer = |request| move |source| Wrong::NoAnswer { request, source };
     let http = Client::builder().no_proxy().build().map_err(no_answer("allowed"))?;
-    let url = scene.url("/hello");
-    let token = http.get(scene.token_url(SUBJECT)).send().await;
+    let url = setup.url("/hello");
+    let token = http.get(setup.token_url(SUBJECT)).send().await;
     let token = expect("token", StatusCode::OK, token).await?.text().await;
     let token = token.map_err(no_answer("token"))?;
     // Both spellings that an upstream may read as the same name.
@@ -58,14 +58,14 @@ pub(super) async fn try_both(scene: &Scene) -> Result<(), Wrong> {
 
     let answer = forged().bearer_auth(token.trim_end()).send().await;
     let answer = expect("allowed", StatusCode::OK, answer).await?;
-    let arrived = arrived(scene.front, answer).await.map_err(no_answer("allowed"))?;
+    let arrived = arrived(setup.front, answer).await.map_err(no_answer("allowed"))?;
     let principals: Vec<_> = values(&arrived, PRINCIPAL).collect();
     let forgery = arrived.iter().any(|(_, value)| value.contains(FORGED));
     if principals != [SUBJECT] || forgery {
         return Err(Wrong::Identity(arrived));
     }
     let identity = arrived.into_iter().filter(|(name, _)| name.starts_with(TRUSTED_PREFIX));
-    words::allowed(&url, scene.front, &identity.collect::<Vec<_>>());
+    words::allowed(&url, setup.front, &identity.collect::<Vec<_>>());
 
     let answer = forged().send().await;
     let answer = expect("denied", StatusCode::UNAUTHORIZED, answer).await?;

@@ -10,16 +10,16 @@ use doorward_dev::{DevIssuer, DevIssuerOptions};
 use http::StatusCode;
 use serde_json::json;
 
-use super::door::{Door, Feed};
-use super::places::Ports;
-use super::scene::{Front, Scene};
+use super::ports::Ports;
+use super::server::{Feed, Server};
+use super::setup::{Front, Setup};
 use super::*;
 use crate::config::raw::Config;
 
 /// A server with `answers` on the HTTP and admin addresses of the YAML.
-fn fake(yaml: &str, answers: fn(&Request) -> Response) -> Door {
+fn fake(yaml: &str, answers: fn(&Request) -> Response) -> Server {
     let config: Config = serde_saphyr::from_str(yaml).unwrap();
-    assert!(config.auth.oidc.issuer.unwrap().starts_with("http://127.0.0.1:"));
+    assert!(config.auth.oidc.common.issuer.unwrap().starts_with("http://127.0.0.1:"));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for listener in [config.server.http, config.server.admin] {
@@ -29,7 +29,7 @@ fn fake(yaml: &str, answers: fn(&Request) -> Response) -> Door {
         runtime.spawn(async move { axum::serve(listener, router).await });
     }
     let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
-    Door::new(move || {
+    Server::new(move || {
         drop(stop);
         thread.join().unwrap();
     })
@@ -64,7 +64,7 @@ fn open(request: &Request) -> Response {
     [("x-nmp-principal-id", "alice")].into_response()
 }
 
-fn once(start: StartDoor) -> Result<(), DemoError> {
+fn once(start: StartServer) -> Result<(), DemoError> {
     let args = DemoArgs { once: true, no_envoy: true, ..DemoArgs::default() };
     run_with(&args, &EnvoySearch::default(), start)
 }
@@ -85,7 +85,7 @@ fn once_notices_a_forged_header_that_got_through() {
 }
 
 #[test]
-fn once_notices_an_open_door() {
+fn once_notices_that_anybody_passes() {
     let wrong = once(|yaml, _| Ok(fake(yaml, open))).unwrap_err();
     assert!(matches!(wrong, DemoError::Wrong(Wrong::Status { .. })), "{wrong}");
 }
@@ -93,7 +93,7 @@ fn once_notices_an_open_door() {
 #[test]
 fn a_server_that_does_not_start_is_an_error() {
     let wrong = once(|_, _| Err("no".into())).unwrap_err();
-    assert!(matches!(wrong, DemoError::Stage(StageError::Door(_))), "{wrong}");
+    assert!(matches!(wrong, DemoError::Server(_)), "{wrong}");
 }
 
 #[test]
@@ -104,17 +104,17 @@ fn an_envoy_that_was_named_but_is_not_there_is_an_error() {
     assert!(wrong.to_string().contains("/nowhere/envoy"), "{wrong}");
 }
 
-/// A scene with ports of five digits.
-async fn scene(front: Option<Front>) -> Scene {
+/// A setup with ports of five digits.
+async fn setup(front: Option<Front>) -> Setup {
     let any = DemoArgs { port: Some(0), ..DemoArgs::default() };
     let ports = Ports::choose(&any, true).unwrap();
     let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await.unwrap();
     let upstream = ports.upstream.into();
-    Scene { front, issuer, ports, upstream, echoes: true, written: None, envoy: None }
+    Setup { front, issuer, ports, upstream, echoes: true, written: None, envoy: None }
 }
 
-fn shown(scene: &Scene) -> String {
-    let screen = words::screen(scene, "target/release/doorward");
+fn shown(setup: &Setup) -> String {
+    let screen = words::screen(setup, "target/release/doorward");
     let screen = anstream::adapter::strip_str(&screen).to_string();
     // One line is for the prompt or the first request.
     assert!(screen.lines().count() < 24, "{screen}");
@@ -127,23 +127,23 @@ fn shown(scene: &Scene) -> String {
 
 #[tokio::test]
 async fn the_screen_fits_a_terminal() {
-    let mut scene = scene(Some(Front::Envoy)).await;
-    let screen = shown(&scene);
+    let mut setup = setup(Some(Front::Envoy)).await;
+    let screen = shown(&setup);
     assert_eq!(screen.matches("    curl ").count(), 3, "{screen}");
     for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help"] {
         assert!(screen.contains(part), "{part}: {screen}");
     }
-    (scene.echoes, scene.written) = (false, Some("guard".into()));
-    assert!(shown(&scene).contains("  yours\n"));
-    scene.front = Some(Front::Http);
-    assert!(!shown(&scene).contains("Envoy "));
-    scene.front = None;
-    scene.envoy = Some("/home/somebody/.cache/doorward/envoy-1.40.0/envoy".into());
-    let written = shown(&scene);
+    (setup.echoes, setup.written) = (false, Some("guard".into()));
+    assert!(shown(&setup).contains("  yours\n"));
+    setup.front = Some(Front::Http);
+    assert!(!shown(&setup).contains("Envoy "));
+    setup.front = None;
+    setup.envoy = Some("/home/somebody/.cache/doorward/envoy-1.40.0/envoy".into());
+    let written = shown(&setup);
     assert!(written.contains("serve --config guard/doorward.yaml\n"), "{written}");
-    scene.written = None;
-    let lines = shown(&scene);
-    assert!(lines.contains(&format!("issuer: {}\n", scene.issuer.issuer_url())), "{lines}");
+    setup.written = None;
+    let lines = shown(&setup);
+    assert!(lines.contains(&format!("issuer: {}\n", setup.issuer.issuer_url())), "{lines}");
 }
 
 #[test]

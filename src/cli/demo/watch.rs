@@ -4,8 +4,9 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
-use super::door::{Feed, Outcome, Shown};
+use super::server::{Feed, Outcome, Shown};
 use super::words;
+use crate::cli::output::say;
 
 /// A line of the access log that `envoy/envoy.yaml` sets up.
 #[derive(Debug, Deserialize)]
@@ -23,7 +24,7 @@ struct AccessLine {
 /// Shows decisions for as long as there are any to come.
 pub(super) async fn show(decisions: &mut mpsc::Receiver<Shown>) {
     while let Some(shown) = decisions.recv().await {
-        anstream::eprintln!("{}", words::line(&shown));
+        say!("{}", words::line(&shown));
     }
     // Nobody tells of decisions any more, which is no reason to end.
     std::future::pending().await

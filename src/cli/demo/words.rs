@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use anstream::{eprintln, println};
 use reqwest::StatusCode;
 
-use super::door::{Outcome, Shown};
-use super::places::believe;
-use super::scene::{Front, Scene};
+use super::ports::believe;
+use super::server::{Outcome, Shown};
+use super::setup::{Front, Setup};
+use crate::cli::Exit;
+use crate::cli::output::{print, say};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
 use crate::printable::printable;
 
@@ -21,48 +22,48 @@ const MAX_COLUMNS: usize = 80;
 const INDENT: &str = "    ";
 
 pub(super) fn fetching(dir: &Path) {
-    eprintln!("No Envoy yet: fetching one into {} (40 MB, once)", dir.display());
+    say!("No Envoy yet: fetching one into {} (40 MB, once)", dir.display());
 }
 
 pub(super) fn without_envoy(why: &dyn std::fmt::Display) {
-    eprintln!("{WARN}Without Envoy:{WARN:#} {why}");
-    eprintln!("Requests go to Doorward's HTTP front instead; its answers are the same decisions.");
+    say!("{WARN}Without Envoy:{WARN:#} {why}");
+    say!("Requests go to Doorward's HTTP front instead; its answers are the same decisions.");
 }
 
 /// What runs where, and what to try: within 24 lines of 80 columns. Each line to paste
 /// stands alone: none needs another, and not every shell takes a comment behind it.
 /// `program` is how this one is called.
-pub(super) fn screen(scene: &Scene, program: &str) -> String {
+pub(super) fn screen(setup: &Setup, program: &str) -> String {
     let mut lines = vec![String::new(), heading("Running")];
-    lines.extend(running(scene));
+    lines.extend(running(setup));
     lines.push(String::new());
-    if scene.front.is_some() {
+    if setup.front.is_some() {
         lines.push(heading("Try, in any order"));
-        lines.extend(tries(scene, program));
+        lines.extend(tries(setup, program));
         lines.push(String::new());
         lines.push(
             heading("Requests") + " (Ctrl-C ends the demo; more: " + program + " demo --help)",
         );
     } else {
-        lines.extend(issuer_only(scene, program));
+        lines.extend(issuer_only(setup, program));
         lines.push(format!("Ctrl-C ends the issuer; more: {program} demo --help"));
     }
     lines.join("\n")
 }
 
-fn running(scene: &Scene) -> impl Iterator<Item = String> {
-    let Scene { issuer, ports, upstream, .. } = scene;
-    let envoy = scene.front == Some(Front::Envoy);
-    let upstream_does = if scene.echoes { "echoes each request" } else { "yours" };
+fn running(setup: &Setup) -> impl Iterator<Item = String> {
+    let Setup { issuer, ports, upstream, .. } = setup;
+    let envoy = setup.front == Some(Front::Envoy);
+    let upstream_does = if setup.echoes { "echoes each request" } else { "yours" };
     let doorward = format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin);
     let issuer = format!("{}  users alice/wonderland, bob/builder", issuer.issuer_url());
-    let written = scene
+    let written = setup
         .written
         .as_deref()
         .map(|dir| format!("{0}/doorward.yaml, {0}/envoy.yaml", dir.display()));
     [
-        ("Envoy", envoy.then(|| format!("{}  asks Doorward, then the upstream", scene.base_url()))),
-        ("Doorward", scene.front.map(|_| doorward)),
+        ("Envoy", envoy.then(|| format!("{}  asks Doorward, then the upstream", setup.base_url()))),
+        ("Doorward", setup.front.map(|_| doorward)),
         ("issuer", Some(issuer)),
         ("upstream", envoy.then(|| format!("{upstream}  {upstream_does}"))),
         ("written", written),
@@ -71,11 +72,11 @@ fn running(scene: &Scene) -> impl Iterator<Item = String> {
     .filter_map(|(name, what)| Some(format!("  {name:9} {}", what?)))
 }
 
-fn tries(scene: &Scene, program: &str) -> Vec<String> {
+fn tries(setup: &Setup, program: &str) -> Vec<String> {
     // Without Envoy the answer's headers are what the upstream is to get.
-    let see = if scene.front == Some(Front::Http) { "-i " } else { "" };
-    let hello = scene.url(if scene.echoes { "/hello" } else { "/" });
-    let token = scene.token_url("alice");
+    let see = if setup.front == Some(Front::Http) { "-i " } else { "" };
+    let hello = setup.url(if setup.echoes { "/hello" } else { "/" });
+    let token = setup.token_url("alice");
     let short = token.trim_start_matches("http://");
     let bearer = format!("curl -H \"Authorization: Bearer $(curl -s {short})\"");
     let forged = format!("curl -H '{PRINCIPAL}: {FORGED}'");
@@ -86,12 +87,12 @@ fn tries(scene: &Scene, program: &str) -> Vec<String> {
         (
             "needs no token; the forged identity is removed",
             forged,
-            see.to_owned() + &scene.url("/public/"),
+            see.to_owned() + &setup.url("/public/"),
         ),
         (
             "log in as a user would; then `auth token` prints the token",
             format!("{program} auth login"),
-            scene.base_url(),
+            setup.base_url(),
         ),
     ]
     .into_iter()
@@ -100,26 +101,26 @@ fn tries(scene: &Scene, program: &str) -> Vec<String> {
 }
 
 /// How to run the rest.
-fn issuer_only(scene: &Scene, program: &str) -> Vec<String> {
-    let token = format!("TOKEN=$(curl -s {})", scene.token_url("alice"));
+fn issuer_only(setup: &Setup, program: &str) -> Vec<String> {
+    let token = format!("TOKEN=$(curl -s {})", setup.token_url("alice"));
     let mut lines = vec![label_line("alice's token"), paste(&token, "")];
-    match &scene.written {
+    match &setup.written {
         Some(dir) => {
-            let envoy = scene.envoy.as_deref().unwrap_or(Path::new("envoy"));
+            let envoy = setup.envoy.as_deref().unwrap_or(Path::new("envoy"));
             let (dir, envoy) = (dir.display(), envoy.display());
             lines.extend([
                 label_line("next, each in its own terminal"),
                 paste(&format!("{program} serve --config"), &format!("{dir}/doorward.yaml")),
                 paste(&format!("{envoy} -c"), &format!("{dir}/envoy.yaml")),
                 label_line("then requests pass with that token, or after this login"),
-                paste(&format!("{program} auth login"), &scene.base_url()),
+                paste(&format!("{program} auth login"), &setup.base_url()),
             ]);
         }
         None => {
             lines.push(label_line(
                 "for the configuration of `serve` (--write DIR writes it, and Envoy's)",
             ));
-            lines.extend(believe(&scene.issuer).lines().map(|line| format!("    {line}")));
+            lines.extend(believe(&setup.issuer).lines().map(|line| format!("    {line}")));
         }
     }
     lines
@@ -151,21 +152,25 @@ pub(super) fn line(shown: &Shown) -> String {
 
 /// `--once`: the request that passed, and the identity it passed with.
 pub(super) fn allowed(url: &str, front: Option<Front>, identity: &[(String, String)]) {
-    println!("{GOOD}allowed{GOOD:#} GET {url}");
-    println!("  {DIM}sent: alice's token, and a forged {PRINCIPAL}: {FORGED}{DIM:#}");
-    let got = if front == Some(Front::Envoy) { "got" } else { "is to get" };
-    println!("  200, and the upstream {got}");
-    for (name, value) in identity {
-        println!("    {name}: {value}");
-    }
+    print(Exit::Done, |out| {
+        writeln!(out, "{GOOD}allowed{GOOD:#} GET {url}")?;
+        writeln!(out, "  {DIM}sent: alice's token, and a forged {PRINCIPAL}: {FORGED}{DIM:#}")?;
+        let got = if front == Some(Front::Envoy) { "got" } else { "is to get" };
+        writeln!(out, "  200, and the upstream {got}")?;
+        identity.iter().try_for_each(|(name, value)| writeln!(out, "    {name}: {value}"))?;
+        Ok(Exit::Done)
+    });
 }
 
 /// `--once`: the request that did not.
 pub(super) fn denied(url: &str, status: StatusCode, reason: &str, challenge: &str) {
-    println!("{BAD}denied{BAD:#}  GET {url}");
-    println!("  {DIM}sent: no token, and a forged {PRINCIPAL}: {FORGED}{DIM:#}");
-    println!("  {} {reason}", status.as_u16());
-    println!("    www-authenticate: {challenge}");
+    print(Exit::Done, |out| {
+        writeln!(out, "{BAD}denied{BAD:#}  GET {url}")?;
+        writeln!(out, "  {DIM}sent: no token, and a forged {PRINCIPAL}: {FORGED}{DIM:#}")?;
+        writeln!(out, "  {} {reason}", status.as_u16())?;
+        writeln!(out, "    www-authenticate: {challenge}")?;
+        Ok(Exit::Done)
+    });
 }
 
 fn heading(text: &str) -> String {

@@ -9,8 +9,7 @@ use crate::cli::style::HEAD;
 use crate::doctor::{Finding, Outcome, Report};
 
 pub(super) fn show(report: &Report, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    if json { as_json(report, out) } else { as_lines(report, out) }?;
-    out.flush()
+    if json { as_json(report, out) } else { as_lines(report, out) }
 }
 
 fn as_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -27,13 +27,13 @@ pub(super) fn check_all(
     let mut all = Issuers { leeway, profile: config.headers.profile, seen: BTreeMap::new() };
     let mut issuers = Vec::new();
     let oidc = &config.auth.oidc;
-    if oidc.enabled && oidc.issuer.is_some() {
+    if oidc.enabled && oidc.common.issuer.is_some() {
         let section = KeyPath::dotted("auth.oidc");
-        let raw = raw::Issuer::from(oidc);
-        let primary = all.check(c, &section, &raw, true);
+        let raw = &oidc.common;
+        let primary = all.check(c, &section, raw, true);
         let key = section.join("additional_issuers");
         for (index, name) in oidc.additional_issuers.iter().enumerate() {
-            issuers.push(all.additional(c, &key.join(index), name, &raw, primary.as_ref()));
+            issuers.push(all.additional(c, &key.join(index), name, raw, primary.as_ref()));
         }
         issuers.insert(0, primary);
     } else if oidc.enabled && !oidc.additional_issuers.is_empty() {
@@ -70,12 +70,12 @@ pub(super) fn platform(c: &mut Checker, oidc: &raw::Oidc) -> Option<PlatformSett
     );
     // Whether this URL is any good is said where keys are looked for; a name that is no
     // URL simply has no document.
-    let discovery_url = Some(raw::Issuer::from(oidc)).filter(|_| oidc.enabled);
-    let discovery_url = discovery_url.and_then(|issuer| key_location::document(&issuer));
+    let discovery_url = Some(&oidc.common).filter(|_| oidc.enabled);
+    let discovery_url = discovery_url.and_then(key_location::document);
     Some(PlatformSettings {
-        client_id: oidc.client_id.clone(),
+        client_id: oidc.common.client_id.clone(),
         default_scopes: oidc.default_scopes.split_whitespace().collect::<Vec<_>>().join(" "),
-        scope_prefix: oidc.scope_prefix.clone(),
+        scope_prefix: oidc.common.scope_prefix.clone(),
         discovery_url,
         authorization_endpoint: authorization?,
         token_endpoint: token?,

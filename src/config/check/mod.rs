@@ -17,7 +17,7 @@ use super::bad_value::BadValue;
 use super::key_path::KeyPath;
 use super::raw;
 use super::resource::ProtectedResource;
-use super::settings::{CacheSettings, DecisionLog, LogFormat, LogSettings, Settings};
+use super::settings::{LogSettings, Settings};
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
@@ -41,7 +41,7 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    fn bad(&mut self, key: &KeyPath, why: impl Into<BadValue>) {
+    pub(super) fn bad(&mut self, key: &KeyPath, why: impl Into<BadValue>) {
         self.missing(key, key, why);
     }
 
@@ -100,10 +100,7 @@ impl Checker {
             allow_unsigned_jwt: config.auth.allow_unsigned_jwt,
             issuers: issuers?,
             max_token_bytes: usize::try_from(max_token_bytes?).ok()?,
-            cache: CacheSettings {
-                max_entries: config.cache.max_entries,
-                max_bytes: config.cache.max_bytes,
-            },
+            cache: config.cache.clone(),
             fetch: fetch?,
             headers: headers?,
             bypass: bypass?,
@@ -197,16 +194,12 @@ impl Checker {
         }
         Some(LogSettings {
             level: log.level.clone(),
-            format: match log.format {
-                raw::LogFormat::Text => LogFormat::Text,
-                raw::LogFormat::Auto if self.log_to_terminal => LogFormat::Text,
-                raw::LogFormat::Json | raw::LogFormat::Auto => LogFormat::Json,
+            json: match log.format {
+                raw::LogFormat::Auto => !self.log_to_terminal,
+                raw::LogFormat::Text => false,
+                raw::LogFormat::Json => true,
             },
-            decisions: match log.decisions {
-                raw::Decisions::Off => DecisionLog::Off,
-                raw::Decisions::Denials => DecisionLog::Denials,
-                raw::Decisions::All => DecisionLog::All,
-            },
+            decisions: log.decisions,
             decisions_per_second: log.decisions_per_second,
         })
     }

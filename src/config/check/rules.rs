@@ -6,9 +6,9 @@ use doorward_core::json_object::Object;
 use doorward_core::rules::{
     EndpointRule, EndpointRules, Endpoints, Method, PathPattern, PathRule, ScopeDemand, SlashPrefix,
 };
+use figment::value::{Dict, Value};
 
 use super::super::format::Format;
-use super::super::tree::{Content, Member, Node};
 use super::{BadValue, Checker, KeyPath, Warning, raw, values};
 
 pub(super) fn bypass(c: &mut Checker, paths: &[String]) -> Option<Vec<PathRule>> {
@@ -97,44 +97,47 @@ fn file(path: &Path, written_out: &[PathPattern], table: &mut Endpoints) -> Vec<
         Ok(document) => document,
         Err(error) => return vec![place(error.line, &error.message)],
     };
-    let Some(entries) = members(table_in(&document)) else {
+    let (root, table_of_file) = table_in(&document.value);
+    let Some(entries) = members(table_of_file) else {
         return vec![place(None, &BadValue::NoEndpoints)];
     };
     let mut faults = Vec::new();
-    for Member { name: text, line, value } in entries {
+    let mut fault = |key: &KeyPath, fault: &dyn std::fmt::Display| {
+        let line = document.lines.of(key);
+        faults.push((line, place(line, fault)));
+    };
+    for (text, value) in entries {
+        let at = root.join(text);
         match (pattern(text), members(value)) {
-            (Err(fault), _) => faults.push(place(*line, &fault)),
+            (Err(why), _) => fault(&at, &why),
             (Ok(pattern), _) if written_out.contains(&pattern) => {}
             (Ok(pattern), Some(methods)) => {
-                for Member { name: method, line, value } in methods {
+                for (method, value) in methods {
                     let added = endpoint(value)
                         .and_then(|endpoint| add(table, text, &pattern, method, &endpoint));
-                    if let Err(fault) = added {
-                        faults.push(place(*line, &format_args!("{text}: {method}: {fault}")));
+                    if let Err(why) = added {
+                        fault(&at.join(method), &format_args!("{text}: {method}: {why}"));
                     }
                 }
             }
-            (Ok(_), None) => {
-                faults.push(place(*line, &format_args!("{text}: {}", BadValue::NoMethods)));
-            }
+            (Ok(_), None) => fault(&at, &format_args!("{text}: {}", BadValue::NoMethods)),
         }
     }
-    faults
+    faults.sort_by_key(|(line, _)| *line);
+    faults.into_iter().map(|(_, fault)| fault).collect()
 }
 
-/// The table in NeMo's `static-authz.yaml`, or in a file of its own.
-fn table_in(document: &Node) -> &Node {
-    let authz = document.member("authz").map_or(document, |authz| &authz.value);
-    authz.member("endpoints").map_or(authz, |endpoints| &endpoints.value)
+/// The table in NeMo's `static-authz.yaml`, or in a file of its own, and the way to it.
+fn table_in(document: &Value) -> (KeyPath, &Value) {
+    ["authz", "endpoints"].iter().fold((KeyPath::default(), document), |(path, value), name| {
+        let inner = value.as_dict().and_then(|members| members.get(*name));
+        inner.map_or((path.clone(), value), |inner| (path.join(name), inner))
+    })
 }
 
 /// What stands in a section, when it is one with something in it.
-fn members(node: &Node) -> Option<&[Member]> {
-    if let Content::Map(members) = &node.content {
-        (!members.is_empty()).then_some(members)
-    } else {
-        None
-    }
+fn members(value: &Value) -> Option<&Dict> {
+    value.as_dict().filter(|members| !members.is_empty())
 }
 
 fn pattern(text: &str) -> Result<PathPattern, BadValue> {
@@ -142,11 +145,11 @@ fn pattern(text: &str) -> Result<PathPattern, BadValue> {
 }
 
 /// What a file says of one method. Names that begin with `x-` are notes.
-fn endpoint(node: &Node) -> Result<raw::Endpoint, BadValue> {
-    if node.content == Content::Null {
+fn endpoint(said: &Value) -> Result<raw::Endpoint, BadValue> {
+    if matches!(said, Value::Empty(..)) {
         return Ok(raw::Endpoint::default());
     }
-    let mut said = node.to_json();
+    let mut said = serde_json::json!(said);
     if let Some(members) = said.as_object_mut() {
         members.retain(|name, _| !name.starts_with("x-"));
     }

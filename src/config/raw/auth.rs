@@ -7,170 +7,127 @@ use serde::{Deserialize, Serialize};
 
 use super::{Span, Texts};
 
-/// Who may pass.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// `false` allows every request, and still strips trusted headers.
-    pub enabled: bool,
-    /// Accept tokens with `alg: none`. For development only: refused unless every listener is
-    /// loopback or a unix socket.
-    pub allow_unsigned_jwt: bool,
+sections! {
+    /// Who may pass.
+    pub struct Auth {
+        /// `false` allows every request, and still strips trusted headers.
+        pub enabled: bool = true,
+        /// Accept tokens with `alg: none`. For development only: refused unless every listener is
+        /// loopback or a unix socket.
+        pub allow_unsigned_jwt: bool,
+        /// The primary issuer.
+        pub oidc: Oidc,
+        /// Further issuers, each with its own settings.
+        pub issuers: Vec<Issuer>,
+        /// Presets for well-known providers.
+        pub preset: Preset,
+    }
+
     /// The primary issuer.
-    pub oidc: Oidc,
-    /// Further issuers, each with its own settings.
-    pub issuers: Vec<Issuer>,
+    pub struct Oidc {
+        /// `false` leaves the primary issuer out.
+        pub enabled: bool = true,
+        /// What every issuer has.
+        #[serde(flatten)]
+        pub common: Issuer,
+        /// Other issuer names of the same provider, such as Azure's v1 issuer. One that is a URL is
+        /// discovered on its own; until that has worked once, and for one that is not a URL, the
+        /// primary issuer's keys are used.
+        pub additional_issuers: Texts,
+        /// The authorization endpoint, where browsers log in. Default: from discovery.
+        pub authorization_endpoint: Option<String>,
+        /// The token endpoint. Default: from discovery.
+        pub token_endpoint: Option<String>,
+        /// The device authorization endpoint (RFC 8628), where `auth login` begins. Default: from discovery.
+        pub device_authorization_endpoint: Option<String>,
+        /// The UserInfo endpoint. Default: from discovery.
+        pub userinfo_endpoint: Option<String>,
+        /// Scopes that `auth login` requests, separated by spaces.
+        pub default_scopes: String = "openid profile email offline_access".into(),
+        /// How long a discovery document is used before it is fetched again.
+        pub discovery_cache_ttl: Span = Span::Seconds(300),
+    }
+
+    /// A further issuer.
+    pub struct Issuer {
+        /// What `iss` must be, exactly. May contain `{tenantid}` (Azure multi-tenant).
+        pub issuer: Option<String>,
+        /// The client id that users log in with.
+        pub client_id: Option<String>,
+        /// What `aud` must contain; with a list, any one of them. Default: `client_id`.
+        pub audience: Option<Texts>,
+        /// `false` is the only way to accept tokens that were issued for other audiences.
+        pub verify_audience: bool = true,
+        /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
+        pub discovery_url: Option<String>,
+        /// The key set, at a URL. Default: from discovery.
+        pub jwks_uri: Option<String>,
+        /// The key set, in a file.
+        pub jwks_file: Option<PathBuf>,
+        /// The key set, inline: a JWKS document.
+        pub jwks: Option<serde_json::Value>,
+        /// Accepted signature algorithms. Default: all asymmetric ones that Doorward supports.
+        pub algorithms: Option<Texts>,
+        /// The claim with the email address: a name, or a JSON pointer when it starts with
+        /// `/`.
+        pub email_claim: String = "email".into(),
+        /// The claim with the principal id; `sub` when a token lacks it.
+        pub subject_claim: String = "sub".into(),
+        /// The claim with the groups: a string, an array, or an object's keys.
+        pub groups_claim: String = "groups".into(),
+        /// A claim whose values count as scopes, such as Entra's `roles`.
+        pub roles_claim: Option<String>,
+        /// A prefix to remove from each scope: up to a `/` or `:` if it ends in a letter or digit,
+        /// otherwise literally.
+        pub scope_prefix: Option<String>,
+        /// A prefix for each principal id; may contain `{tid}`.
+        pub subject_prefix: Option<String>,
+        /// A prefix for each group; may contain `{tid}`.
+        pub groups_prefix: Option<String>,
+        /// Allowed tenants (`tid`). Required with `{tenantid}`; to allow any, write `*`.
+        pub allowed_tenants: Texts,
+        /// Allowed clients (`azp`, `appid`, `client_id`, `cid`). Default: any.
+        pub allowed_clients: Texts,
+        /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Tokens that
+        /// identify themselves as one (`typ`: `ID`, `Refresh`) are refused anyway.
+        pub require_access_token: bool,
+        /// What to do with tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
+        pub bound_tokens: BoundTokens,
+        /// Longest lifetime of a token, from `iat`, or else from now, to `exp`. Default: any.
+        pub max_lifetime: Option<Span>,
+        /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
+        /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
+        pub email_domains: Texts,
+        /// HTTP proxy for requests to this issuer.
+        pub proxy: Option<String>,
+        /// PEM file of certificates to trust for this issuer, in addition to the system's: of
+        /// authorities, or the issuer's own.
+        pub ca_file: Option<PathBuf>,
+        /// File with a bearer token to send when fetching the discovery document and the keys, as
+        /// Kubernetes' API server requires. Read at each fetch; sent only to the host of
+        /// `discovery_url`, `jwks_uri` or `issuer`.
+        pub key_bearer_file: Option<PathBuf>,
+        /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
+        /// the network path can then replace them.
+        pub allow_http: bool,
+    }
+
     /// Presets for well-known providers.
-    pub preset: Preset,
-}
+    pub struct Preset {
+        /// Microsoft Entra ID (Azure AD): its v1 and v2 issuers, audiences and claims. Fills in what
+        /// `auth.oidc` does not set.
+        pub entra: Option<Entra>,
+    }
 
-/// The primary issuer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Oidc {
-    /// `false` leaves the primary issuer out.
-    pub enabled: bool,
-    /// What `iss` must be, exactly. May contain `{tenantid}` (Azure multi-tenant).
-    pub issuer: Option<String>,
-    /// Other issuer names of the same provider, such as Azure's v1 issuer. One that is a URL is
-    /// discovered on its own; until that has worked once, and for one that is not a URL, the
-    /// primary issuer's keys are used.
-    pub additional_issuers: Texts,
-    /// The client id that users log in with.
-    pub client_id: Option<String>,
-    /// What `aud` must contain; with a list, any one of them. Default: `client_id`.
-    pub audience: Option<Texts>,
-    /// `false` is the only way to accept tokens that were issued for other audiences.
-    pub verify_audience: bool,
-    /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
-    pub discovery_url: Option<String>,
-    /// The key set. Default: from discovery.
-    pub jwks_uri: Option<String>,
-    /// The key set, in a file.
-    pub jwks_file: Option<PathBuf>,
-    /// The key set, inline: a JWKS document.
-    pub jwks: Option<serde_json::Value>,
-    /// The authorization endpoint, where browsers log in. Default: from discovery.
-    pub authorization_endpoint: Option<String>,
-    /// The token endpoint. Default: from discovery.
-    pub token_endpoint: Option<String>,
-    /// The device authorization endpoint (RFC 8628), where `auth login` begins. Default: from discovery.
-    pub device_authorization_endpoint: Option<String>,
-    /// The UserInfo endpoint. Default: from discovery.
-    pub userinfo_endpoint: Option<String>,
-    /// Accepted signature algorithms. Default: all asymmetric ones that Doorward supports.
-    pub algorithms: Option<Texts>,
-    /// The claim with the email address: a name, or a JSON pointer when it starts with
-    /// `/`.
-    pub email_claim: String,
-    /// The claim with the principal id; `sub` when a token lacks it.
-    pub subject_claim: String,
-    /// The claim with the groups: a string, an array, or an object's keys.
-    pub groups_claim: String,
-    /// A claim whose values count as scopes, such as Entra's `roles`.
-    pub roles_claim: Option<String>,
-    /// A prefix to remove from each scope: up to a `/` or `:` if it ends in a letter or digit,
-    /// otherwise literally.
-    pub scope_prefix: Option<String>,
-    /// A prefix for each principal id; may contain `{tid}`.
-    pub subject_prefix: Option<String>,
-    /// A prefix for each group; may contain `{tid}`.
-    pub groups_prefix: Option<String>,
-    /// Allowed tenants (`tid`). Required with `{tenantid}`; to allow any, write `*`.
-    pub allowed_tenants: Texts,
-    /// Allowed clients (`azp`, `appid`, `client_id`, `cid`). Default: any.
-    pub allowed_clients: Texts,
-    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Tokens that
-    /// identify themselves as one (`typ`: `ID`, `Refresh`) are refused anyway.
-    pub require_access_token: bool,
-    /// What to do with tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
-    pub bound_tokens: BoundTokens,
-    /// Longest lifetime of a token, from `iat`, or else from now, to `exp`. Default: any.
-    pub max_lifetime: Option<Span>,
-    /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
-    /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
-    pub email_domains: Texts,
-    /// Scopes that `auth login` requests, separated by spaces.
-    pub default_scopes: String,
-    /// How long a discovery document is used before it is fetched again.
-    pub discovery_cache_ttl: Span,
-    /// HTTP proxy for requests to this issuer.
-    pub proxy: Option<String>,
-    /// PEM file of certificates to trust for this issuer, in addition to the system's: of
-    /// authorities, or the issuer's own.
-    pub ca_file: Option<PathBuf>,
-    /// File with a bearer token to send when fetching the discovery document and the keys, as
-    /// Kubernetes' API server requires. Read at each fetch; sent only to the host of
-    /// `discovery_url`, `jwks_uri` or `issuer`.
-    pub key_bearer_file: Option<PathBuf>,
-    /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
-    /// the network path can then replace them.
-    pub allow_http: bool,
-}
-
-/// A further issuer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Issuer {
-    /// What `iss` must be, exactly. May contain `{tenantid}` (Azure multi-tenant).
-    pub issuer: Option<String>,
-    /// The discovery document. Default: `{issuer}/.well-known/openid-configuration`.
-    pub discovery_url: Option<String>,
-    /// The key set, at a URL. Default: from discovery.
-    pub jwks_uri: Option<String>,
-    /// The key set, in a file.
-    pub jwks_file: Option<PathBuf>,
-    /// The key set, inline: a JWKS document.
-    pub jwks: Option<serde_json::Value>,
-    /// The client id that users log in with.
-    pub client_id: Option<String>,
-    /// What `aud` must contain; with a list, any one of them. Default: `client_id`.
-    pub audience: Option<Texts>,
-    /// `false` is the only way to accept tokens that were issued for other audiences.
-    pub verify_audience: bool,
-    /// Accepted signature algorithms. Default: all asymmetric ones that Doorward supports.
-    pub algorithms: Option<Texts>,
-    /// The claim with the email address.
-    pub email_claim: String,
-    /// The claim with the principal id; `sub` when a token lacks it.
-    pub subject_claim: String,
-    /// The claim with the groups.
-    pub groups_claim: String,
-    /// A claim whose values count as scopes, such as Entra's `roles`.
-    pub roles_claim: Option<String>,
-    /// A prefix to remove from each scope: up to a `/` or `:` if it ends in a letter or digit,
-    /// otherwise literally.
-    pub scope_prefix: Option<String>,
-    /// A prefix for each principal id; may contain `{tid}`.
-    pub subject_prefix: Option<String>,
-    /// A prefix for each group; may contain `{tid}`.
-    pub groups_prefix: Option<String>,
-    /// Allowed tenants (`tid`). Required with `{tenantid}`; to allow any, write `*`.
-    pub allowed_tenants: Texts,
-    /// Allowed clients (`azp`, `appid`, `client_id`, `cid`). Default: any.
-    pub allowed_clients: Texts,
-    /// Refuse tokens that look like ID tokens (`at_hash`, `c_hash`, `nonce`). Tokens that
-    /// identify themselves as one (`typ`: `ID`, `Refresh`) are refused anyway.
-    pub require_access_token: bool,
-    /// What to do with tokens that are bound to a key (`cnf`: DPoP, mutual TLS).
-    pub bound_tokens: BoundTokens,
-    /// Longest lifetime of a token, from `iat`, or else from now, to `exp`. Default: any.
-    pub max_lifetime: Option<Span>,
-    /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
-    /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
-    pub email_domains: Texts,
-    /// HTTP proxy for requests to this issuer.
-    pub proxy: Option<String>,
-    /// PEM file of certificates to trust for this issuer, in addition to the system's: of
-    /// authorities, or the issuer's own.
-    pub ca_file: Option<PathBuf>,
-    /// File with a bearer token to send when fetching the discovery document and the keys, as
-    /// Kubernetes' API server requires. Read at each fetch; sent only to the host of
-    /// `discovery_url`, `jwks_uri` or `issuer`.
-    pub key_bearer_file: Option<PathBuf>,
-    /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
-    /// the network path can then replace them.
-    pub allow_http: bool,
+    /// Microsoft Entra ID.
+    pub struct Entra {
+        /// The tenant (directory) id whose users may sign in.
+        pub tenant: Option<String>,
+        /// Several tenant ids; `["*"]` for any.
+        pub tenants: Texts,
+        /// The application (client) id of the API.
+        pub client_id: Option<String>,
+    }
 }
 
 /// What becomes of tokens that are bound to a key of their client.
@@ -182,60 +139,4 @@ pub enum BoundTokens {
     Deny,
     /// They are accepted as plain bearer tokens.
     Ignore,
-}
-
-/// Presets for well-known providers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Preset {
-    /// Microsoft Entra ID (Azure AD): its v1 and v2 issuers, audiences and claims. Fills in what
-    /// `auth.oidc` does not set.
-    pub entra: Option<Entra>,
-}
-
-/// Microsoft Entra ID.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Entra {
-    /// The tenant (directory) id whose users may sign in.
-    pub tenant: Option<String>,
-    /// Several tenant ids; `["*"]` for any.
-    pub tenants: Texts,
-    /// The application (client) id of the API.
-    pub client_id: Option<String>,
-}
-
-impl From<&Oidc> for Issuer {
-    /// The primary issuer, as far as it is an issuer like the others.
-    fn from(oidc: &Oidc) -> Self {
-        let oidc = oidc.clone();
-        Self {
-            issuer: oidc.issuer,
-            discovery_url: oidc.discovery_url,
-            jwks_uri: oidc.jwks_uri,
-            jwks_file: oidc.jwks_file,
-            jwks: oidc.jwks,
-            client_id: oidc.client_id,
-            audience: oidc.audience,
-            verify_audience: oidc.verify_audience,
-            algorithms: oidc.algorithms,
-            email_claim: oidc.email_claim,
-            subject_claim: oidc.subject_claim,
-            groups_claim: oidc.groups_claim,
-            roles_claim: oidc.roles_claim,
-            scope_prefix: oidc.scope_prefix,
-            subject_prefix: oidc.subject_prefix,
-            groups_prefix: oidc.groups_prefix,
-            allowed_tenants: oidc.allowed_tenants,
-            allowed_clients: oidc.allowed_clients,
-            require_access_token: oidc.require_access_token,
-            bound_tokens: oidc.bound_tokens,
-            max_lifetime: oidc.max_lifetime,
-            email_domains: oidc.email_domains,
-            proxy: oidc.proxy,
-            ca_file: oidc.ca_file,
-            key_bearer_file: oidc.key_bearer_file,
-            allow_http: oidc.allow_http,
-        }
-    }
 }

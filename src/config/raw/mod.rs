@@ -5,8 +5,9 @@
 //! check for unknown keys and the names of environment variables are all made from
 //! these types; the comments are their text.
 
+#[macro_use]
+mod sections;
 mod auth;
-mod defaults;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,98 +18,206 @@ use serde::{Deserialize, Serialize};
 
 pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
 
-/// Doorward's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Who is allowed: NeMo Platform's `auth` section, and what Doorward adds to it.
-    pub auth: Auth,
+fn listener(listen: &str) -> Listener {
+    Listener { listen: listen.to_owned(), tls: None }
+}
+
+sections! {
+    /// Doorward's configuration.
+    pub struct Config {
+        /// Who is allowed: NeMo Platform's `auth` section, and what Doorward adds to it.
+        pub auth: Auth,
+        /// Where Doorward listens.
+        pub server: Server,
+        /// The identity headers sent to the upstream.
+        pub headers: Headers,
+        /// Rules by path.
+        pub rules: Rules,
+        /// Limits for tokens.
+        pub token: Token,
+        /// When keys are fetched and how long they are used.
+        pub keys: Keys,
+        /// The verified-token cache.
+        pub cache: Cache,
+        /// Content of denials.
+        pub denial: Denial,
+        /// RFC 9728 metadata; not served unless `resource` is set.
+        pub protected_resource: ProtectedResource,
+        /// Logging.
+        pub log: Log,
+    }
+
     /// Where Doorward listens.
-    pub server: Server,
+    pub struct Server {
+        /// Envoy's gRPC `Check`, gRPC health and reflection.
+        pub grpc: Listener = listener("127.0.0.1:9191"),
+        /// Discovery document, HTTP ext_authz, authenticate.
+        pub http: Listener = listener("127.0.0.1:8181"),
+        /// Health and metrics.
+        pub admin: Listener = listener("127.0.0.1:9192"),
+        /// Threads that make decisions. Default: one per core.
+        pub workers: Option<usize>,
+        /// Connections to the gRPC and HTTP ports together. Default: as many as the limit on open
+        /// files allows, at most 4096. The admin port has its own limit.
+        pub max_connections: Option<usize>,
+        /// How long requests in flight may take to finish at shutdown.
+        pub drain: Span = "10s".into(),
+    }
+
+    /// One listener.
+    pub struct Listener {
+        /// `host:port`, or `unix:/path`.
+        pub listen: String,
+        /// TLS on this listener.
+        pub tls: Option<Tls>,
+    }
+
+    /// Certificates, as PEM files.
+    pub struct Tls {
+        /// The certificate chain.
+        pub cert: Option<PathBuf>,
+        /// Its private key.
+        pub key: Option<PathBuf>,
+        /// Require client certificates signed by one of these authorities.
+        pub client_ca: Option<PathBuf>,
+    }
+
     /// The identity headers sent to the upstream.
-    pub headers: Headers,
+    pub struct Headers {
+        /// Which values headers may contain. With `nemo`, bearer credentials that are not a JWT are
+        /// removed on requests whose token is not checked.
+        pub profile: Profile,
+        /// Every header that starts with this is removed unless Doorward sets it, in upper or lower
+        /// case and with any other character, or several, in place of `-` (`x_nmp_`, `x.nmp.`,
+        /// `x--nmp--`).
+        pub trusted_prefix: String = "X-NMP-".into(),
+        /// The header with the principal.
+        pub principal_id: String = "X-NMP-Principal-Id".into(),
+        /// The header with the email address.
+        pub principal_email: String = "X-NMP-Principal-Email".into(),
+        /// The header with the groups, joined by `,`.
+        pub principal_groups: String = "X-NMP-Principal-Groups".into(),
+        /// The header with the scopes, joined by a space.
+        pub scopes: String = "X-NMP-Scopes".into(),
+        /// The header that says a policy engine allowed the request.
+        pub authorized: String = "X-NMP-Authorized".into(),
+        /// Further claims to copy: header name → claim.
+        pub claims: BTreeMap<String, String>,
+        /// Keep only groups that match one of these; `*` and `?` are wildcards. Default: all.
+        pub groups_only: Texts,
+    }
+
     /// Rules by path.
-    pub rules: Rules,
+    pub struct Rules {
+        /// Paths that need no token: exact (`/health`), or everything below one (`/public/*`).
+        pub bypass: Texts,
+        /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`)
+        /// passes without a token, stripped of identity headers. The gateway has to send both headers
+        /// to Doorward (docs/cors.md). A route's `doorward.mode` takes precedence; a closed endpoint
+        /// stays closed.
+        pub cors_preflight: CorsPreflight,
+        /// Paths below which encoded slashes (`%2F`) are allowed, each ending in `/`; for NeMo
+        /// Platform `/apis/files/v2/hf/`. There a path is checked in both readings, with `%2F` as
+        /// part of a name and as a slash, and both have to be allowed. Anywhere else a path with one
+        /// is then 400. Default: a path with one is ambiguous, like others.
+        pub encoded_slashes: Texts,
+        /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method → `scopes`,
+        /// of which a token needs one, or `deny: true`, which closes it to everyone. `{name}` stands
+        /// for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes
+        /// are required of tokens only: requests without one pass anonymously.
+        pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
+        /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
+        /// `endpoints` has is not looked up in it.
+        pub endpoints_file: Option<PathBuf>,
+        /// Whether tokens without a platform scope (one with a `:`) need a scope, too.
+        pub scopes: ScopeDemand,
+    }
+
+    /// What one method of an endpoint asks for.
+    // Read from the file of endpoints by serde alone.
+    #[serde(deny_unknown_fields)]
+    pub struct Endpoint {
+        /// A token needs one of these. Empty: none.
+        pub scopes: Texts,
+        /// Closed to everyone, with a token or without, bypassed or not.
+        pub deny: bool,
+        /// For the policy; not used by Doorward.
+        pub permissions: Texts,
+        /// For the policy; not used by Doorward.
+        pub callers: Texts,
+    }
+
     /// Limits for tokens.
-    pub token: Token,
+    pub struct Token {
+        /// Longer tokens are denied without being parsed.
+        pub max_token_bytes: usize = 16 * 1024,
+        /// Tolerated clock difference between issuer and Doorward.
+        pub leeway: Span = "60s".into(),
+    }
+
     /// When keys are fetched and how long they are used.
-    pub keys: Keys,
+    pub struct Keys {
+        /// How long the last good key set is used while the issuer cannot be reached.
+        pub max_stale: Span = "24h".into(),
+        /// A directory that keeps key sets across restarts.
+        pub key_cache_dir: Option<PathBuf>,
+        /// What to do with the last good keys when an issuer publishes a key set without any:
+        /// `withdraw` denies its tokens after three scheduled reads over at least a minute, `keep`
+        /// uses the keys for `max_stale`. Invalid responses never count.
+        pub empty_set: EmptySet,
+        /// Shortest time between two fetches made because of an unknown `kid`.
+        pub cool_down: Span = "10s".into(),
+        /// How long a request waits at most for a fetch of keys; never longer than three quarters of
+        /// its gateway's timeout.
+        pub wait: Span = "1s".into(),
+        /// Timeout of one request to an issuer.
+        pub timeout: Span = "5s".into(),
+        /// Shortest time between two background refreshes, whatever `Cache-Control` says.
+        pub refresh_min: Span = "1m".into(),
+        /// Longest time between two background refreshes, whatever `Cache-Control` says.
+        pub refresh_max: Span = "1h".into(),
+        /// Time between two background refreshes when there is no `Cache-Control`.
+        pub refresh_default: Span = "5m".into(),
+    }
+
     /// The verified-token cache.
-    pub cache: Cache,
+    pub struct Cache {
+        /// Most tokens in the cache; 0 turns it off.
+        pub max_entries: u64 = 10_000,
+        /// Most bytes in the cache.
+        pub max_bytes: u64 = 32 * 1024 * 1024,
+    }
+
     /// Content of denials.
-    pub denial: Denial,
-    /// RFC 9728 metadata; not served unless `resource` is set.
-    pub protected_resource: ProtectedResource,
+    pub struct Denial {
+        /// `realm` of the `WWW-Authenticate` challenge.
+        pub realm: String = "doorward".into(),
+    }
+
+    /// RFC 9728 metadata.
+    pub struct ProtectedResource {
+        /// The resource identifiers: the https URLs by which clients know the platform, or parts of
+        /// it, exactly as clients write them. Setting one enables the documents, and
+        /// `resource_metadata` in challenges.
+        pub resource: Texts,
+        /// Authorization servers to list. Default: the configured issuers.
+        pub authorization_servers: Texts,
+        /// Scopes to list.
+        pub scopes_supported: Texts,
+    }
+
     /// Logging.
-    pub log: Log,
-}
-
-/// Where Doorward listens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Envoy's gRPC `Check`, gRPC health and reflection.
-    pub grpc: Listener,
-    /// Discovery document, HTTP ext_authz, authenticate.
-    pub http: Listener,
-    /// Health and metrics.
-    pub admin: Listener,
-    /// Threads that make decisions. Default: one per core.
-    pub workers: Option<usize>,
-    /// Connections to the gRPC and HTTP ports together. Default: as many as the limit on open
-    /// files allows, at most 4096. The admin port has its own limit.
-    pub max_connections: Option<usize>,
-    /// How long requests in flight may take to finish at shutdown.
-    pub drain: Span,
-}
-
-/// One listener.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Listener {
-    /// `host:port`, or `unix:/path`.
-    pub listen: String,
-    /// TLS on this listener.
-    pub tls: Option<Tls>,
-}
-
-/// Certificates, as PEM files.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    /// The certificate chain.
-    pub cert: Option<PathBuf>,
-    /// Its private key.
-    pub key: Option<PathBuf>,
-    /// Require client certificates signed by one of these authorities.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// The identity headers sent to the upstream.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Headers {
-    /// Which values headers may contain. With `nemo`, bearer credentials that are not a JWT are
-    /// removed on requests whose token is not checked.
-    pub profile: Profile,
-    /// Every header that starts with this is removed unless Doorward sets it, in upper or lower
-    /// case and with any other character, or several, in place of `-` (`x_nmp_`, `x.nmp.`,
-    /// `x--nmp--`).
-    pub trusted_prefix: String,
-    /// The header with the principal.
-    pub principal_id: String,
-    /// The header with the email address.
-    pub principal_email: String,
-    /// The header with the groups, joined by `,`.
-    pub principal_groups: String,
-    /// The header with the scopes, joined by a space.
-    pub scopes: String,
-    /// The header that says a policy engine allowed the request.
-    pub authorized: String,
-    /// Further claims to copy: header name → claim.
-    pub claims: BTreeMap<String, String>,
-    /// Keep only groups that match one of these; `*` and `?` are wildcards. Default: all.
-    pub groups_only: Texts,
+    pub struct Log {
+        /// A filter, such as `info` or `info,doorward=debug`. Release builds have no `trace`.
+        pub level: String = "info".into(),
+        /// Format of log lines: `auto` is text on a terminal and JSON elsewhere; `serve --log-format`
+        /// overrides it.
+        pub format: LogFormat,
+        /// Which decisions are logged.
+        pub decisions: DecisionLog,
+        /// Most decision lines per second; dropped ones are counted.
+        pub decisions_per_second: u32 = 10,
+    }
 }
 
 /// Which values headers may contain.
@@ -122,34 +231,6 @@ pub enum Profile {
     Plain,
 }
 
-/// Rules by path.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rules {
-    /// Paths that need no token: exact (`/health`), or everything below one (`/public/*`).
-    pub bypass: Texts,
-    /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`)
-    /// passes without a token, stripped of identity headers. The gateway has to send both headers
-    /// to Doorward (docs/cors.md). A route's `doorward.mode` takes precedence; a closed endpoint
-    /// stays closed.
-    pub cors_preflight: CorsPreflight,
-    /// Paths below which encoded slashes (`%2F`) are allowed, each ending in `/`; for NeMo
-    /// Platform `/apis/files/v2/hf/`. There a path is checked in both readings, with `%2F` as
-    /// part of a name and as a slash, and both have to be allowed. Anywhere else a path with one
-    /// is then 400. Default: a path with one is ambiguous, like others.
-    pub encoded_slashes: Texts,
-    /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method → `scopes`,
-    /// of which a token needs one, or `deny: true`, which closes it to everyone. `{name}` stands
-    /// for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes
-    /// are required of tokens only: requests without one pass anonymously.
-    pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
-    /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
-    /// `endpoints` has is not looked up in it.
-    pub endpoints_file: Option<PathBuf>,
-    /// Whether tokens without a platform scope (one with a `:`) need a scope, too.
-    pub scopes: ScopeDemand,
-}
-
 /// What becomes of CORS preflights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -159,20 +240,6 @@ pub enum CorsPreflight {
     Deny,
     /// They pass.
     Allow,
-}
-
-/// What one method of an endpoint asks for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Endpoint {
-    /// A token needs one of these. Empty: none.
-    pub scopes: Texts,
-    /// Closed to everyone, with a token or without, bypassed or not.
-    pub deny: bool,
-    /// For the policy; not used by Doorward.
-    pub permissions: Texts,
-    /// For the policy; not used by Doorward.
-    pub callers: Texts,
 }
 
 /// Which tokens need the scopes of an endpoint.
@@ -186,43 +253,6 @@ pub enum ScopeDemand {
     Required,
 }
 
-/// Limits for tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Token {
-    /// Longer tokens are denied without being parsed.
-    pub max_token_bytes: usize,
-    /// Tolerated clock difference between issuer and Doorward.
-    pub leeway: Span,
-}
-
-/// When keys are fetched and how long they are used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Keys {
-    /// How long the last good key set is used while the issuer cannot be reached.
-    pub max_stale: Span,
-    /// A directory that keeps key sets across restarts.
-    pub key_cache_dir: Option<PathBuf>,
-    /// What to do with the last good keys when an issuer publishes a key set without any:
-    /// `withdraw` denies its tokens after three scheduled reads over at least a minute, `keep`
-    /// uses the keys for `max_stale`. Invalid responses never count.
-    pub empty_set: EmptySet,
-    /// Shortest time between two fetches made because of an unknown `kid`.
-    pub cool_down: Span,
-    /// How long a request waits at most for a fetch of keys; never longer than three quarters of
-    /// its gateway's timeout.
-    pub wait: Span,
-    /// Timeout of one request to an issuer.
-    pub timeout: Span,
-    /// Shortest time between two background refreshes, whatever `Cache-Control` says.
-    pub refresh_min: Span,
-    /// Longest time between two background refreshes, whatever `Cache-Control` says.
-    pub refresh_max: Span,
-    /// Time between two background refreshes when there is no `Cache-Control`.
-    pub refresh_default: Span,
-}
-
 /// What becomes of keys that their issuer no longer publishes, when it publishes no others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -232,53 +262,6 @@ pub enum EmptySet {
     Withdraw,
     /// They stay in use.
     Keep,
-}
-
-/// The verified-token cache.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Cache {
-    /// Most tokens in the cache; 0 turns it off.
-    pub max_entries: u64,
-    /// Most bytes in the cache.
-    pub max_bytes: u64,
-}
-
-/// Content of denials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Denial {
-    /// `realm` of the `WWW-Authenticate` challenge.
-    pub realm: String,
-}
-
-/// RFC 9728 metadata.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProtectedResource {
-    /// The resource identifiers: the https URLs by which clients know the platform, or parts of
-    /// it, exactly as clients write them. Setting one enables the documents, and
-    /// `resource_metadata` in challenges.
-    pub resource: Texts,
-    /// Authorization servers to list. Default: the configured issuers.
-    pub authorization_servers: Texts,
-    /// Scopes to list.
-    pub scopes_supported: Texts,
-}
-
-/// Logging.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// A filter, such as `info` or `info,doorward=debug`. Release builds have no `trace`.
-    pub level: String,
-    /// Format of log lines: `auto` is text on a terminal and JSON elsewhere; `serve --log-format`
-    /// overrides it.
-    pub format: LogFormat,
-    /// Which decisions are logged.
-    pub decisions: Decisions,
-    /// Most decision lines per second; dropped ones are counted.
-    pub decisions_per_second: u32,
 }
 
 /// How log lines look.
@@ -295,9 +278,9 @@ pub enum LogFormat {
 }
 
 /// Which decisions get a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Decisions {
+pub enum DecisionLog {
     /// None.
     Off,
     /// Denials.

@@ -66,15 +66,8 @@ pub(super) fn examine(sample: &Sample, leeway: Duration) -> Finding {
     }
 }
 
-/// An IMF-fixdate (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`. The two older forms
-/// are not sent by anything alive.
 fn http_date(text: &str) -> Option<UnixTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.trim().strip_suffix(" GMT")?.split(' ').skip(1);
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    let moment = humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()?;
+    let moment = httpdate::parse_http_date(text.trim()).ok()?;
     Some(UnixTime(moment.duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 
@@ -113,9 +106,18 @@ mod tests {
         }
     }
 
+    /// Whoever reads a date has to take all three forms (RFC 9110 section 5.6.7).
+    #[test]
+    fn the_older_forms_of_a_date_are_read() {
+        for date in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            let finding = found(date, "0", AT + 100, AT + 100, 60);
+            assert!(finding.found.contains("99 s behind"), "{date}: {finding:?}");
+        }
+    }
+
     #[test]
     fn without_a_date_nothing_is_claimed() {
-        for date in ["", "yesterday", "Sunday, 06-Nov-94 08:49:37 GMT", "x, 99 Foo 1994 a GMT"] {
+        for date in ["", "yesterday", "1994-11-06T08:49:37Z", "x, 99 Foo 1994 a GMT"] {
             let finding = found(date, "0", AT, AT, 60);
             assert_eq!(finding.outcome, Outcome::Pass);
             assert!(finding.found.contains("unknown: the response has no Date"), "{finding:?}");

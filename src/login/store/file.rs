@@ -1,7 +1,7 @@
 //! The file of logins: read whole, replaced in one step, its owner's alone.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::contexts::Contexts;
+use crate::whole_file::{self, Existing};
 
 const VERSION: u64 = 1;
 /// A login has a few kilobytes; this is for hundreds.
@@ -54,15 +55,9 @@ pub(super) fn read(path: &Path) -> Result<(Contexts, bool), StoreError> {
 /// Replaces the file. Whatever goes wrong, the old one or the new one is there, whole.
 pub(super) fn write(path: &Path, contexts: &Contexts) -> Result<(), StoreError> {
     let replace = || {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        // Made with mode 0600, and gone again if anything below fails.
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer_pretty(&mut file, &Written { version: VERSION, contexts })?;
-        file.write_all(b"\n")?;
-        // Else a crash could leave the new name on an empty file.
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        let mut text = serde_json::to_vec_pretty(&Written { version: VERSION, contexts })?;
+        text.push(b'\n');
+        whole_file::write(path, &text, 0o600, Existing::Replaced)
     };
     replace().map_err(|cause| StoreError::io(path, cause))
 }

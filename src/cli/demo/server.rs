@@ -13,14 +13,14 @@ use crate::transport::Watcher;
 
 /// Starts a Doorward with the configuration in this YAML text, and tells the feed, when
 /// there is one, of each decision. It blocks, and runs on a thread where that is fine.
-pub(super) type StartDoor = fn(&str, Option<Feed>) -> Result<Door, DoorFailure>;
+pub(super) type StartServer = fn(&str, Option<Feed>) -> Result<Server, ServerFailure>;
 
 /// Where decisions go. Use `try_send`: a decision that nobody has time to look at is
 /// dropped, never waited for.
 pub(super) type Feed = mpsc::Sender<Shown>;
 
 /// Why Doorward did not start, from whatever layer it comes.
-pub(super) type DoorFailure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type ServerFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +48,18 @@ pub(super) enum Outcome {
 }
 
 /// A Doorward that runs; stopped when dropped.
-pub(super) struct Door {
+pub(super) struct Server {
     stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
-impl Door {
+impl Server {
     /// `stop` ends it and blocks until it has ended.
     pub(super) fn new(stop: impl FnOnce() + Send + 'static) -> Self {
         Self { stop: Some(Box::new(stop)) }
     }
 }
 
-impl Drop for Door {
+impl Drop for Server {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // Never on a thread of a runtime: what blocks there, or ends a runtime of its
@@ -69,15 +69,15 @@ impl Drop for Door {
     }
 }
 
-impl std::fmt::Debug for Door {
+impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").finish_non_exhaustive()
+        f.debug_struct("Server").finish_non_exhaustive()
     }
 }
 
 /// Starts the very server that `doorward serve` runs. `feed` is `None` when Envoy's
 /// access log already tells of every decision.
-pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure> {
+pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Server, ServerFailure> {
     let settings = Settings::from_yaml("the demo's configuration", yaml)?;
     telemetry::install(&settings.log)?;
     let watcher = feed.map(|feed| {
@@ -87,7 +87,7 @@ pub(super) fn start(yaml: &str, feed: Option<Feed>) -> Result<Door, DoorFailure>
         watcher
     });
     let running = app::start(settings, watcher)?;
-    Ok(Door::new(move || running.stop()))
+    Ok(Server::new(move || running.stop()))
 }
 
 fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {

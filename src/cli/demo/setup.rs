@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use doorward_dev::DevIssuer;
 
-use super::places::{Ports, Upstream};
+use super::ports::{Ports, Upstream};
 
 /// What there is to see: addresses and names, no handles.
 #[derive(Debug)]
-pub(super) struct Scene {
+pub(super) struct Setup {
     /// Where requests come in; `None`: nothing but the issuer runs.
     pub(super) front: Option<Front>,
     pub(super) issuer: DevIssuer,
@@ -31,16 +31,16 @@ pub(super) enum Front {
     Http,
 }
 
-impl Scene {
+impl Setup {
     /// What clients are told to be the platform.
     pub(super) fn base_url(&self) -> String {
         match self.front {
             Some(Front::Http) => format!("http://{}", self.ports.http),
-            Some(Front::Envoy) | None => format!("http://{}", self.ports.door),
+            Some(Front::Envoy) | None => format!("http://{}", self.ports.listener),
         }
     }
 
-    /// The URL of a path behind the door.
+    /// The URL of a path behind the gateway.
     pub(super) fn url(&self, path: &str) -> String {
         let under = if self.front == Some(Front::Http) { "/apis/auth/ext-authz" } else { "" };
         format!("{}{under}{path}", self.base_url())

@@ -3,78 +3,45 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use doorward_dev::envoy::{EnvoyError, EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
-use doorward_dev::{DevIssuer, DevIssuerError, DevIssuerOptions, Echo, ListenError};
+use doorward_dev::envoy::{EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
+use doorward_dev::{DevIssuer, DevIssuerOptions, Echo};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::door::{Door, Feed, StartDoor};
-use super::places::{PortError, Ports, WriteError};
-use super::scene::{Front, Scene};
-use super::{DemoArgs, DemoError, DoorFailure, watch as watching, words};
+use super::ports::Ports;
+use super::server::{Feed, Server, StartServer};
+use super::setup::{Front, Setup};
+use super::{DemoArgs, DemoError, watch as watching, words};
 
 /// How long Doorward may take until it has the issuer's keys.
-const READY_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(10);
 /// Decisions are shown here and not in a log; and where no Envoy has routes, the rules
 /// say what needs no token.
 const EMBEDDED: &str = "rules: { bypass: [/public/*] }\nlog: { level: warn, decisions: 'off' }\n";
 
 /// All that runs.
 #[derive(Debug)]
-pub(super) struct Stage {
-    pub(super) scene: Scene,
+pub(super) struct Demo {
+    pub(super) setup: Setup,
     envoy: Option<EnvoyProcess>,
-    door: Option<Door>,
+    server: Option<Server>,
     echo: Option<Echo>,
     follower: JoinSet<()>,
 }
 
-/// Why not everything came up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StageError {
-    /// The issuer.
-    #[error("the development issuer did not start")]
-    Issuer(#[from] DevIssuerError),
-    /// The upstream.
-    #[error("the upstream did not start")]
-    Upstream(#[from] ListenError),
-    /// No port.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// `--write`.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// `DOORWARD_ENVOY` is wrong.
-    #[error(transparent)]
-    Search(SearchError),
-    /// The Envoy that was found does not run.
-    #[error("Envoy did not start (`--no-envoy` runs without it)")]
-    Envoy(#[from] EnvoyError),
-    /// Doorward.
-    #[error("the server did not start")]
-    Door(#[source] DoorFailure),
-    /// Doorward runs, but is not ready.
-    #[error("the server was not ready within {} s", READY_WITHIN.as_secs())]
-    NotReady,
-    /// No HTTP client.
-    #[error("cannot make an HTTP client")]
-    Client(#[from] reqwest::Error),
-}
-
-impl Stage {
+impl Demo {
     pub(super) async fn start(
         args: &DemoArgs,
         search: &EnvoySearch,
-        start: StartDoor,
+        start: StartServer,
         feed: Feed,
-    ) -> Result<Self, StageError> {
+    ) -> Result<Self, DemoError> {
         // Who writes its configuration is told how to start one.
         let without = args.no_envoy || (args.issuer_only && args.write.is_none());
         let envoy = if without { None } else { find_envoy(search).await? };
         let ports = Ports::choose(args, envoy.is_some())?;
         let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await?;
-        let scene = Scene {
+        let setup = Setup {
             front: match envoy {
                 _ if args.issuer_only => None,
                 Some(_) => Some(Front::Envoy),
@@ -87,34 +54,34 @@ impl Stage {
             ports,
             envoy,
         };
-        if let Some(dir) = &scene.written {
-            ports.write(dir, &scene.issuer, &scene.upstream)?;
+        if let Some(dir) = &setup.written {
+            ports.write(dir, &setup.issuer, &setup.upstream)?;
         }
-        let mut stage =
-            Self { scene, envoy: None, door: None, echo: None, follower: JoinSet::new() };
-        let Some(front) = stage.scene.front else { return Ok(stage) };
-        if stage.scene.echoes {
-            stage.echo = Some(Echo::start(ports.upstream).await?);
+        let mut demo =
+            Self { setup, envoy: None, server: None, echo: None, follower: JoinSet::new() };
+        let Some(front) = demo.setup.front else { return Ok(demo) };
+        if demo.setup.echoes {
+            demo.echo = Some(Echo::start(ports.upstream).await?);
         }
-        let yaml = ports.doorward(&stage.scene.issuer) + EMBEDDED;
+        let yaml = ports.doorward(&demo.setup.issuer) + EMBEDDED;
         // With Envoy, its access log tells what became of each request.
-        let door_feed = (front == Front::Http).then(|| feed.clone());
+        let server_feed = (front == Front::Http).then(|| feed.clone());
         // On a thread of its own: starting a server with its own threads blocks.
-        let door = tokio::task::spawn_blocking(move || start(&yaml, door_feed));
-        let door = door.await.map_err(|died| StageError::Door(died.into()))?;
-        stage.door = Some(door.map_err(StageError::Door)?);
-        stage.door_is_ready().await?;
-        if let (Front::Envoy, Some(binary)) = (front, &stage.scene.envoy) {
-            let addresses = ports.envoy(&stage.scene.upstream);
-            let (entrance, admin) = (addresses.door_address(), addresses.admin_address());
+        let server = tokio::task::spawn_blocking(move || start(&yaml, server_feed));
+        let server = server.await.map_err(|died| DemoError::Server(died.into()))?;
+        demo.server = Some(server.map_err(DemoError::Server)?);
+        demo.server_is_ready().await?;
+        if let (Front::Envoy, Some(binary)) = (front, &demo.setup.envoy) {
+            let addresses = ports.envoy(&demo.setup.upstream);
+            let (entrance, admin) = (addresses.listener_address(), addresses.admin_address());
             let mut envoy =
                 EnvoyProcess::start(binary, &addresses.configuration(), entrance, admin).await?;
             if let Some(log) = envoy.take_output() {
-                stage.follower.spawn(watching::follow(log, feed));
+                demo.follower.spawn(watching::follow(log, feed));
             }
-            stage.envoy = Some(envoy);
+            demo.envoy = Some(envoy);
         }
-        Ok(stage)
+        Ok(demo)
     }
 
     /// Resolves when something ends that should not.
@@ -134,13 +101,13 @@ impl Stage {
         if let Some(envoy) = self.envoy.take() {
             envoy.stop().await;
         }
-        let door = self.door.take();
-        drop(tokio::task::spawn_blocking(move || drop(door)).await);
+        let server = self.server.take();
+        drop(tokio::task::spawn_blocking(move || drop(server)).await);
     }
 
-    async fn door_is_ready(&self) -> Result<(), StageError> {
+    async fn server_is_ready(&self) -> Result<(), DemoError> {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
-        let url = format!("http://{}/health/ready", self.scene.ports.admin);
+        let url = format!("http://{}/health/ready", self.setup.ports.admin);
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             let answer = http.get(&url).send().await;
@@ -149,16 +116,16 @@ impl Stage {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        Err(StageError::NotReady)
+        Err(DemoError::NotReady)
     }
 }
 
 /// An Envoy, fetched when there is none; `None` when that fails, which is said.
-async fn find_envoy(search: &EnvoySearch) -> Result<Option<PathBuf>, StageError> {
+async fn find_envoy(search: &EnvoySearch) -> Result<Option<PathBuf>, DemoError> {
     let dir = match search.find() {
         Ok(Found::Binary(binary)) => return Ok(Some(binary)),
         Ok(Found::Nothing { fetch_into }) => fetch_into,
-        Err(wrong @ SearchError::NamedIsMissing(_)) => return Err(StageError::Search(wrong)),
+        Err(wrong @ SearchError::NamedIsMissing(_)) => return Err(DemoError::Search(wrong)),
         Err(none) => {
             words::without_envoy(&none);
             return Ok(None);

@@ -1,18 +1,18 @@
 //! Where everything of the demonstration listens, and the files that say so.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use doorward_dev::DevIssuer;
 use url::{Host, Url};
 
-use super::DemoArgs;
+use super::{DemoArgs, DemoError};
 use crate::config::{EDITORS, SCHEMA_FILE, json_schema};
 use crate::init::EnvoyPorts;
+use crate::whole_file::{self, Existing};
 
 /// Whom Envoy passes requests on to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Upstream {
 /// Where everything listens, all on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
-    pub(super) door: SocketAddr,
+    pub(super) listener: SocketAddr,
     pub(super) envoy_admin: SocketAddr,
     pub(super) issuer: SocketAddr,
     pub(super) upstream: SocketAddr,
@@ -33,38 +33,10 @@ pub(super) struct Ports {
     pub(super) admin: SocketAddr,
 }
 
-/// A port that cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "port {port} {} (--port N chooses another, --port 0 any)",
-    if source.kind() == io::ErrorKind::AddrInUse { "is already in use" } else { "cannot be opened" }
-)]
-pub struct PortError {
-    port: u16,
-    source: io::Error,
-}
-
-/// Why `--write` wrote nothing, or not all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// It is somebody's.
-    #[error("{} exists, and `--write` never overwrites: remove it, or choose another directory", .0.display())]
-    Exists(PathBuf),
-    /// The system refused.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
 impl Ports {
     /// The ports the documentation uses where they are free, for people; any free ones
     /// for `--once` and `--port 0`, which may run beside anything.
-    pub(super) fn choose(args: &DemoArgs, envoy: bool) -> Result<Self, PortError> {
+    pub(super) fn choose(args: &DemoArgs, envoy: bool) -> Result<Self, DemoError> {
         let any = args.once || args.port == Some(0);
         let named = args.port.filter(|port| *port != 0);
         // Held until all are chosen: no two get the same.
@@ -81,7 +53,7 @@ impl Ports {
                 held.push(listener);
                 address
             });
-            address.map_err(|source| PortError { port: named.unwrap_or(usual), source })
+            address.map_err(|source| DemoError::Port { port: named.unwrap_or(usual), source })
         };
         // Another process listens there, now or later.
         let leave = |usual: u16| (Ipv4Addr::LOCALHOST, usual).into();
@@ -91,7 +63,7 @@ impl Ports {
         };
         let at_envoy = envoy || args.issuer_only;
         Ok(Self {
-            door: served(10000, named.filter(|_| at_envoy))?,
+            listener: served(10000, named.filter(|_| at_envoy))?,
             envoy_admin: served(9901, None)?,
             grpc: served(9191, None)?,
             http: served(8181, named.filter(|_| !at_envoy))?,
@@ -103,7 +75,7 @@ impl Ports {
 
     pub(super) fn envoy(&self, upstream: &Upstream) -> EnvoyPorts {
         EnvoyPorts {
-            door: self.door.port(),
+            listener: self.listener.port(),
             admin: self.envoy_admin.port(),
             grpc: self.grpc.port(),
             http: self.http.port(),
@@ -127,7 +99,7 @@ impl Ports {
         dir: &Path,
         issuer: &DevIssuer,
         upstream: &Upstream,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), DemoError> {
         let doorward = format!(
             "{EDITORS}\n# Written by `doorward demo`. Its issuer gives a token to anyone who asks \
              on this\n# machine; `doorward demo --issuer-only` runs it. Replace it with your own \
@@ -141,15 +113,15 @@ impl Ports {
         ];
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| WriteError::Write { path, source }
+            move |source| DemoError::Write { path, source }
         };
         if let Some((there, _)) = files.iter().find(|(path, _)| path.exists()) {
-            return Err(WriteError::Exists(there.clone()));
+            return Err(DemoError::Exists(there.clone()));
         }
         fs::create_dir_all(dir).map_err(failed(dir))?;
         for (path, text) in &files {
-            let file = OpenOptions::new().write(true).create_new(true).open(path);
-            file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed(path))?;
+            let written = whole_file::write(path, text.as_bytes(), 0o644, Existing::Kept);
+            written.map_err(failed(path))?;
         }
         Ok(())
     }

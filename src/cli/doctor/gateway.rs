@@ -1,13 +1,14 @@
-//! `doorward doctor --envoy` and `--gateway`: the door itself, on paper and live.
+//! `doorward doctor --envoy` and `--gateway`: the gateway, by its configuration and live.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use doorward_core::identity::ProtectedHeaders;
 use url::Url;
 
-use crate::cli::{ConfigArgs, Exit, print_config_faults, print_error};
+use crate::cli::output::{block_on, read_text, refuse};
+use crate::cli::{ConfigArgs, Exit, print_config_faults};
 use crate::config::{self, Settings};
 use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
@@ -15,7 +16,7 @@ use crate::doctor::{Report, Section};
 use crate::loopback::with_scheme;
 
 #[derive(Debug, Args)]
-pub(super) struct DoorArgs {
+pub(super) struct GatewayArgs {
     /// Examine a configuration of Envoy, Istio or Envoy Gateway (YAML or JSON, `-` for standard
     /// input, repeatable) instead of the issuers
     #[arg(long, value_name = "FILE", help_heading = "Gateway")]
@@ -39,8 +40,8 @@ pub(super) struct DoorArgs {
     gateway_ca: Option<PathBuf>,
 }
 
-impl DoorArgs {
-    /// Whether it is the door that is to be examined.
+impl GatewayArgs {
+    /// Whether it is the gateway that is to be examined.
     pub(super) fn asked(&self) -> bool {
         self.gateway.is_some() || !self.envoy.is_empty()
     }
@@ -93,42 +94,21 @@ fn settings(args: &ConfigArgs) -> Result<Settings, Exit> {
 }
 
 fn examine_file(path: &Path, settings: &Settings) -> Result<Vec<Section>, Exit> {
-    let refuse = |error: &dyn std::fmt::Display| {
-        let error = io::Error::other(format!("{}: {error}", path.display()));
-        print_error(&error);
-        Exit::Usage
+    let unusable = |error: &dyn std::fmt::Display| {
+        refuse(Exit::Usage)(io::Error::other(format!("{}: {error}", path.display())))
     };
-    let text = read(path).map_err(|error| refuse(&error))?;
+    // One byte more than can be examined tells that there is more.
+    let text = read_text(path, MOST_BYTES as u64 + 1).map_err(|error| unusable(&error))?;
     let name =
         if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
-    envoy::examine(&name, &text, &settings.headers, settings).map_err(|error| refuse(&error))
-}
-
-/// No more than can be examined is read: it might be a pipe that never ends.
-fn read(path: &Path) -> io::Result<String> {
-    let most = MOST_BYTES as u64 + 1;
-    let mut text = String::new();
-    if path.as_os_str() == "-" {
-        io::stdin().take(most).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
-    }
-    Ok(text)
+    envoy::examine(&name, &text, &settings.headers, settings).map_err(|error| unusable(&error))
 }
 
 fn examine_gateway(probe: &GatewayProbe) -> Result<Section, Exit> {
     let spinner = super::spinner("probing the gateway".to_owned());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let examined = runtime.map(|runtime| runtime.block_on(gateway::examine(probe)));
+    let examined = block_on(gateway::examine(probe));
     spinner.finish_and_clear();
-    let examined = examined.map_err(|error| {
-        print_error(&error);
-        Exit::Failed
-    })?;
-    examined.map_err(|error| {
-        print_error(&error);
-        Exit::Usage
-    })
+    examined.map_err(refuse(Exit::Failed))?.map_err(refuse(Exit::Usage))
 }
 
 #[cfg(test)]
