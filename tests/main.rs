@@ -26,6 +26,8 @@ mod cors;
 mod demo;
 mod doctor;
 mod doctor_envoy;
+mod doctor_envoy_command;
+mod doctor_envoy_gateway;
 mod doctor_faults;
 mod doctor_gateway;
 mod doctor_mesh;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
-use crate::support::raw::{RawRequest, Reply, get, request, upgrade};
+use crate::support::raw::{RawRequest, Reply, get, lines, request, upgrade};
 use serde::Deserialize;
 
 use crate::support::{PATIENCE, eventually};
@@ -43,6 +43,9 @@ pub enum Probe {
     Path(String),
     /// Nobody's, after Alice has asked for the same.
     AfterAlice,
+    /// Nobody's to a path that needs no token, which asks to go on in this protocol, and a forged
+    /// request right behind it.
+    Smuggled(String),
     /// Alice's, by this method, and a forged request inside of what it may have opened.
     Tunnel(String),
 }
@@ -135,6 +138,18 @@ impl Scene<'_> {
                 let nobody = self.send(door, get("/hostname")).await;
                 let shown = format!("{}{}", alice.shown(), nobody.shown());
                 (opens(nobody.reply.status == 200), shown)
+            }
+            Probe::Smuggled(protocol) => {
+                let inside = "GET /smuggled HTTP/1.1\r\nHost: platform.example\r\nX-User: a\r\n\
+                              X-NMP-Principal-Id: service:forged\r\nConnection: close\r\n\r\n";
+                let upgrade = format!("Upgrade: {protocol}");
+                let first = ["GET /public/x HTTP/1.1", "Host: a", "Connection: Upgrade", &upgrade];
+                // Where it is no tunnel, the connection may stay as it is.
+                let answer = lines(&first).followed_by(inside);
+                let _ = tokio::time::timeout(A_WHILE, answer.send(door)).await;
+                let arrived = self.echo.take();
+                let smuggled = arrived.iter().any(|it| it.path == "/smuggled");
+                (opens(smuggled), format!("\n{arrived:?}"))
             }
             Probe::Tunnel(method) => self.tunnel(method).await,
         }

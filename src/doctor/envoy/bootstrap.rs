@@ -1,7 +1,6 @@
 //! What a bootstrap says for all of Envoy.
 
 use super::OurHeaders;
-use super::judge::at;
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
 use crate::loopback::is_loopback_host;
@@ -22,9 +21,9 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
 /// Of one field in both spellings, Envoy takes one: a section for a file that has such.
 pub(super) fn spelling(roots: &[Place<'_>]) -> Option<Section> {
     let field = roots.iter().find_map(Place::twice)?;
-    let finding = Finding::fail(
+    let finding = field.fail(
         "spelling",
-        format!("this is set in two spellings{}, and Envoy accepts either", at(&field)),
+        "this is set in two spellings, and Envoy accepts either",
         "remove one of them",
     );
     Some(Section { title: "spelling".to_owned(), findings: vec![finding] })
@@ -45,9 +44,9 @@ fn header_prefix(root: &Place<'_>, roots: &[Place<'_>], ours: &OurHeaders) -> Op
     } else {
         return None;
     };
-    Some(Finding::fail(
+    Some(place.fail(
         "header_prefix",
-        format!("header_prefix is \"{prefix}\"{}: {what}", at(&place)),
+        format!("header_prefix is \"{prefix}\": {what}"),
         "remove header_prefix",
     ))
 }
@@ -57,9 +56,9 @@ fn admin(root: &Place<'_>) -> Option<Finding> {
     let address = root.at("admin.address.socket_address")?;
     let local = is_loopback_host(address.text("address").unwrap_or_default());
     (!local).then(|| {
-        Finding::warn(
+        address.warn(
             "admin",
-            format!("Envoy's admin port is open to the network{}", at(&address)),
+            "Envoy's admin port is open to the network",
             "listen on 127.0.0.1: anyone who reaches it can change runtime keys and shut Envoy \
              down",
         )
@@ -71,9 +70,9 @@ fn elsewhere(root: &Place<'_>) -> Option<Finding> {
     let dynamic = root.get("dynamic_resources")?;
     let listeners = ["lds_config", "lds_resources_locator"];
     let listeners = listeners.iter().find_map(|field| dynamic.get(field))?;
-    Some(Finding::warn(
+    Some(listeners.warn(
         "entrances",
-        format!("listeners are also loaded from elsewhere{}", at(&listeners)),
+        "listeners are also loaded from elsewhere",
         "examine them too (`curl …/config_dump` of Envoy's admin has all of them)",
     ))
 }

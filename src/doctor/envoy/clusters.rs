@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
-use super::judge::at;
 use super::place::Place;
-use super::routes::MIRRORS;
 use crate::doctor::report::Finding;
 use crate::loopback::is_loopback_host;
 
@@ -18,6 +17,10 @@ const FIELDS: [&str; 6] = [
     "original_dst_lb_config",
     "typed_extension_protocol_options",
 ];
+/// Where a route, or a cluster, says who gets copies of requests.
+pub(super) const MIRRORS: &str = "request_mirror_policies";
+/// The type of the filter that asks.
+pub(super) const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
 /// In the order of their numbers.
 const TYPES: [&str; 5] = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
 /// Extensions that lead where their configuration says: to addresses, or to clusters.
@@ -38,6 +41,10 @@ pub(super) struct Clusters<'v> {
     by_name: BTreeMap<&'v str, Place<'v>>,
     /// There are no others.
     complete: bool,
+    /// By the address of a listener of this file that asks nobody, the clusters that it leads to.
+    passing: BTreeMap<String, Vec<&'v str>>,
+    /// Where the filters of this file ask that ask a cluster called Doorward's, if any does.
+    doorward: Option<BTreeSet<String>>,
 }
 
 impl<'v> Clusters<'v> {
@@ -60,7 +67,43 @@ impl<'v> Clusters<'v> {
             root.get("static_resources").is_some() && !elsewhere
                 || root.items("configs").iter().any(|dump| dump.is_a("ClustersConfigDump"))
         };
-        Self { by_name, complete: roots.iter().any(complete) }
+        let mut clusters = Self {
+            by_name,
+            complete: roots.iter().any(complete),
+            passing: BTreeMap::new(),
+            doorward: None,
+        };
+        let is_filter = |place: &Place<'_>| place.is_a(EXT_AUTHZ);
+        let mut open = listeners(roots);
+        open.retain(|listener| listener.find(&is_filter).is_empty());
+        clusters.passing = open
+            .iter()
+            .flat_map(|listener| {
+                let to = clusters.in_texts(listener);
+                stands_at(listener).into_iter().map(move |at| (at, to.clone()))
+            })
+            .collect();
+        let filters = roots.iter().flat_map(|root| root.find(&is_filter));
+        let mut called = filters.filter_map(|it| service(&it)).filter(|it| is_called_doorward(it));
+        clusters.doorward = called.next().map(|first| {
+            let all = [first].into_iter().chain(called);
+            all.flat_map(|name| clusters.ends(name)).collect()
+        });
+        clusters
+    }
+
+    /// Whether an ext_authz filter, or `check_settings`, asks Doorward: where the file has a cluster
+    /// of that name which is asked, by that or by its addresses; else any may be it.
+    pub(super) fn is_asked(&self, filter: &Place<'_>) -> bool {
+        let Some(doorward) = &self.doorward else { return true };
+        service(filter).is_some_and(|name| !self.ends(name).is_disjoint(doorward))
+    }
+
+    /// The clusters that are named in a place.
+    pub(super) fn in_texts(&self, place: &Place<'v>) -> Vec<&'v str> {
+        let mut names = place.all_texts();
+        names.retain(|text| self.by_name.contains_key(text));
+        names
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Place<'v>> {
@@ -97,7 +140,10 @@ impl<'v> Clusters<'v> {
             let has_address = |place: &Place<'_>| address(place).is_some();
             let assignment = cluster.get("load_assignment");
             let addresses = assignment.into_iter().flat_map(|it| it.find(&has_address));
-            ends.extend(addresses.filter_map(|place| address(&place)));
+            for address in addresses.filter_map(|place| address(&place)) {
+                names.extend(self.passing.get(&address).into_iter().flatten());
+                ends.insert(address);
+            }
             if let Some(eds) = cluster.get("eds_cluster_config") {
                 ends.insert(format!("service {}", eds.text("service_name").unwrap_or(name)));
             }
@@ -133,48 +179,83 @@ impl<'v> Clusters<'v> {
     pub(super) fn asked(&self, filter: &Place<'_>, upstreams: &BTreeSet<String>) -> Vec<Finding> {
         let Some(name) = service(filter) else {
             return vec![match filter.at("grpc_service.google_grpc") {
-                Some(google) => Finding::warn(
+                Some(google) => google.warn(
                     "transport",
-                    format!(
-                        "google_grpc{}: a second gRPC stack, slower than Envoy's own",
-                        at(&google)
-                    ),
+                    "google_grpc: a second gRPC stack, slower than Envoy's own",
                     "use envoy_grpc with a cluster",
                 ),
-                None => Finding::fail(
+                None => filter.fail(
                     "transport",
-                    format!("the filter has no service configured{}", at(filter)),
+                    "the filter has no service configured",
                     "set grpc_service: {envoy_grpc: {cluster_name: doorward}, timeout: 1s}",
                 ),
             }];
         };
         if let Some(shared) = self.ends(name).intersection(upstreams).next() {
-            return vec![Finding::fail(
+            return vec![filter.fail(
                 "transport",
                 format!(
-                    "the filter's service is the upstream itself ({shared}){}: whatever that \
-                     answers with 200 passes",
-                    at(filter)
+                    "the filter's service is the upstream itself ({shared}): whatever that \
+                     answers with 200 passes"
                 ),
                 "set it to Doorward's cluster",
             )];
         }
         let Some(cluster) = self.named(name) else { return vec![self.missing(filter, name)] };
         let http2 = filter.get("grpc_service").map(|_| http2(cluster));
-        http2.into_iter().chain([transport(cluster)]).collect()
+        http2.into_iter().chain([self.transport(cluster, name)]).collect()
+    }
+
+    /// How the way to Doorward is: by TLS, on this machine, or for everybody to see.
+    fn transport(&self, cluster: &Place<'_>, name: &str) -> Finding {
+        let kind = cluster.choice("type", &TYPES).unwrap_or("STATIC");
+        let of_file = cluster.get("cluster_type").is_none() && OF_FILE.contains(&kind);
+        let untold = !self.ends(name).iter().any(|end| is_address(end));
+        if untold && of_file {
+            return cluster.get("load_assignment").unwrap_or_else(|| cluster.clone()).fail(
+                "transport",
+                "the cluster has no endpoint: nobody answers there, and no request can be checked",
+                "give it the address of Doorward, as in envoy/envoy.yaml",
+            );
+        }
+        if cluster.get("transport_socket").is_some() {
+            return Finding::pass("transport", "TLS to Doorward");
+        }
+        if untold {
+            return cluster.warn(
+                "transport",
+                "the addresses of the cluster are not in this file",
+                "make sure that they are Doorward's, and that tokens travel there by TLS or on this \
+                 machine",
+            );
+        }
+        let has_address = |place: &Place<'_>| place.get("socket_address").is_some();
+        let far = cluster.find(&has_address).into_iter().find(|place| {
+            let address = place.text("socket_address.address").unwrap_or_default();
+            !is_loopback_host(address)
+        });
+        match far {
+            Some(address) => address.warn(
+                "transport",
+                "tokens travel to Doorward in cleartext",
+                "run Doorward beside Envoy (loopback or a unix socket), or add a transport_socket \
+                 with TLS (server.grpc.tls)",
+            ),
+            None => Finding::pass("transport", "Doorward is on this machine"),
+        }
     }
 
     fn missing(&self, filter: &Place<'_>, name: &str) -> Finding {
         if self.complete {
-            Finding::fail(
+            filter.fail(
                 "transport",
-                format!("there is no cluster {name}{}: no request can be checked", at(filter)),
+                format!("there is no cluster {name}: no request can be checked"),
                 "set it to Doorward's cluster, as in envoy/envoy.yaml",
             )
         } else {
-            Finding::warn(
+            filter.warn(
                 "transport",
-                format!("the cluster {name} is not in this file{}", at(filter)),
+                format!("the cluster {name} is not in this file"),
                 "examine the file that defines it: gRPC needs http2_protocol_options there",
             )
         }
@@ -223,9 +304,41 @@ pub(super) fn address(place: &Place<'_>) -> Option<String> {
             None => format!("{}:{port}", host.to_ascii_lowercase()),
         });
     }
-    let pipe = place.text("pipe.path");
-    let pipe = pipe.or_else(|| place.text("envoy_internal_address.server_listener_name"));
-    pipe.map(str::to_owned)
+    let pipe = place.text("pipe.path").map(|path| match path.strip_prefix('/') {
+        // However often a slash stands there, and whatever dots.
+        Some(_) => Path::new(path).components().collect::<PathBuf>().to_string_lossy().into_owned(),
+        None => path.to_owned(),
+    });
+    let internal = || place.text("envoy_internal_address.server_listener_name").map(str::to_owned);
+    pipe.or_else(internal)
+}
+
+/// Whether an end of a cluster is an address.
+pub(super) fn is_address(end: &str) -> bool {
+    !end.starts_with("cluster ") && !end.starts_with("service ")
+}
+
+/// Whether a name says that this is Doorward.
+pub(super) fn is_called_doorward(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("doorward")
+}
+
+/// The listeners of a file.
+pub(super) fn listeners<'v>(roots: &[Place<'v>]) -> Vec<Place<'v>> {
+    let is_listener = |place: &Place<'_>| {
+        ["filter_chains", "default_filter_chain", "listener_filters"]
+            .iter()
+            .any(|field| place.get(field).is_some())
+    };
+    roots.iter().flat_map(|root| root.find(&is_listener)).collect()
+}
+
+/// The addresses at which a listener stands.
+pub(super) fn stands_at(listener: &Place<'_>) -> Vec<String> {
+    let internal = listener.get("internal_listener").and(listener.text("name"));
+    let more = listener.items("additional_addresses");
+    let sockets = more.iter().chain([listener]).filter_map(|it| address(&it.get("address")?));
+    sockets.chain(internal.map(str::to_owned)).collect()
 }
 
 /// How many resets of clients Envoy may pass on in one go before it ends the connection itself.
@@ -239,64 +352,21 @@ fn http2(cluster: &Place<'_>) -> Finding {
         .into_iter()
         .find_map(|options| options.at("explicit_http_config.http2_protocol_options"));
     let Some(http2) = explicit.or_else(|| cluster.get("http2_protocol_options")) else {
-        return Finding::fail(
+        return cluster.fail(
             "http2",
-            format!(
-                "the cluster is not set to HTTP/2{}: gRPC fails, and with it every request",
-                at(cluster)
-            ),
+            "the cluster is not set to HTTP/2: gRPC fails, and with it every request",
             "add typed_extension_protocol_options with explicit_http_config: \
              {http2_protocol_options: {}}, as in envoy/envoy.yaml",
         );
     };
     if http2.number("max_outbound_control_frames").is_none_or(|most| most < ENOUGH_RESETS) {
-        return Finding::warn(
+        return http2.warn(
             "http2",
-            format!(
-                "clients that reset many requests at once make Envoy close the connection that \
-                 all requests share{}",
-                at(&http2)
-            ),
+            "clients that reset many requests at once make Envoy close the connection that \
+                 all requests share",
             "add max_outbound_control_frames: 100000 and max_outbound_frames: 100000, as in \
              envoy/envoy.yaml",
         );
     }
-    Finding::pass("http2", format!("the cluster speaks HTTP/2{}", at(cluster)))
-}
-
-fn transport(cluster: &Place<'_>) -> Finding {
-    if cluster.get("transport_socket").is_some() {
-        return Finding::pass("transport", format!("TLS to Doorward{}", at(cluster)));
-    }
-    let has_address = |place: &Place<'_>| place.get("socket_address").is_some();
-    let far = cluster.find(&has_address).into_iter().find(|place| {
-        let address = place.text("socket_address.address").unwrap_or_default();
-        !is_loopback_host(address)
-    });
-    let written = !cluster.find(&|place| address(place).is_some()).is_empty();
-    let kind = cluster.choice("type", &TYPES).unwrap_or("STATIC");
-    let of_file = cluster.get("cluster_type").is_none() && OF_FILE.contains(&kind);
-    match far {
-        None if !written && of_file => Finding::fail(
-            "transport",
-            format!(
-                "the cluster has no endpoint{}: nobody answers there, and no request can be checked",
-                at(&cluster.get("load_assignment").unwrap_or_else(|| cluster.clone()))
-            ),
-            "give it the address of Doorward, as in envoy/envoy.yaml",
-        ),
-        None if !written => Finding::warn(
-            "transport",
-            format!("the addresses of the cluster are not in this file{}", at(cluster)),
-            "make sure that they are Doorward's, and that tokens travel there by TLS or on this \
-             machine",
-        ),
-        Some(address) => Finding::warn(
-            "transport",
-            format!("tokens travel to Doorward in cleartext{}", at(&address)),
-            "run Doorward beside Envoy (loopback or a unix socket), or add a transport_socket \
-             with TLS (server.grpc.tls)",
-        ),
-        None => Finding::pass("transport", format!("Doorward is on this machine{}", at(cluster))),
-    }
+    Finding::pass("http2", "the cluster speaks HTTP/2")
 }

@@ -1,7 +1,6 @@
 //! Whether denials reach the client as Doorward wrote them.
 
 use super::filters::Power;
-use super::judge::at;
 use super::manager::Manager;
 use super::place::Place;
 use crate::doctor::report::Finding;
@@ -9,9 +8,9 @@ use crate::doctor::report::Finding;
 /// The first thing that changes a denial, if any.
 pub(super) fn finding(manager: &Manager<'_>) -> Option<Finding> {
     let (place, how) = changed(manager)?;
-    Some(Finding::warn(
+    Some(place.warn(
         "denials",
-        format!("{how}{}", at(&place)),
+        how,
         "leave 400, 401, 403 and 503 with their bodies and WWW-Authenticate unchanged: they tell \
          clients what to do",
     ))

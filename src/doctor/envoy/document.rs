@@ -1,5 +1,9 @@
 //! Text → documents, bounded.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value;
 use serde_saphyr::options::Options;
 
@@ -44,6 +48,7 @@ fn typed(value: Value) -> Value {
                 inner.insert("@type".to_owned(), inside);
                 members = inner;
             }
+            members.retain(|name, _| !name.starts_with(IGNORED));
             members.into_iter().map(|(name, value)| (name, typed(value))).collect()
         }
         Value::Array(items) => items.into_iter().map(typed).collect(),
@@ -52,7 +57,21 @@ fn typed(value: Value) -> Value {
 }
 
 fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
-    serde_saphyr::from_multiple_with_options(text, options())
+    serde_saphyr::from_multiple_with_options(&with_ignored_keys(text), options())
+}
+
+/// In front of the name of a key that Envoy does not read.
+const IGNORED: &str = "!ignore ";
+
+/// Keys that are tagged `!ignore`, with the tag as a part of their names: in what is read, tags are
+/// lost.
+fn with_ignored_keys(text: &str) -> Cow<'_, str> {
+    static TAGGED: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(^|[ \t\n{,])!ignore +([A-Za-z0-9_.]+) *:").ok());
+    match &*TAGGED {
+        Some(tagged) => tagged.replace_all(text, "$1\"!ignore $2\":"),
+        None => text.into(),
+    }
 }
 
 /// A ConfigMap holds files as texts: Istio's `mesh`, an `envoy.yaml`.

@@ -1,7 +1,6 @@
 //! Whether the filter asks about every request, and heeds the answer.
 
 use super::filters::Filter;
-use super::judge::at;
 use super::names::Matcher;
 use super::place::Place;
 use super::routes::Way;
@@ -12,18 +11,15 @@ use crate::doctor::report::Finding;
 /// the filters that a request meets before.
 pub(super) fn findings<'v>(
     filter: &Place<'v>,
-    front: &[Filter<'v>],
+    front: &[&Filter<'v>],
     ways: &[Way<'v>],
     roots: &[Place<'v>],
 ) -> Vec<Finding> {
     let shadow = filter.flag("shadow_mode") == Some(true);
     let shadow = shadow.then(|| {
-        Finding::fail(
+        filter.fail(
             "shadow_mode",
-            format!(
-                "shadow_mode is on{}: Doorward is asked, and every request passes unchanged",
-                at(filter)
-            ),
+            "shadow_mode is on: Doorward is asked, and every request passes unchanged",
             "remove shadow_mode: true",
         )
     });
@@ -49,24 +45,23 @@ enum Share {
 fn said(share: Share, place: &Place<'_>, denied: bool) -> Finding {
     const REMEDY: &str = "remove it, or set default_value to 100 of HUNDRED and no runtime_key";
     match share {
-        Share::All => Finding::pass("filter_enabled", format!("for every request{}", at(place))),
-        Share::AllForNow => Finding::warn(
+        Share::All => Finding::pass("filter_enabled", "for every request"),
+        Share::AllForNow => place.warn(
             "filter_enabled",
             format!(
-                "anyone who can set the runtime key {}{} decides which requests are checked",
-                place.text("runtime_key").unwrap_or_default(),
-                at(place)
+                "anyone who can set the runtime key {} decides which requests are checked",
+                place.text("runtime_key").unwrap_or_default()
             ),
             "remove runtime_key",
         ),
-        Share::Some if denied => Finding::warn(
+        Share::Some if denied => place.warn(
             "filter_enabled",
-            format!("only some requests are checked{}: the others are rejected", at(place)),
+            "only some requests are checked: the others are rejected",
             REMEDY,
         ),
-        Share::Some => Finding::fail(
+        Share::Some => place.fail(
             "filter_enabled",
-            format!("only some requests are checked{}: the others pass unchecked", at(place)),
+            "only some requests are checked: the others pass unchecked",
             REMEDY,
         ),
     }
@@ -84,7 +79,7 @@ fn always_denied(filter: &Place<'_>, roots: &[Place<'_>]) -> bool {
 
 /// As Istio does it: rules in front mark the requests that are to be asked about. All, when a
 /// rule takes everything, and what each of them writes is what is wanted.
-fn share_marked<'v>(marked: &Place<'v>, front: &[Filter<'v>], ways: &[Way<'v>]) -> Share {
+fn share_marked<'v>(marked: &Place<'v>, front: &[&Filter<'v>], ways: &[Way<'v>]) -> Share {
     let by = marked.text("filter").unwrap_or_default();
     let takes_all = |policy: &Place<'_>| {
         ["permissions", "principals"].iter().all(|list| policy.items(list).iter().any(everything))

@@ -3,83 +3,57 @@
 use std::time::Duration;
 
 use super::OurHeaders;
+use super::asking::{Fields, PATH_PREFIX};
 use super::filters::Filter;
-use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
 use super::names::{List, Taken};
 use super::place::Place;
 use super::routes::Way;
 use super::{enabled, mutation_rules};
 use crate::doctor::report::Finding;
 
-/// Envoy's, for either service.
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(200);
-/// Where Doorward's HTTP front decides.
-const PATH_PREFIX: &str = "/apis/auth/ext-authz";
+/// How the filter is written that asks over gRPC.
+const GRPC: Fields = Fields {
+    failure_mode: "failure_mode_allow",
+    timeout: "grpc_service.timeout",
+    unset: Duration::from_millis(200),
+    status: "status_on_error.code",
+    unavailable: "status_on_error: {code: ServiceUnavailable}",
+    route_cache: "clear_route_cache",
+    body: "with_request_body",
+    path: "path_prefix",
+    kept: "allowed_upstream_headers",
+};
+/// And over HTTP.
+const HTTP: Fields = Fields { timeout: "http_service.server_uri.timeout", ..GRPC };
 
 /// Findings about the filter's configuration, behind these filters and on these ways.
 pub(super) fn findings(
     filter: &Place<'_>,
-    front: &[Filter<'_>],
+    front: &[&Filter<'_>],
     ways: &[Way<'_>],
     roots: &[Place<'_>],
     ours: &OurHeaders,
 ) -> Vec<Finding> {
-    let mut findings = vec![failure_mode(filter, "failure_mode_allow")];
+    let over_http = filter.get("http_service");
+    let fields = if over_http.is_some() { &HTTP } else { &GRPC };
+    let depends = ways.iter().find(|way| way.depends()).map(|way| way.route.path.as_str());
+    let mut findings = fields.findings(filter, depends);
     findings.extend(enabled::findings(filter, front, ways, roots));
-    let status = filter.at("status_on_error.code");
-    let status = status.map(|code| code.value.to_string().trim_matches('"').to_owned());
-    let timeout_at = if filter.get("http_service").is_some() {
-        "http_service.server_uri.timeout"
-    } else {
-        "grpc_service.timeout"
-    };
-    findings.extend([
-        timeout(filter, timeout_at, DEFAULT_TIMEOUT),
-        status_on_error(
-            filter,
-            status.as_deref(),
-            "set status_on_error: {code: ServiceUnavailable}",
-        ),
-        allowed_headers(filter, ours),
-    ]);
-    findings.extend(filter.get("http_service").map(|service| http_headers(&service, ours)));
+    findings.push(allowed_headers(filter, ours));
+    findings.extend(over_http.map(|service| http_headers(&service, ours)));
     findings.push(mutations(filter));
     findings.extend(mutation_rules::finding(filter, ours));
     findings.extend(metadata(filter));
-    findings.push(route_cache(filter, ways));
-    findings.push(body(filter, "with_request_body"));
     findings
-}
-
-/// Where routes depend on what Doorward answers, one may be entered with another's decision.
-fn route_cache(filter: &Place<'_>, ways: &[Way<'_>]) -> Finding {
-    let again = filter.get("clear_route_cache");
-    let again = again.filter(|_| filter.flag("clear_route_cache") == Some(true));
-    match (again, ways.iter().find(|way| way.depends())) {
-        (Some(again), Some(way)) => Finding::fail(
-            "route_cache",
-            format!(
-                "the route is selected again after the decision{}, and may then be {}: what that \
-                 route requires is never checked",
-                at(&again),
-                way.route.path
-            ),
-            "remove clear_route_cache: true",
-        ),
-        (Some(_), None) | (None, _) => clear_route_cache(filter, "clear_route_cache"),
-    }
 }
 
 fn metadata(filter: &Place<'_>) -> Option<Finding> {
     let dropped = filter.flag("enable_dynamic_metadata_ingestion") == Some(false);
     dropped.then(|| {
-        Finding::warn(
+        filter.warn(
             "metadata",
-            format!(
-                "the identity is not stored as dynamic metadata{}: access logs and RBAC do not \
+            "the identity is not stored as dynamic metadata: access logs and RBAC do not \
                  see it",
-                at(filter)
-            ),
             "remove enable_dynamic_metadata_ingestion: false",
         )
     })
@@ -95,10 +69,19 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         let matchers = List::read(&hidden);
         let like: Vec<_> = matchers.texts().flat_map(|text| ours.like(text)).collect();
         let mut names = ours.to_see.iter().chain(&like).chain([&authorization]);
-        if let Some(lost) = names.find(|name| matchers.taken(name) != Taken::No) {
-            return Finding::fail(
+        if matchers.expressions().any(|it| ours.may_be_taken_by(it))
+            && !names.clone().any(|name| matchers.taken(name) != Taken::No)
+        {
+            return hidden.warn(
                 "allowed_headers",
-                format!("disallowed_headers hides {lost} from Doorward{}", at(&hidden)),
+                "disallowed_headers hides names that an expression takes, which may be trusted",
+                "remove it from disallowed_headers",
+            );
+        }
+        if let Some(lost) = names.find(|name| matchers.taken(name) != Taken::No) {
+            return hidden.fail(
+                "allowed_headers",
+                format!("disallowed_headers hides {lost} from Doorward"),
                 "remove it from disallowed_headers",
             );
         }
@@ -115,12 +98,9 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     // Envoy adds Authorization by itself when it asks over HTTP.
     let asked = filter.get("http_service").is_none().then_some(&authorization);
     if let Some(lost) = matchers.first(Taken::No, asked) {
-        return Finding::fail(
+        return list.fail(
             "allowed_headers",
-            format!(
-                "{lost} is not in the list{}: every request arrives without a token",
-                at(&list)
-            ),
+            format!("{lost} is not in the list: every request arrives without a token"),
             "add {exact: authorization}",
         );
     }
@@ -129,33 +109,31 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     }
     let of_preflights = ours.of_preflights.iter().find(|name| matchers.taken(name) == Taken::No);
     if let Some(name) = of_preflights {
-        return Finding::fail(
+        return list.fail(
             "allowed_headers",
             format!(
-                "{name} is not in the list{}: Doorward cannot recognize CORS preflights without \
-                 it, and rules.cors_preflight: allow lets none pass",
-                at(&list)
+                "{name} is not in the list: Doorward cannot recognize CORS preflights without \
+                 it, and rules.cors_preflight: allow lets none pass"
             ),
             "add {exact: origin} and {exact: access-control-request-method}",
         );
     }
     if matchers.first(Taken::Unknown, asked.into_iter().chain(&ours.to_see)).is_some() {
-        return Finding::warn(
+        return list.warn(
             "allowed_headers",
-            format!("a matcher that cannot be read decides what Doorward sees{}", at(&list)),
+            "a matcher that cannot be read decides what Doorward sees",
             ours.remedy(),
         );
     }
-    Finding::pass("allowed_headers", format!("the token and every trusted name{}", at(&list)))
+    Finding::pass("allowed_headers", "the token and every trusted name")
 }
 
 fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Finding {
-    Finding::fail(
+    place.fail(
         "allowed_headers",
         format!(
-            "{how}{}: Doorward never sees {name}, so it cannot have it removed, and many \
-             upstreams read it as the real one",
-            at(place)
+            "{how}: Doorward never sees {name}, so it cannot have it removed, and many \
+             upstreams read it as the real one"
         ),
         ours.remedy(),
     )
@@ -164,52 +142,31 @@ fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Find
 /// Whether the identity arrives: over HTTP, Envoy forwards only what is listed.
 pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(fixed) = service.get("path_override") {
-        return Finding::fail(
+        return fixed.fail(
             "http_headers",
-            format!("Doorward is asked about the same path for every request{}", at(&fixed)),
+            "Doorward is asked about the same path for every request",
             format!("remove path_override, and set path_prefix: {PATH_PREFIX}"),
         );
     }
-    let prefix = service.text("path_prefix").unwrap_or_default();
-    if prefix != PATH_PREFIX {
-        return Finding::fail(
-            "http_headers",
-            format!(
-                "path_prefix is \"{prefix}\"{}: Doorward decides under {PATH_PREFIX}",
-                at(service)
-            ),
-            format!("set path_prefix: {PATH_PREFIX}"),
-        );
+    if let Some(finding) = HTTP.wrong_path(service, false) {
+        return finding;
     }
     let remedy = || format!("set it to {{patterns: {}}}", ours.upstream_matchers());
     let Some(list) = service.at("authorization_response.allowed_upstream_headers") else {
-        return Finding::fail(
-            "http_headers",
-            format!(
-                "authorization_response.allowed_upstream_headers is not set{}: no identity reaches the upstream",
-                at(service)
-            ),
-            remedy(),
-        );
+        return service.fail("http_headers", "authorization_response.allowed_upstream_headers is not set: no identity reaches the upstream", remedy());
     };
     let matchers = List::read(&list);
-    if let Some(lost) = matchers.first(Taken::No, &ours.set) {
-        return Finding::fail(
-            "http_headers",
-            format!(
-                "{lost} is not in allowed_upstream_headers{}: the upstream gets the client's value",
-                at(&list)
-            ),
-            remedy(),
-        );
+    let kept = |name: &str| matchers.taken(name) != Taken::No;
+    if let Some(finding) = HTTP.lost(&list, kept, ours, remedy()) {
+        return finding;
     }
     let appended = service.at("authorization_response.allowed_upstream_headers_to_append");
     let appended = appended.and_then(|list| {
         let matchers = List::read(&list);
         let name = ours.set.iter().find(|name| matchers.taken(name) != Taken::No)?;
-        Some(Finding::fail(
+        Some(list.fail(
             "http_headers",
-            format!("{name} is appended{}: the client's value comes before Doorward's", at(&list)),
+            format!("{name} is appended: the client's value comes before Doorward's"),
             "remove allowed_upstream_headers_to_append",
         ))
     });
@@ -217,23 +174,23 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         return finding;
     }
     if let Some(name) = matchers.first(Taken::Unknown, &ours.set) {
-        return Finding::warn(
+        return list.warn(
             "http_headers",
-            format!("a matcher that cannot be read decides about {name}{}", at(&list)),
+            format!("a matcher that cannot be read decides about {name}"),
             remedy(),
         );
     }
     // Envoy adds WWW-Authenticate to allowed_client_headers by itself.
-    Finding::pass("http_headers", format!("identity headers reach the upstream{}", at(&list)))
+    Finding::pass("http_headers", "identity headers reach the upstream")
 }
 
 fn mutations(filter: &Place<'_>) -> Finding {
     if filter.flag("validate_mutations") == Some(true) {
         Finding::pass("mutations", "a malformed response ends the request")
     } else {
-        Finding::warn(
+        filter.warn(
             "mutations",
-            format!("not set{}: the valid part of a malformed response is used", at(filter)),
+            "not set: the valid part of a malformed response is used",
             "set validate_mutations: true",
         )
     }

@@ -48,18 +48,44 @@ fn unwrapped<'v>(place: &Place<'v>, entries: &[Place<'v>], picked: bool) -> Vec<
         if config.is_a(".matching.v3.ExtensionWithMatcher")
             || config.is_a(".composite.v3.Composite")
         {
-            let is_filter = |place: &Place<'v>| {
-                let typed = place.get("typed_config").and_then(|config| config.type_name());
-                typed.is_some_and(may_be_a_filter) || place.get("config_discovery").is_some()
-            };
-            let inside = config.find(&is_filter);
-            return inside.iter().flat_map(|one| unwrapped(one, entries, true)).collect();
+            // By the name of the wrapper, routes may bring others.
+            let wrapper = Filter::new(place, None, entries, true);
+            return [vec![wrapper], within(config, entries)].concat();
         }
     }
-    vec![Filter { place: place.clone(), config, entries: entries.to_vec(), picked }]
+    vec![Filter::new(place, config, entries, picked)]
+}
+
+/// The filters in what a matcher leads to.
+fn within<'v>(config: &Place<'v>, entries: &[Place<'v>]) -> Vec<Filter<'v>> {
+    let is_filter = |place: &Place<'v>| {
+        let typed = place.get("typed_config").and_then(|config| config.type_name());
+        typed.is_some_and(may_be_a_filter) || place.get("config_discovery").is_some()
+    };
+    config.find(&is_filter).iter().flat_map(|one| unwrapped(one, entries, true)).collect()
 }
 
 impl<'v> Filter<'v> {
+    fn new(
+        place: &Place<'v>,
+        config: Option<Place<'v>>,
+        entries: &[Place<'v>],
+        picked: bool,
+    ) -> Self {
+        Self { place: place.clone(), config, entries: entries.to_vec(), picked }
+    }
+
+    /// The filters that routes bring in its place, by what is said there.
+    pub(super) fn brought(&self, settings: &[Place<'v>]) -> Vec<Self> {
+        let settings = settings.iter().filter(|_| self.is_wrapper());
+        settings.flat_map(|settings| within(settings, &[])).collect()
+    }
+
+    /// Whether it is nothing by itself, but stands for filters that a matcher or a route picks.
+    pub(super) fn is_wrapper(&self) -> bool {
+        self.config.is_none() && self.picked && !self.discovered()
+    }
+
     /// The ext_authz filter's configuration, when this is one.
     pub(super) fn ext_authz(&self) -> Option<&Place<'v>> {
         self.config.as_ref().filter(|config| config.is_a(".http.ext_authz.v3.ExtAuthz"))
@@ -101,6 +127,9 @@ impl<'v> Filter<'v> {
     pub(super) fn power(&self) -> Power {
         if self.discovered() {
             return Power::Any;
+        }
+        if self.is_wrapper() {
+            return Power::Fixed;
         }
         match self.kind() {
             "adaptive_concurrency"

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::OurHeaders;
-use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::asking::Fields;
+use super::identity;
 use super::kubernetes::{named, namespace, same_namespace};
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
 
-/// Envoy Gateway's own.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const PATH_PREFIX: &str = "/apis/auth/ext-authz";
+/// How `extAuth` is written.
+const FIELDS: Fields = Fields {
+    failure_mode: "failOpen",
+    timeout: "timeout",
+    unset: Duration::from_secs(10),
+    status: "statusOnError",
+    unavailable: "statusOnError: 503",
+    route_cache: "recomputeRoute",
+    body: "bodyToExtAuth",
+    path: "path",
+    kept: "headersToBackend",
+};
 
 /// One section a policy, and one for the routes when they are in the file.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
@@ -44,29 +52,22 @@ fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
             let found = "the extAuth of its Gateway's policy applies (mergeType)";
             return Section { title, findings: vec![Finding::pass("ext_authz", found)] };
         }
-        let finding = Finding::fail(
+        let finding = policy.fail(
             "ext_authz",
-            format!(
-                "no extAuth{}: the policy of a route replaces the whole policy of its Gateway, so \
+            "no extAuth: the policy of a route replaces the whole policy of its Gateway, so \
                  nothing is checked",
-                at(policy)
-            ),
             "repeat extAuth here",
         );
         return Section { title, findings: vec![finding] };
     };
-    let status = auth.get("statusOnError").map(|status| status.value.to_string());
-    let mut findings = vec![
-        Finding::pass("ext_authz", format!("Doorward is asked{}", at(&auth))),
-        failure_mode(&auth, "failOpen"),
-        timeout(&auth, "timeout", DEFAULT_TIMEOUT),
-        status_on_error(&auth, status.as_deref(), "set statusOnError: 503"),
-        clear_route_cache(&auth, "recomputeRoute"),
-        body(&auth, "bodyToExtAuth"),
-        allowed_headers(&auth, ours),
-    ];
+    let mut findings = vec![Finding::pass("ext_authz", "Doorward is asked")];
+    findings.extend(FIELDS.findings(&auth, None));
+    findings.push(allowed_headers(&auth, ours));
     findings.extend(wide_open(policy, &auth));
-    findings.extend(auth.get("http").map(|http| http_headers(&http, ours)));
+    findings.extend(auth.get("http").map(|http| {
+        let exact = |listed: &str, name: &str| listed.eq_ignore_ascii_case(name);
+        FIELDS.answered(&http, exact, ours, &format!("[{}]", ours.set.join(", ")))
+    }));
     Section { title, findings }
 }
 
@@ -76,12 +77,9 @@ fn wide_open(policy: &Place<'_>, auth: &Place<'_>) -> Option<Finding> {
     let mode = extensions.iter().find(|it| it.text("name") == Some("doorward.mode"))?;
     let value = mode.text("value").filter(|value| matches!(*value, "optional" | "bypass"))?;
     targets(policy).iter().any(|target| target.text("kind") == Some("Gateway")).then(|| {
-        Finding::warn(
+        mode.warn(
             "modes",
-            format!(
-                "doorward.mode is {value} for a whole Gateway{}: no request needs a token",
-                at(mode)
-            ),
+            format!("doorward.mode is {value} for a whole Gateway: no request needs a token"),
             "set it in a policy for the routes that need none",
         )
     })
@@ -103,87 +101,37 @@ fn allowed_headers(auth: &Place<'_>, ours: &OurHeaders) -> Finding {
 
 fn hidden(place: &Place<'_>, ours: &OurHeaders, how: &str) -> Finding {
     let name = ours.to_see.first().map_or("a trusted name", String::as_str);
-    Finding::fail(
+    place.fail(
         "allowed_headers",
         format!(
-            "headersToExtAuth: {how}{}: Doorward never sees {name}, so it cannot have it removed",
-            at(place)
+            "headersToExtAuth: {how}: Doorward never sees {name}, so it cannot have it removed"
         ),
         "use gRPC and remove headersToExtAuth: Doorward then sees every header",
     )
 }
 
-fn http_headers(http: &Place<'_>, ours: &OurHeaders) -> Finding {
-    let path = http.text("path").unwrap_or_default();
-    if path.trim_end_matches('/') != PATH_PREFIX {
-        return Finding::fail(
-            "http_headers",
-            format!("path is \"{path}\"{}: Doorward decides under {PATH_PREFIX}", at(http)),
-            format!("set path: {PATH_PREFIX}"),
-        );
-    }
-    let listed = http.get("headersToBackend").map(|list| list.value);
-    let listed: Vec<_> = listed
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_ascii_lowercase)
-        .collect();
-    match ours.set.iter().find(|name| !listed.contains(name)) {
-        None => Finding::pass("http_headers", "identity headers reach the upstream"),
-        Some(name) => Finding::fail(
-            "http_headers",
-            format!(
-                "{name} is not in headersToBackend{}: the upstream gets the client's value",
-                at(http)
-            ),
-            format!("set headersToBackend: [{}]", ours.set.join(", ")),
-        ),
-    }
-}
-
 /// Envoy Gateway always normalizes; slashes can be told otherwise.
 fn client_traffic(policy: &Place<'_>) -> Section {
     let merge = if policy.flag("spec.path.disableMergeSlashes") == Some(true) {
-        Finding::fail(
+        policy.fail(
             "merge_slashes",
-            format!(
-                "disableMergeSlashes is true{}: //admin is a different path here than upstream",
-                at(policy)
-            ),
+            "disableMergeSlashes is true: //admin is a different path here than upstream",
             "set disableMergeSlashes: false",
         )
     } else {
         Finding::pass("merge_slashes", "on")
     };
     let escaped = match policy.text("spec.path.escapedSlashesAction") {
-        Some("KeepUnchanged") => Finding::warn(
+        Some("KeepUnchanged") => policy.warn(
             "escaped_slashes",
-            format!(
-                "escapedSlashesAction is KeepUnchanged{}: /public/..%2Fadmin may be a different \
+            "escapedSlashesAction is KeepUnchanged: /public/..%2Fadmin may be a different \
                  path upstream",
-                at(policy)
-            ),
             "set escapedSlashesAction: RejectRequest, unless the upstream needs encoded slashes",
         ),
         Some(action) => Finding::pass("escaped_slashes", action.to_owned()),
         None => Finding::pass("escaped_slashes", "UnescapeAndRedirect, the default"),
     };
-    let early = policy.at("spec.headers.earlyRequestHeaders");
-    let given = early.and_then(|early| {
-        let set = [early.items("set"), early.items("add")].concat();
-        set.into_iter().find(|it| {
-            it.text("name").is_some_and(|name| name.eq_ignore_ascii_case("authorization"))
-        })
-    });
-    let given = given.map(|given| {
-        Finding::fail(
-            "identity",
-            format!("authorization is set{}: every request comes with the same token", at(&given)),
-            "do not change authorization there: clients send their own",
-        )
-    });
+    let given = policy.get("spec").and_then(|spec| identity::in_front(&[spec]));
     Section {
         title: format!("Envoy Gateway's ClientTrafficPolicy {}", named(policy)),
         findings: [merge, escaped].into_iter().chain(given).collect(),
@@ -203,20 +151,19 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
     let guarded: Vec<_> = all.iter().flat_map(|route| backends(route)).collect();
     let past = raw.iter().find(|route| backends(route).iter().any(|to| guarded.contains(to)));
     let finding = if let Some(route) = past {
-        Finding::fail(
+        route.fail(
             "entrances",
             format!(
-                "{} {} leads to a guarded service{} without asking Doorward",
+                "{} {} leads to a guarded service without asking Doorward",
                 route.text("kind").unwrap_or_default(),
-                named(route),
-                at(route)
+                named(route)
             ),
             "remove it",
         )
     } else if let Some(route) = all.iter().find(|route| !is_asked_about(route, policies)) {
-        Finding::fail(
+        route.fail(
             "routes_off",
-            format!("the route {} is under no policy with extAuth{}", named(route), at(route)),
+            format!("the route {} is under no policy with extAuth", named(route)),
             "target the Gateway: routes added later are then covered too",
         )
     } else if all.is_empty() {

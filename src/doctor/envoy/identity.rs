@@ -1,13 +1,15 @@
 //! Who besides Doorward sets or removes an identity header, or the token it is asked about.
 
 use super::OurHeaders;
-use super::judge::at;
 use super::names::Matcher;
 use super::place::Place;
 use crate::doctor::report::Finding;
 
+/// Members of Kubernetes' objects with the request headers to set, to add and to remove: of the
+/// Gateway API, of Envoy Gateway, of Istio.
+const OF_KUBERNETES: [&str; 3] = ["requestHeaderModifier", "earlyRequestHeaders", "request"];
 /// Fields of filters that hold the name of a request header to set.
-const SETS: [&str; 7] = [
+const SETS: [&str; 9] = [
     "forward_payload_header",
     "forward_username_header",
     "verification_status_header",
@@ -15,6 +17,8 @@ const SETS: [&str; 7] = [
     "ip_tag_header.header",
     "token_header.name",
     "forward_id_token.header",
+    "credentialInjection.header",
+    "forwardClientIDHeader",
 ];
 
 /// Changes behind the decision: at routes, in filters, on the way to the upstream.
@@ -26,7 +30,7 @@ pub(super) fn behind(places: &[Place<'_>], namespaces: &[&str], ours: &OurHeader
     let Some((name, change)) = wrong.first() else {
         return Finding::pass("identity", "only Doorward sets or removes it");
     };
-    Finding::fail(
+    change.place.fail(
         "identity",
         format!(
             "{}: the upstream gets a different identity than Doorward sent",
@@ -50,12 +54,12 @@ pub(super) fn in_front(places: &[Place<'_>]) -> Option<Finding> {
     let (origin, first) = of_config.or(given.first())?;
     let said = first.said(TOKEN, given.len());
     Some(match origin {
-        Origin::Configuration => Finding::fail(
+        Origin::Configuration => first.place.fail(
             "identity",
             format!("{said}: every request comes with the same token"),
             "do not change authorization there: clients send their own",
         ),
-        Origin::Request | Origin::Unknown => Finding::warn(
+        Origin::Request | Origin::Unknown => first.place.warn(
             "identity",
             format!("{said}: this file does not show whose token that is"),
             "make sure that it is the client's own",
@@ -69,9 +73,9 @@ pub(super) fn in_our_name(places: &[Place<'_>], namespaces: &[&str]) -> Option<F
     let written = places.iter().flat_map(|place| place.everywhere("metadata_namespace"));
     let ours = |place: &Place<'_>| place.value.as_str().is_some_and(|it| namespaces.contains(&it));
     let place = written.into_iter().find(ours)?;
-    Some(Finding::fail(
+    Some(place.fail(
         "identity",
-        format!("what is no answer of Doorward's is written into its metadata{}", at(&place)),
+        "what is no answer of Doorward's is written into its metadata",
         "use another metadata_namespace there",
     ))
 }
@@ -79,7 +83,9 @@ pub(super) fn in_our_name(places: &[Place<'_>], namespaces: &[&str]) -> Option<F
 /// What a header is set to.
 #[derive(Clone, Copy)]
 enum Value<'v> {
-    /// It is removed, or gets what a filter makes of the request.
+    /// It is removed.
+    Removed,
+    /// It gets what a filter makes of the request.
     Other,
     /// A format.
     Text(&'v str),
@@ -105,7 +111,7 @@ const OF_FILTERS: [&str; 5] =
 impl Value<'_> {
     fn origin(self) -> Origin {
         let text = match self {
-            Self::Other => return Origin::Request,
+            Self::Removed | Self::Other => return Origin::Request,
             Self::Secret => return Origin::Configuration,
             Self::Text(text) => text,
         };
@@ -157,17 +163,22 @@ impl Change<'_> {
         match (&self.header, self.value) {
             // Doorward's own answer, by another way.
             (_, Value::Text(value)) if said_by_doorward(value, namespaces) => None,
+            // Of those that Doorward never sets, none may be there anyway.
+            (Header::Named(name), Value::Removed) => {
+                ours.set.iter().any(|it| it.eq_ignore_ascii_case(name)).then(|| name.clone())
+            }
             (Header::Named(name), _) => ours.trusted(name).then(|| name.clone()),
             (Header::Matched(matcher), _) => {
                 let matcher = Matcher::read(matcher);
-                ours.known().find(|name| matcher.may_take(name))
+                let mut set = ours.set.iter().map(|name| name.to_ascii_lowercase());
+                set.find(|name| matcher.may_take(name))
             }
         }
     }
 
     fn said(&self, name: &str, of: usize) -> String {
         let more = if of > 1 { format!(" (and {} more)", of - 1) } else { String::new() };
-        format!("{name} is changed{}{more}", at(&self.place))
+        format!("{name} is changed{more}")
     }
 }
 
@@ -208,18 +219,29 @@ fn changes<'v>(place: &Place<'v>) -> Vec<Change<'v>> {
     found.extend(credential(place).map(|name| change(name, Value::Secret, place)));
     let removed = place.text("remove").into_iter();
     let removed = removed.chain(place.texts("request_headers_to_remove"));
-    found.extend(removed.map(|name| change(name, Value::Other, place)));
+    found.extend(removed.map(|name| change(name, Value::Removed, place)));
     if let Some(matcher) = place.at("remove_on_match.key_matcher") {
         found.push(Change {
             place: matcher.clone(),
             header: Header::Matched(matcher),
-            value: Value::Other,
+            value: Value::Removed,
         });
     }
     found.extend(named_by_filters(place).iter().filter_map(|set| {
         let name = set.value.as_str()?;
         Some(change(name, Value::Other, set))
     }));
+    if OF_KUBERNETES.contains(&field) {
+        for header in [place.items("set"), place.items("add")].concat() {
+            // A list of names and values, or each by its name.
+            let listed = header.text("name").map(|name| (name.to_owned(), value(&header)));
+            let written = header.value.as_str().map(Value::Text);
+            let (name, value) = listed
+                .unwrap_or_else(|| (header.key().to_owned(), written.unwrap_or(Value::Secret)));
+            found.push(change(&name, value, &header));
+        }
+        found.extend(place.texts("remove").iter().map(|it| change(it, Value::Removed, place)));
+    }
     found.extend(place.children().iter().flat_map(changes));
     found
 }
@@ -241,6 +263,8 @@ fn named_by_filters<'v>(place: &Place<'v>) -> Vec<Place<'v>> {
     let mut names: Vec<_> = SETS.iter().filter_map(|field| place.at(field)).collect();
     let claims = place.items("claim_to_headers");
     names.extend(claims.iter().filter_map(|claim| claim.get("header_name")));
+    let claims = place.items("claimToHeaders");
+    names.extend(claims.iter().filter_map(|claim| claim.get("header")));
     names.extend(place.items("geo_headers_to_add"));
     names.extend(place.items("geo_field_keys"));
     // `header_to_metadata` may take the header away.

@@ -2,19 +2,26 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::OurHeaders;
-use super::judge::{at, body, clear_route_cache, failure_mode, status_on_error, timeout};
+use super::asking::Fields;
 use super::kubernetes::named;
 use super::names::glob_takes;
 use super::place::Place;
 use super::routes::DOORWARDS_OWN;
 use crate::doctor::report::{Finding, Section};
 
-/// Istio's own.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-const PATH_PREFIX: &str = "/apis/auth/ext-authz";
+/// How Istio's providers are written.
+const FIELDS: Fields = Fields {
+    failure_mode: "failOpen",
+    timeout: "timeout",
+    unset: Duration::from_secs(600),
+    status: "statusOnError",
+    unavailable: "statusOnError: \"503\"",
+    route_cache: "clearRouteCache",
+    body: "includeRequestBodyInCheck",
+    path: "pathPrefix",
+    kept: "headersToUpstreamOnAllow",
+};
 
 /// One section a provider and one a policy.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
@@ -48,21 +55,18 @@ fn unasked(roots: &[Place<'_>]) -> Option<Section> {
     let (asked, open): (Vec<_>, Vec<_>) = gateways.partition(is_asked);
     let routes = roots.iter().find(|root| policies.is_empty() && of_istio(root, "VirtualService"));
     let open = open.first().copied().or(routes)?;
-    let found = format!(
-        "no AuthorizationPolicy with action CUSTOM applies to it{}: Doorward is not asked",
-        at(open)
-    );
+    let found = "no AuthorizationPolicy with action CUSTOM applies to it: Doorward is not asked";
     let elsewhere = !roots.iter().any(|root| root.text("kind") == Some("AuthorizationPolicy"));
     let finding = if elsewhere {
         let remedy =
             "examine it together with the policies: cat *.yaml | doorward doctor --envoy -";
-        Finding::warn("ext_authz", found, remedy)
+        open.warn("ext_authz", found, remedy)
     } else if asked.is_empty() {
         let remedy = "add one that selects the gateway's pods, as in envoy/istio/gateway.yaml";
-        Finding::fail("ext_authz", found, remedy)
+        open.fail("ext_authz", found, remedy)
     } else {
         let remedy = "make sure that nothing behind it believes identity headers, or add a policy";
-        Finding::warn("ext_authz", found, remedy)
+        open.warn("ext_authz", found, remedy)
     };
     let kind = open.text("kind").unwrap_or_default();
     Some(Section { title: format!("Istio's {kind} {}", named(open)), findings: vec![finding] })
@@ -79,16 +83,11 @@ fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
         let http = provider.get("envoyExtAuthzHttp");
         let over_http = http.is_some();
         let Some(service) = grpc.or(http) else { continue };
-        let mut findings = vec![
-            failure_mode(&service, "failOpen"),
-            timeout(&service, "timeout", DEFAULT_TIMEOUT),
-            status_on_error(&service, service.text("statusOnError"), "set statusOnError: \"503\""),
-            clear_route_cache(&service, "clearRouteCache"),
-            body(&service, "includeRequestBodyInCheck"),
-        ];
+        let mut findings = FIELDS.findings(&service, None);
         if over_http {
             findings.push(seen_over_http(&service, ours));
-            findings.push(http_headers(&service, ours));
+            let list = ours.to_set(|prefix| format!("\"{prefix}*\""), |name| format!("\"{name}\""));
+            findings.push(FIELDS.answered(&service, glob_takes, ours, &list));
         }
         findings.extend(paths(mesh));
         let name = provider.text("name").unwrap_or("without a name");
@@ -101,15 +100,14 @@ fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
 }
 
 fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
-    let list = texts(service, "includeRequestHeadersInCheck");
+    let list = service.texts("includeRequestHeadersInCheck");
     let seen = |name: &str| list.iter().any(|glob| glob_takes(glob, name));
     if let Some(name) = ours.of_preflights.iter().find(|name| !seen(name)) {
-        return Finding::fail(
+        return service.fail(
             "allowed_headers",
             format!(
-                "Doorward never sees {name}{}: it cannot recognize CORS preflights without it, \
-                 and rules.cors_preflight: allow lets none pass",
-                at(service)
+                "Doorward never sees {name}: it cannot recognize CORS preflights without it, \
+                 and rules.cors_preflight: allow lets none pass"
             ),
             "use envoyExtAuthzGrpc, which sends every header, or add origin and \
              access-control-request-method to includeRequestHeadersInCheck",
@@ -118,46 +116,15 @@ fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     let hidden = ours.to_see.iter().find(|name| !seen(name));
     match hidden {
         None => Finding::pass("allowed_headers", "Doorward sees every trusted name"),
-        Some(name) => Finding::fail(
-            "allowed_headers",
-            format!(
-                "Doorward never sees {name}{}, so it cannot have it removed",
-                at(&service.get("includeRequestHeadersInCheck").unwrap_or_else(|| service.clone()))
-            ),
-            "use envoyExtAuthzGrpc, which sends every header, or set \
+        Some(name) => {
+            service.get("includeRequestHeadersInCheck").unwrap_or_else(|| service.clone()).fail(
+                "allowed_headers",
+                format!("Doorward never sees {name}, so it cannot have it removed"),
+                "use envoyExtAuthzGrpc, which sends every header, or set \
              includeRequestHeadersInCheck: [authorization, \"x*\"]: any character may stand for \
              `-`",
-        ),
-    }
-}
-
-fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
-    let prefix = service.text("pathPrefix").unwrap_or_default();
-    if prefix.trim_end_matches('/') != PATH_PREFIX {
-        return Finding::fail(
-            "http_headers",
-            format!(
-                "pathPrefix is \"{prefix}\"{}: Doorward decides under {PATH_PREFIX}",
-                at(service)
-            ),
-            format!("set pathPrefix: {PATH_PREFIX}"),
-        );
-    }
-    let list = texts(service, "headersToUpstreamOnAllow");
-    let lost = ours.set.iter().find(|name| !list.iter().any(|glob| glob_takes(glob, name)));
-    match lost {
-        None => Finding::pass("http_headers", "identity headers reach the upstream"),
-        Some(name) => Finding::fail(
-            "http_headers",
-            format!(
-                "{name} is not in headersToUpstreamOnAllow{}: the upstream gets the client's value",
-                at(service)
-            ),
-            format!(
-                "set headersToUpstreamOnAllow: {}",
-                ours.to_set(|prefix| format!("\"{prefix}*\""), |name| format!("\"{name}\""))
-            ),
-        ),
+            )
+        }
     }
 }
 
@@ -167,7 +134,7 @@ fn paths(mesh: &Place<'_>) -> Vec<Finding> {
     let place = mesh.get("pathNormalization").unwrap_or_else(|| mesh.clone());
     let remedy = "set pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}";
     let say = |check, so_what: &str| {
-        Finding::fail(check, format!("normalization is {level}{}: {so_what}", at(&place)), remedy)
+        place.fail(check, format!("normalization is {level}: {so_what}"), remedy)
     };
     let good = |check| Finding::pass(check, format!("normalization is {level}"));
     let (normalized, merged, decoded) = match level {
@@ -190,11 +157,10 @@ fn paths(mesh: &Place<'_>) -> Vec<Finding> {
     findings.push(if decoded {
         good("escaped_slashes")
     } else {
-        Finding::warn(
+        place.warn(
             "escaped_slashes",
             format!(
-                "normalization is {level}{}: /public/..%2Fadmin may be a different path upstream",
-                at(&place)
+                "normalization is {level}: /public/..%2Fadmin may be a different path upstream"
             ),
             remedy,
         )
@@ -217,9 +183,9 @@ fn policy(root: &Place<'_>, meshes: &[Place<'_>], roots: &[Place<'_>]) -> Option
     let present = if known.is_empty() || known.contains(&provider) {
         Finding::pass("ext_authz", format!("the provider {provider} is asked"))
     } else {
-        Finding::fail(
+        root.fail(
             "ext_authz",
-            format!("the mesh has no provider {provider}{}", at(root)),
+            format!("the mesh has no provider {provider}"),
             format!("use one of: {}", known.join(", ")),
         )
     };
@@ -235,9 +201,9 @@ fn dry_run(policy: &Place<'_>) -> Option<Finding> {
     let dry = annotations.get("istio.io/dry-run")?;
     let on = dry.value.as_str() == Some("true") || dry.value.as_bool() == Some(true);
     on.then(|| {
-        Finding::fail(
+        dry.fail(
             "shadow_mode",
-            format!("istio.io/dry-run is true{}: the policy is not enforced", at(&dry)),
+            "istio.io/dry-run is true: the policy is not enforced",
             "remove the annotation",
         )
     })
@@ -246,20 +212,19 @@ fn dry_run(policy: &Place<'_>) -> Option<Finding> {
 fn coverage(policy: &Place<'_>, roots: &[Place<'_>]) -> Finding {
     let rules = policy.items("spec.rules");
     if rules.is_empty() {
-        return Finding::fail(
+        return policy.fail(
             "routes_off",
-            format!("no rules{}: no request is ever checked", at(policy)),
+            "no rules: no request is ever checked",
             "set rules: [{}], which means every request",
         );
     }
     // Rules are alternatives: one that leaves nothing out is enough.
-    let gaps: Vec<Option<String>> = rules.iter().map(gap).collect();
-    match gaps.into_iter().min_by_key(Option::is_some).flatten() {
+    match least(rules.iter().map(gap)) {
         None => match unanswered(policy, roots) {
             None => Finding::pass("routes_off", "no request reaches an upstream unasked"),
             Some(finding) => finding,
         },
-        Some(gap) => Finding::fail(
+        Some((place, gap)) => place.fail(
             "routes_off",
             format!("{gap}: forged identity headers reach the service there"),
             "check every request (rules: [{}]) and list what needs no token in rules.bypass of \
@@ -290,27 +255,19 @@ fn unanswered(policy: &Place<'_>, roots: &[Place<'_>]) -> Option<Finding> {
             route.is_some_and(|route| !hosts(route).iter().any(|host| guarded.contains(host)))
         };
         if let Some(path) = left_out.iter().find(|path| !answered(path)) {
-            return Some(Finding::fail(
-                "routes_off",
-                format!(
-                    "the policy leaves {path} out, and the VirtualService {} does not lead it to \
-                     Doorward{}: forged identity headers reach the service there",
-                    named(service),
-                    at(service)
-                ),
-                "lead it to Doorward's HTTP port, as in envoy/istio/gateway.yaml, or take it out of \
-                 notPaths",
-            ));
+            return Some(service.fail("routes_off", format!("the policy leaves {path} out, and the VirtualService {} does not lead it to \
+                     Doorward: forged identity headers reach the service there", named(service)), "lead it to Doorward's HTTP port, as in envoy/istio/gateway.yaml, or take it out of \
+                 notPaths"));
         }
     }
     None
 }
 
 /// What a rule leaves out, if anything.
-fn gap(rule: &Place<'_>) -> Option<String> {
+fn gap<'v>(rule: &Place<'v>) -> Option<(Place<'v>, String)> {
     for field in ["from", "when"] {
         if let Some(limited) = rule.get(field) {
-            return Some(format!("only requests matching {field} are checked{}", at(&limited)));
+            return Some((limited, format!("only requests matching {field} are checked")));
         }
     }
     let to = rule.items("to");
@@ -318,11 +275,15 @@ fn gap(rule: &Place<'_>) -> Option<String> {
         return None;
     }
     // Operations are alternatives too.
-    let gaps: Vec<Option<String>> = to.iter().map(operation_gap).collect();
-    gaps.into_iter().min_by_key(Option::is_some).flatten()
+    least(to.iter().map(operation_gap))
 }
 
-fn operation_gap(to: &Place<'_>) -> Option<String> {
+/// Of alternatives, what is left out by all.
+fn least<T>(gaps: impl Iterator<Item = Option<T>>) -> Option<T> {
+    gaps.min_by_key(Option::is_some).flatten()
+}
+
+fn operation_gap<'v>(to: &Place<'v>) -> Option<(Place<'v>, String)> {
     let operation = to.get("operation")?;
     for limit in operation.children() {
         let name = limit.path.rsplit('.').next().unwrap_or_default().to_owned();
@@ -335,16 +296,8 @@ fn operation_gap(to: &Place<'_>) -> Option<String> {
             _ => false,
         };
         if !harmless {
-            return Some(format!("{name} skips requests{}", at(&limit)));
+            return Some((limit, format!("{name} skips requests")));
         }
     }
     None
-}
-
-fn texts<'v>(place: &Place<'v>, name: &str) -> Vec<&'v str> {
-    place
-        .get(name)
-        .map(|list| list.value)
-        .and_then(Value::as_array)
-        .map_or_else(Vec::new, |items| items.iter().filter_map(Value::as_str).collect())
 }

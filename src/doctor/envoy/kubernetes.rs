@@ -3,7 +3,6 @@
 
 use super::OurHeaders;
 use super::identity;
-use super::judge::at;
 use super::order::code_changes;
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
@@ -53,55 +52,16 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
 
 /// An identity header that a route or a policy sets or removes: that is done last.
 fn headers(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
-    let mut names = Vec::new();
-    // Gateway API: of a rule, of a backend.
-    for change in root.everywhere("requestHeaderModifier") {
-        let set = [change.items("set"), change.items("add")].concat();
-        names.extend(set.iter().filter_map(|header| header.get("name")));
-        names.extend(change.items("remove"));
-    }
-    // Istio: by the names of members.
-    for change in root.everywhere("headers").iter().filter_map(|headers| headers.get("request")) {
-        names.extend(change.items("remove"));
-        let set = [change.items("set"), change.items("add")].concat();
-        if let Some(set) = set.iter().find(|header| ours.trusted(header.key())) {
-            return Some(changed(set.key(), set));
-        }
-    }
-    // Envoy Gateway: what other ways to authenticate say, behind ours.
-    for claim in root.everywhere("claimToHeaders") {
-        names.extend(claim.children().iter().filter_map(|claim| claim.get("header")));
-    }
-    for field in ["forwardClientIDHeader", "forwardUsernameHeader"] {
-        names.extend(root.everywhere(field));
-    }
-    names.extend(root.at("spec.credentialInjection.header"));
-    let name = names.iter().find(|name| name.value.as_str().is_some_and(|it| ours.trusted(it)))?;
-    Some(changed(name.value.as_str().unwrap_or_default(), name))
-}
-
-fn changed(name: &str, place: &Place<'_>) -> Finding {
-    Finding::fail(
-        "identity",
-        format!(
-            "{} is changed{}: the upstream gets a different identity than Doorward sent",
-            name.to_ascii_lowercase(),
-            at(place)
-        ),
-        "leave it alone there; headers.claims of Doorward's configuration makes headers of more claims",
-    )
+    Some(identity::behind(std::slice::from_ref(root), &[], ours)).filter(|it| it.remedy.is_some())
 }
 
 /// What is put into the Envoy that a control plane makes.
 fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let off = |place: &Place<'_>| place.flag("disabled") == Some(true);
     if let Some(off) = root.somewhere(&off) {
-        return Some(Finding::fail(
+        return Some(off.fail(
             "routes_off",
-            format!(
-                "a filter is turned off{}: forged identity headers may reach the upstream",
-                at(&off)
-            ),
+            "a filter is turned off: forged identity headers may reach the upstream",
             "let what needs no token pass by rules.bypass of Doorward's configuration",
         ));
     }
@@ -112,9 +72,9 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
         removed && patch.has_text(&|text| text.contains("ext_authz"))
     };
     if let Some(removed) = list.iter().find(|patch| removes(patch)) {
-        return Some(Finding::fail(
+        return Some(removed.fail(
             "ext_authz",
-            format!("the filter that asks Doorward is taken out or replaced{}", at(removed)),
+            "the filter that asks Doorward is taken out or replaced",
             "leave it as the policy has it",
         ));
     }
@@ -126,9 +86,9 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     ] {
         let set = |place: &Place<'_>| place.flag(field) == Some(unsafe_value);
         if let Some(place) = root.somewhere(&set) {
-            return Some(Finding::fail(
+            return Some(place.fail(
                 "patches",
-                format!("{field} is {unsafe_value}{}", at(&place)),
+                format!("{field} is {unsafe_value}"),
                 format!("set {field}: {}", !unsafe_value),
             ));
         }
@@ -145,26 +105,26 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
             || patch.text("type").is_some_and(|what| what.ends_with(".Cluster"))
     };
     let other = list.iter().find(|patch| !harmless(patch))?;
-    Some(Finding::warn(
+    Some(other.warn(
         "patches",
-        format!("what Envoy does is changed{}, and what comes out is not in this file", at(other)),
+        "what Envoy does is changed, and what comes out is not in this file",
         COMES_OUT,
     ))
 }
 
 fn code(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let name = code_changes(&root.all_texts(), ours)?;
-    Some(Finding::fail(
+    Some(root.fail(
         "filter_order",
-        format!("its code changes {name}, which may be done behind ext_authz{}", at(root)),
+        format!("its code changes {name}, which may be done behind ext_authz"),
         "leave identity headers alone in it",
     ))
 }
 
 fn filter(root: &Place<'_>, what: &str) -> Option<Finding> {
-    Some(Finding::warn(
+    Some(root.warn(
         "filter_order",
-        format!("it {what}, and may change identity headers{}", at(root)),
+        format!("it {what}, and may change identity headers"),
         "make sure that it does not",
     ))
 }
@@ -174,10 +134,6 @@ fn filter_order(root: &Place<'_>) -> Option<Finding> {
     let order = root.at("spec.filterOrder")?;
     let moved = order.has_text(&|text| text == "envoy.filters.http.ext_authz");
     moved.then(|| {
-        Finding::warn(
-            "filter_order",
-            format!("ext_authz is put elsewhere among the filters{}", at(&order)),
-            COMES_OUT,
-        )
+        order.warn("filter_order", "ext_authz is put elsewhere among the filters", COMES_OUT)
     })
 }

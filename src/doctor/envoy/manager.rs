@@ -1,14 +1,18 @@
 //! An HTTP connection manager, read: its filters in their order, and the ways through it.
 
 use std::collections::BTreeSet;
+use std::slice::SliceIndex;
 
-use super::clusters::{Clusters, service};
+use super::clusters::{Clusters, is_called_doorward};
 use super::filters::{Filter, in_order};
 use super::place::Place;
 use super::routes::{Way, tables, ways};
 
 /// The type of a connection manager.
 pub(super) const MANAGER: &str = ".http_connection_manager.v3.HttpConnectionManager";
+
+/// Whether a way leads to what Doorward answers itself.
+pub(super) type Own<'o, 'v> = &'o dyn Fn(&Way<'v>) -> bool;
 
 /// A connection manager with its filters and ways.
 pub(super) struct Manager<'v> {
@@ -27,19 +31,22 @@ pub(super) struct Chain<'v> {
 
 impl<'v> Manager<'v> {
     /// `of_file` are the route tables of the file, for a manager that is sent its own.
-    pub(super) fn read(place: &Place<'v>, of_file: &[Place<'v>]) -> Self {
+    pub(super) fn read(place: &Place<'v>, of_file: &[Place<'v>], clusters: &Clusters<'v>) -> Self {
         let tables = tables(place, of_file);
         let ways = tables.iter().flat_map(ways).collect();
-        let chain = Chain::read(&place.items("http_filters"));
+        let chain = Chain::read(&place.items("http_filters"), clusters);
         Self { place: place.clone(), chain, tables, ways }
     }
 
-    /// Where the guarded ways of this manager lead.
-    pub(super) fn upstreams(&self, clusters: &Clusters<'_>) -> BTreeSet<String> {
-        let ways = self.ways.iter().filter(|way| !way.to_doorward());
-        let names = ways.flat_map(|way| {
-            let mirrors = way.mirrors.iter().filter_map(|mirror| mirror.text("cluster"));
-            way.cluster().into_iter().chain(mirrors)
+    /// Where the guarded ways of this manager lead, and copies of what goes there; of clusters that
+    /// are chosen for each request, Doorward's own are none.
+    pub(super) fn upstreams(&self, clusters: &Clusters<'v>) -> BTreeSet<String> {
+        let guarded =
+            self.ways.iter().filter(|way| !way.is_of_document() && self.off(way).is_none());
+        let names = guarded.flat_map(|way| {
+            let mut names = way.reached(clusters);
+            names.retain(|name| way.cluster() == Some(*name) || !is_called_doorward(name));
+            names
         });
         names.flat_map(|name| clusters.ends(name)).collect()
     }
@@ -56,28 +63,69 @@ impl<'v> Manager<'v> {
     }
 
     /// Where the filters of an upgrade's own chain are off.
-    pub(super) fn off_after(
-        &self,
-        upgrade: &Chain<'v>,
-        own: &dyn Fn(&Way<'v>) -> bool,
-    ) -> Option<Place<'v>> {
+    pub(super) fn off_after(&self, upgrade: &Chain<'v>, own: Own<'_, 'v>) -> Option<Place<'v>> {
         let ways = self.ways.iter().filter(|way| !own(way));
         ways.filter_map(|way| off_in(upgrade, way)).next()
     }
 
-    /// The ways to an upstream on which nobody is asked, and what says so. Doorward's `own`
-    /// documents may be open.
-    pub(super) fn unguarded(&self, own: &dyn Fn(&Way<'v>) -> bool) -> Vec<(&Way<'v>, Place<'v>)> {
-        let off = self.ways.iter().filter_map(|way| Some((way, self.off(way)?)));
-        off.filter(|(way, _)| !own(way)).collect()
+    /// The ways on which nobody is asked, and what says so.
+    pub(super) fn off_ways(&self) -> impl Iterator<Item = (&Way<'v>, Place<'v>)> {
+        self.ways.iter().filter_map(|way| Some((way, self.off(way)?)))
+    }
+
+    /// Those to an upstream. Doorward's `own` documents may be open.
+    pub(super) fn unguarded(&self, own: Own<'_, 'v>) -> Vec<(&Way<'v>, Place<'v>)> {
+        self.off_ways().filter(|(way, _)| !own(way)).collect()
     }
 
     /// The clusters that requests, and copies of them, may go to: of the whole file, where one is
     /// chosen for each request.
     pub(super) fn clusters(&self, clusters: &Clusters<'v>) -> BTreeSet<&'v str> {
-        let mirrors = self.ways.iter().flat_map(|way| &way.mirrors);
-        let mirrors = mirrors.map(|mirror| mirror.text("cluster"));
-        clusters.reached(self.ways.iter().map(Way::cluster).chain(mirrors))
+        self.ways.iter().flat_map(|way| way.reached(clusters)).collect()
+    }
+
+    /// Whether a filter is on for some request.
+    fn uses(&self, filter: &Filter<'v>) -> bool {
+        filter.off().is_none() && self.ways.is_empty()
+            || self.ways.iter().any(|way| way.off(filter).is_none())
+    }
+
+    /// What requests may meet before they are decided about for the last time, without the filters
+    /// that ask.
+    pub(super) fn front<'c>(&self, chain: &'c Chain<'v>, own: Own<'_, 'v>) -> Vec<&'c Filter<'v>> {
+        let last = self.last_asked(chain, own).max();
+        self.others(chain, ..last.unwrap_or(chain.filters.len()))
+    }
+
+    /// What they may meet after that.
+    pub(super) fn behind<'c>(&self, chain: &'c Chain<'v>, own: Own<'_, 'v>) -> Vec<&'c Filter<'v>> {
+        let last = self.last_asked(chain, own).min();
+        self.others(chain, last.map_or(0, |last| last + 1)..)
+    }
+
+    /// Where each way to an upstream is decided about for the last time. A filter that a matcher
+    /// picks is never the last, unless there is no other; where ways are not known, each may be.
+    fn last_asked(&self, chain: &Chain<'v>, own: Own<'_, 'v>) -> impl Iterator<Item = usize> {
+        let filter = |index: &usize| chain.filters.get(*index);
+        let sure = chain.asking.iter().filter(|it| filter(it).is_some_and(|it| !it.picked));
+        let sure: Vec<_> = sure.copied().collect();
+        let on = |way: &Way<'v>| {
+            sure.iter().rev().find(|it| filter(it).is_some_and(|it| way.off(it).is_none())).copied()
+        };
+        let ways = self.ways.iter().filter(|way| !own(way));
+        let candidates = [ways.filter_map(on).collect(), sure.clone(), chain.asking.clone()];
+        candidates.into_iter().find(|it| !it.is_empty()).unwrap_or_default().into_iter()
+    }
+
+    /// Those of these filters that are on for some request, and do not ask.
+    fn others<'c>(
+        &self,
+        chain: &'c Chain<'v>,
+        part: impl SliceIndex<[Filter<'v>], Output = [Filter<'v>]>,
+    ) -> Vec<&'c Filter<'v>> {
+        let asking: Vec<_> = chain.asking().map(|(filter, _)| &filter.place.path).collect();
+        let part = chain.filters.get(part).unwrap_or_default().iter();
+        part.filter(|it| !asking.contains(&&it.place.path) && self.uses(it)).collect()
     }
 
     /// What the tables say of a filter, anywhere.
@@ -88,28 +136,19 @@ impl<'v> Manager<'v> {
     }
 }
 
-/// Where the filters of a chain that ask are off on a way; `None` when one is on.
+/// Where the filters of a chain that ask are off on a way; `None` when one is on. One that a
+/// matcher picks counts for nothing.
 fn off_in<'v>(chain: &Chain<'v>, way: &Way<'v>) -> Option<Place<'v>> {
-    let off: Option<Vec<_>> = chain.asking().map(|(filter, _)| way.off(filter)).collect();
+    let asking = chain.asking().filter(|(filter, _)| !filter.picked);
+    let off: Option<Vec<_>> = asking.map(|(filter, _)| way.off(filter)).collect();
     off?.into_iter().next()
 }
 
 impl<'v> Chain<'v> {
-    pub(super) fn read(list: &[Place<'v>]) -> Self {
+    pub(super) fn read(list: &[Place<'v>], clusters: &Clusters<'_>) -> Self {
         let filters = in_order(list);
-        let all = || {
-            filters
-                .iter()
-                .enumerate()
-                .filter_map(|(index, filter)| Some((index, filter.ext_authz()?)))
-        };
-        // Where others are asked too, ours is called by its name.
-        let called = |filter: &Place<'_>| {
-            let name = service(filter).unwrap_or_default();
-            name.to_ascii_lowercase().contains("doorward")
-        };
-        let some_called = all().any(|(_, filter)| called(filter));
-        let asking = all().filter(|(_, filter)| called(filter) || !some_called);
+        let asks = |filter: &Filter<'v>| filter.ext_authz().is_some_and(|it| clusters.is_asked(it));
+        let asking = filters.iter().enumerate().filter(|(_, filter)| asks(filter));
         let asking = asking.map(|(index, _)| index).collect();
         Self { filters, asking }
     }
@@ -118,17 +157,5 @@ impl<'v> Chain<'v> {
     pub(super) fn asking(&self) -> impl Iterator<Item = (&Filter<'v>, &Place<'v>)> {
         let filters = self.asking.iter().filter_map(|index| self.filters.get(*index));
         filters.filter_map(|filter| Some((filter, filter.ext_authz()?)))
-    }
-
-    /// Those in front of the first that asks.
-    pub(super) fn front(&self) -> &[Filter<'v>] {
-        let first = self.asking.first().copied().unwrap_or(self.filters.len());
-        self.filters.get(..first).unwrap_or_default()
-    }
-
-    /// Those behind the last that asks.
-    pub(super) fn behind(&self) -> &[Filter<'v>] {
-        let last = self.asking.last().map_or(0, |last| last + 1);
-        self.filters.get(last..).unwrap_or_default()
     }
 }

@@ -1,5 +1,5 @@
-//! An Envoy, Istio or Envoy Gateway configuration: what in it makes the door unsafe or
-//! slow.
+//! An Envoy, Istio or Envoy Gateway configuration: what in it lets requests
+//! past Doorward, changes its answers, or is slow.
 //!
 //! Reads what is written, resolves nothing: what a control plane adds is not seen. Fields
 //! may be spelled as in YAML examples (`failure_mode_allow`) or as in Envoy's JSON
@@ -9,9 +9,9 @@
 //! |---|---|
 //! | `document` | text → documents |
 //! | `place` | a value and the way to it: `static_resources.listeners[0]` |
-//! | `judge` | findings that all three kinds share |
+//! | `asking` | how Doorward is asked: what all three kinds share |
 //! | `manager`, `filters`, `routes`, `clusters` | what Envoy makes of it: filters in their order, ways to upstreams |
-//! | `door` | what is found at an HTTP connection manager |
+//! | `connection_managers` | what is found at each HTTP connection manager |
 //! | `ext_authz`, `enabled`, `mutation_rules` | the filter itself |
 //! | `names` | which header names a list of matchers lets pass |
 //! | `order`, `identity` | filters around it, and who else changes what it answered |
@@ -20,11 +20,12 @@
 //! | `istio`, `gateway_api` | the same in their words |
 //! | `kubernetes` | what other objects change behind the decision |
 
+mod asking;
 mod bootstrap;
 mod clusters;
+mod connection_managers;
 mod denials;
 mod document;
-mod door;
 mod enabled;
 mod entrances;
 mod ext_authz;
@@ -32,7 +33,6 @@ mod filters;
 mod gateway_api;
 mod identity;
 mod istio;
-mod judge;
 mod kubernetes;
 mod manager;
 mod modes;
@@ -48,8 +48,9 @@ mod upgrades;
 use doorward_core::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 
 use self::document::documents;
+use self::names::{Expression, letters};
 use self::place::Place;
-use super::report::{Outcome, Section};
+use super::report::Section;
 use crate::config::Settings;
 
 /// Larger files are no configuration, in bytes.
@@ -74,7 +75,10 @@ pub fn examine(
     if preflights {
         headers.of_preflights = &["origin", "access-control-request-method"];
     }
-    let mut sections = door::sections(&places, &headers, by_path);
+    let mut sections: Vec<_> = Place::by_bootstrap(&places)
+        .iter()
+        .flat_map(|places| connection_managers::sections(places, &headers, by_path))
+        .collect();
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
     sections.extend(kubernetes::sections(&places, &headers));
@@ -83,22 +87,8 @@ pub fn examine(
     }
     for section in &mut sections {
         section.title = format!("{name}: {}", section.title);
-        for finding in &mut section.findings {
-            finding.found = place_last(&finding.found, finding.outcome);
-        }
     }
     Ok(sections)
-}
-
-/// Puts where something stands behind what is said of it: the way there is long. Where
-/// all is well, nobody needs to go there.
-fn place_last(found: &str, outcome: Outcome) -> String {
-    let Some((before, rest)) = found.split_once(" (at ") else { return found.to_owned() };
-    let Some((place, after)) = rest.split_once(')') else { return found.to_owned() };
-    match outcome {
-        Outcome::Pass => format!("{before}{after}"),
-        Outcome::Warn | Outcome::NotSeen | Outcome::Fail => format!("{before}{after}; at {place}"),
-    }
 }
 
 /// Which of Doorward's rules depend on the gateway.
@@ -127,7 +117,7 @@ impl From<&Settings> for RulesInForce {
 const SIGNS: [&str; 16] =
     ["-", "_", ".", "~", "--", "!", "#", "$", "%", "&", "'", "*", "+", "^", "`", "|"];
 
-/// The header names that matter to the door.
+/// The header names that matter to Doorward.
 struct OurHeaders {
     protected: ProtectedHeaders,
     /// Those that we set.
@@ -211,6 +201,11 @@ impl OurHeaders {
         woven.chain([text.clone()]).filter(|name| self.is_forged(name)).collect()
     }
 
+    /// Whether an expression that takes no known name may take another trusted one, in some spelling.
+    fn may_be_taken_by(&self, expression: &Expression) -> bool {
+        expression.letters.contains(&letters(self.protected.prefix()))
+    }
+
     /// Whether Doorward has a header of this name removed because it saw it, and not always.
     fn is_forged(&self, name: &str) -> bool {
         self.trusted(name)
@@ -225,13 +220,22 @@ impl OurHeaders {
     }
 }
 
-/// A name with other signs for every `-`, for the first and for the last.
+/// A name with other signs for every `-`, for the first and for the last, and with `_` for any.
 fn spellings(name: &str) -> impl Iterator<Item = String> {
-    SIGNS.into_iter().flat_map(move |sign| {
+    let mixed = (0..1_u32 << name.matches('-').count().min(6)).map(move |signs| {
+        let mut index = 0;
+        let sign = |char| {
+            index += u32::from(char == '-');
+            if char == '-' && signs >> (index - 1) & 1 == 1 { '_' } else { char }
+        };
+        name.chars().map(sign).collect()
+    });
+    let others = SIGNS.into_iter().flat_map(move |sign| {
         let first = name.replacen('-', sign, 1);
         let last = name.rsplit_once('-').map(|(front, end)| format!("{front}{sign}{end}"));
         [name.replace('-', sign), first].into_iter().chain(last)
-    })
+    });
+    others.chain(mixed)
 }
 
 /// Why a text cannot be examined.

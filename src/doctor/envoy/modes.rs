@@ -4,7 +4,6 @@ use super::OurHeaders;
 use super::clusters::service;
 use super::ext_authz::http_headers;
 use super::filters::Filter;
-use super::judge::at;
 use super::place::Place;
 use super::routes::Way;
 use crate::doctor::report::{Finding, Outcome};
@@ -60,9 +59,9 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
     let over_http = settings.iter().any(|settings| settings.get("http_service").is_some())
         || config.get("http_service").is_some();
     if over_http && let Some((_, entry)) = ours.first() {
-        return Some(Finding::fail(
+        return Some(entry.fail(
             "modes",
-            format!("context_extensions are not sent over HTTP{}: they have no effect", at(entry)),
+            "context_extensions are not sent over HTTP: they have no effect",
             "use gRPC, or use rules in Doorward's configuration",
         ));
     }
@@ -74,9 +73,9 @@ fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Fin
         _ => true,
     };
     let (_, entry) = ours.iter().find(|it| unknown(it))?;
-    Some(Finding::fail(
+    Some(entry.fail(
         "modes",
-        format!("Doorward does not know this setting{}, and denies every request there", at(entry)),
+        "Doorward does not know this setting, and denies every request there",
         "doorward.mode is required, optional or bypass; doorward.scopes and doorward.audience are \
          not empty; there are no others",
     ))
@@ -95,9 +94,9 @@ fn elsewhere(
             || settings.at("grpc_service.google_grpc").is_some()
     });
     if let Some(other) = other {
-        return Some(Finding::fail(
+        return Some(other.fail(
             "asked_elsewhere",
-            format!("a service other than Doorward decides{}", at(other)),
+            "a service other than Doorward decides",
             "remove grpc_service or http_service from check_settings",
         ));
     }
@@ -110,12 +109,9 @@ fn elsewhere(
 fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
     let (mode, place) = mode(way, filter)?;
     (lets_in(mode) && way.takes_everything()).then(|| {
-        Finding::warn(
+        place.warn(
             "modes",
-            format!(
-                "doorward.mode is {mode} for every path{}: no request needs a token",
-                at(&place)
-            ),
+            format!("doorward.mode is {mode} for every path: no request needs a token"),
             "list the paths that need none, and remove the mode from all others",
         )
     })
@@ -138,5 +134,5 @@ fn rewritten(way: &Way<'_>, filter: &Filter<'_>, by_path: bool) -> Option<Findin
     } else {
         return None;
     };
-    Some(Finding::warn("rewrites", format!("{found}{}", at(&rewrite)), remedy))
+    Some(rewrite.warn("rewrites", found, remedy))
 }

@@ -62,20 +62,25 @@ impl<'v> Matcher<'v> {
 
 /// A regular expression (`{regex: …}`). Envoy's are of RE2, which has the same syntax but for
 /// what is not ASCII; `None` is one that is not understood here.
-pub(super) struct Expression(Option<Regex>);
+pub(super) struct Expression {
+    regex: Option<Regex>,
+    /// The letters and digits of its text, in lower case.
+    pub(super) letters: String,
+}
 
 impl Expression {
     pub(super) fn read(place: &Place<'_>) -> Self {
         let whole = place.text("regex").map(|regex| format!("^(?:{regex})$"));
-        Self(whole.and_then(|whole| {
+        let regex = whole.and_then(|whole| {
             let mut whole = RegexBuilder::new(&whole);
             whole.unicode(false).size_limit(MAX_REGEX_BYTES).build().ok()
-        }))
+        });
+        Self { regex, letters: letters(place.text("regex").unwrap_or_default()) }
     }
 
     /// Whether it takes the whole of a name, as Envoy has it.
     pub(super) fn takes(&self, name: &str) -> Option<bool> {
-        Some(self.0.as_ref()?.is_match(name.as_bytes()))
+        Some(self.regex.as_ref()?.is_match(name.as_bytes()))
     }
 }
 
@@ -117,6 +122,14 @@ impl<'v> List<'v> {
         names.into_iter().map(String::as_str).find(|name| self.taken(name) == becomes)
     }
 
+    /// Its regular expressions.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.0.iter().filter_map(|matcher| match matcher {
+            Matcher::Regex(expression) => Some(expression),
+            Matcher::Text { .. } | Matcher::Other => None,
+        })
+    }
+
     /// The texts that it compares with.
     pub(super) fn texts(&self) -> impl Iterator<Item = &'v str> {
         self.0.iter().filter_map(|matcher| match matcher {
@@ -124,6 +137,12 @@ impl<'v> List<'v> {
             Matcher::Regex(_) | Matcher::Other => None,
         })
     }
+}
+
+/// The letters and digits of a text, in lower case.
+pub(super) fn letters(text: &str) -> String {
+    let kept = text.chars().filter(char::is_ascii_alphanumeric);
+    kept.map(|char| char.to_ascii_lowercase()).collect()
 }
 
 /// Whether a name of Istio's (`exact`, `prefix*`, `*suffix`, `*`) takes one in lower case.

@@ -2,50 +2,48 @@
 
 use super::OurHeaders;
 use super::filters::{Filter, Power};
-use super::judge::at;
-use super::manager::{Chain, Manager};
+use super::manager::Manager;
+use super::place::Place;
 use crate::doctor::report::Finding;
 
 /// Whether what comes before decides nothing in its place, and what comes after changes
-/// nothing. `upstream` are the filters on the way to the upstream.
+/// nothing: `front` and `late`, the filters on the way to the upstream included.
 pub(super) fn finding<'v>(
     manager: &Manager<'v>,
-    chain: &Chain<'v>,
-    upstream: &[Filter<'v>],
+    front: &[&Filter<'v>],
+    late: &[&Filter<'v>],
     ours: &OurHeaders,
 ) -> Finding {
-    let early = chain.front().iter().find_map(|filter| Some((filter, too_early(filter, ours)?)));
+    let early = front.iter().find_map(|filter| Some((filter, too_early(filter, ours)?)));
     if let Some((filter, (what, remedy))) = early {
-        let found = format!("{}{} {what}", filter.name(), at(&filter.place));
-        return Finding::fail("filter_order", found, remedy);
+        return filter.place.fail("filter_order", format!("{} {what}", filter.name()), remedy);
     }
-    let late = chain.behind().iter().chain(upstream);
-    let late: Vec<_> = late.filter(|filter| filter.power() == Power::Any).collect();
+    let late: Vec<_> = late.iter().filter(|filter| filter.power() == Power::Any).collect();
     let Some(first) = late.first() else {
         return Finding::pass("filter_order", "ext_authz, then nothing that changes the identity");
     };
     let rewriting =
         late.iter().find_map(|filter| Some((filter, rewritten(manager, filter, ours)?)));
     if let Some((filter, name)) = rewriting {
-        return Finding::fail(
+        return filter.place.fail(
             "filter_order",
-            format!(
-                "{}{} comes after ext_authz, and its code changes {name}",
-                filter.name(),
-                at(&filter.place)
-            ),
+            format!("{} comes after ext_authz, and its code changes {name}", filter.name()),
             "put it before ext_authz, or leave identity headers alone in it",
         );
     }
     let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
     let others =
         if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
-    Finding::warn(
+    first.place.warn(
         "filter_order",
         format!(
-            "{}{} comes after ext_authz and may change identity headers{others}",
+            "{} comes after ext_authz and may change identity headers{others}{}",
             first.name(),
-            at(&first.place)
+            if first.is("ratelimit") {
+                ", if its service answers with request headers"
+            } else {
+                ""
+            }
         ),
         "make sure that it does not, or put it before ext_authz",
     )
@@ -73,9 +71,9 @@ pub(super) fn code_changes(texts: &[&str], ours: &OurHeaders) -> Option<String> 
 
 /// Filters behind the decision that have the route chosen again, by what they are or by what is
 /// written of them.
-pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Finding> {
+pub(super) fn route_again(manager: &Manager<'_>, behind: &[&Filter<'_>]) -> Option<Finding> {
     const FIELD: &str = "clear_route_cache";
-    let again = chain.behind().iter().find_map(|filter| {
+    let again = behind.iter().find_map(|filter| {
         if filter.routes_again() {
             return Some((filter, filter.place.clone()));
         }
@@ -89,33 +87,30 @@ pub(super) fn route_again(manager: &Manager<'_>, chain: &Chain<'_>) -> Option<Fi
     let (filter, place) = again?;
     let name = filter.name();
     if filter.is("grpc_json_transcoder") && manager.ways.len() > 1 {
-        return Some(Finding::fail(
+        return Some(place.fail(
             "route_cache",
             format!(
                 "{name} makes another path and has the route chosen again by it after the \
-                 decision{}: what that route asks for is never checked",
-                at(&place)
+                 decision: what that route asks for is never checked"
             ),
             "set match_incoming_request_route: true",
         ));
     }
     Some(match manager.ways.iter().find(|way| way.depends()) {
-        Some(way) => Finding::fail(
+        Some(way) => place.fail(
             "route_cache",
             format!(
-                "{name} has the route selected again after the decision{}, and may lead to {}: \
+                "{name} has the route selected again after the decision, and may lead to {}: \
                  what that requires is never checked",
-                at(&place),
                 way.route.path
             ),
             "put it before ext_authz",
         ),
-        None => Finding::warn(
+        None => place.warn(
             "route_cache",
             format!(
-                "{name} has the route selected again after the decision{}: another route may be \
-                 used with this one's decision",
-                at(&place)
+                "{name} has the route selected again after the decision: another route may be \
+                 used with this one's decision"
             ),
             "put it before ext_authz",
         ),
@@ -145,5 +140,19 @@ fn believes(filter: &Filter<'_>, ours: &OurHeaders) -> bool {
     filter.power() == Power::Fixed
         && !filter.is("header_mutation")
         && !filter.is("transform")
+        && !only_refuses(config, ours)
         && config.has_text(&|text| text == "envoy.filters.http.ext_authz" || ours.trusted(text))
+}
+
+/// Whether rules refuse whoever sends an identity header, and ask nothing else of it.
+fn only_refuses(config: &Place<'_>, ours: &OurHeaders) -> bool {
+    let deny = config.choice("rules.action", &["ALLOW", "DENY", "LOG"]) == Some("DENY");
+    let is_ours = |it: &Place<'_>| it.text("name").is_some_and(|name| ours.trusted(name));
+    let headers = config.find(&is_ours);
+    let refuses = |it: &Place<'_>| {
+        it.flag("present_match") == Some(true)
+            && it.get("invert_match").is_none()
+            && !["not_rule", "not_id", "notRule", "notId"].iter().any(|not| it.path.contains(not))
+    };
+    deny && !headers.is_empty() && headers.iter().all(refuses)
 }

@@ -1,7 +1,6 @@
 //! How a connection manager reads what is in a request line and around it.
 
 use super::OurHeaders;
-use super::judge::at;
 use super::names::Expression;
 use super::place::Place;
 use crate::doctor::report::Finding;
@@ -9,12 +8,10 @@ use crate::doctor::report::Finding;
 /// One reading of a path for routes, Doorward and the upstream.
 pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding> {
     let on = |check: &'static str, so_what: &str| match manager.flag(check) {
-        Some(true) => Finding::pass(check, format!("on{}", at(manager))),
-        Some(false) | None => Finding::fail(
-            check,
-            format!("off{}: {so_what}", at(manager)),
-            format!("set {check}: true"),
-        ),
+        Some(true) => Finding::pass(check, "on"),
+        Some(false) | None => {
+            manager.fail(check, format!("off: {so_what}"), format!("set {check}: true"))
+        }
     };
     let normalize =
         on("normalize_path", "/public/../admin is below /public/ here and /admin upstream");
@@ -38,18 +35,10 @@ pub(super) fn findings(manager: &Place<'_>, tables: &[Place<'_>]) -> Vec<Finding
             "a route rejects them, except on the paths of earlier routes: Doorward's \
              rules.encoded_slashes decides there",
         ),
-        other => Finding::warn(
-            "escaped_slashes",
-            format!(
-                "path_with_escaped_slashes_action is {}{}: /public/..%2Fadmin is one path here \
-                 and may be a different one upstream",
-                other.unwrap_or("not set"),
-                at(manager)
-            ),
-            "set path_with_escaped_slashes_action: REJECT_REQUEST; where the upstream needs encoded \
+        other => manager.warn("escaped_slashes", format!("path_with_escaped_slashes_action is {}: /public/..%2Fadmin is one path here \
+                 and may be a different one upstream", other.unwrap_or("not set")), "set path_with_escaped_slashes_action: REJECT_REQUEST; where the upstream needs encoded \
              slashes below one path, have routes refuse the others, as in envoy/nemo-grpc.yaml, and \
-             name the path in rules.encoded_slashes",
-        ),
+             name the path in rules.encoded_slashes"),
     };
     vec![normalize, merge, escaped]
 }
@@ -112,13 +101,10 @@ pub(super) fn remote_address(manager: &Place<'_>) -> Finding {
     if manager.flag("use_remote_address") == Some(true) || detected {
         Finding::pass("remote_address", "the client's address is the peer's, or a trusted proxy's")
     } else {
-        Finding::warn(
+        manager.warn(
             "remote_address",
-            format!(
-                "use_remote_address is off{}: x-forwarded-for, x-envoy-* and x-request-id from \
+            "use_remote_address is off: x-forwarded-for, x-envoy-* and x-request-id from \
                  clients are trusted",
-                at(manager)
-            ),
             "set use_remote_address: true at the edge (with xff_num_trusted_hops behind a load \
              balancer)",
         )

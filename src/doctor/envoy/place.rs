@@ -1,8 +1,11 @@
 //! A value of a configuration and the way to it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::doctor::report::Finding;
 
 /// A value and where it stands, so that a finding can say where to mend.
 #[derive(Clone, Debug)]
@@ -26,6 +29,17 @@ impl<'v> Place<'v> {
             if list { root.items("items") } else { vec![root] }
         };
         roots.flat_map(listed).collect()
+    }
+
+    /// What is to be looked at together: an Envoy has one bootstrap, and reads nothing of another.
+    pub(super) fn by_bootstrap(roots: &[Self]) -> Vec<Vec<Self>> {
+        let (bootstraps, others): (Vec<_>, Vec<_>) =
+            roots.iter().cloned().partition(|root| root.get("static_resources").is_some());
+        if bootstraps.len() < 2 {
+            return vec![roots.to_vec()];
+        }
+        let with_others = |root: Self| [vec![root], others.clone()].concat();
+        bootstraps.into_iter().map(with_others).collect()
     }
 
     /// A member in either spelling; `None` too when it is null.
@@ -95,11 +109,14 @@ impl<'v> Place<'v> {
         self.items(way).iter().filter_map(|item| item.value.as_str()).collect()
     }
 
-    /// A number that is a member; Envoy takes one as a text, too.
+    /// A whole number that is a member; Envoy takes one as a text or with a point, too.
     pub(super) fn number(&self, way: &str) -> Option<u64> {
         let place = self.at(way)?;
         let place = place.get("value").unwrap_or(place);
-        place.value.as_u64().or_else(|| place.value.as_str()?.parse().ok())
+        place.value.as_u64().or_else(|| {
+            let number = place.value.as_f64().or_else(|| place.value.as_str()?.parse().ok())?;
+            (number.fract() == 0.0).then(|| format!("{number:.0}").parse().ok())?
+        })
     }
 
     /// A span: `0.25s` as Envoy writes it, `500ms` and `1m` as Kubernetes does.
@@ -187,11 +204,39 @@ impl<'v> Place<'v> {
         self.get(name).into_iter().chain(below).collect()
     }
 
-    /// A choice that is a member: by its name, or by its number in `names`.
+    /// A choice that is a member: by its name in any case, or by its number in `names`.
     pub(super) fn choice(&self, way: &str, names: &[&'static str]) -> Option<&'v str> {
-        let place = self.at(way)?;
-        let number = self.number(way).and_then(|number| usize::try_from(number).ok());
-        place.value.as_str().or_else(|| names.get(number?).copied())
+        if let Some(number) = self.number(way) {
+            return names.get(usize::try_from(number).ok()?).copied();
+        }
+        let text = self.text(way)?;
+        let known = names.iter().find(|name| name.eq_ignore_ascii_case(text));
+        Some(known.copied().unwrap_or(text))
+    }
+
+    /// What is to be mended here, and how.
+    pub(super) fn fail(
+        &self,
+        check: &'static str,
+        found: impl Display,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        Finding::fail(check, self.with_path(found), remedy)
+    }
+
+    /// What one should know of this place, and what to do about it.
+    pub(super) fn warn(
+        &self,
+        check: &'static str,
+        found: impl Display,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        Finding::warn(check, self.with_path(found), remedy)
+    }
+
+    /// What is said of a place, and behind it the place: the way there is long.
+    fn with_path(&self, found: impl Display) -> String {
+        if self.path.is_empty() { found.to_string() } else { format!("{found}; at {}", self.path) }
     }
 }
 

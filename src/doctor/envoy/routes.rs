@@ -1,14 +1,15 @@
 //! The ways through a route table, each with what is said of filters on it.
 
+use std::collections::BTreeSet;
+
+use super::clusters::{Clusters, MIRRORS, is_called_doorward};
 use super::filters::Filter;
+use super::names::Expression;
 use super::place::Place;
 
 /// What Doorward answers itself, and believes no identity header for.
 pub(super) const DOORWARDS_OWN: [&str; 3] =
     ["/apis/auth/discovery", "/apis/auth/authenticate", "/.well-known/oauth-protected-resource"];
-
-/// Where a route, or a cluster, says who gets copies of requests.
-pub(super) const MIRRORS: &str = "request_mirror_policies";
 
 /// A way to an upstream. Redirects, and what Envoy answers itself, are none.
 #[derive(Clone, Debug)]
@@ -85,8 +86,20 @@ impl<'v> Way<'v> {
         self.to.text("cluster").or_else(|| self.to.text("name"))
     }
 
-    /// A document that Doorward serves itself, by its path.
+    /// The clusters that its requests, and copies of them, may go to.
+    pub(super) fn reached(&self, clusters: &Clusters<'v>) -> BTreeSet<&'v str> {
+        let copies = self.mirrors.iter().map(|mirror| mirror.text("cluster"));
+        clusters.reached([self.cluster()].into_iter().chain(copies))
+    }
+
+    /// Whether it looks like a way to Doorward: by the path of a document that it serves itself, or
+    /// by the name of its cluster.
     pub(super) fn to_doorward(&self) -> bool {
+        self.is_of_document()
+            || self.cluster().is_some_and(is_called_doorward) && !self.takes_everything()
+    }
+
+    pub(super) fn is_of_document(&self) -> bool {
         let exact = self.route.text("match.path");
         // RFC 9728 §3.1: the path of the resource follows.
         let below = self.route.text("match.path_separated_prefix");
@@ -100,12 +113,28 @@ impl<'v> Way<'v> {
         fields.iter().find_map(|field| self.action.get(field))
     }
 
-    /// Whether every path that no other route takes goes this way.
+    /// Whether every path that no other route takes goes this way. Headers limit nothing: clients
+    /// send what they like; but what is for another method only is none for everything.
     pub(super) fn takes_everything(&self) -> bool {
-        let paths = ["path", "safe_regex", "path_separated_prefix", "connect_matcher"];
-        let limited = paths.iter().chain(&["path_match_policy", "headers"]);
-        let narrow = self.route.text("match.prefix").is_some_and(|prefix| prefix.len() > 1);
-        !narrow && !limited.into_iter().any(|field| self.matches_by(field))
+        let Some(matched) = self.route.get("match") else { return true };
+        let by = |field: &str| matched.get(field).is_some();
+        let expression = matched.get("safe_regex").map(|it| Expression::read(&it));
+        let some = |it: &Expression| {
+            ["/", "/a", "/a/b.c"].iter().any(|path| it.takes(path) == Some(false))
+        };
+        let narrow = matched.text("prefix").is_some_and(|prefix| prefix.len() > 1)
+            || expression.is_some_and(|it| some(&it))
+            || ["path", "path_separated_prefix", "connect_matcher"].iter().any(|it| by(it))
+            || matched.at("path_match_policy.typed_config").is_some_and(|it| {
+                it.text("path_template").is_some_and(|it| {
+                    it != "/**" && !(it.starts_with("/{") && it.ends_with("=**}"))
+                })
+            });
+        let methods = matched.items("headers");
+        !narrow
+            && !methods
+                .iter()
+                .any(|it| it.text("name") == Some(":method") && it.get("present_match").is_none())
     }
 
     /// Whether the route is chosen by this field of its match.

@@ -1,7 +1,6 @@
 //! Values that layers set while Envoy runs, and the switches in Envoy's own code that our safety
 //! rests on.
 
-use super::judge::at;
 use super::place::{Place, boolean};
 use crate::doctor::report::Finding;
 
@@ -16,12 +15,20 @@ struct Guard {
 
 /// Those of Envoy 1.40 that take back what a sound configuration says; others were looked at and
 /// do not (docs/decisions/0028). A new one is one row here and one in `tests/openings`.
-const GUARDS: [Guard; 1] = [Guard {
-    key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
-    check: "escaped_slashes",
-    off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
+const GUARDS: [Guard; 2] = [
+    Guard {
+        key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
+        check: "escaped_slashes",
+        off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
               different path upstream",
-}];
+    },
+    Guard {
+        key: "envoy.reloadable_features.http_pause_generic_upgrade_request_body",
+        check: "upgrades",
+        off: "where an upgrade is allowed, what follows a request reaches the upstream before that has \
+              agreed, which takes it for further requests that nobody has checked",
+    },
+];
 
 /// The layers of run-time values, later ones winning.
 pub(super) struct Runtime<'v>(Vec<Place<'v>>);
@@ -46,18 +53,17 @@ impl<'v> Runtime<'v> {
     pub(super) fn guards(&self) -> Vec<Finding> {
         let off = |guard: &Guard| {
             let said = self.says(guard.key).filter(|said| !is_on(said))?;
-            let found = format!("{} is turned off{}: {}", guard.key, at(&said), guard.off);
-            Some(Finding::fail(guard.check, found, "remove it from the layer"))
+            let found = format!("{} is turned off: {}", guard.key, guard.off);
+            Some(said.fail(guard.check, found, "remove it from the layer"))
         };
         let settable = self.settable().map(|layer| {
             let [first, ..] = &GUARDS;
             let found = format!(
-                "anyone who can write to a layer of runtime values{} can turn off what makes \
-                 paths safe ({} and others)",
-                at(layer),
+                "anyone who can write to a layer of runtime values can turn off what makes paths \
+                 safe ({} and others)",
                 first.key
             );
-            Finding::warn(
+            layer.warn(
                 "runtime",
                 found,
                 "remove the layer, or make sure that nobody sets such keys",
@@ -81,9 +87,12 @@ pub(super) fn is_all(fraction: &Place<'_>) -> bool {
     let numerator = fraction.number("numerator").unwrap_or(0);
     let denominator = match fraction.choice("denominator", &["HUNDRED", "TEN_THOUSAND", "MILLION"])
     {
+        Some("HUNDRED") => 100,
+        None if fraction.get("denominator").is_none() => 100,
         Some("TEN_THOUSAND") => 10_000,
         Some("MILLION") => 1_000_000,
-        Some(_) | None => 100,
+        // What Envoy does not know either.
+        Some(_) | None => return false,
     };
     numerator >= denominator
 }

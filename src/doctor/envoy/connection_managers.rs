@@ -1,22 +1,23 @@
 //! What is found at an HTTP connection manager.
 
 use super::OurHeaders;
-use super::clusters::{Clusters, service};
+use super::clusters::{Clusters, EXT_AUTHZ, MIRRORS, service};
 use super::entrances::Guarded;
 use super::filters::Filter;
-use super::judge::at;
-use super::manager::{Chain, MANAGER, Manager};
+use super::manager::{Chain, MANAGER, Manager, Own};
 use super::place::Place;
-use super::routes::{MIRRORS, Way};
+use super::routes::Way;
 use super::runtime::Runtime;
 use super::{
     bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
 };
 use crate::doctor::report::{Finding, Outcome, Section};
 
-const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
 const CONFIG_DUMP: &str =
     "examine its source too (`curl …/config_dump` of Envoy's admin has all of it)";
+
+const OFF_REMEDY: &str = "check it anyway and let it pass: check_settings: {context_extensions: \
+                          {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration";
 
 /// What the findings at one place need to know of others.
 struct Scope<'s, 'v> {
@@ -35,8 +36,9 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders, by_path: bool) ->
     let found = roots.iter().flat_map(|root| root.find(&wanted));
     let (managers, alone): (Vec<_>, Vec<_>) = found.partition(is_manager);
     let tables: Vec<_> = roots.iter().flat_map(|root| root.find(&routes::is_table)).collect();
-    let managers: Vec<_> = managers.iter().map(|it| Manager::read(it, &tables)).collect();
     let clusters = Clusters::of(roots);
+    let managers: Vec<_> =
+        managers.iter().map(|it| Manager::read(it, &tables, &clusters)).collect();
     let guarded = Guarded::of(&managers, roots, &clusters);
     let scope = Scope { roots, clusters, guarded, ours, by_path };
     let mut sections: Vec<_> = managers.iter().map(|manager| scope.section(manager)).collect();
@@ -72,27 +74,29 @@ impl<'v> Scope<'_, 'v> {
 
     fn manager(&self, manager: &Manager<'v>) -> Vec<Finding> {
         let asked = manager.chain.asking().next();
-        let mut findings = vec![match asked {
-            Some(_) => asked_finding(manager),
-            None => undiscovered(manager)
-                .unwrap_or_else(|| self.guarded.unasked(manager, &self.clusters)),
-        }];
+        let mut findings = match asked {
+            Some(_) => vec![asked_finding(manager)],
+            None => undiscovered(manager).map(|it| vec![it]).unwrap_or_else(|| {
+                let all: Vec<_> = manager.chain.filters.iter().collect();
+                let mut said = said_of(manager, &all);
+                said.extend(manager.tables.iter().cloned());
+                said.extend(manager.place.get("early_header_mutation_extensions"));
+                said.extend(self.upstream_options(manager, "http_filters"));
+                self.guarded.unasked(manager, &self.clusters, &said)
+            }),
+        };
         if asked.is_none() && findings.iter().all(|finding| finding.outcome != Outcome::Fail) {
             return findings;
         }
         findings.extend(paths::findings(&manager.place, &manager.tables));
-        for guard in Runtime::of(self.roots).guards() {
-            findings.retain(|finding| finding.check != guard.check);
-            findings.push(guard);
-        }
         findings.extend(self.chain(manager, &manager.chain));
-        for (_, chain) in upgrades::chains(manager) {
+        for (_, chain) in upgrades::chains(manager, &self.clusters) {
             let odd = self.chain(manager, &chain);
             findings.extend(odd.into_iter().filter(|finding| finding.outcome != Outcome::Pass));
         }
         if asked.is_some() {
             let own = |way: &Way<'v>| self.guarded.own(way, &self.clusters);
-            findings.extend(ways_off(manager, &own));
+            findings.extend(self.ways_off(manager, &own));
             for (filter, config) in manager.chain.asking() {
                 let (ways, ours) = (&manager.ways, self.ours);
                 findings.extend(modes::findings(filter, config, ways, self.by_path, ours));
@@ -102,6 +106,10 @@ impl<'v> Scope<'_, 'v> {
             for (_, config) in manager.chain.asking() {
                 findings.extend(self.clusters.asked(config, &self.guarded.upstreams));
             }
+        }
+        for guard in Runtime::of(self.roots).guards() {
+            findings.retain(|finding| finding.check != guard.check);
+            findings.push(guard);
         }
         findings.push(paths::underscores(&manager.place, self.ours));
         findings.push(paths::remote_address(&manager.place));
@@ -114,16 +122,21 @@ impl<'v> Scope<'_, 'v> {
         if asking.is_empty() {
             return Vec::new();
         }
+        let own = |way: &Way<'v>| self.guarded.own(way, &self.clusters);
+        let front = manager.front(chain, &own);
         let mut findings: Vec<_> = asking
             .iter()
             .flat_map(|(_, it)| {
-                ext_authz::findings(it, chain.front(), &manager.ways, self.roots, self.ours)
+                ext_authz::findings(it, &front, &manager.ways, self.roots, self.ours)
             })
             .collect();
         let upstream = self.upstream_filters(manager, chain);
-        findings.push(order::finding(manager, chain, &upstream, self.ours));
-        findings.extend(order::route_again(manager, chain));
-        let late: Vec<_> = chain.behind().iter().chain(&upstream).collect();
+        let behind = manager.behind(chain, &own);
+        let brought = behind.iter().flat_map(|it| it.brought(&manager.settings_of(it)));
+        let brought: Vec<_> = brought.collect();
+        let late: Vec<_> = behind.iter().copied().chain(&brought).chain(&upstream).collect();
+        findings.push(order::finding(manager, &front, &late, self.ours));
+        findings.extend(order::route_again(manager, &behind));
         let mut behind = said_of(manager, &late);
         behind.extend(manager.tables.iter().cloned());
         behind.extend(self.upstream_options(manager, MIRRORS));
@@ -132,16 +145,19 @@ impl<'v> Scope<'_, 'v> {
         let others = chain.filters.iter().filter(|filter| filter.ext_authz().is_none());
         let others: Vec<_> = others.chain(&upstream).collect();
         findings.extend(identity::in_our_name(&said_of(manager, &others), &names));
-        let early: Vec<_> = chain.front().iter().collect();
-        let mut front = said_of(manager, &early);
-        front.extend(manager.place.get("early_header_mutation_extensions"));
-        for (_, config) in &asking {
-            front.extend(config.at("http_service.authorization_request"));
-            let to_doorward =
-                service(config).map(|name| self.clusters.options(name, "http_filters"));
-            front.extend(to_doorward.unwrap_or_default());
+        let mut early = said_of(manager, &front);
+        early.extend(manager.place.get("early_header_mutation_extensions"));
+        for (filter, config) in &asking {
+            // The filter asks by its own configuration, or as routes say.
+            let of_ways = manager.ways.iter().flat_map(|way| way.check_settings(filter));
+            for asks in of_ways.chain([(*config).clone()]) {
+                early.extend(asks.at("http_service.authorization_request"));
+                let to_doorward =
+                    service(&asks).map(|name| self.clusters.options(name, "http_filters"));
+                early.extend(to_doorward.unwrap_or_default());
+            }
         }
-        findings.extend(identity::in_front(&front));
+        findings.extend(identity::in_front(&early));
         findings
     }
 
@@ -159,43 +175,109 @@ impl<'v> Scope<'_, 'v> {
         let names = manager.clusters(&self.clusters);
         names.iter().flat_map(|name| self.clusters.options(name, list)).collect()
     }
+
+    /// Whether every way to an upstream is guarded.
+    fn ways_off(&self, manager: &Manager<'v>, own: Own<'_, 'v>) -> Option<Finding> {
+        if manager.tables.is_empty() {
+            let found = "the routes are not in this file";
+            return Some(manager.place.warn("routes_off", found, CONFIG_DUMP));
+        }
+        if manager.never_asks() {
+            return None;
+        }
+        let (grave, apart): (Vec<_>, Vec<_>) =
+            manager.unguarded(own).into_iter().partition(|(way, _)| {
+                self.guarded.upstreams.is_empty()
+                    || self.guarded.may_be_reached(way, &self.clusters)
+                    || way.to_doorward()
+            });
+        let more = |off: &[(&Way<'v>, Place<'v>)]| match off.len() {
+            0 | 1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        if let Some((way, place)) = grave.first() {
+            return Some(place.fail(
+                "routes_off",
+                format!(
+                    "{} is not checked: forged identity headers reach the upstream there{}",
+                    way.route.path,
+                    more(&grave)
+                ),
+                OFF_REMEDY,
+            ));
+        }
+        if let Some((way, place)) = apart.first() {
+            return Some(place.warn(
+                "routes_off",
+                format!(
+                    "{} is not checked, and leads where no request is: fine only if nothing there \
+                     trusts identity headers{}",
+                    way.route.path,
+                    more(&apart)
+                ),
+                format!("nothing, if nothing does; else {OFF_REMEDY}"),
+            ));
+        }
+        let doubtful = |way: &&Way<'v>| self.guarded.is_doubtful(way, &self.clusters);
+        let own = manager.off_ways().filter(|(way, _)| own(way));
+        if let Some((way, place)) = own.into_iter().find(|(way, _)| doubtful(way)) {
+            return Some(place.warn(
+                "routes_off",
+                format!(
+                    "{} is not checked, and its cluster may be the upstream by another name",
+                    way.route.path
+                ),
+                "make sure that Doorward answers there, and give its cluster an address, not a name",
+            ));
+        }
+        // Modules choose routes, VHDS brings more of them, a route may bring filters of its own.
+        let unseen = ["route_specifiers", "vhds", "filter_chain"].into_iter();
+        let mut unseen = unseen
+            .flat_map(|field| manager.tables.iter().flat_map(|table| table.everywhere(field)));
+        Some(match unseen.next() {
+            Some(place) => place.warn(
+                "routes_off",
+                "route settings also come from elsewhere",
+                "make sure that the filter is never turned off there",
+            ),
+            None => Finding::pass("routes_off", "no route reaches an upstream unchecked"),
+        })
+    }
 }
 
-/// What is written of these filters: by themselves, and by routes.
+/// What is said of these filters: by themselves, and by routes.
 fn said_of<'v>(manager: &Manager<'v>, filters: &[&Filter<'v>]) -> Vec<Place<'v>> {
     let of_routes = filters.iter().flat_map(|filter| manager.settings_of(filter));
-    filters.iter().map(|filter| filter.place.clone()).chain(of_routes).collect()
+    let own = filters.iter().filter(|filter| !filter.is_wrapper());
+    own.map(|filter| filter.place.clone()).chain(of_routes).collect()
 }
 
 /// Whether the filters that ask are there for every request.
 fn asked_finding(manager: &Manager<'_>) -> Finding {
     let mut asking = manager.chain.asking().map(|(filter, _)| filter);
     let Some(filter) = asking.find(|filter| !filter.picked) else {
-        return Finding::fail(
+        return manager.place.fail(
             "ext_authz",
-            format!("Doorward is asked only where a matcher says so{}", at(&manager.place)),
+            "Doorward is asked only where a matcher says so",
             "move ext_authz out of the matcher; use doorward.mode or rules.bypass for what needs \
              no token",
         );
     };
     if manager.never_asks() {
-        return Finding::fail(
+        return filter.place.fail(
             "ext_authz",
-            format!("the filter is disabled{}, and no route turns it on", at(&filter.place)),
+            "the filter is disabled, and no route turns it on",
             "remove disabled: true",
         );
     }
     if filter.discovered() {
-        return Finding::warn(
+        return filter.place.warn(
             "ext_authz",
-            format!(
-                "the filter's configuration may be replaced from elsewhere{}",
-                at(&filter.place)
-            ),
+            "the filter's configuration may be replaced from elsewhere",
             CONFIG_DUMP,
         );
     }
-    Finding::pass("ext_authz", format!("Doorward is asked{}", at(&filter.place)))
+    Finding::pass("ext_authz", "Doorward is asked")
 }
 
 /// A filter that asks once its configuration has come.
@@ -205,58 +287,16 @@ fn undiscovered(manager: &Manager<'_>) -> Option<Finding> {
         let types = filter.place.texts("config_discovery.type_urls");
         types.iter().any(|kind| kind.ends_with(EXT_AUTHZ))
     })?;
-    let place = at(&filter.place);
     Some(match filter.config {
-        None => Finding::warn(
+        None => filter.place.warn(
             "ext_authz",
-            format!("the filter's configuration is not in this file{place}"),
+            "the filter's configuration is not in this file",
             CONFIG_DUMP,
         ),
-        Some(_) => Finding::fail(
+        Some(_) => filter.place.fail(
             "ext_authz",
-            format!("until its configuration arrives, the filter checks nothing{place}"),
+            "until its configuration arrives, the filter checks nothing",
             "remove default_config: without it, requests wait or are rejected",
         ),
-    })
-}
-
-/// Whether every way to an upstream is guarded.
-fn ways_off<'v>(manager: &Manager<'v>, own: &dyn Fn(&Way<'v>) -> bool) -> Option<Finding> {
-    if manager.tables.is_empty() {
-        return Some(Finding::warn(
-            "routes_off",
-            format!("the routes are not in this file{}", at(&manager.place)),
-            CONFIG_DUMP,
-        ));
-    }
-    if manager.never_asks() {
-        return None;
-    }
-    let off: Vec<_> = manager.unguarded(own);
-    if let Some((way, place)) = off.first() {
-        let more =
-            if off.len() > 1 { format!(" (and {} more)", off.len() - 1) } else { String::new() };
-        return Some(Finding::fail(
-            "routes_off",
-            format!(
-                "{} is not checked{}: forged identity headers reach the upstream there{more}",
-                way.route.path,
-                at(place)
-            ),
-            "check it anyway and let it pass: check_settings: {context_extensions: \
-             {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration",
-        ));
-    }
-    // Modules choose routes, VHDS brings more of them, a route may bring filters of its own.
-    let unseen = ["route_specifiers", "vhds", "filter_chain"].into_iter();
-    let mut unseen =
-        unseen.flat_map(|field| manager.tables.iter().flat_map(|table| table.everywhere(field)));
-    Some(match unseen.next() {
-        Some(place) => Finding::warn(
-            "routes_off",
-            format!("route settings also come from elsewhere{}", at(&place)),
-            "make sure that the filter is never turned off there",
-        ),
-        None => Finding::pass("routes_off", "no route reaches an upstream unchecked"),
     })
 }
