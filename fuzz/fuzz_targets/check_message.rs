@@ -21,7 +21,8 @@ use prost::Message as _;
 static DOOR: LazyLock<CheckService> = LazyLock::new(|| {
     let settings = Settings::from_yaml("fuzz", "auth: { enabled: false }").expect("sound");
     let rules = Rules::new(vec!["/public/*".parse().expect("a rule")]);
-    let cache = TokenCache::new(100, 100_000, Arc::default()).expect("randomness");
+    let room = 100.try_into().expect("not zero");
+    let cache = TokenCache::new(room, 100_000, Arc::default()).expect("randomness");
     let authorizer =
         Authorizer::new(Issuers::default(), settings.headers).with_rules(rules).with_cache(cache);
     CheckService::new(CheckServiceParts {
