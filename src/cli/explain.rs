@@ -4,7 +4,6 @@ mod input;
 mod screen;
 
 use std::error::Error;
-use std::io::{self, Write as _};
 
 use clap::Args;
 use doorward_core::clock::{Clock as _, SystemClock};
@@ -12,6 +11,7 @@ use doorward_core::request::{HeaderView, RequestView, RouteView};
 
 use self::input::{Header, InputError, Moment, authorization, pair};
 use super::issuer_args::IssuerArgs;
+use super::output::print;
 use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
 use crate::app;
 use crate::explain::{Answer, Explanation};
@@ -111,18 +111,10 @@ fn explained(args: &ExplainArgs) -> Result<Exit, Exit> {
 }
 
 fn show(args: &ExplainArgs, explanation: &Explanation) -> Exit {
-    let mut out = anstream::stdout();
-    let shown = if args.json {
-        screen::json(&mut out, explanation)
-    } else {
-        screen::tell(&mut out, explanation)
+    let exit = match explanation.decision {
+        Answer::Allow => Exit::Done,
+        Answer::Deny => Exit::Failed,
     };
-    match shown.and_then(|()| out.flush()) {
-        // A reader that went away (`| head`) has seen what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Usage,
-        Ok(()) | Err(_) => match explanation.decision {
-            Answer::Allow => Exit::Done,
-            Answer::Deny => Exit::Failed,
-        },
-    }
+    let shown = if args.json { screen::json } else { screen::tell };
+    print(exit, |out| shown(out, explanation).map(|()| exit))
 }
