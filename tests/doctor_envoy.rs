@@ -3,7 +3,7 @@
 
 use doorward::config::Settings;
 use doorward::doctor::Outcome;
-use doorward::doctor::envoy::{NotEnvoy, examine};
+use doorward::doctor::envoy::examine;
 
 use crate::support::doctor_envoy::{ALL_SPELLINGS, faults, faults_with, findings, one_fault};
 use crate::support::tools;
@@ -324,33 +324,6 @@ fn by_the_configuration_of_doorward() {
     }
 }
 
-#[test]
-fn what_is_no_configuration_of_envoys() {
-    let settings =
-        Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
-    let headers = settings.unwrap().headers;
-    let refused = |text: &str| examine("x", text, &headers, false).unwrap_err();
-    assert!(matches!(refused(""), NotEnvoy::NothingKnown));
-    assert!(matches!(refused("auth: { enabled: true }"), NotEnvoy::NothingKnown));
-    assert!(matches!(refused("[1, 2]"), NotEnvoy::NothingKnown));
-    let syntax = refused("a: [1\nb: }").to_string();
-    assert!(syntax.contains("line"), "{syntax}");
-    // Envoy itself takes the last of them without a word.
-    let twice = "failure_mode_allow: false\nfailure_mode_allow: true\n";
-    assert_eq!(
-        refused(twice).to_string(),
-        "it is not YAML or JSON: line 2: duplicate mapping key `failure_mode_allow` is not \
-         allowed here"
-    );
-    assert!(matches!(refused(&"x".repeat(17 * 1024 * 1024)), NotEnvoy::TooLarge));
-    let deep = "[".repeat(100_000);
-    assert!(matches!(refused(&deep), NotEnvoy::Syntax(_)));
-    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n\
-        c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n\
-        e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n";
-    assert!(matches!(refused(bomb), NotEnvoy::Syntax(_)));
-}
-
 /// An Envoy has one bootstrap: clusters of another say nothing about where its listeners lead.
 #[test]
 fn two_bootstraps_are_two_envoys() {
@@ -375,6 +348,30 @@ fn two_bootstraps_are_two_envoys() {
         (open.as_str(), tcp("elsewhere"), vec!["entrances"]),
     ] {
         let found = faults(&format!("{first}\n---\n{second}"));
+        let checks: Vec<_> = found.iter().map(|(check, ..)| *check).collect();
+        assert_eq!(checks, expected, "{found:?}");
+    }
+}
+
+/// A socket of Unix is one, however its path is written.
+#[test]
+fn paths_of_pipes_are_compared_as_the_system_reads_them() {
+    let cluster = |name: &str, path: &str| {
+        format!(
+            "{{ name: {name}, load_assignment: {{ endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ pipe: {{ path: {path} }} }} }} }}] }}] }} }}"
+        )
+    };
+    let sound = tools::file("envoy/envoy.yaml");
+    let listener = "\n  listeners:\n    - { name: open, filter_chains: [{ filters: [{ name: tcp, typed_config: { \
+                    '@type': a/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, cluster: b } }] }] }\n";
+    for (other, expected) in [("/run//a/./up.sock", vec!["entrances"]), ("/run/b/up.sock", vec![])]
+    {
+        let clusters = [cluster("a", "/run/a/up.sock"), cluster("b", other)].join("\n    - ");
+        let text = sound
+            .replace("\n  listeners:\n", listener)
+            .replace("\n  clusters:\n", &format!("\n  clusters:\n    - {clusters}\n"))
+            .replace("route: { cluster: upstream }", "route: { cluster: a }");
+        let found = faults(&text);
         let checks: Vec<_> = found.iter().map(|(check, ..)| *check).collect();
         assert_eq!(checks, expected, "{found:?}");
     }

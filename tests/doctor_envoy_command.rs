@@ -2,7 +2,37 @@
 
 use std::process::{Command, Stdio};
 
+use doorward::config::Settings;
+use doorward::doctor::envoy::{NotEnvoy, examine};
+
 use crate::support::tools;
+
+#[test]
+fn what_is_no_configuration_of_envoys() {
+    let settings =
+        Settings::from_yaml("test", "auth: {oidc: {issuer: https://idp.example, client_id: nmp}}");
+    let headers = settings.unwrap().headers;
+    let refused = |text: &str| examine("x", text, &headers, false).unwrap_err();
+    assert!(matches!(refused(""), NotEnvoy::NothingKnown));
+    assert!(matches!(refused("auth: { enabled: true }"), NotEnvoy::NothingKnown));
+    assert!(matches!(refused("[1, 2]"), NotEnvoy::NothingKnown));
+    let syntax = refused("a: [1\nb: }").to_string();
+    assert!(syntax.contains("line"), "{syntax}");
+    // Envoy itself takes the last of them without a word.
+    let twice = "failure_mode_allow: false\nfailure_mode_allow: true\n";
+    assert_eq!(
+        refused(twice).to_string(),
+        "it is not YAML or JSON: line 2: duplicate mapping key `failure_mode_allow` is not \
+         allowed here"
+    );
+    assert!(matches!(refused(&"x".repeat(17 * 1024 * 1024)), NotEnvoy::TooLarge));
+    let deep = "[".repeat(100_000);
+    assert!(matches!(refused(&deep), NotEnvoy::Syntax(_)));
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n\
+        c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n\
+        e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n";
+    assert!(matches!(refused(bomb), NotEnvoy::Syntax(_)));
+}
 
 /// Runs `doorward doctor` with these arguments: exit code, standard output and error.
 fn doctor(arguments: &[&str]) -> (i32, String, String) {
