@@ -22,6 +22,7 @@ mod cli_pages;
 mod config_cli;
 mod config_faults;
 mod config_verbs;
+mod console;
 mod cors;
 mod demo;
 mod doctor;

@@ -45,6 +45,7 @@ pub fn service(jwks: &Value, remembered: u64) -> CheckService {
         wait: Duration::from_millis(100),
         recorder: Metrics::new().unwrap().recorder(vec![ISSUER.to_owned()]),
         lines: DecisionLines::new(DecisionLog::Off, 1),
+        denials: None,
         documents: Documents { discovery: Box::new(String::new), protected_resources: Vec::new() },
         watcher: None,
     })

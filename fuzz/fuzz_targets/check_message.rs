@@ -32,6 +32,7 @@ static DOOR: LazyLock<CheckService> = LazyLock::new(|| {
         wait: Duration::ZERO,
         recorder: Metrics::new().expect("metrics").recorder(Vec::new()),
         lines: DecisionLines::new(DecisionLog::Off, 0),
+        denials: None,
         documents: Documents { discovery: Box::new(String::new), protected_resources: Vec::new() },
         watcher: None,
     })

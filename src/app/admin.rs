@@ -65,6 +65,11 @@ impl Overview {
         }
     }
 
+    /// The issuers, primary first.
+    pub(super) fn issuers(&self) -> Arc<Vec<Arc<IssuerKeys>>> {
+        self.keys.load_full()
+    }
+
     fn needs_keys(&self) -> bool {
         self.service.load().authorizer().is_enabled()
     }

@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::{StartError, background, documents};
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of};
-use crate::telemetry::{DecisionLines, Metrics};
+use crate::telemetry::{DecisionLines, Metrics, RecentDenials};
 use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 
 /// What outlives a configuration.
@@ -25,6 +25,7 @@ use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) cache_counters: Arc<Counters>,
+    pub(super) denials: Arc<RecentDenials>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) watcher: Option<Watcher>,
 }
@@ -109,6 +110,7 @@ impl Assembly {
             clock: Arc::clone(&shared.clock),
             wait: settings.fetch.wait,
             recorder: shared.metrics.recorder(names),
+            denials: settings.server.console.as_ref().map(|_| Arc::clone(&shared.denials)),
             lines: DecisionLines::new(settings.log.decisions, settings.log.decisions_per_second),
             documents: documents::documents(
                 &settings,

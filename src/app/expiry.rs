@@ -3,24 +3,28 @@
 
 use doorward_core::clock::UnixTime;
 
-use crate::telemetry::{ConfigMetrics, LISTENERS};
+use crate::telemetry::ConfigMetrics;
 use crate::tls_files::{Lifetime, told};
 use crate::transport::ListenerTls;
 
 /// Tells of each step once.
 pub(super) struct ExpiryLog {
     metrics: ConfigMetrics,
-    listeners: [(ListenerTls, Option<(UnixTime, Lifetime)>); 3],
+    listeners: Vec<Certificate>,
 }
 
+/// The certificate of one listener, and what was known of it at the last look.
+type Certificate = (&'static str, ListenerTls, Option<(UnixTime, Lifetime)>);
+
 impl ExpiryLog {
-    pub(super) fn new(tls: &[ListenerTls; 3], metrics: ConfigMetrics) -> Self {
-        Self { metrics, listeners: tls.clone().map(|tls| (tls, None)) }
+    pub(super) fn new(tls: &[(&'static str, ListenerTls)], metrics: ConfigMetrics) -> Self {
+        let listeners = tls.iter().map(|(name, tls)| (*name, tls.clone(), None)).collect();
+        Self { metrics, listeners }
     }
 
     /// Looks at the certificates that are shown.
     pub(super) fn look(&mut self, now: UnixTime) {
-        for ((tls, known), listener) in self.listeners.iter_mut().zip(LISTENERS) {
+        for (listener, tls, known) in &mut self.listeners {
             let expires = tls.expires();
             self.metrics.certificate(listener, expires);
             let left = expires.map(|expires| (expires, Lifetime::left(expires, now)));
@@ -29,7 +33,7 @@ impl ExpiryLog {
             };
             if let Some((expires, _)) = left.filter(shorter) {
                 tracing::warn!(
-                    listener,
+                    listener = *listener,
                     "the certificate {}: renew it; the new file is loaded automatically",
                     told(expires, now)
                 );

@@ -4,9 +4,11 @@ use rustix::process::{Resource, getrlimit};
 
 /// Places of the admin port, which has some whatever happens at the other ports.
 pub(super) const ADMIN_CONNECTIONS: usize = 64;
+/// The same of the console's.
+pub(super) const CONSOLE_CONNECTIONS: usize = 32;
 /// Files for everything but connections of clients: those to issuers, listeners, runtimes,
 /// what is read, and the admin port's.
-const OTHER_FILES: usize = 128 + ADMIN_CONNECTIONS + 64;
+const OTHER_FILES: usize = 128 + ADMIN_CONNECTIONS + CONSOLE_CONNECTIONS + 32;
 /// So many, if nothing else is said: what they can hold at most stays below half a gigabyte.
 const MANY: usize = 4096;
 

@@ -1,13 +1,15 @@
 //! What a server keeps from its start to its end, whatever a reload says.
 
 use super::StartError;
-use crate::config::{ListenAddress, LogSettings, ServerSettings, Settings};
+use crate::config::{ListenAddress, ListenerSettings, LogSettings, ServerSettings, Settings};
 
 /// The keys that a reload leaves as they were at the start.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 8] = [
     "server.grpc.listen",
     "server.http.listen",
     "server.admin.listen",
+    "server.console.enabled",
+    "server.console.listen",
     "server.workers",
     "log.level",
     "log.format",
@@ -23,17 +25,19 @@ pub fn needs_restart(key: &str) -> bool {
 pub(super) struct Fixed {
     server: ServerSettings,
     log: LogSettings,
-    /// gRPC, HTTP, admin.
-    bound: [ListenAddress; 3],
+    bound: Bound,
 }
 
+/// The listeners by name, each with the address that it got.
+pub(super) type Bound = Vec<(&'static str, ListenAddress)>;
+
 impl Fixed {
-    pub(super) fn new(settings: &Settings, bound: [ListenAddress; 3]) -> Self {
+    pub(super) fn new(settings: &Settings, bound: Bound) -> Self {
         Self { server: settings.server.clone(), log: settings.log.clone(), bound }
     }
 
     /// Where the listeners are: with port 0 in the settings, the port they got.
-    pub(super) fn bound(&self) -> &[ListenAddress; 3] {
+    pub(super) fn bound(&self) -> &Bound {
         &self.bound
     }
 
@@ -42,8 +46,7 @@ impl Fixed {
     /// # Errors
     /// Unsigned tokens would be believed from other machines.
     pub(super) fn check_safe(&self, settings: &Settings) -> Result<(), StartError> {
-        let listeners = ["grpc", "http", "admin"].into_iter().zip(&self.bound);
-        match listeners.into_iter().find(|(_, address)| !address.is_local()) {
+        match self.bound.iter().find(|(_, address)| !address.is_local()) {
             Some((listener, address)) if settings.allow_unsigned_jwt => {
                 let address = address.clone();
                 Err(StartError::UnsignedBeyondLoopback { listener, address })
@@ -52,18 +55,26 @@ impl Fixed {
         }
     }
 
+    /// Whether a listener may take its TLS from these settings. The console's stays what it was at
+    /// the start, unless the same files are read again: without client certificates, a socket that
+    /// was bound for those who have one would be everybody's.
+    pub(super) fn may_renew_tls(&self, listener: &str, settings: &Settings) -> bool {
+        listener != "console" || self.server.console == settings.server.console
+    }
+
     /// The keys that these settings have otherwise.
     pub(super) fn changed(&self, settings: &Settings) -> Vec<&'static str> {
         let (server, log) = (&settings.server, &settings.log);
-        let listen = |old: &ServerSettings| {
-            [&old.grpc, &old.http, &old.admin].map(|listener| listener.listen.clone())
+        let (console, new_console) = (&self.server.console, &server.console);
+        let listen = |console: &Option<ListenerSettings>| {
+            console.as_ref().map(|listener| listener.listen.clone())
         };
-        let [grpc, http, admin] = listen(&self.server);
-        let [new_grpc, new_http, new_admin] = listen(server);
         let changed = [
-            grpc != new_grpc,
-            http != new_http,
-            admin != new_admin,
+            self.server.grpc.listen != server.grpc.listen,
+            self.server.http.listen != server.http.listen,
+            self.server.admin.listen != server.admin.listen,
+            console.is_some() != new_console.is_some(),
+            console.is_some() && new_console.is_some() && listen(console) != listen(new_console),
             self.server.workers != server.workers,
             self.log.level != log.level,
             self.log.json != log.json,

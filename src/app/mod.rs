@@ -6,6 +6,7 @@
 
 mod admin;
 mod assembly;
+mod console;
 mod documents;
 mod expiry;
 mod files;
@@ -25,16 +26,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
 use self::assembly::{Assembly, Shared};
+use self::console::{About, Console};
 use self::expiry::ExpiryLog;
-use self::fixed::Fixed;
 pub use self::fixed::needs_restart;
+use self::fixed::{Bound, Fixed};
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
-use crate::telemetry::{Metrics, Reload};
+use crate::telemetry::{LOOK_EVERY, Metrics, Reload};
 use crate::transport::{
-    AdminFront, BindError, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
+    AdminFront, BindError, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
     MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
 };
 
@@ -48,7 +50,7 @@ const LAST_READS: Duration = Duration::from_secs(1);
 
 /// A server that runs. It stops when told, or when this is dropped.
 pub struct Running {
-    addresses: [ListenAddress; 3],
+    addresses: Bound,
     orders: mpsc::UnboundedSender<Order>,
     thread: Option<JoinHandle<()>>,
 }
@@ -92,19 +94,34 @@ impl Running {
     /// Where Envoy calls by gRPC.
     #[must_use]
     pub fn grpc(&self) -> &ListenAddress {
-        &self.addresses[0]
+        self.address("grpc")
     }
 
     /// Where the HTTP front listens.
     #[must_use]
     pub fn http(&self) -> &ListenAddress {
-        &self.addresses[1]
+        self.address("http")
     }
 
     /// Where health and metrics are.
     #[must_use]
     pub fn admin(&self) -> &ListenAddress {
-        &self.addresses[2]
+        self.address("admin")
+    }
+
+    /// Where the console is, unless it is switched off.
+    #[must_use]
+    pub fn console(&self) -> Option<&ListenAddress> {
+        self.addresses.iter().find(|(name, _)| *name == "console").map(|(_, address)| address)
+    }
+
+    fn address(&self, listener: &str) -> &ListenAddress {
+        static NOWHERE: ListenAddress = ListenAddress::Tcp(std::net::SocketAddr::new(
+            std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            0,
+        ));
+        let found = self.addresses.iter().find(|(name, _)| *name == listener);
+        found.map_or(&NOWHERE, |(_, address)| address)
     }
 
     /// Decides by other settings from the next request on, and shows the certificates that
@@ -153,34 +170,47 @@ struct Server {
     assembly: Assembly,
     drain: Duration,
     fixed: Fixed,
-    tls: [ListenerTls; 3],
+    tls: Vec<(&'static str, ListenerTls)>,
     stop: watch::Sender<bool>,
     workers: Vec<(mpsc::UnboundedSender<Job>, JoinHandle<()>)>,
     health: tonic_health::server::HealthReporter,
     overview: Arc<Overview>,
+    console: Arc<Console>,
 }
 
 impl Server {
     async fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Self, StartError> {
-        let ServerSettings { grpc, http, admin, workers, max_connections, drain } =
+        let ServerSettings { grpc, http, admin, console, workers, max_connections, drain } =
             settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
-        let listeners = (bind(&grpc).await?, bind(&http).await?, bind(&admin).await?);
-        let bound =
-            [&listeners.0, &listeners.1, &listeners.2].map(|listener| listener.address().clone());
+        let mut bound = Bound::new();
+        let grpc_listener = bind("grpc", &grpc, &mut bound).await?;
+        let http_listener = bind("http", &http, &mut bound).await?;
+        let admin_listener = bind("admin", &admin, &mut bound).await?;
+        let console_listener = match &console {
+            Some(console) => Some((bind("console", console, &mut bound).await?, console)),
+            None => None,
+        };
         let fixed = Fixed::new(&settings, bound);
         fixed.check_safe(&settings)?;
-        let grpc_port = port::<GrpcFront>("grpc", listeners.0, &grpc)?;
-        let http_port = port::<HttpFront>("http", listeners.1, &http)?;
-        let admin_port = port::<AdminFront>("admin", listeners.2, &admin)?;
-        let tls = [grpc_port.tls(), http_port.tls(), admin_port.tls()];
+        let grpc_port = port::<GrpcFront>("grpc", grpc_listener, &grpc)?;
+        let http_port = port::<HttpFront>("http", http_listener, &http)?;
+        let admin_port = port::<AdminFront>("admin", admin_listener, &admin)?;
+        let console_port = console_listener
+            .map(|(listener, console)| port::<ConsoleFront>("console", listener, console))
+            .transpose()?;
+        let mut tls =
+            vec![("grpc", grpc_port.tls()), ("http", http_port.tls()), ("admin", admin_port.tls())];
+        tls.extend(console_port.as_ref().map(|port| ("console", port.tls())));
 
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
+            denials: Arc::default(),
             clock: Arc::new(SystemClock),
             watcher,
         };
+        let about = About::new(&settings);
         let assembly = Assembly::new(settings, &shared, None)?;
         shared.metrics.config().started(shared.clock.now());
         let expiry = ExpiryLog::new(&tls, shared.metrics.config().clone());
@@ -196,26 +226,45 @@ impl Server {
 
         let (stop, stopped) = watch::channel(false);
         let (admin_queue, mut admin_jobs) = mpsc::unbounded_channel();
-        let threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
+        let mut threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
         let dealt = Workers::new(threads.iter().map(|(queue, _)| queue.clone()).collect());
         let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
         let grpc_front = GrpcFront::new(Arc::clone(&service), health_service)?;
         let admin_resources = resources.apart(files::ADMIN_CONNECTIONS);
         background(grpc_port.serve(grpc_front, dealt.clone(), resources.clone(), stopped.clone()));
-        background(http_port.serve(HttpFront::new(service), dealt, resources, stopped.clone()));
+        let http_front = HttpFront::new(Arc::clone(&service));
+        background(http_port.serve(http_front, dealt, resources.clone(), stopped.clone()));
         let admin_front = AdminFront::new(Arc::clone(&overview) as _);
         let background_thread = Workers::new(vec![admin_queue]);
-        background(admin_port.serve(admin_front, background_thread, admin_resources, stopped));
+        background(admin_port.serve(
+            admin_front,
+            background_thread,
+            admin_resources,
+            stopped.clone(),
+        ));
+        let known = Console::new(shared.clone(), service, Arc::clone(&overview), about);
+        let known = Arc::new(known);
+        if let Some((port, settings)) = console_port.zip(console) {
+            let front = ConsoleFront::new(Arc::clone(&known) as _, settings.tls.as_ref());
+            let apart = resources.apart(files::CONSOLE_CONNECTIONS);
+            // A thread of its own: what is asked of it delays no probe and no new connection.
+            let thread = worker(threads.len())?;
+            let of_console = Workers::new(vec![thread.0.clone()]);
+            threads.push(thread);
+            background(port.serve(front, of_console, apart, stopped));
+            background(look_regularly(Arc::clone(&known)));
+        }
         background(async move {
             while let Some(job) = admin_jobs.recv().await {
                 background(job);
             }
         });
         background(report_health(health.clone(), Arc::clone(&overview), expiry));
-        Ok(Self { shared, assembly, drain, fixed, tls, stop, workers: threads, health, overview })
+        let (workers, console) = (threads, known);
+        Ok(Self { shared, assembly, drain, fixed, tls, stop, workers, health, overview, console })
     }
 
-    fn addresses(&self) -> [ListenAddress; 3] {
+    fn addresses(&self) -> Bound {
         self.fixed.bound().clone()
     }
 
@@ -242,15 +291,17 @@ impl Server {
     /// All of it, or nothing.
     fn reload(&mut self, settings: Settings) -> Result<(), StartError> {
         self.fixed.check_safe(&settings)?;
-        let ServerSettings { grpc, http, admin, drain, .. } = &settings.server;
-        let drain = *drain;
+        let drain = settings.server.drain;
         let unchanged = self.fixed.changed(&settings);
-        let [grpc_tls, http_tls, admin_tls] = &self.tls;
-        let prepared = [
-            (grpc_tls, prepare("grpc", grpc_tls, grpc)?),
-            (http_tls, prepare("http", http_tls, http)?),
-            (admin_tls, prepare("admin", admin_tls, admin)?),
-        ];
+        let mut prepared = Vec::new();
+        for (name, listener) in settings.server.listeners() {
+            // One that was not there at the start comes with the next.
+            let known = self.tls.iter().find(|(known, _)| *known == name);
+            if let Some((name, tls)) = known.filter(|_| self.fixed.may_renew_tls(name, &settings)) {
+                prepared.push((tls, prepare(name, tls, listener)?));
+            }
+        }
+        let about = About::new(&settings);
         let assembly = Assembly::new(settings, &self.shared, Some(&self.assembly))?;
         for (tls, prepared) in prepared {
             tls.put_to_work(prepared);
@@ -258,6 +309,7 @@ impl Server {
         self.assembly = assembly;
         self.drain = drain;
         self.overview.follow(&self.assembly);
+        self.console.follow(about);
         if !unchanged.is_empty() {
             let keys = unchanged.join(", ");
             tracing::warn!(
@@ -317,8 +369,22 @@ async fn report_health(
     }
 }
 
-async fn bind(settings: &ListenerSettings) -> Result<Listener, BindError> {
-    Listener::bind(&settings.listen).await
+async fn bind(
+    name: &'static str,
+    settings: &ListenerSettings,
+    bound: &mut Bound,
+) -> Result<Listener, BindError> {
+    let listener = Listener::bind(&settings.listen).await?;
+    bound.push((name, listener.address().clone()));
+    Ok(listener)
+}
+
+async fn look_regularly(console: Arc<Console>) {
+    let mut moments = tokio::time::interval(Duration::from_secs(LOOK_EVERY));
+    loop {
+        moments.tick().await;
+        console.look();
+    }
 }
 
 fn port<F: Front>(

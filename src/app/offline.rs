@@ -18,7 +18,7 @@ use crate::discovery::{EmptySet, IssuerKeys};
 use crate::explain::{Asked, Explanation, IssuerFacts, KeyFacts, explain};
 use crate::product::Product;
 use crate::telemetry::Metrics;
-use crate::transport::{DenialPages, Resource};
+use crate::transport::CheckService;
 
 /// One moment for the whole decision.
 struct Fixed(UnixTime);
@@ -50,38 +50,63 @@ pub fn explain_request(
     }
     let patience = settings.fetch.timeout;
     let client = settings.platform.client_id.clone();
-    let pages = DenialPages::new(&settings.realm, Vec::new());
     runtime.block_on(async {
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
+            denials: Arc::default(),
             clock: Arc::new(Fixed(now)),
             watcher: None,
         };
         let assembly = Assembly::new(settings, &shared, None)?;
         let service = assembly.service().load_full();
-        let authorizer = service.authorizer();
         let keys = assembly.keys();
-        let decision = decide(authorizer, &keys, request, now, patience).await;
-        let status = match &decision {
-            Decision::Allow(_) => 200,
-            Decision::Deny(denial) => pages
-                .ready(denial.reason(), Resource::FIRST)
-                .map_or(503, |page| page.status.as_u16()),
-        };
-        let facts = |keys: &Arc<IssuerKeys>| IssuerFacts {
-            product: Product::recognise(&keys.spec().issuer, None),
-            client: client.clone(),
-            keys: Some(KeyFacts {
-                location: keys.spec().location.clone(),
-                status: keys.status(),
-                max_stale: keys.spec().policy.max_stale,
-            }),
-        };
-        let issuers: Vec<_> = keys.iter().map(facts).collect();
-        let asked = Asked { authorizer, issuers: &issuers, request, now, decision: &decision };
-        Ok(explain(&asked, status))
+        let decision = decide(service.authorizer(), &keys, request, now, patience).await;
+        Ok(told(&service, &keys, &client, request, now, &decision))
     })
+}
+
+/// The same for a server that runs, with the keys that it has, or gets as it would for a request.
+/// Nothing is counted, and nothing of the token remembered.
+pub(super) async fn explain_live(
+    service: &CheckService,
+    keys: &[Arc<IssuerKeys>],
+    client: &Option<String>,
+    request: &RequestView<'_>,
+    now: UnixTime,
+) -> Explanation {
+    let authorizer = service.authorizer();
+    let decision = match authorizer.decide_uncached(request, now) {
+        Outcome::Decided(decision) => decision,
+        Outcome::NeedsKey(missing) => match missing.obtain(service.wait(None)).await {
+            Ok(()) => authorizer.decide_uncached(request, now).or_deny(),
+            Err(denial) => Decision::Deny(denial),
+        },
+    };
+    told(service, keys, client, request, now, &decision)
+}
+
+fn told(
+    service: &CheckService,
+    keys: &[Arc<IssuerKeys>],
+    client: &Option<String>,
+    request: &RequestView<'_>,
+    now: UnixTime,
+    decision: &Decision,
+) -> Explanation {
+    let facts = |keys: &Arc<IssuerKeys>| IssuerFacts {
+        product: Product::recognise(&keys.spec().issuer, None),
+        client: client.clone(),
+        keys: Some(KeyFacts {
+            location: keys.spec().location.clone(),
+            status: keys.status(),
+            max_stale: keys.spec().policy.max_stale,
+        }),
+    };
+    let issuers: Vec<_> = keys.iter().map(facts).collect();
+    let authorizer = service.authorizer();
+    let asked = Asked { authorizer, issuers: &issuers, request, now, decision };
+    explain(&asked, service.status(decision))
 }
 
 /// A server has had its keys for long when a request comes; here the first attempt is

@@ -69,6 +69,7 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
     };
     tracing::info!(
         grpc = %running.grpc(), http = %running.http(), admin = %running.admin(),
+        console = running.console().map(ToString::to_string),
         version = env!("CARGO_PKG_VERSION"), "listening",
     );
     match until_told_to_stop(args, &running, &mut watched) {

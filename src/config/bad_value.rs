@@ -168,6 +168,11 @@ pub enum BadValue {
     BadSocketPath,
     #[error("`{address}` is already taken by {elsewhere}")]
     AddressTaken { address: String, elsewhere: &'static str },
+    #[error(
+        "the console would be open to everybody who can reach it: listen on loopback or on a unix \
+         socket, or ask for client certificates (server.console.tls.client_ca)"
+    )]
+    ConsoleForEverybody,
     #[error("missing: tls.{other} is set, and one needs the other")]
     TlsIncomplete { other: &'static str },
     #[error(

@@ -43,8 +43,8 @@ pub use self::problem::Problem;
 pub use self::raw::DecisionLog;
 pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
-    IssuerSettings, ListenAddress, ListenerSettings, LogSettings, PlatformSettings, ServerSettings,
-    Settings, TlsSettings,
+    IssuerSettings, ListenAddress, ListenerSettings, LogSettings, PlatformSettings, Provenance,
+    ServerSettings, Settings, TlsSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;
@@ -93,7 +93,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
         problem: found.why.into(),
     }));
     match settings {
-        Some(settings) if faults.is_empty() => {
+        Some(mut settings) if faults.is_empty() => {
+            let warnings = checker.warnings.iter().map(ToString::to_string).collect();
+            settings.provenance = Provenance { files: files.clone(), warnings };
             let (warnings, effective) = (checker.warnings, Effective::new(&merged));
             Ok(Loaded { settings, warnings, ignored, effective, files })
         }

@@ -55,6 +55,17 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Logging.
     pub log: LogSettings,
+    /// Where all this was found.
+    pub provenance: Provenance,
+}
+
+/// Where settings were found, and what should not go unnoticed: for people who look at a server.
+#[derive(Clone, Debug, Default)]
+pub struct Provenance {
+    /// The configuration files, in the order in which they are read.
+    pub files: Vec<PathBuf>,
+    /// The warnings of `config check`.
+    pub warnings: Vec<String>,
 }
 
 /// One issuer.
@@ -107,6 +118,8 @@ pub struct ServerSettings {
     pub http: ListenerSettings,
     /// Health and metrics.
     pub admin: ListenerSettings,
+    /// The page for people, unless it is switched off.
+    pub console: Option<ListenerSettings>,
     /// Threads that decide; each runs the gRPC and the HTTP front.
     pub workers: usize,
     /// How many connections the gRPC and HTTP ports have together. `None`: as many as there
@@ -117,10 +130,15 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// All listeners, each with its name below `server`.
+    pub fn listeners(&self) -> impl Iterator<Item = (&'static str, &ListenerSettings)> {
+        let always = [("grpc", &self.grpc), ("http", &self.http), ("admin", &self.admin)];
+        always.into_iter().chain(self.console.as_ref().map(|console| ("console", console)))
+    }
+
     /// The files with certificates and keys of all listeners.
     pub fn tls_files(&self) -> impl Iterator<Item = &Path> {
-        let listeners = [&self.grpc, &self.http, &self.admin];
-        listeners.into_iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
+        self.listeners().filter_map(|(_, listener)| listener.tls.as_ref()).flat_map(|tls| {
             [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]
                 .into_iter()
                 .flatten()
@@ -130,7 +148,7 @@ impl ServerSettings {
 }
 
 /// One listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
     /// Where.
     pub listen: ListenAddress,

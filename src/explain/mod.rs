@@ -18,6 +18,7 @@ mod check;
 mod identity;
 mod keys;
 mod near;
+mod pasted;
 mod remedy;
 mod steps;
 mod times;
@@ -27,6 +28,7 @@ mod words;
 use serde::{Serialize, Serializer};
 
 pub use self::check::Check;
+pub use self::pasted::Pasted;
 pub(crate) use self::steps::Evidence;
 pub use self::steps::{Asked, IssuerFacts, KeyFacts, explain};
 pub use self::words::moment;

@@ -90,6 +90,13 @@ impl ConfigMetrics {
         self.successful.set(i64::from(outcome == Reload::Accepted));
     }
 
+    /// When the configuration was last taken, or last refused; `None`: never.
+    #[must_use]
+    pub fn last(&self, outcome: Reload) -> Option<UnixTime> {
+        let seconds = self.last.with_label_values(&[outcome.label()]).get();
+        u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(UnixTime)
+    }
+
     /// Says when the certificate of a listener runs out; `None`: it shows none.
     pub fn certificate(&self, listener: &str, expires: Option<UnixTime>) {
         match expires.and_then(|expires| i64::try_from(expires.0).ok()) {

@@ -84,7 +84,7 @@ impl TlsFailure {
 }
 
 /// The listeners, as `server` names them.
-pub const LISTENERS: [&str; 3] = ["grpc", "http", "admin"];
+pub const LISTENERS: [&str; 4] = ["grpc", "http", "admin", "console"];
 
 impl Closed {
     fn label(self) -> &'static str {

@@ -38,11 +38,7 @@ use prometheus::{
 
 use super::config::ConfigMetrics;
 use super::connections::ConnectionMetrics;
-
-/// Upper bounds of the duration histogram, in seconds: a cached token takes
-/// microseconds, a wait for keys a fraction of a second.
-const DURATION_BUCKETS: [f64; 12] =
-    [2e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 0.5];
+use super::history::{DURATION_BUCKETS, Totals};
 
 /// The registry and what is counted across configurations.
 #[derive(Clone)]
@@ -187,6 +183,30 @@ impl Metrics {
     #[must_use]
     pub fn connections(&self) -> &ConnectionMetrics {
         &self.connections
+    }
+
+    /// All decisions so far, their durations and the look-ups of the cache.
+    #[must_use]
+    pub fn totals(&self, cache: &Counters) -> Totals {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut totals = Totals::default();
+        for metric in self.checks.collect().iter().flat_map(|family| family.get_metric()) {
+            let reason = metric.get_label().iter().find(|label| label.name() == "reason");
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it counts decisions"
+            )]
+            let count = metric.get_counter().get_value() as u64;
+            totals.add_decisions(reason.map_or("", |label| label.value()), count);
+        }
+        for metric in self.duration.collect().iter().flat_map(|family| family.get_metric()) {
+            let histogram = metric.get_histogram();
+            let buckets = histogram.get_bucket().iter().map(|bucket| bucket.cumulative_count());
+            totals.set_durations(buckets, histogram.get_sample_count());
+        }
+        totals.set_cache(cache.hits.load(Relaxed), cache.misses.load(Relaxed));
+        totals
     }
 
     /// All metrics in Prometheus' text format.

@@ -56,8 +56,8 @@ impl Front for AdminFront {
 }
 
 impl Responder for AdminFront {
-    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<> {
-        std::future::ready(self.page(&request))
+    fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
+        std::future::ready(self.page(&request.map(drop)))
     }
 
     fn overloaded(&self) -> Answer {

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::denial::{DenialPages, Resource};
 use super::envoy::Encoder;
 use crate::config::ResourceId;
-use crate::telemetry::{DecisionLines, Recorder};
+use crate::telemetry::{DecisionLines, RecentDenials, Recorder};
 
 /// Everything a front needs to answer, under one configuration.
 pub struct CheckService {
@@ -25,6 +25,7 @@ pub struct CheckService {
     wait: Duration,
     recorder: Recorder,
     lines: DecisionLines,
+    denials: Option<Arc<RecentDenials>>,
     documents: Documents,
     watcher: Option<Watcher>,
 }
@@ -69,6 +70,8 @@ pub struct CheckServiceParts {
     pub recorder: Recorder,
     /// Where decisions are logged.
     pub lines: DecisionLines,
+    /// Where the last denials are kept, when there is a console to show them.
+    pub denials: Option<Arc<RecentDenials>>,
     /// What the HTTP front serves besides decisions.
     pub documents: Documents,
     /// Who else is told of decisions.
@@ -86,11 +89,23 @@ impl CheckService {
             wait,
             recorder,
             lines,
+            denials,
             documents,
             watcher,
         } = parts;
         let encoder = Encoder::new(&authorizer, pages.clone());
-        Self { authorizer, encoder, pages, clock, wait, recorder, lines, documents, watcher }
+        Self {
+            authorizer,
+            encoder,
+            pages,
+            clock,
+            wait,
+            recorder,
+            lines,
+            denials,
+            documents,
+            watcher,
+        }
     }
 
     /// Decides a request and takes note of it. `patience` is the time that the caller has.
@@ -108,7 +123,7 @@ impl CheckService {
 
     /// How long a request may wait for keys whose caller has this much time: three quarters
     /// of it, since an answer that comes too late is an error to Envoy.
-    pub(super) fn wait(&self, patience: Option<Duration>) -> Duration {
+    pub fn wait(&self, patience: Option<Duration>) -> Duration {
         patience.map_or(self.wait, |patience| (patience.saturating_mul(3) / 4).min(self.wait))
     }
 
@@ -127,8 +142,23 @@ impl CheckService {
             };
             self.lines.write(decision, self.recorder.issuer_name(issuer), request, self.now());
         }
+        if let (Decision::Deny(denial), Some(denials)) = (decision, &self.denials) {
+            denials.note(denial, self.recorder.issuer_name(denial.issuer), request, self.now());
+        }
         if let Some(watcher) = &self.watcher {
             watcher(request, decision);
+        }
+    }
+
+    /// The HTTP status of the answer to a decision; 200 where the request may pass.
+    #[must_use]
+    pub fn status(&self, decision: &Decision) -> u16 {
+        match decision {
+            Decision::Allow(_) => 200,
+            Decision::Deny(denial) => self
+                .pages
+                .ready(denial.reason(), Resource::FIRST)
+                .map_or(503, |page| page.status.as_u16()),
         }
     }
 

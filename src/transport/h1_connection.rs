@@ -8,10 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use ::http::{HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -28,14 +29,16 @@ use crate::telemetry::Closed;
 /// How much of a request is kept until its head is whole, in bytes: more than the headers that
 /// Envoy takes from its clients, which are 60 KiB unless that is raised.
 const MAX_HEAD_BYTES: usize = 104 * 1024;
+/// How long a client may take for a body, where one is read.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a connection, as [`Front::serve`] has it.
 ///
 /// [`Front::serve`]: super::server::Front::serve
-pub(super) async fn serve(
+pub(super) async fn serve<R: Responder>(
     io: Intake<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
     session: Session,
-    responder: impl Responder,
+    responder: R,
 ) -> Result<(), ConnectionError> {
     let Session { slot, metrics, limits, mut summons, .. } = session;
     let valve = io.valve();
@@ -48,20 +51,22 @@ pub(super) async fn serve(
             // RFC 9112 §6.1: with a Content-Length beside it, which hyper may have dropped, whoever
             // stands between can see another end of the request. So nothing that follows is read.
             let is_last = head.headers.contains_key(header::TRANSFER_ENCODING);
-            let answer = match HeadFault::of(head.version, &head.headers) {
-                None => Ok(responder.answer(Request::from_parts(head, ()))),
-                Some(fault) => Err(bad_request(fault)),
-            };
+            let fault = HeadFault::of(head.version, &head.headers);
             let (requests, valve) = (Arc::clone(&requests), valve.clone());
+            let responder = responder.clone();
             async move {
-                let mut answer = match answer {
-                    Ok(answer) => answer.await,
-                    Err(answer) => answer,
+                // Dropped before the answer is there, it would end the connection.
+                let mut body = body;
+                let mut answer = match fault {
+                    Some(fault) => bad_request(fault),
+                    None => match read::<R>(&mut body).await {
+                        Ok(body) => responder.answer(Request::from_parts(head, body)).await,
+                        Err(refusal) => refusal,
+                    },
                 };
                 if is_last {
                     answer.headers_mut().insert(header::CONNECTION, CLOSE);
                 }
-                // Dropped before it has come, it would end the connection.
                 drop(body);
                 requests.end(valve.bytes_received());
                 Ok::<_, Infallible>(answer.map(Full::new))
@@ -104,12 +109,29 @@ pub(super) async fn serve(
     .await
 }
 
+/// The body of a request, where somebody wants it. The client has as long as it has for a head.
+async fn read<R: Responder>(body: &mut Incoming) -> Result<Bytes, Answer> {
+    if R::MAX_BODY_BYTES == 0 {
+        return Ok(Bytes::new());
+    }
+    let whole = Limited::new(body, R::MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_PATIENCE, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broken")),
+        Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
+}
+
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// The answer to a request that is not read any further; what follows it is not either.
 fn bad_request(fault: HeadFault) -> Answer {
-    let mut answer = Response::new(Bytes::from(format!("{fault}\n")));
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    refusal(StatusCode::BAD_REQUEST, &fault.to_string())
+}
+
+/// The answer to a request that is not read any further; what follows it is not either.
+fn refusal(status: StatusCode, why: &str) -> Answer {
+    let mut answer = Response::new(Bytes::from(format!("{why}\n")));
+    *answer.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, text);
     answer.headers_mut().insert(header::CONNECTION, CLOSE);

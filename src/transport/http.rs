@@ -59,9 +59,9 @@ impl Front for HttpFront {
 }
 
 impl Responder for HttpFront {
-    fn answer(&self, request: Request<()>) -> impl Future<Output = Answer> + Send + use<> {
+    fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
         let service = self.service.load_full();
-        async move { answer(&service, request).await }
+        async move { answer(&service, request.map(drop)).await }
     }
 
     /// As over ext_authz: whatever was asked for, no answer here is one that Envoy takes for a

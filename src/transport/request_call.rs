@@ -40,7 +40,7 @@ impl<'f, R: Responder> RequestCall<'f, R> {
         let head_bytes = head_bytes(request.headers());
         let is_head = request.method() == Method::HEAD;
         let (head, body) = request.into_parts();
-        let answer = Box::pin(responder.answer(Request::from_parts(head, ())));
+        let answer = Box::pin(responder.answer(Request::from_parts(head, Bytes::new())));
         Self {
             responder,
             respond,

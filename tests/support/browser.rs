@@ -77,6 +77,49 @@ impl Browser {
         .await;
     }
 
+    /// Fills fields in, presses `button`, and stays on the page.
+    pub async fn ask(&self, fields: &[(&str, &str)], button: &str) {
+        for (field, text) in fields {
+            let field = self.find(field).await;
+            field.clear().await.unwrap();
+            field.send_keys(*text).await.unwrap();
+        }
+        self.find(button).await.click().await.unwrap();
+    }
+
+    /// Waits until one of these elements shows this text.
+    pub async fn shows(&self, selector: &str, text: &str) {
+        eventually(&format!("{selector} shows {text}"), PATIENCE, async || {
+            for element in self.driver.find_all(By::Css(selector)).await.ok()? {
+                if element.text().await.is_ok_and(|shown| shown.contains(text)) {
+                    return Some(());
+                }
+            }
+            None
+        })
+        .await;
+    }
+
+    /// What the first such element shows.
+    pub async fn text(&self, selector: &str) -> String {
+        self.driver.find(By::Css(selector)).await.unwrap().text().await.unwrap()
+    }
+
+    /// How many such elements there are.
+    pub async fn count(&self, selector: &str) -> usize {
+        self.driver.find_all(By::Css(selector)).await.unwrap().len()
+    }
+
+    pub async fn title(&self) -> String {
+        self.driver.title().await.unwrap()
+    }
+
+    pub async fn screenshot(&self, path: &Path) {
+        self.driver.set_window_rect(0, 0, 1280, 1600).await.unwrap();
+        self.driver.execute("scrollTo(0, 0)", Vec::new()).await.unwrap();
+        self.driver.screenshot(path).await.unwrap();
+    }
+
     /// Waits until the page shows this text.
     pub async fn sees(&self, text: &str) {
         let shown = eventually("the page is there", PATIENCE, async || {

@@ -33,7 +33,8 @@ impl Doorward {
     /// The same with settings that no configuration can give.
     pub async fn start_with(mut settings: Settings, watcher: Option<Watcher>) -> Self {
         let server = &mut settings.server;
-        for listener in [&mut server.grpc, &mut server.http, &mut server.admin] {
+        let always = [&mut server.grpc, &mut server.http, &mut server.admin];
+        for listener in always.into_iter().chain(&mut server.console) {
             if let ListenAddress::Tcp(address) = &mut listener.listen {
                 address.set_port(0);
             }
@@ -99,6 +100,14 @@ impl Doorward {
 
     pub fn admin_address(&self) -> SocketAddr {
         tcp(self.running.admin())
+    }
+
+    pub fn console_address(&self) -> SocketAddr {
+        tcp(self.running.console().expect("the console is on"))
+    }
+
+    pub fn console(&self, path: &str) -> String {
+        format!("http://{}{path}", self.console_address())
     }
 
     pub fn http(&self, path: &str) -> String {

@@ -229,8 +229,22 @@ impl Authorizer {
     /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
     /// Envoy a broken call can mean "let it pass".
     pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
+        self.decide_with(self.cache.as_ref(), request, now)
+    }
+
+    /// The same without the cache: the token is verified anew, and nothing of it is remembered.
+    pub fn decide_uncached(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
+        self.decide_with(None, request, now)
+    }
+
+    fn decide_with(
+        &self,
+        cache: Option<&TokenCache>,
+        request: &RequestView<'_>,
+        now: UnixTime,
+    ) -> Outcome<'_> {
         let admission = catch_unwind(AssertUnwindSafe(|| {
-            let approval = self.admit(request, now)?;
+            let approval = self.admit(cache, request, now)?;
             self.check_answer(&approval, request.headers)?;
             Ok(approval)
         }));
@@ -266,7 +280,12 @@ impl Authorizer {
         if fits { Ok(()) } else { Err(RequestFault::TooMuchToChange) }
     }
 
-    fn admit(&self, request: &RequestView<'_>, now: UnixTime) -> Result<Approval, NotAdmitted<'_>> {
+    fn admit(
+        &self,
+        cache: Option<&TokenCache>,
+        request: &RequestView<'_>,
+        now: UnixTime,
+    ) -> Result<Approval, NotAdmitted<'_>> {
         if !self.enabled {
             return Ok(Approval::new(Basis::AuthDisabled, Permit::without_rules()));
         }
@@ -289,7 +308,7 @@ impl Authorizer {
             };
             return Ok(Approval::new(basis, rule.permit_without_token()?));
         };
-        let identified = self.identify(bearer, now);
+        let identified = self.identify(cache, bearer, now);
         let (identity, fresh) =
             identified.map_err(|not_admitted| not_admitted.asking_for(rule.scopes()))?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
@@ -304,12 +323,13 @@ impl Authorizer {
     /// Whom a token speaks of, and whether it had to be verified to know.
     fn identify(
         &self,
+        cache: Option<&TokenCache>,
         bearer: BearerToken<'_>,
         now: UnixTime,
     ) -> Result<(Arc<VerifiedIdentity>, bool), NotAdmitted<'_>> {
         // Longer tokens are refused unread: they are not hashed either.
         let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
-        let cache = self.cache.as_ref().filter(|_| of_length);
+        let cache = cache.filter(|_| of_length);
         let entry = cache.and_then(|cache| Some((cache, cache.hash(bearer)?)));
         let still_holds = |identity: &VerifiedIdentity| self.still_holds(identity, now);
         if let Some(identity) = entry.and_then(|(cache, hash)| cache.find(hash, still_holds)) {

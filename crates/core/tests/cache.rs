@@ -48,6 +48,26 @@ fn the_second_request_costs_no_signature() {
     }
 }
 
+/// Whoever explains a decision leaves no trace of it, and sees every check.
+#[test]
+fn an_uncached_decision_neither_asks_the_cache_nor_fills_it() {
+    let (_, counters, authorizer) = remembering(100, MIB);
+    let ask = get("/").with_token(json!({}));
+    let is_fresh = || {
+        ask.view(|request, now| match authorizer.decide_uncached(request, now).or_deny() {
+            Decision::Allow(approval) => {
+                matches!(approval.basis(), Basis::Identified { fresh: true, .. })
+            }
+            Decision::Deny(denial) => panic!("{}", denial.fault),
+        })
+    };
+    assert!(is_fresh() && is_fresh());
+    assert_eq!((counted(&counters), authorizer.remembered_tokens()), ((0, 0), 0));
+    assert!(ask.allowed(&authorizer).fresh);
+    assert!(is_fresh());
+    assert_eq!(counted(&counters), (0, 1));
+}
+
 /// Within its leeway an old token is still good, but verified each time.
 #[test]
 fn nothing_is_remembered_beyond_its_expiry() {

@@ -17,7 +17,7 @@ use super::bad_value::BadValue;
 use super::key_path::KeyPath;
 use super::raw;
 use super::resource::ProtectedResource;
-use super::settings::{LogSettings, Settings};
+use super::settings::{LogSettings, Provenance, Settings};
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 
@@ -113,6 +113,7 @@ impl Checker {
             platform: platform?,
             server: server?,
             log: log?,
+            provenance: Provenance::default(),
         })
     }
 

@@ -15,16 +15,26 @@ use super::{Checker, values};
 use crate::loopback::is_loopback_host;
 use crate::tls_files::{Lifetime, TlsFiles, told};
 
-const NAMES: [&str; 3] = ["server.grpc", "server.http", "server.admin"];
+const NAMES: [&str; 4] = ["server.grpc", "server.http", "server.admin", "server.console"];
 /// `sun_path` of Linux, without the closing NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSettings> {
-    let [grpc, http, admin] = NAMES;
+    let [grpc, http, admin, console] = NAMES;
     let grpc = listener(c, grpc, &server.grpc);
     let http = listener(c, http, &server.http);
     let admin = listener(c, admin, &server.admin);
-    distinct(c, [&grpc, &http, &admin]);
+    let console = if server.console.enabled {
+        let raw::Console { listen, tls, .. } = server.console.clone();
+        let listener = listener(c, console, &raw::Listener { listen, tls });
+        if listener.as_ref().is_some_and(|listener| !is_for_its_people(listener)) {
+            c.bad(&KeyPath::dotted(console).join("listen"), BadValue::ConsoleForEverybody);
+        }
+        Some(listener)
+    } else {
+        None
+    };
+    distinct(c, [&grpc, &http, &admin, console.as_ref().unwrap_or(&None)]);
     let workers = match server.workers {
         Some(workers) => c
             .number("server.workers", workers as u64, (1, 1024))
@@ -42,6 +52,11 @@ pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSetti
         grpc: grpc?,
         http: http?,
         admin: admin?,
+        // Switched off, or without a fault.
+        console: match console {
+            Some(listener) => Some(listener?),
+            None => None,
+        },
         workers: workers?,
         max_connections: max_connections?,
         drain: drain?,
@@ -50,11 +65,16 @@ pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSetti
 
 /// The first listener that others than this machine can reach.
 pub(super) fn beyond_this_machine(server: &ServerSettings) -> Option<&'static str> {
-    [&server.grpc, &server.http, &server.admin]
-        .into_iter()
+    server
+        .listeners()
         .zip(NAMES)
-        .find(|(listener, _)| !listener.listen.is_local())
+        .find(|((_, listener), _)| !listener.listen.is_local())
         .map(|(_, name)| name)
+}
+
+/// Whether the console can be reached by this machine alone, or asks who it is.
+fn is_for_its_people(listener: &ListenerSettings) -> bool {
+    listener.listen.is_local() || listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
 }
 
 fn listener(c: &mut Checker, name: &str, raw: &raw::Listener) -> Option<ListenerSettings> {
@@ -124,7 +144,7 @@ fn tls(c: &mut Checker, section: &KeyPath, tls: &raw::Tls) -> Option<TlsSettings
     Some(TlsSettings { cert, key: key_file, client_ca })
 }
 
-fn distinct(c: &mut Checker, listeners: [&Option<ListenerSettings>; 3]) {
+fn distinct(c: &mut Checker, listeners: [&Option<ListenerSettings>; 4]) {
     let mut seen: Vec<(&ListenAddress, &'static str)> = Vec::new();
     for (listener, name) in listeners.into_iter().zip(NAMES) {
         let Some(listener) = listener else { continue };

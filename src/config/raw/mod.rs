@@ -55,6 +55,8 @@ sections! {
         pub http: Listener = listener("127.0.0.1:8181"),
         /// Health and metrics.
         pub admin: Listener = listener("127.0.0.1:9192"),
+        /// A page for people: issuers, keys, decisions, the last denials, `explain`.
+        pub console: Console,
         /// Threads that make decisions. Default: one per core.
         pub workers: Option<usize>,
         /// Connections to the gRPC and HTTP ports together. Default: as many as the limit on open
@@ -68,6 +70,16 @@ sections! {
     pub struct Listener {
         /// `host:port`, or `unix:/path`.
         pub listen: String,
+        /// TLS on this listener.
+        pub tls: Option<Tls>,
+    }
+
+    /// The console: a page in a browser (docs/console.md).
+    pub struct Console {
+        /// Whether there is one.
+        pub enabled: bool,
+        /// `host:port`, or `unix:/path`. Beyond loopback it needs `tls` with `client_ca`.
+        pub listen: String = "127.0.0.1:9193".into(),
         /// TLS on this listener.
         pub tls: Option<Tls>,
     }
@@ -352,6 +364,7 @@ impl Config {
                 grpc: listener.clone(),
                 http: listener.clone(),
                 admin: listener,
+                console: Console { tls: Some(Tls::default()), ..Console::default() },
                 ..Server::default()
             },
             ..Self::default()

@@ -1,0 +1,240 @@
+//! The console's listener: a page for the people who run Doorward, and what it asks for.
+//!
+//! A browser can be made to ask anything of this machine by any page that it shows. So nothing is
+//! told under a name that is not this machine's (DNS rebinding), to a page from elsewhere, or for a
+//! form; there are no cookies, and the page may load and ask nothing but what is here.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ::http::uri::Authority;
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use futures_util::future::Either;
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::h1_connection;
+use super::intake::{Intake, Protocol};
+use super::responder::{Answer, Responder};
+use super::server::Front;
+use super::session::{ConnectionError, Session};
+use crate::config::TlsSettings;
+
+/// The page, its script and its style: all that it loads.
+const PAGE: &str = include_str!("../console/page.html");
+const SCRIPT: &str = include_str!("../console/page.js");
+const STYLE: &str = include_str!("../console/page.css");
+
+/// Only what comes from here is loaded, run and asked (CSP level 3).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'";
+
+/// What a browser on this machine, or at the other end of a forwarded port, calls it.
+const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// What the console tells.
+pub trait ConsoleView: Send + Sync + 'static {
+    /// All that the page shows, as JSON.
+    fn state(&self) -> Bytes;
+
+    /// The answer to a question, as JSON, or why there is none now.
+    fn explain(&self, question: Question) -> Told;
+}
+
+/// What [`ConsoleView::explain`] comes to.
+pub type Told = Pin<Box<dyn Future<Output = Result<String, Busy>> + Send>>;
+
+/// Others have asked too much in this second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// A request whose decision is to be explained. It is not logged and not kept.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// A token, or a line with one, as people copy it; empty for a request without.
+    pub token: String,
+    /// The method of the request.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// What the route's `context_extensions` say; an empty text says nothing.
+    #[serde(default)]
+    pub mode: String,
+    /// The same, of scopes.
+    #[serde(default)]
+    pub scopes: String,
+    /// The same, of the audience.
+    #[serde(default)]
+    pub audience: String,
+}
+
+/// Why a request gets no answer.
+type Refusal = (StatusCode, &'static str);
+
+/// Answers the console's page.
+#[derive(Clone)]
+pub struct ConsoleFront {
+    view: Arc<dyn ConsoleView>,
+    scheme: &'static str,
+    /// Whether clients show certificates, and this machine may be called by any name.
+    is_known_by_certificate: bool,
+}
+
+impl ConsoleFront {
+    /// A front that shows what `view` sees. Where clients show certificates it may be called by any
+    /// name: a page from elsewhere cannot be served under a certificate of ours.
+    #[must_use]
+    pub fn new(view: Arc<dyn ConsoleView>, tls: Option<&TlsSettings>) -> Self {
+        let is_known_by_certificate = tls.is_some_and(|tls| tls.client_ca.is_some());
+        Self { view, scheme: if tls.is_some() { "https" } else { "http" }, is_known_by_certificate }
+    }
+}
+
+impl Front for ConsoleFront {
+    /// Bodies are read over HTTP/1 alone.
+    const PROTOCOLS: &'static [&'static [u8]] = &[b"http/1.1"];
+
+    async fn serve(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        mut session: Session,
+    ) -> Result<(), ConnectionError> {
+        let io = session.first_words(Intake::detect(io)).await?;
+        match io.protocol() {
+            Protocol::Http1 => h1_connection::serve(io, session, self).await,
+            // No browser speaks it where TLS does not offer it.
+            Protocol::Http2 => Ok(()),
+        }
+    }
+}
+
+impl Responder for ConsoleFront {
+    /// A token, and the few words around it.
+    const MAX_BODY_BYTES: usize = 128 * 1024;
+
+    fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
+        if let Err((status, why)) = self.check_source(&request) {
+            return Either::Left(ready(refused(status, why)));
+        }
+        let path = request.uri().path();
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let answer = match path {
+            "/" if is_read => content("text/html; charset=utf-8", PAGE),
+            "/page.js" if is_read => content("text/javascript; charset=utf-8", SCRIPT),
+            "/page.css" if is_read => content("text/css; charset=utf-8", STYLE),
+            "/api/state" if is_read => content("application/json", self.view.state()),
+            "/api/explain" if request.method() == Method::POST => {
+                return match question(&request) {
+                    Ok(question) => Either::Right(explained(self.view.explain(question))),
+                    Err((status, why)) => Either::Left(ready(refused(status, why))),
+                };
+            }
+            "/" | "/page.js" | "/page.css" | "/api/state" => {
+                refused(StatusCode::METHOD_NOT_ALLOWED, "GET is what is answered here")
+            }
+            "/api/explain" => {
+                refused(StatusCode::METHOD_NOT_ALLOWED, "POST is what is answered here")
+            }
+            _ => refused(StatusCode::NOT_FOUND, "the console is at /"),
+        };
+        Either::Left(ready(answer))
+    }
+
+    fn overloaded(&self) -> Answer {
+        refused(StatusCode::SERVICE_UNAVAILABLE, "too much is asked at this moment")
+    }
+}
+
+impl ConsoleFront {
+    /// Whether a browser asks on behalf of this very page, or whoever it is does without one.
+    fn check_source(&self, request: &Request<Bytes>) -> Result<(), Refusal> {
+        let headers = request.headers();
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next().filter(|_| hosts.next().is_none());
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let authority: Option<Authority> = host.parse().ok();
+        let is_ours = authority.as_ref().is_some_and(|authority| {
+            self.is_known_by_certificate
+                || OWN_NAMES.iter().any(|name| authority.host().eq_ignore_ascii_case(name))
+        });
+        // Of a target in absolute form the authority counts, not `Host` (RFC 9112 §3.2.2).
+        let is_ours = is_ours && request.uri().authority().is_none();
+        if !is_ours {
+            let why = "this console answers to the names of this machine alone: localhost, \
+                       127.0.0.1, [::1]";
+            return Err((StatusCode::MISDIRECTED_REQUEST, why));
+        }
+        let own = format!("{}://{host}", self.scheme);
+        let from_elsewhere = headers
+            .get_all(header::ORIGIN)
+            .iter()
+            .any(|origin| !origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
+        // A link to the page may be anywhere; only that is followed.
+        let is_followed = *request.method() == Method::GET
+            && request.uri().path() == "/"
+            && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        let sites = headers.get_all("sec-fetch-site");
+        let of_another_site = sites.iter().any(|site| site != "same-origin" && site != "none");
+        if from_elsewhere || (of_another_site && !is_followed) {
+            return Err((StatusCode::FORBIDDEN, "another page must not ask this console"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a question. A form of another page cannot send JSON without asking first (Fetch, CORS),
+/// and nobody is given leave.
+fn question(request: &Request<Bytes>) -> Result<Question, Refusal> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    if kind.is_none_or(|kind| kind != "application/json") {
+        let why = "send the question as application/json";
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    // The text of serde's error could repeat the token.
+    serde_json::from_slice(request.body()).map_err(|_| {
+        let why = "the question is a JSON object with token, method and path, and maybe mode, \
+                   scopes and audience";
+        (StatusCode::BAD_REQUEST, why)
+    })
+}
+
+async fn explained(told: Told) -> Answer {
+    match told.await {
+        Ok(json) => content("application/json", json),
+        Err(Busy) => {
+            let why = "too many questions in this second: ask again";
+            let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, why);
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            answer
+        }
+    }
+}
+
+fn content(kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(body.into());
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        answer.headers_mut().insert(name, HeaderValue::from_static("same-origin"));
+    }
+    answer
+}
+
+fn refused(status: StatusCode, why: &'static str) -> Answer {
+    let mut answer = content("text/plain; charset=utf-8", format!("{why}\n"));
+    *answer.status_mut() = status;
+    // Whoever is refused keeps no place of those that are not.
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
