@@ -136,7 +136,7 @@ pub enum TlsError {
     /// The file cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
         /// The system's answer.
         #[source]
@@ -145,7 +145,7 @@ pub enum TlsError {
     /// The file does not hold what it should.
     #[error("{path} is not the expected PEM file")]
     NotPem {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
         /// What of it is no PEM.
         #[source]

@@ -15,13 +15,13 @@ pub(super) const WORD: usize = 4;
 
 /// How a check came out, as people read it.
 pub(super) type Word = (&'static str, Style);
-/// It passed.
+/// The check passed.
 pub(super) const PASS: Word = ("pass", GOOD);
 /// It passed, with something one should know.
 pub(super) const WARNING: Word = ("warn", WARN);
 /// It could not be tried.
 pub(super) const NOT_SEEN: Word = ("not seen", WARN);
-/// It failed.
+/// The check failed.
 pub(super) const FAIL: Word = ("fail", BAD);
 
 /// Writes one check: how it came out, in a column as wide as `width`, what was found, and below it

@@ -80,7 +80,7 @@ configuration."
 /// How a command ended: the exit codes 0, 1 and 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// What was asked for is done.
     Done,
     /// The check or login failed, or the token is denied.
     Failed,

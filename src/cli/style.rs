@@ -5,11 +5,11 @@ use anstyle::{AnsiColor, Style};
 
 /// As it should be.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Wrong.
+/// Marks what is wrong.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Worth knowing.
+/// Marks what is worth knowing.
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// A heading.
+/// Marks a heading.
 pub(crate) const HEAD: Style = Style::new().bold();
 /// Beside the point.
 pub(crate) const DIM: Style = Style::new().dimmed();

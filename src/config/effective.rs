@@ -26,7 +26,7 @@ pub struct Effective {
 pub struct Entry {
     /// The way to its key.
     pub steps: Vec<Step>,
-    /// The value.
+    /// The value that is in force.
     pub value: Json,
     /// Where it was written.
     pub source: Source,

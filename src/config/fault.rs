@@ -9,7 +9,7 @@ use super::problem::Problem;
 /// A layer of configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Built in.
+    /// It is built in.
     Default,
     /// What a preset stands for.
     Preset(&'static str),
@@ -40,7 +40,7 @@ impl fmt::Display for Origin {
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The layer.
+    /// The layer that has it.
     pub origin: Origin,
     /// The line in it, from 1, when the layer has lines.
     pub line: Option<u64>,

@@ -14,7 +14,7 @@ pub enum Problem {
     /// The file is larger than any configuration.
     #[error("larger than {limit} bytes: is this a configuration file?")]
     TooLarge {
-        /// In bytes.
+        /// How large a file may be, in bytes.
         limit: u64,
     },
     /// The extension tells no format.

@@ -7,7 +7,7 @@ use url::Url;
 /// What one document is about.
 #[derive(Clone, Debug)]
 pub struct ProtectedResource {
-    /// Which resource.
+    /// Which resource this describes.
     pub id: ResourceId,
     /// `authorization_servers`; empty: the configured issuers.
     pub authorization_servers: Vec<String>,
@@ -40,7 +40,7 @@ impl ResourceId {
         Some(Self { text: text.to_owned(), path_at, url })
     }
 
-    /// As configured.
+    /// The identifier as the configuration has it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

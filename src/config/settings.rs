@@ -33,7 +33,7 @@ pub struct Settings {
     pub cache: Cache,
     /// When keys are fetched, the same for all issuers.
     pub fetch: FetchPolicy,
-    /// Identity headers.
+    /// How an identity becomes headers, and which names are trusted.
     pub headers: HeaderRules,
     /// Paths let through without a token.
     pub bypass: Vec<PathRule>,
@@ -53,7 +53,7 @@ pub struct Settings {
     pub platform: PlatformSettings,
     /// Listeners and threads.
     pub server: ServerSettings,
-    /// Logging.
+    /// What is logged, and how it looks.
     pub log: LogSettings,
     /// Where all this was found.
     pub provenance: Provenance,
@@ -68,7 +68,7 @@ pub struct Provenance {
     pub warnings: Vec<String>,
 }
 
-/// One issuer.
+/// One issuer: which tokens it may sign, whom they name, where its keys are.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
     /// What its tokens must satisfy; `token.issuer` is its name.
@@ -90,7 +90,7 @@ pub struct IssuerSettings {
 pub struct PlatformSettings {
     /// The client that people log in with.
     pub client_id: Option<String>,
-    /// Space-separated.
+    /// The scopes that a login asks for, separated by spaces.
     pub default_scopes: String,
     /// As configured, in front of the platform's scopes.
     pub scope_prefix: Option<String>,
@@ -147,10 +147,10 @@ impl ServerSettings {
     }
 }
 
-/// One listener.
+/// One listener: an address, and TLS or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
-    /// Where.
+    /// The address to bind; port 0 means any that is free.
     pub listen: ListenAddress,
     /// TLS, when configured.
     pub tls: Option<TlsSettings>,
@@ -196,7 +196,7 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Logging.
+/// What is logged, and how it looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// A `tracing` filter, such as `info` or `doorward=debug`.

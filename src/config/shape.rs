@@ -17,13 +17,13 @@ use super::raw;
 /// What may stand somewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Shape {
-    /// Any JSON.
+    /// Any JSON, whatever its type.
     Anything,
     /// `true` or `false`.
     Truth,
     /// A whole number up to this.
     Number { max: u64 },
-    /// A text.
+    /// A text, whatever stands in it.
     Text,
     /// One of these texts.
     Choice(Vec<String>),

@@ -81,9 +81,9 @@ pub enum BearerError {
     /// The file cannot be read.
     #[error("`{}` cannot be read: {cause}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file with the token.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         cause: io::Error,
     },
     /// The file is empty, or holds something else.

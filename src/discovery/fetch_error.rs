@@ -14,7 +14,7 @@ use super::url_policy::{MAX_REDIRECTS, RefusedUrl};
 pub struct FetchError {
     /// The URL that was to be fetched, without secrets.
     pub url: String,
-    /// What happened.
+    /// What came in the way.
     pub kind: FetchErrorKind,
 }
 
@@ -71,9 +71,9 @@ pub enum FetchErrorKind {
     /// A redirect that is not followed.
     #[error("it redirects to {to}, which is not followed: {reason}")]
     RefusedRedirect {
-        /// Where to.
+        /// The URL that the answer leads to.
         to: String,
-        /// Why not.
+        /// The rule that it breaks.
         reason: RefusedUrl,
     },
 }

@@ -143,7 +143,7 @@ fn words(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// Not JSON.
+    /// The document is not JSON.
     #[error("the discovery document is not JSON: {0}")]
     NotJson(serde_json::Error),
     /// JSON, but no object.
@@ -162,33 +162,33 @@ pub enum MetadataError {
          configure {published:?}"
     )]
     TrailingSlash {
-        /// As configured.
+        /// The issuer as the configuration has it.
         configured: String,
-        /// As published.
+        /// The issuer as the document has it.
         published: String,
     },
-    /// Somebody else's.
+    /// The document is another issuer's (OpenID Connect Discovery §4.3).
     #[error("the discovery document is for issuer {published:?}, but {configured:?} is configured")]
     OtherIssuer {
-        /// As configured.
+        /// The issuer as the configuration has it.
         configured: String,
-        /// As published.
+        /// The issuer as the document has it.
         published: String,
     },
     /// `jwks_uri` is not a URL.
     #[error("`jwks_uri` {url:?} is not a URL: {cause}")]
     BadKeySetUrl {
-        /// As published.
+        /// The URL as the document has it.
         url: String,
-        /// Why not.
+        /// What makes it no URL.
         cause: url::ParseError,
     },
     /// `jwks_uri` must not be followed.
     #[error("`jwks_uri` {url:?} is not followed: {reason}")]
     RefusedUrl {
-        /// As published.
+        /// The URL as the document has it.
         url: String,
-        /// Why not.
+        /// The rule that it breaks.
         reason: RefusedUrl,
     },
 }

@@ -36,15 +36,15 @@ pub enum ObtainError {
     /// The key file cannot be read.
     #[error("key file {}: {cause}", path.display())]
     File {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         cause: std::io::Error,
     },
     /// Reading the key file takes too long.
     #[error("key file {}: not read within {within:?}", path.display())]
     FileTimedOut {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
         /// The time it had.
         within: Duration,

@@ -16,7 +16,7 @@ pub struct Reply {
     /// Its status, redirects included: what was sent may hold a password, and is not sent
     /// again to wherever an answer points.
     pub status: StatusCode,
-    /// Its header.
+    /// The headers of the answer.
     pub header: HeaderMap,
     /// At most 1 MiB.
     pub body: Bytes,

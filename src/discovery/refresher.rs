@@ -91,7 +91,7 @@ pub struct FetchCounts {
     pub withdrawn: u64,
     /// Brought a key set without usable keys, which was not believed (yet).
     pub empty: u64,
-    /// Failed.
+    /// Attempts that failed in any other way.
     pub error: u64,
 }
 

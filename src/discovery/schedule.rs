@@ -18,9 +18,9 @@ const NEVER_LESS: Duration = Duration::from_millis(10);
 /// The times between two attempts, all in one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// The shortest.
+    /// The shortest time between two attempts.
     pub(super) min: Duration,
-    /// The longest.
+    /// The longest time between two attempts.
     pub(super) max: Duration,
     /// When the answer says nothing.
     pub(super) default: Duration,

@@ -206,9 +206,9 @@ pub enum SetupError {
     /// The file cannot be read.
     #[error("`{}` cannot be read: {cause}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file of authorities.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         cause: io::Error,
     },
     /// There is no certificate in it.
@@ -217,7 +217,7 @@ pub enum SetupError {
     /// One of its certificates is broken.
     #[error("`{}`: certificate {number}, which begins at line {line}, {why}", path.display())]
     BadCertificate {
-        /// The file.
+        /// The file of authorities.
         path: PathBuf,
         /// Which, from 1.
         number: usize,

@@ -59,16 +59,16 @@ pub struct Explanation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// Yes.
+    /// The request may pass.
     Allow,
-    /// No.
+    /// The request must not pass.
     Deny,
 }
 
-/// One check.
+/// One check of a request, and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// Which one.
+    /// Which of the checks this is.
     pub check: Check,
     /// How it came out.
     pub outcome: StepOutcome,

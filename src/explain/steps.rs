@@ -23,11 +23,11 @@ use crate::token_parts::TokenParts;
 
 /// What was asked, and what the engine said.
 pub struct Asked<'a> {
-    /// The engine.
+    /// Decided the request.
     pub authorizer: &'a Authorizer,
     /// What is known of each issuer, in the order of configuration.
     pub issuers: &'a [IssuerFacts],
-    /// The request.
+    /// The request that was decided.
     pub request: &'a RequestView<'a>,
     /// The moment it was decided for.
     pub now: UnixTime,

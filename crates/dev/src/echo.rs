@@ -23,7 +23,7 @@ pub struct Echo(Server);
 /// What a request looked like when it arrived: the answer's body, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Echoed {
-    /// The method.
+    /// The method of the request.
     pub method: String,
     /// Path and query, as sent.
     pub path: String,

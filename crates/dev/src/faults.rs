@@ -40,7 +40,7 @@ pub enum Answer {
 /// A request that the issuer got.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The path.
+    /// The path of the request.
     pub path: String,
     /// The header `Authorization`.
     pub authorization: Option<String>,

@@ -20,19 +20,19 @@ pub enum Wrong {
     /// No answer at all.
     #[error("the {request} request got no answer")]
     NoAnswer {
-        /// Which.
+        /// Which of the two requests.
         request: &'static str,
-        /// Why.
+        /// What came in the way.
         source: reqwest::Error,
     },
     /// The wrong status.
     #[error("the {request} request got {got}, not {wanted}: {body}")]
     Status {
-        /// Which.
+        /// Which of the two requests.
         request: &'static str,
         /// What it should have been.
         wanted: StatusCode,
-        /// What came.
+        /// The status that came.
         got: StatusCode,
         /// What it said.
         body: String,

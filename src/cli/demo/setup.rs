@@ -25,7 +25,7 @@ pub(super) struct Setup {
 /// Where requests come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Front {
-    /// Through Envoy.
+    /// Requests come through Envoy.
     Envoy,
     /// Straight at Doorward's HTTP front: there is no Envoy.
     Http,

@@ -24,7 +24,7 @@ use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
 /// A value that cannot be meant.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The key.
+    /// The key that the fault is told of.
     pub(super) key: KeyPath,
     /// The key to look up in the layers: another one when `key` itself is missing.
     pub(super) written_at: KeyPath,

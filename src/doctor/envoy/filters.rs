@@ -117,7 +117,7 @@ impl<'v> Filter<'v> {
     }
 
     /// `lua`, `header_mutation`: by its type, whatever it is called; nothing where that is none of
-    /// Envoy's own.
+    /// The kind of one of Envoy's own filters, by its type.
     fn kind(&self) -> &'v str {
         self.config.as_ref().and_then(kind).unwrap_or_default()
     }

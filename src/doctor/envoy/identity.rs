@@ -87,7 +87,7 @@ enum Value<'v> {
     Removed,
     /// It gets what a filter makes of the request.
     Other,
-    /// A format.
+    /// A format, in which Envoy fills in what stands between percent signs.
     Text(&'v str),
     /// The same for all, written elsewhere or in another form.
     Secret,

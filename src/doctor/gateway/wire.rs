@@ -159,7 +159,7 @@ impl RawRequest {
     }
 }
 
-/// An answer.
+/// What the gateway or the upstream answered.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,

@@ -25,7 +25,7 @@ use crate::product::Product;
 /// An issuer to be examined, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Patient {
-    /// Its settings.
+    /// What the configuration says of the issuer.
     pub settings: IssuerSettings,
     /// Where its discovery document should be; `None` when its name is no URL to be asked.
     pub discovery_url: Option<Url>,

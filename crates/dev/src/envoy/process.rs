@@ -37,7 +37,7 @@ pub enum EnvoyError {
     /// Two Envoys can share a port without noticing; requests would reach either.
     #[error("port {port} is already in use")]
     PortTaken {
-        /// Which.
+        /// The port that somebody else has.
         port: u16,
         /// What the system said.
         source: io::Error,
@@ -56,7 +56,7 @@ pub enum EnvoyError {
     /// It ended before it was ready.
     #[error("Envoy ended ({status}):\n{log}")]
     Ended {
-        /// How.
+        /// How the process ended.
         status: ExitStatus,
         /// The end of what it said.
         log: String,
