@@ -141,8 +141,14 @@ function render(state) {
   $('readiness').className = state.ready ? 'good' : 'bad';
   $('readiness').textContent = state.ready ? `ready, since ${span(now - state.ready_since)}` : 'not ready';
   $('about').textContent = `version ${state.version}, started ${ago(now, state.started_at)}`;
+  // What somebody opened or closed stays so.
+  const touched = new Map([...document.querySelectorAll('.issuer')].map(
+    (it) => [it.dataset.issuer, it.querySelector('details').open]));
   show('issuers', ...(state.issuers.length
     ? state.issuers.map((it) => issuer(now, it)) : [node('p', {}, 'No issuer is configured.')]));
+  for (const it of document.querySelectorAll('.issuer')) {
+    if (touched.has(it.dataset.issuer)) it.querySelector('details').open = touched.get(it.dataset.issuer);
+  }
   show('decisions', plot('Last 15 minutes', state.decisions.minutes), plot('Last 24 hours', state.decisions.day));
   show('denials', state.denials.length
     ? table(['when', 'reason', 'request', 'issuer', 'what was wrong'], state.denials.map((it) => denial(now, it)))
