@@ -14,7 +14,8 @@ use doorward_core::token::UnsignedTokens;
 use doorward_core::token_cache::{Counters, TokenCache};
 use tokio::task::AbortHandle;
 
-use super::{StartError, background, documents};
+use super::tasks::background;
+use super::{StartError, documents};
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of};
 use crate::telemetry::{DecisionLines, Metrics, RecentDenials};

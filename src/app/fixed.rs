@@ -28,8 +28,22 @@ pub(super) struct Fixed {
     bound: Bound,
 }
 
-/// The listeners by name, each with the address that it got.
-pub(super) type Bound = Vec<(&'static str, ListenAddress)>;
+/// Where each listener is: with port 0 in the settings, the port that it got.
+#[derive(Clone)]
+pub(super) struct Bound {
+    pub(super) grpc: ListenAddress,
+    pub(super) http: ListenAddress,
+    pub(super) admin: ListenAddress,
+    pub(super) console: Option<ListenAddress>,
+}
+
+impl Bound {
+    /// All of them, by name.
+    fn all(&self) -> impl Iterator<Item = (&'static str, &ListenAddress)> {
+        let always = [("grpc", &self.grpc), ("http", &self.http), ("admin", &self.admin)];
+        always.into_iter().chain(self.console.as_ref().map(|console| ("console", console)))
+    }
+}
 
 impl Fixed {
     pub(super) fn new(settings: &Settings, bound: Bound) -> Self {
@@ -46,7 +60,7 @@ impl Fixed {
     /// # Errors
     /// Unsigned tokens would be believed from other machines.
     pub(super) fn check_safe(&self, settings: &Settings) -> Result<(), StartError> {
-        match self.bound.iter().find(|(_, address)| !address.is_local()) {
+        match self.bound.all().find(|(_, address)| !address.is_local()) {
             Some((listener, address)) if settings.allow_unsigned_jwt => {
                 let address = address.clone();
                 Err(StartError::UnsignedBeyondLoopback { listener, address })

@@ -1,5 +1,5 @@
-//! The composition root: settings → a running server. The only place that knows all
-//! rooms, and that starts threads and long-lived tasks.
+//! The composition root: settings → a running server. The only place that knows all modules;
+//! threads and long-lived tasks are started in `tasks`.
 //!
 //! One background thread obtains keys, accepts connections and answers the admin port;
 //! the workers do nothing but answer checks.
@@ -14,6 +14,7 @@ mod fixed;
 mod offline;
 mod shortage;
 mod start_error;
+mod tasks;
 
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -21,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use doorward_core::clock::{Clock as _, SystemClock};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
@@ -33,10 +34,11 @@ use self::fixed::{Bound, Fixed};
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
+use self::tasks::{background, spawn_thread, worker};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{LOOK_EVERY, Metrics, Reload};
 use crate::transport::{
-    AdminFront, BindError, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
+    AdminFront, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
     MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
 };
 
@@ -94,34 +96,25 @@ impl Running {
     /// Where Envoy calls by gRPC.
     #[must_use]
     pub fn grpc(&self) -> &ListenAddress {
-        self.address("grpc")
+        &self.addresses.grpc
     }
 
     /// Where the HTTP front listens.
     #[must_use]
     pub fn http(&self) -> &ListenAddress {
-        self.address("http")
+        &self.addresses.http
     }
 
     /// Where health and metrics are.
     #[must_use]
     pub fn admin(&self) -> &ListenAddress {
-        self.address("admin")
+        &self.addresses.admin
     }
 
     /// Where the console is, unless it is switched off.
     #[must_use]
     pub fn console(&self) -> Option<&ListenAddress> {
-        self.addresses.iter().find(|(name, _)| *name == "console").map(|(_, address)| address)
-    }
-
-    fn address(&self, listener: &str) -> &ListenAddress {
-        static NOWHERE: ListenAddress = ListenAddress::Tcp(std::net::SocketAddr::new(
-            std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-            0,
-        ));
-        let found = self.addresses.iter().find(|(name, _)| *name == listener);
-        found.map_or(&NOWHERE, |(_, address)| address)
+        self.addresses.console.as_ref()
     }
 
     /// Decides by other settings from the next request on, and shows the certificates that
@@ -183,13 +176,18 @@ impl Server {
         let ServerSettings { grpc, http, admin, console, workers, max_connections, drain } =
             settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
-        let mut bound = Bound::new();
-        let grpc_listener = bind("grpc", &grpc, &mut bound).await?;
-        let http_listener = bind("http", &http, &mut bound).await?;
-        let admin_listener = bind("admin", &admin, &mut bound).await?;
+        let grpc_listener = Listener::bind(&grpc.listen).await?;
+        let http_listener = Listener::bind(&http.listen).await?;
+        let admin_listener = Listener::bind(&admin.listen).await?;
         let console_listener = match &console {
-            Some(console) => Some((bind("console", console, &mut bound).await?, console)),
+            Some(console) => Some((Listener::bind(&console.listen).await?, console)),
             None => None,
+        };
+        let bound = Bound {
+            grpc: grpc_listener.address().clone(),
+            http: http_listener.address().clone(),
+            admin: admin_listener.address().clone(),
+            console: console_listener.as_ref().map(|(listener, _)| listener.address().clone()),
         };
         let fixed = Fixed::new(&settings, bound);
         fixed.check_safe(&settings)?;
@@ -369,16 +367,6 @@ async fn report_health(
     }
 }
 
-async fn bind(
-    name: &'static str,
-    settings: &ListenerSettings,
-    bound: &mut Bound,
-) -> Result<Listener, BindError> {
-    let listener = Listener::bind(&settings.listen).await?;
-    bound.push((name, listener.address().clone()));
-    Ok(listener)
-}
-
 async fn look_regularly(console: Arc<Console>) {
     let mut moments = tokio::time::interval(Duration::from_secs(LOOK_EVERY));
     loop {
@@ -402,34 +390,4 @@ fn prepare(
     settings: &ListenerSettings,
 ) -> Result<PreparedTls, StartError> {
     tls.prepare(settings.tls.as_ref()).map_err(|source| StartError::Tls { listener: name, source })
-}
-
-/// A thread with a runtime of its own that serves the connections dealt to it, until its
-/// queue is closed.
-fn worker(number: usize) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>), StartError> {
-    let runtime: Runtime =
-        Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    let (queue, mut jobs) = mpsc::unbounded_channel();
-    let thread = spawn_thread(&format!("worker-{number}"), move || {
-        runtime.block_on(async {
-            while let Some(job) = jobs.recv().await {
-                background(job);
-            }
-        });
-    })?;
-    Ok((queue, thread))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the composition root owns tasks")]
-fn background<T: Send + 'static>(
-    task: impl Future<Output = T> + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
-    tokio::spawn(task)
-}
-
-fn spawn_thread(
-    name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(StartError::Thread)
 }

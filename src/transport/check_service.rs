@@ -18,16 +18,8 @@ use crate::telemetry::{DecisionLines, RecentDenials, Recorder};
 
 /// Everything a front needs to answer, under one configuration.
 pub struct CheckService {
-    authorizer: Authorizer,
+    parts: CheckServiceParts,
     encoder: Encoder,
-    pages: DenialPages,
-    clock: Arc<dyn Clock>,
-    wait: Duration,
-    recorder: Recorder,
-    lines: DecisionLines,
-    denials: Option<Arc<RecentDenials>>,
-    documents: Documents,
-    watcher: Option<Watcher>,
 }
 
 /// Is told of every decision, with the request's method and path: the demo's live view.
@@ -82,30 +74,8 @@ impl CheckService {
     /// Prepares all that is the same for every request.
     #[must_use]
     pub fn new(parts: CheckServiceParts) -> Self {
-        let CheckServiceParts {
-            authorizer,
-            pages,
-            clock,
-            wait,
-            recorder,
-            lines,
-            denials,
-            documents,
-            watcher,
-        } = parts;
-        let encoder = Encoder::new(&authorizer, pages.clone());
-        Self {
-            authorizer,
-            encoder,
-            pages,
-            clock,
-            wait,
-            recorder,
-            lines,
-            denials,
-            documents,
-            watcher,
-        }
+        let encoder = Encoder::new(&parts.authorizer, parts.pages.clone());
+        Self { parts, encoder }
     }
 
     /// Decides a request and takes note of it. `patience` is the time that the caller has.
@@ -116,7 +86,7 @@ impl CheckService {
     ) -> Decision {
         let started = Instant::now();
         let wait = self.wait(patience);
-        let decision = self.authorizer.authorize(request, self.now(), wait).await;
+        let decision = self.parts.authorizer.authorize(request, self.now(), wait).await;
         self.take_note(request, &decision, started);
         decision
     }
@@ -124,7 +94,9 @@ impl CheckService {
     /// How long a request may wait for keys whose caller has this much time: three quarters
     /// of it, since an answer that comes too late is an error to Envoy.
     pub fn wait(&self, patience: Option<Duration>) -> Duration {
-        patience.map_or(self.wait, |patience| (patience.saturating_mul(3) / 4).min(self.wait))
+        patience.map_or(self.parts.wait, |patience| {
+            (patience.saturating_mul(3) / 4).min(self.parts.wait)
+        })
     }
 
     /// Counts a decision, and tells of it where that is asked for.
@@ -134,18 +106,28 @@ impl CheckService {
         decision: &Decision,
         started: Instant,
     ) {
-        self.recorder.record(decision, started.elapsed());
-        if self.lines.want(decision) {
+        self.parts.recorder.record(decision, started.elapsed());
+        if self.parts.lines.want(decision) {
             let issuer = match decision {
                 Decision::Allow(approval) => approval.identity().map(VerifiedIdentity::issuer),
                 Decision::Deny(denial) => denial.issuer,
             };
-            self.lines.write(decision, self.recorder.issuer_name(issuer), request, self.now());
+            self.parts.lines.write(
+                decision,
+                self.parts.recorder.issuer_name(issuer),
+                request,
+                self.now(),
+            );
         }
-        if let (Decision::Deny(denial), Some(denials)) = (decision, &self.denials) {
-            denials.note(denial, self.recorder.issuer_name(denial.issuer), request, self.now());
+        if let (Decision::Deny(denial), Some(denials)) = (decision, &self.parts.denials) {
+            denials.note(
+                denial,
+                self.parts.recorder.issuer_name(denial.issuer),
+                request,
+                self.now(),
+            );
         }
-        if let Some(watcher) = &self.watcher {
+        if let Some(watcher) = &self.parts.watcher {
             watcher(request, decision);
         }
     }
@@ -156,6 +138,7 @@ impl CheckService {
         match decision {
             Decision::Allow(_) => 200,
             Decision::Deny(denial) => self
+                .parts
                 .pages
                 .ready(denial.reason(), Resource::FIRST)
                 .map_or(503, |page| page.status.as_u16()),
@@ -165,13 +148,13 @@ impl CheckService {
     /// Decides every request of both fronts.
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
-        &self.authorizer
+        &self.parts.authorizer
     }
 
     /// The time that decisions are made by.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        self.clock.now()
+        self.parts.clock.now()
     }
 
     /// A decision as the `CheckResponse` to a request for this `resource` with these `headers`,
@@ -184,18 +167,18 @@ impl CheckService {
         resource: impl FnOnce(&DenialPages) -> Resource,
     ) -> Bytes {
         match decision {
-            Decision::Allow(approval) => {
-                self.encoder.allow(approval, &self.authorizer.header_changes(approval, headers))
-            }
-            Decision::Deny(denial) => self.encoder.deny(denial, resource(&self.pages)),
+            Decision::Allow(approval) => self
+                .encoder
+                .allow(approval, &self.parts.authorizer.header_changes(approval, headers)),
+            Decision::Deny(denial) => self.encoder.deny(denial, resource(&self.parts.pages)),
         }
     }
 
     pub(super) fn pages(&self) -> &DenialPages {
-        &self.pages
+        &self.parts.pages
     }
 
     pub(super) fn documents(&self) -> &Documents {
-        &self.documents
+        &self.parts.documents
     }
 }
