@@ -45,6 +45,7 @@ async fn variables_of_charts_and_clusters_do_not_stop_the_start() {
         ("DOORWARD_PORT", "tcp://10.0.0.1:9191"),
         ("DOORWARD_SERVICE_HOST", "10.0.0.1"),
         ("DOORWARD_PORT_9191_TCP_ADDR", "10.0.0.1"),
+        ("NMP_AUTH_POLICY_DECISION_POINT_PROVIDER", "opa"),
     ];
     let dir = tempfile::tempdir().unwrap();
     let file = write(dir.path(), &sound());
@@ -55,6 +56,10 @@ async fn variables_of_charts_and_clusters_do_not_stop_the_start() {
     let [line] = lines.as_slice() else { panic!("once:\n{said}") };
     assert!(line.contains("DOORWARD_IMAGE_TAG") && line.contains("DOORWARD_REPLICAS"), "{line}");
     assert!(line.contains("are not settings of Doorward"), "{line}");
+    let nemos = "these are settings of NeMo Platform's own: Doorward ignores them";
+    let line = said.lines().find(|line| line.contains(nemos)).expect("NeMo's settings are named");
+    assert!(line.contains("NMP_AUTH_POLICY_DECISION_POINT_PROVIDER"), "{line}");
+    assert!(!line.contains("DOORWARD_VERSION"), "{line}");
     // What Kubernetes sets by itself is no news.
     assert!(!said.contains("DOORWARD_PORT") && !said.contains("DOORWARD_SERVICE_HOST"), "{said}");
 
@@ -64,6 +69,8 @@ async fn variables_of_charts_and_clusters_do_not_stop_the_start() {
         checked.stderr.contains("note: DOORWARD_VERSION: is not a setting of Doorward"),
         "{checked:?}"
     );
+    let nemos = "PROVIDER: is NeMo Platform's own setting, ignored";
+    assert!(checked.stderr.contains(nemos), "{checked:?}");
 }
 
 #[tokio::test]

@@ -156,7 +156,12 @@ fn remarks(loaded: &Loaded, err: &mut dyn Write) -> io::Result<()> {
         if ignored.source.to_string() != ignored.name {
             write!(err, "{} ", ignored.name)?;
         }
-        write!(err, "is not a setting of Doorward")?;
+        let whose = if ignored.is_nemos {
+            "NeMo Platform's own setting, ignored"
+        } else {
+            "not a setting of Doorward"
+        };
+        write!(err, "is {whose}")?;
         match &ignored.nearest {
             Some(nearest) => writeln!(err, " (did you mean {nearest}?)")?,
             None => writeln!(err)?,

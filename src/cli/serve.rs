@@ -1,5 +1,6 @@
 //! `doorward serve`: the server, until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,13 +88,16 @@ fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if !loaded.ignored.is_empty() {
-        let keys: Vec<_> = loaded.ignored.iter().map(|ignored| ignored.name.as_str()).collect();
-        tracing::info!(
-            keys = keys.join(", "),
-            "these keys and variables are not settings of \
-                                                Doorward"
-        );
+    let ignored = |nemos: bool| {
+        let keys = loaded.ignored.iter().filter(|key| key.is_nemos == nemos);
+        let names: BTreeSet<_> = keys.map(|key| key.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    if let Some(keys) = ignored(true) {
+        tracing::info!(keys, "these are settings of NeMo Platform's own: Doorward ignores them");
+    }
+    if let Some(keys) = ignored(false) {
+        tracing::info!(keys, "these keys and variables are not settings of Doorward");
     }
 }
 

@@ -54,6 +54,11 @@ pub enum BadValue {
          issuer with allow_http: true)"
     )]
     NotHttpsOfIssuer { found: Shown },
+    #[error(
+        "`{found}` must be an https URL (plain http is allowed for loopback addresses, and with \
+         platform.allow_http: true)"
+    )]
+    NotHttpsOfPlatform { found: Shown },
     #[error("`{0}` must not have a query or a fragment")]
     QueryOrFragment(Shown),
     #[error("`{0}` must not contain credentials")]
@@ -111,6 +116,28 @@ pub enum BadValue {
     ReservedPrefix(Shown),
     #[error("`{0}` contains a character that headers.profile does not allow")]
     PrefixOutsideProfile(Shown),
+
+    // -- the platform's own tokens --
+    #[error(
+        "missing: the platform's own tokens are issued under it; set it, or \
+         auth.token_signing.issuer and auth.token_signing.jwks_uri"
+    )]
+    NoPlatform,
+    #[error(
+        "missing: access keys can be revoked, and only the platform knows which are; set the URL of \
+         its /apis/auth/authenticate at an internal address. It is not derived from \
+         platform.base_url: that is the gateway, which would ask Doorward again"
+    )]
+    NoStatusUrl,
+    #[error(
+        "`{url}` leads back to the gateway at platform.base_url, which would ask Doorward again: \
+         give the platform's internal address"
+    )]
+    StatusAtGateway { url: Shown },
+    #[error("client_secret is set as well: keep one")]
+    TwoSecrets,
+    #[error("`{0}` is empty")]
+    EmptyFile(Shown),
 
     // -- algorithms, claims, keys --
     #[error(
@@ -248,6 +275,8 @@ impl BadValue {
             self,
             Self::NoIssuer
                 | Self::IssuerUnnamed
+                | Self::NoPlatform
+                | Self::NoStatusUrl
                 | Self::NoAudience
                 | Self::NoTenants
                 | Self::TlsIncomplete { .. }

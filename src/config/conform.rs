@@ -77,7 +77,7 @@ impl Misfits<'_> {
         if scalar_fits(shape, value) {
             return self.may_stay(path, plain(path, shape, value));
         }
-        let (expected, found) = (shape.describe(), describe(value));
+        let (expected, found) = (shape.describe(), describe(shape, value));
         self.refuse(path, Problem::WrongType { expected, found, hint: hint(shape, value) })
     }
 
@@ -133,7 +133,7 @@ fn scalar_fits(shape: &Shape, value: &Value) -> bool {
     match (shape, value) {
         (Shape::Anything, _)
         | (Shape::Truth, Value::Bool(..))
-        | (Shape::Text, Value::String(..)) => true,
+        | (Shape::Text | Shape::Secret, Value::String(..)) => true,
         (Shape::Number { max }, Value::Num(_, number)) => {
             number.to_u128_lossy().is_some_and(|number| number <= u128::from(*max))
         }
@@ -157,8 +157,9 @@ fn plain(path: &KeyPath, shape: &Shape, value: &Value) -> Result<(), BadValue> {
     plain::check(text)
 }
 
-fn describe(value: &Value) -> String {
+fn describe(shape: &Shape, value: &Value) -> String {
     match value {
+        Value::Num(..) if shape.admits(|shape| *shape == Shape::Secret) => "a number".into(),
         Value::Empty(..) => "nothing".into(),
         Value::Bool(_, truth) => truth.to_string(),
         Value::Num(_, number) => format!("the number {}", serde_json::json!(number)),
@@ -170,7 +171,7 @@ fn describe(value: &Value) -> String {
 }
 
 fn hint(shape: &Shape, value: &Value) -> Option<&'static str> {
-    let wants_text = shape.admits(|shape| *shape == Shape::Text);
+    let wants_text = shape.admits(|shape| matches!(shape, Shape::Text | Shape::Secret));
     if wants_text && matches!(value, Value::Bool(..) | Value::Num(..)) {
         return Some("put it in quotes");
     }
@@ -186,6 +187,7 @@ fn hint(shape: &Shape, value: &Value) -> Option<&'static str> {
         | Shape::Truth
         | Shape::Number { .. }
         | Shape::Text
+        | Shape::Secret
         | Shape::Choice(_)
         | Shape::List(_)
         | Shape::Either(_) => None,

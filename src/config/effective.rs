@@ -12,7 +12,7 @@ use super::fault::{Origin, Source};
 use super::key_path::KeyPath;
 use super::merge::Merged;
 use super::shape::Shape;
-use crate::redact::redact;
+use crate::redact::{REDACTED, redact};
 
 /// The configuration in force. Fit to be shown: secrets are redacted.
 #[derive(Clone, Debug)]
@@ -153,6 +153,12 @@ impl Walk<'_> {
                             item,
                             &[steps.as_slice(), &[Step::Item(index)]].concat(),
                         );
+                    }
+                }
+                (Shape::Secret, Value::String(..)) => {
+                    self.entry(value, None, steps, None);
+                    if let Some(entry) = self.entries.last_mut() {
+                        entry.value = REDACTED.into();
                     }
                 }
                 _ => {

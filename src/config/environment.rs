@@ -7,6 +7,7 @@ use regex::Regex;
 use super::format::Format;
 use super::key_path::KeyPath;
 use super::nearest::{nearest, nearest_variable, same_letters};
+use super::nemo;
 use super::problem::Problem;
 use super::shape::{Shape, keys};
 
@@ -69,6 +70,7 @@ pub(super) fn doorward_variable(name: &str, value: &str) -> Variable {
     }
     match variable(rest, value) {
         Some(setting) => Variable::Sets(setting),
+        None if nemo::owns_variable(rest) => Variable::Meaningless,
         // Charts and images set names like DOORWARD_VERSION for purposes of their own.
         None if !rest.contains("__") && !begins_like_a_section(rest) => Variable::Meaningless,
         None => {
@@ -93,6 +95,11 @@ pub(super) fn nemo_variable(name: &str, value: &str) -> Variable {
         }
         None => Variable::Meaningless,
     }
+}
+
+/// Whether a variable sets a key of NeMo Platform's own, by its name or by ours.
+pub(super) fn is_nemos(name: &str) -> bool {
+    name.starts_with(NEMO_PREFIX) || name.strip_prefix(PREFIX).is_some_and(nemo::owns_variable)
 }
 
 /// Whether the first part of a name may have been meant for a section: two letters of it are
@@ -152,7 +159,7 @@ fn setting(key: &KeyPath, shape: &Shape, nullable: bool, text: &str) -> Setting 
 /// check of types then refuses, as it would anywhere else.
 fn coerce(text: &str, shape: &Shape) -> Value {
     let read = match shape {
-        Shape::Text | Shape::Choice(_) => None,
+        Shape::Text | Shape::Secret | Shape::Choice(_) => None,
         Shape::Truth => truth(text).map(Value::from),
         Shape::Number { .. } => text.trim().parse::<u64>().ok().map(Value::from),
         Shape::List(item) => list(text.trim(), item),

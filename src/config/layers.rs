@@ -4,16 +4,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use figment::value::Value;
-
 use super::conform::conform;
 use super::environment::{
-    NEMO_FILE, Variable, doorward_variable, nemo_variable, override_flag, variable_name,
+    NEMO_FILE, Variable, doorward_variable, is_nemos, nemo_variable, override_flag, variable_name,
 };
 use super::fault::{Fault, Origin, Source};
 use super::format::Format;
 use super::key_path::KeyPath;
 use super::layer::Layer;
+use super::nemo;
 use super::problem::Problem;
 use super::sources::Sources;
 
@@ -29,6 +28,8 @@ pub struct IgnoredKey {
     pub source: Source,
     /// The key it may be a typo of.
     pub nearest: Option<KeyPath>,
+    /// Whether it is a setting of NeMo Platform's own.
+    pub is_nemos: bool,
 }
 
 /// The layers of a configuration, lowest first, and what was wrong with them.
@@ -70,13 +71,16 @@ impl Layers {
                 Ok(set) => {
                     layers.add(Layer::of(Origin::Set, &set.key, set.value), Unknown::Refused)
                 }
+                Err((key, _)) if nemo::owns(&key) => {
+                    layers.ignore(key.to_string(), Origin::Set.into(), None, true);
+                }
                 Err((key, problem)) => layers.fault(Origin::Set, key, problem),
             }
         }
         layers
     }
 
-    /// NeMo Platform's file: only `auth` is ours, and in it only what we know.
+    /// NeMo Platform's file: only what we know in it is ours.
     fn nemo_file(&mut self, path: &Path) {
         let format = Format::of(path).unwrap_or(Format::Yaml);
         self.file(path, Origin::NemoFile(path.to_owned()), format, Unknown::Ignored);
@@ -88,11 +92,9 @@ impl Layers {
             Variable::None => {}
             Variable::Sets(set) => self.add(Layer::of(origin, &set.key, set.value), unknown),
             Variable::Misspelled(problem) => self.fault(origin, KeyPath::default(), problem),
-            Variable::Meaningless => self.ignored.push(IgnoredKey {
-                name: name.to_owned(),
-                source: origin.into(),
-                nearest: None,
-            }),
+            Variable::Meaningless => {
+                self.ignore(name.to_owned(), origin.into(), None, is_nemos(name));
+            }
         }
     }
 
@@ -133,18 +135,25 @@ impl Layers {
     }
 
     fn add(&mut self, mut layer: Layer, unknown: Unknown) {
-        if let (Origin::NemoFile(_), Value::Dict(_, members)) = (&layer.origin, &mut layer.value) {
-            members.retain(|name, _| name == "auth");
+        if let Origin::NemoFile(_) = &layer.origin {
+            nemo::narrow(&mut layer.value);
+        }
+        for key in nemo::take_out(&mut layer) {
+            self.ignore(key.to_string(), layer.source(&key), None, true);
         }
         for Fault { key, source, problem } in conform(&mut layer) {
             match (unknown, problem) {
                 (Unknown::Ignored, Problem::UnknownKey { nearest }) => {
-                    self.ignored.push(IgnoredKey { name: key.to_string(), source, nearest });
+                    self.ignore(key.to_string(), source, nearest, false);
                 }
                 (_, problem) => self.faults.push(Fault { key, source, problem }),
             }
         }
         self.layers.push(layer);
+    }
+
+    fn ignore(&mut self, name: String, source: Source, nearest: Option<KeyPath>, is_nemos: bool) {
+        self.ignored.push(IgnoredKey { name, source, nearest, is_nemos });
     }
 
     fn fault(&mut self, origin: Origin, key: KeyPath, problem: Problem) {

@@ -17,6 +17,7 @@ mod layers;
 mod lines;
 mod merge;
 mod nearest;
+mod nemo;
 mod plain;
 mod preset;
 mod problem;
@@ -43,8 +44,9 @@ pub use self::problem::Problem;
 pub use self::raw::DecisionLog;
 pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
-    IssuerSettings, ListenAddress, ListenerSettings, LogSettings, PlatformSettings, Provenance,
-    ServerSettings, Settings, TlsSettings,
+    AccessKeySettings, ClientSecret, IssuerSettings, ListenAddress, ListenerSettings, LogSettings,
+    PlatformSettings, Provenance, ServerSettings, Settings, SubjectTokenSettings, TlsSettings,
+    WorkloadExchange, WorkloadTokenSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;

@@ -12,7 +12,7 @@ use doorward_core::rules::{EndpointRules, PathRule, SlashPrefix};
 use doorward_core::token::TokenRules;
 use url::Url;
 
-use super::raw::{Cache, DecisionLog};
+use super::raw::{Cache, DecisionLog, Secret};
 use super::resource::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::loopback::is_loopback_address;
@@ -84,12 +84,14 @@ pub struct IssuerSettings {
     pub borrows_from_primary: bool,
 }
 
-/// What clients learn from `/apis/auth/discovery`: NeMo's document. Endpoints that are
-/// `None` come from the primary issuer's discovery.
+/// NeMo Platform: what clients learn from `/apis/auth/discovery`, and the tokens that the platform
+/// signs itself. Endpoints that are `None` come from the primary issuer's discovery.
 #[derive(Clone, Debug, Default)]
 pub struct PlatformSettings {
     /// The client that people log in with.
     pub client_id: Option<String>,
+    /// Its secret, where it has one.
+    pub client_secret: Option<ClientSecret>,
     /// The scopes that a login asks for, separated by spaces.
     pub default_scopes: String,
     /// As configured, in front of the platform's scopes.
@@ -107,6 +109,75 @@ pub struct PlatformSettings {
     pub userinfo_endpoint: Option<Url>,
     /// How long a discovery document is believed before it is fetched again.
     pub discovery_cache_ttl: Duration,
+    /// What workloads learn about the exchange of their tokens.
+    pub exchange: WorkloadExchange,
+    /// Scoped Access Keys, when they are accepted.
+    pub access_keys: Option<AccessKeySettings>,
+    /// The platform's access tokens for workloads, when they are accepted.
+    pub workload_tokens: Option<WorkloadTokenSettings>,
+    /// Workloads' own tokens, when they are accepted without an exchange.
+    pub subject_tokens: Option<SubjectTokenSettings>,
+}
+
+/// The secret of a client. Its `Debug` does not show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientSecret {
+    /// The secret itself.
+    Text(Secret),
+    /// A file that contains it, and perhaps a line break at its end.
+    File(PathBuf),
+}
+
+/// The `workload_*` members of the discovery document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadExchange {
+    /// Whether there is an exchange.
+    pub enabled: bool,
+    /// The client that workloads name.
+    pub client_id: Option<String>,
+    /// Where to exchange: the platform's own endpoint unless another one is configured.
+    pub token_endpoint: Option<Url>,
+    /// The audience to ask for.
+    pub audience: Option<String>,
+    /// The scopes to ask for, separated by spaces.
+    pub scope: Option<String>,
+}
+
+/// Scoped Access Keys: tokens that the platform signs, and can revoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKeySettings {
+    /// What `iss` must be.
+    pub issuer: String,
+    /// Where the platform's key set is.
+    pub jwks_uri: Url,
+    /// What `aud` must be.
+    pub audience: String,
+    /// Where to ask whether one is still active; never the gateway of `platform.base_url`.
+    pub status_url: Url,
+    /// How long an answer is used.
+    pub recheck: Duration,
+}
+
+/// Access tokens that the platform signs for workloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadTokenSettings {
+    /// What `iss` must be; may be that of access keys.
+    pub issuer: String,
+    /// Where the platform's key set is.
+    pub jwks_uri: Url,
+    /// `aud` must contain one of these.
+    pub audiences: Vec<String>,
+}
+
+/// Tokens that workloads bring from their own issuer, such as Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectTokenSettings {
+    /// Where their key set is.
+    pub jwks_uri: Url,
+    /// `iss` must be one of these; never empty.
+    pub issuers: Vec<String>,
+    /// What `aud` must contain.
+    pub audience: String,
 }
 
 /// Listeners and threads.

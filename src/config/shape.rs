@@ -25,6 +25,8 @@ pub(super) enum Shape {
     Number { max: u64 },
     /// A text, whatever stands in it.
     Text,
+    /// A text that is shown to nobody.
+    Secret,
     /// One of these texts.
     Choice(Vec<String>),
     /// Any number of these.
@@ -81,6 +83,7 @@ impl Shape {
             | Self::Truth
             | Self::Number { .. }
             | Self::Text
+            | Self::Secret
             | Self::Choice(_)
             | Self::List(_)
             | Self::Table(_)
@@ -107,7 +110,7 @@ impl Shape {
             Self::Anything => "any value".into(),
             Self::Truth => "true or false".into(),
             Self::Number { .. } => "an integer".into(),
-            Self::Text => "a string".into(),
+            Self::Text | Self::Secret => "a string".into(),
             Self::Choice(choices) => choices.join(" or "),
             Self::List(item) if **item == Self::Text => "a list of strings".into(),
             Self::List(_) => "a list of sections".into(),
@@ -195,6 +198,7 @@ fn of_type(name: &Json, schema: &Json) -> Option<Shape> {
             Shape::Number { max: u32::MAX.into() }
         }
         Some("integer") => Shape::Number { max: u64::MAX },
+        Some("string") if schema.get("writeOnly").is_some() => Shape::Secret,
         Some("string") => Shape::Text,
         Some("array") => Shape::List(Box::new(inner("items"))),
         Some("object") => match schema.get("properties").and_then(Json::as_object) {
@@ -289,7 +293,7 @@ mod tests {
         let shape = Shape::of_config();
         walk(shape, "");
         let names: Vec<_> = shape.keys().iter().map(|key| key.name.as_str()).collect();
-        assert_eq!(&names[..3], ["auth", "server", "headers"]);
+        assert_eq!(&names[..3], ["auth", "platform", "server"]);
         let names: Vec<_> =
             at(&["auth", "issuers"]).shape.describe().split(' ').map(str::to_owned).collect();
         assert_eq!(names.join(" "), "a list of sections");

@@ -101,6 +101,12 @@ pub enum Warning {
          subject_claim, or a subject_prefix with {{tid}}"
     )]
     MutableSubject { issuer: Shown, claim: Shown },
+    /// `workload_subject_jwks_uri` without issuers.
+    #[error(
+        "auth.oidc.workload_subject_jwks_uri has no effect: auth.oidc.workload_subject_issuers \
+         names no issuer"
+    )]
+    SubjectTokensOfNobody,
     /// `rules.bypass: ["/*"]`.
     #[error("rules.bypass contains `/*`: no path needs a token")]
     EverythingBypassed,

@@ -11,9 +11,9 @@ use doorward_core::token::{
 use super::super::bad_value::BadValue;
 use super::super::key_path::KeyPath;
 use super::super::raw;
-use super::super::settings::{IssuerSettings, PlatformSettings};
+use super::super::settings::IssuerSettings;
 use super::super::warning::Warning;
-use super::{Checker, access, identity, key_location, overlap, values};
+use super::{Checker, access, identity, key_location, overlap, platform, values};
 use crate::discovery::KeyLocation;
 use crate::product::Product;
 use crate::redact::Shown;
@@ -44,45 +44,13 @@ pub(super) fn check_all(
         let section = KeyPath::dotted("auth.issuers").join(index);
         issuers.push(all.check(c, &section, raw, false));
     }
-    if issuers.is_empty() && config.auth.enabled {
+    let any = !issuers.is_empty() || platform::is_an_issuer(&config.auth);
+    if !any && config.auth.enabled {
         c.bad(&KeyPath::dotted("auth.oidc.issuer"), BadValue::NoIssuer);
     }
     let issuers: Vec<_> = issuers.into_iter().collect::<Option<_>>()?;
     overlap::warn(c, &issuers);
     Some(issuers)
-}
-
-/// What NeMo's discovery document says beside what the issuer's own does.
-pub(super) fn platform(c: &mut Checker, oidc: &raw::Oidc) -> Option<PlatformSettings> {
-    let section = KeyPath::dotted("auth.oidc");
-    let mut endpoint = |name: &str, text: &Option<String>| {
-        c.keep_given(&section.join(name), text.as_deref().map(values::url))
-    };
-    let authorization = endpoint("authorization_endpoint", &oidc.authorization_endpoint);
-    let token = endpoint("token_endpoint", &oidc.token_endpoint);
-    let device = endpoint("device_authorization_endpoint", &oidc.device_authorization_endpoint);
-    let userinfo = endpoint("userinfo_endpoint", &oidc.userinfo_endpoint);
-    let ttl = c.span(
-        "auth.oidc.discovery_cache_ttl",
-        &oidc.discovery_cache_ttl,
-        values::ZERO,
-        values::STALE,
-    );
-    // Whether this URL is any good is said where keys are looked for; a name that is no
-    // URL simply has no document.
-    let discovery_url = Some(&oidc.common).filter(|_| oidc.enabled);
-    let discovery_url = discovery_url.and_then(key_location::document);
-    Some(PlatformSettings {
-        client_id: oidc.common.client_id.clone(),
-        default_scopes: oidc.default_scopes.split_whitespace().collect::<Vec<_>>().join(" "),
-        scope_prefix: oidc.common.scope_prefix.clone(),
-        discovery_url,
-        authorization_endpoint: authorization?,
-        token_endpoint: token?,
-        device_authorization_endpoint: device?,
-        userinfo_endpoint: userinfo?,
-        discovery_cache_ttl: ttl?,
-    })
 }
 
 struct Issuers {

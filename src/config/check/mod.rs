@@ -9,6 +9,7 @@ mod identity;
 mod issuer;
 mod key_location;
 mod overlap;
+mod platform;
 mod rules;
 mod server;
 mod values;
@@ -72,7 +73,7 @@ impl Checker {
         let headers = headers::check(self, &config.headers);
         let leeway = self.span("token.leeway", &config.token.leeway, values::ZERO, values::LEEWAY);
         let issuers = issuer::check_all(self, config, leeway.unwrap_or_default());
-        let platform = issuer::platform(self, &config.auth.oidc);
+        let platform = platform::check(self, config);
         let server = server::check(self, &config.server);
         if config.auth.allow_unsigned_jwt {
             self.warnings.push(Warning::UnsignedAccepted);

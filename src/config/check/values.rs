@@ -26,6 +26,8 @@ pub(super) const COOL_DOWN: Duration = Duration::from_millis(100);
 pub(super) const LEEWAY: Duration = Duration::from_secs(10 * 60);
 pub(super) const ROUND_TRIP: Duration = Duration::from_secs(60);
 pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
+/// A revoked key is accepted no longer than this.
+pub(super) const RECHECK: Duration = Duration::from_secs(10 * 60);
 /// Of a token.
 pub(super) const LIFETIME: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(10 * 366 * 24 * 3600));
@@ -195,6 +197,12 @@ pub(super) fn resource(text: &str) -> Result<ResourceId, BadValue> {
 pub(super) fn issuer_url(text: &str, allow_http: bool) -> Result<Url, BadValue> {
     let plain = |url: &Url| allow_http || is_loopback(url);
     http_url(text, plain, |found| BadValue::NotHttpsOfIssuer { found })
+}
+
+/// A URL at which the platform is asked for something.
+pub(super) fn platform_url(text: &str, allow_http: bool) -> Result<Url, BadValue> {
+    let plain = |url: &Url| allow_http || is_loopback(url);
+    http_url(text, plain, |found| BadValue::NotHttpsOfPlatform { found })
 }
 
 fn http_url(

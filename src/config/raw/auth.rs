@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Span, Texts};
+use super::{AccessKeys, Secret, Span, Texts, TokenSigning, Workload};
 
 sections! {
     /// Who may pass.
@@ -21,6 +21,10 @@ sections! {
         pub issuers: Vec<Issuer>,
         /// Presets for well-known providers.
         pub preset: Preset,
+        /// The tokens that NeMo Platform signs itself.
+        pub token_signing: TokenSigning,
+        /// NeMo Platform's Scoped Access Keys.
+        pub access_keys: AccessKeys,
     }
 
     /// The primary issuer.
@@ -46,6 +50,14 @@ sections! {
         pub default_scopes: String = "openid profile email offline_access".into(),
         /// How long a discovery document is used before it is fetched again.
         pub discovery_cache_ttl: Span = Span::Seconds(300),
+        /// The secret of `client_id`, for `auth login` where the provider requires one. It is not
+        /// shown and not in the discovery document.
+        pub client_secret: Option<Secret>,
+        /// The same in a file, read at each login; a line break at its end does not count.
+        pub client_secret_file: Option<PathBuf>,
+        /// The exchange of workload tokens.
+        #[serde(flatten)]
+        pub workload: Workload,
     }
 
     /// A further issuer.

@@ -8,6 +8,8 @@
 #[macro_use]
 mod sections;
 mod auth;
+mod platform;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
+pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
+pub use self::secret::Secret;
 
 fn listener(listen: &str) -> Listener {
     Listener { listen: listen.to_owned(), tls: None }
@@ -27,6 +31,8 @@ sections! {
     pub struct Config {
         /// Who is allowed: NeMo Platform's `auth` section, and what Doorward adds to it.
         pub auth: Auth,
+        /// NeMo Platform, where it issues tokens of its own.
+        pub platform: Platform,
         /// Where Doorward listens.
         pub server: Server,
         /// The identity headers sent to the upstream.

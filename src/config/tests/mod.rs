@@ -3,6 +3,7 @@
 mod access;
 mod faults;
 mod meant;
+mod nemo;
 
 use std::path::PathBuf;
 
@@ -159,7 +160,6 @@ fn a_nemo_file_works_as_it_is_and_its_own_keys_are_only_listed() {
             "auth.policy_decision_point_base_url",
             "auth.admin_email",
             "auth.bundle_cache_seconds",
-            "auth.oidc.workload_client_id",
             "NMP_AUTH_ADMIN_EMAIL",
         ]
     );
