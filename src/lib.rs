@@ -23,7 +23,8 @@
 //! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
 //! may be printed), [`tls_files`] (the certificates that listeners show), `whole_file` (files that
-//! are replaced in one step), [`pkce`], `token_parts` (what can be read of a token that nobody has
+//! are replaced in one step), [`pkce`], [`secret`] (texts that are shown to nobody), [`regular_file`]
+//! (files that may be anything), `token_parts` (what can be read of a token that nobody has
 //! verified).
 //!
 //! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
@@ -43,6 +44,8 @@ pub mod pkce;
 pub mod printable;
 pub mod product;
 pub mod redact;
+pub mod regular_file;
+pub mod secret;
 pub mod telemetry;
 pub mod tls_files;
 mod token_parts;

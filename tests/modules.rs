@@ -13,11 +13,25 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
-    ("discovery", &["loopback", "pkce", "redact", "whole_file"]),
-    ("config", &["discovery", "loopback", "printable", "product", "redact", "tls_files"]),
+    ("discovery", &["loopback", "pkce", "redact", "regular_file", "secret", "whole_file"]),
+    ("regular_file", &[]),
+    ("secret", &["redact", "regular_file"]),
+    (
+        "config",
+        &[
+            "discovery",
+            "loopback",
+            "printable",
+            "product",
+            "redact",
+            "regular_file",
+            "secret",
+            "tls_files",
+        ],
+    ),
     ("tls_files", &[]),
     ("telemetry", &["config"]),
     ("loopback", &[]),
@@ -37,6 +51,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "pkce",
             "printable",
             "product",
+            "secret",
             "token_parts",
             "whole_file",
         ],
@@ -52,6 +67,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "pkce",
             "printable",
             "product",
+            "regular_file",
             "token_parts",
         ],
     ),
@@ -78,7 +94,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("rustls_native_certs", &["discovery"]),
     ("webpki", &["discovery"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "doctor", "login"]),
+    ("tokio", &["transport", "discovery", "doctor", "login", "regular_file"]),
     ("oauth2", &["login"]),
     ("keyring", &["login"]),
 ];

@@ -8,6 +8,7 @@ use doorward_core::rules::{PathPatternError, PathRuleError, UnknownMethod};
 
 use crate::discovery::{BearerError, SetupError};
 use crate::redact::Shown;
+use crate::secret::SecretError;
 use crate::tls_files::TlsError;
 
 /// Why a value is refused.
@@ -136,8 +137,8 @@ pub enum BadValue {
     StatusAtGateway { url: Shown },
     #[error("client_secret is set as well: keep one")]
     TwoSecrets,
-    #[error("`{0}` is empty")]
-    EmptyFile(Shown),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 
     // -- algorithms, claims, keys --
     #[error(

@@ -44,7 +44,7 @@ pub use self::problem::Problem;
 pub use self::raw::DecisionLog;
 pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
-    AccessKeySettings, ClientSecret, IssuerSettings, ListenAddress, ListenerSettings, LogSettings,
+    AccessKeySettings, IssuerSettings, ListenAddress, ListenerSettings, LogSettings,
     PlatformSettings, Provenance, ServerSettings, Settings, SubjectTokenSettings, TlsSettings,
     WorkloadExchange, WorkloadTokenSettings,
 };

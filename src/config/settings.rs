@@ -12,10 +12,11 @@ use doorward_core::rules::{EndpointRules, PathRule, SlashPrefix};
 use doorward_core::token::TokenRules;
 use url::Url;
 
-use super::raw::{Cache, DecisionLog, Secret};
+use super::raw::{Cache, DecisionLog};
 use super::resource::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, KeyLocation};
 use crate::loopback::is_loopback_address;
+use crate::secret::ClientSecret;
 
 /// Everything Doorward needs to know to run.
 #[derive(Clone, Debug)]
@@ -117,15 +118,6 @@ pub struct PlatformSettings {
     pub workload_tokens: Option<WorkloadTokenSettings>,
     /// Workloads' own tokens, when they are accepted without an exchange.
     pub subject_tokens: Option<SubjectTokenSettings>,
-}
-
-/// The secret of a client. Its `Debug` does not show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientSecret {
-    /// The secret itself.
-    Text(Secret),
-    /// A file that contains it, and perhaps a line break at its end.
-    File(PathBuf),
 }
 
 /// The `workload_*` members of the discovery document.

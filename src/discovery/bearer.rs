@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use reqwest::header::HeaderValue;
 use url::{Origin, Url};
 
-use super::regular_file::{read_file, read_file_apart};
 use crate::loopback::is_loopback;
+use crate::regular_file::{read_file, read_file_apart};
 
 /// Kubernetes' tokens have one to two kilobytes.
 const MAX_BYTES: usize = 64 * 1024;

@@ -11,7 +11,7 @@ use doorward_core::clock::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::http::MAX_DOCUMENT_BYTES;
-use super::regular_file::{self, Links, is_ours_alone};
+use crate::regular_file::{self, Links, is_ours_alone};
 use crate::whole_file::{self, Existing};
 
 /// Largest cache file that is read: a document may grow by its escapes.

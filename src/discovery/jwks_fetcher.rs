@@ -22,8 +22,8 @@ use super::metadata::Metadata;
 use super::obtain_error::ObtainError;
 use super::refetch_limiter::RoundEnd;
 use super::refresher::{Attempt, Progress, Published, Refresher};
-use super::regular_file::read_file_apart;
 use super::schedule::Bounds;
+use crate::regular_file::read_file_apart;
 
 /// How often a key file is read. Reading a few kilobytes is cheaper than being sure that nothing
 /// changed: times of files are coarse, and a mounted ConfigMap changes by a link.

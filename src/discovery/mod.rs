@@ -19,7 +19,6 @@
 //! | `post` | the same client, sending a form: what logging in needs |
 //! | `metadata` | what a discovery document says |
 //! | `cache_file` | the last good document on disk |
-//! | `regular_file` | how files are read that may be anything |
 
 mod bearer;
 mod cache_file;
@@ -40,7 +39,6 @@ mod obtain_error;
 mod post;
 mod refetch_limiter;
 mod refresher;
-mod regular_file;
 mod schedule;
 mod trust;
 mod url_policy;
@@ -62,6 +60,5 @@ pub use self::obstacle::Obstacle;
 pub use self::obtain_error::ObtainError;
 pub use self::post::Reply;
 pub use self::refresher::FetchCounts;
-pub use self::regular_file::{is_ours_alone, read_file};
 pub use self::trust::{BadCertificate, CaFile, SetupError};
 pub use self::url_policy::{RefusedUrl, may_lead};

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use super::regular_file::{read_file, read_file_apart};
+use crate::regular_file::{read_file, read_file_apart};
 
 /// Bundles of a whole system have a quarter of that.
 const MAX_BYTES: usize = 1024 * 1024;

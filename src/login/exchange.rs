@@ -13,8 +13,9 @@ use url::Url;
 use super::error::{Grant, LoginError};
 use super::lenient::{Refusal, TokenAnswer};
 use super::provider::Provider;
-use super::tokens::{Secret, Secrets, Tokens};
+use super::tokens::{Secrets, Tokens};
 use crate::discovery::{FetchError, FetchErrorKind, HttpFetcher, Reply};
+use crate::secret::Secret;
 
 /// A conversation with one provider.
 pub struct Exchange<'p> {

@@ -39,5 +39,5 @@ pub use self::store::{
     Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Over, Place, SecretKeep,
     StoreError,
 };
-pub use self::tokens::{Secret, Secrets, Tokens};
+pub use self::tokens::{Secrets, Tokens};
 pub use self::who::Who;

@@ -1,37 +1,12 @@
 //! What a token endpoint gives out.
 
-use std::fmt;
 use std::time::Duration;
 
 use doorward_core::clock::UnixTime;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
 use crate::token_parts::TokenParts;
-
-/// A token or password. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret in.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself: for a request, a key ring, or the standard output that asked.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// The part of a login that must not be seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

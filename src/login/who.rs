@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tokens::{Secret, Secrets};
+use super::tokens::Secrets;
 use crate::printable::printable;
+use crate::secret::Secret;
 use crate::token_parts::TokenParts;
 
 /// Who logged in: for people to read, nothing is decided by it.

@@ -21,7 +21,8 @@ use self::store_choice::{StoreArgs, StoreChoice};
 use super::completions::contexts;
 use super::output::{block_on, refuse};
 use super::{Exit, print_failure};
-use crate::login::{Freshness, LoginError, Secret, SignedIn, signed_in};
+use crate::login::{Freshness, LoginError, SignedIn, signed_in};
+use crate::secret::Secret;
 
 /// Log in to an identity provider, and use the token.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use super::{Failure, words};
-use crate::login::Secret;
 use crate::printable::printable;
+use crate::secret::Secret;
 
 /// More is no password; standard input may be anything.
 const MAX_BYTES: u64 = 64 * 1024;

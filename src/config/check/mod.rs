@@ -20,7 +20,8 @@ use super::raw;
 use super::resource::ProtectedResource;
 use super::settings::{LogSettings, Provenance, Settings};
 use super::warning::Warning;
-use crate::discovery::{EmptySet, FetchPolicy, is_ours_alone};
+use crate::discovery::{EmptySet, FetchPolicy};
+use crate::regular_file::is_ours_alone;
 
 /// A value that cannot be meant.
 #[derive(Debug)]

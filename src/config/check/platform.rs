@@ -6,11 +6,12 @@ use super::super::bad_value::BadValue;
 use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::settings::{
-    AccessKeySettings, ClientSecret, PlatformSettings, SubjectTokenSettings, WorkloadExchange,
+    AccessKeySettings, PlatformSettings, SubjectTokenSettings, WorkloadExchange,
     WorkloadTokenSettings,
 };
 use super::super::warning::Warning;
 use super::{Checker, access, key_location, values};
+use crate::secret::ClientSecret;
 
 /// The audience of workload tokens where nothing else is said, as NeMo has it.
 const WORKLOAD_AUDIENCE: &str = "nemo-platform";
@@ -81,18 +82,14 @@ fn client_secret(c: &mut Checker, oidc: &raw::Oidc) -> Option<Option<ClientSecre
             c.bad(&file_key, BadValue::TwoSecrets);
             None
         }
-        (Some(secret), None) if secret.reveal().is_empty() => {
+        (Some(secret), None) if secret.expose().is_empty() => {
             c.bad(&key, BadValue::Empty);
             None
         }
         (Some(secret), None) => Some(Some(ClientSecret::Text(secret.clone()))),
         (None, Some(path)) => {
-            let found = c.keep(&file_key, values::read(path))?;
-            if found.trim_ascii().is_empty() {
-                c.bad(&file_key, BadValue::EmptyFile(path.as_path().into()));
-                return None;
-            }
-            Some(Some(ClientSecret::File(path.clone())))
+            let secret = ClientSecret::File(path.clone());
+            c.keep(&file_key, secret.read()).map(|_| Some(secret))
         }
     }
 }

@@ -14,9 +14,10 @@ use super::super::raw::Span;
 use super::super::resource::ResourceId;
 use super::super::warning::Warning;
 use super::Checker;
-use crate::discovery::{CaFile, SetupError, read_file};
+use crate::discovery::{CaFile, SetupError};
 use crate::loopback::is_loopback;
 use crate::redact::{REDACTED, Shown};
+use crate::regular_file::read_file;
 
 pub(super) const ZERO: Duration = Duration::ZERO;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessKeys, Secret, Span, Texts, TokenSigning, Workload};
+use super::{AccessKeys, Span, Texts, TokenSigning, Workload};
+use crate::secret::Secret;
 
 sections! {
     /// Who may pass.

@@ -9,7 +9,6 @@
 mod sections;
 mod auth;
 mod platform;
-mod secret;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -20,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
-pub use self::secret::Secret;
 
 fn listener(listen: &str) -> Listener {
     Listener { listen: listen.to_owned(), tls: None }

@@ -1,5 +1,6 @@
 //! NeMo Platform's own file: what is used of it, what is only named, and the platform's own tokens.
 
+use crate::secret::ClientSecret;
 use std::time::Duration;
 
 use super::*;
@@ -242,7 +243,7 @@ fn a_client_secret_is_never_shown() {
     assert_eq!(loaded.effective.value(key), Some(&json!("***")));
     assert!(!format!("{loaded:?}").contains("s3cret"), "{loaded:?}");
     let Some(ClientSecret::Text(secret)) = loaded.settings.platform.client_secret else { panic!() };
-    assert_eq!(secret.reveal(), SECRET);
+    assert_eq!(secret.expose(), SECRET);
     // Two secrets are not the same value, although they look it.
     let number = |secret: &str| {
         let sources =
@@ -262,7 +263,7 @@ fn a_client_secret_is_never_shown() {
         ("client_secret: [s3cret]".to_owned(), "expected a string, found a list"),
         ("client_secret: ''".to_owned(), "must not be empty"),
         (format!("client_secret: s3cret, client_secret_file: {file}"), "keep one"),
-        (format!("client_secret_file: {}", empty.display()), "is empty"),
+        (format!("client_secret_file: {}", empty.display()), "does not contain a secret"),
         ("client_secret_file: /no/such".to_owned(), "cannot be read"),
     ] {
         let faults = lines(on_minimal(&format!("auth: {{oidc: {{{text}}}}}")));

@@ -10,8 +10,9 @@ use super::super::report::Finding;
 use super::Patient;
 use crate::advice::fetching;
 use crate::advice::keys as remedies;
-use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata, read_file};
+use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata};
 use crate::product::Product;
+use crate::regular_file::read_file;
 
 pub(super) async fn examine(
     patient: &Patient,

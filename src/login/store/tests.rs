@@ -10,7 +10,8 @@ use url::Url;
 use super::*;
 use crate::login::error::LoginError;
 use crate::login::provider::Provider;
-use crate::login::tokens::{Secret, Tokens};
+use crate::login::tokens::Tokens;
+use crate::secret::Secret;
 
 /// A key ring in memory, with a temper.
 struct Fake {

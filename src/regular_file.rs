@@ -19,7 +19,7 @@ pub fn read_file(path: &Path, most_bytes: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The same away from the runtime's thread, which a dead mount must not hold up.
-pub(super) async fn read_file_apart(path: PathBuf, most_bytes: usize) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_file_apart(path: PathBuf, most_bytes: usize) -> io::Result<Vec<u8>> {
     tokio::task::spawn_blocking(move || read_file(&path, most_bytes))
         .await
         .unwrap_or_else(|_| Err(io::Error::other("the runtime is stopping")))
@@ -33,17 +33,17 @@ pub fn is_ours_alone(about: &Metadata) -> bool {
 
 /// What to do with a symbolic link in the place of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     Followed,
     Refused,
 }
 
-pub(super) fn open(path: &Path, links: Links) -> io::Result<File> {
+pub(crate) fn open(path: &Path, links: Links) -> io::Result<File> {
     open_in(rustix::fs::CWD, path, links)
 }
 
 /// The same in a directory that is open: nobody can put another in its place meanwhile.
-pub(super) fn open_in(directory: impl AsFd, path: &Path, links: Links) -> io::Result<File> {
+pub(crate) fn open_in(directory: impl AsFd, path: &Path, links: Links) -> io::Result<File> {
     // Without NONBLOCK, opening a pipe waits for somebody who writes into it.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if links == Links::Refused {
@@ -58,12 +58,12 @@ pub(super) fn open_in(directory: impl AsFd, path: &Path, links: Links) -> io::Re
 }
 
 /// A directory, for what is in it.
-pub(super) fn open_directory(path: &Path) -> io::Result<File> {
+pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-pub(super) fn read(file: File, most_bytes: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: File, most_bytes: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     file.take(most_bytes as u64 + 1).read_to_end(&mut content)?;
     if content.len() > most_bytes {
