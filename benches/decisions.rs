@@ -122,6 +122,7 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, service: &CheckService, case
     let view = RequestView {
         method: http.method.as_bytes(),
         path: http.path.as_bytes(),
+        authority: b"",
         headers: &headers,
         route: RouteView::default(),
     };

@@ -137,7 +137,13 @@ fn no_token_is_too_broken_to_be_told() {
             let value = [b"Bearer ", &token[..]].concat();
             let headers = [HeaderView { name: b"authorization", value: &value }];
             let route = RouteView::default();
-            let request = RequestView { method: b"GET", path: b"/", headers: &headers, route };
+            let request = RequestView {
+                method: b"GET",
+                path: b"/",
+                authority: b"",
+                headers: &headers,
+                route,
+            };
             let told = explain_request(settings.clone(), &request, SystemClock.now()).unwrap();
             prop_assert_eq!(told.failed().is_some(), token != good.as_bytes(), "{:?}", told);
             let text = serde_json::to_string(&told).unwrap();

@@ -74,6 +74,7 @@ mod protected_resources;
 mod provider_pages;
 mod readiness;
 mod reasons;
+mod routes;
 mod streams;
 mod support;
 mod tls_trouble;

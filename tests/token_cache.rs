@@ -67,8 +67,13 @@ fn authorizer(keys: &Arc<Handed>) -> Authorizer {
 fn decide(authorizer: &Authorizer, token: &str, now: UnixTime) -> &'static str {
     let bearer = format!("Bearer {token}");
     let headers = [HeaderView { name: b"authorization", value: bearer.as_bytes() }];
-    let request =
-        RequestView { method: b"GET", path: b"/", headers: &headers, route: RouteView::default() };
+    let request = RequestView {
+        method: b"GET",
+        path: b"/",
+        authority: b"",
+        headers: &headers,
+        route: RouteView::default(),
+    };
     match authorizer.decide(&request, now).or_deny() {
         Decision::Allow(grant) => match grant.basis() {
             Basis::Identified { fresh: true, .. } => "fresh",

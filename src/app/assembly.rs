@@ -88,6 +88,7 @@ impl Assembly {
         let cache = settings.cache.clone();
         let counters = Arc::clone(&shared.cache_counters);
         let rules = Rules::new(settings.bypass.clone())
+            .with_routes(settings.routes.clone())
             .with_endpoints(settings.endpoints.clone())
             .with_encoded_slashes(settings.encoded_slashes.clone())
             .with_preflights(settings.lets_preflights_pass);

@@ -250,7 +250,7 @@ impl ConsoleView for Console {
         let (service, keys) = (self.service.load_full(), self.overview.issuers());
         let about = self.about.load_full();
         Box::pin(async move {
-            let Question { token, method, path, mode, scopes, audience } = question;
+            let Question { token, method, path, host, mode, scopes, audience } = question;
             let token = Pasted::of(token.as_bytes()).token;
             let authorization = [b"Bearer ", token].concat();
             let header = HeaderView { name: b"authorization", value: &authorization };
@@ -265,8 +265,13 @@ impl ConsoleView for Console {
                 }
             }
             let headers = if token.is_empty() { &[][..] } else { std::slice::from_ref(&header) };
-            let request =
-                RequestView { method: method.as_bytes(), path: path.as_bytes(), headers, route };
+            let request = RequestView {
+                method: method.as_bytes(),
+                path: path.as_bytes(),
+                authority: host.as_bytes(),
+                headers,
+                route,
+            };
             let explanation = explain_live(&service, &keys, &about.client, &request, now).await;
             Ok(serde_json::to_string(&explanation).unwrap_or_default())
         })

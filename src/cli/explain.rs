@@ -54,6 +54,9 @@ pub(super) struct ExplainArgs {
     /// The request's path, as the client sends it
     #[arg(long, default_value = "/", help_heading = "Request")]
     path: String,
+    /// The host that the client names, for `rules.routes`
+    #[arg(long, default_value = "", hide_default_value = true, help_heading = "Request")]
+    host: String,
     /// A further header of the request (repeatable)
     #[arg(long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     headers: Vec<Header>,
@@ -101,6 +104,7 @@ fn explained(args: &ExplainArgs) -> Result<Exit, Exit> {
     let request = RequestView {
         method: args.method.as_bytes(),
         path: args.path.as_bytes(),
+        authority: args.host.as_bytes(),
         headers: &headers,
         route,
     };

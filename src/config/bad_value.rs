@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorward_core::identity::ClaimPathError;
 use doorward_core::keys::KeySetError;
-use doorward_core::rules::{PathPatternError, PathRuleError, UnknownMethod};
+use doorward_core::rules::{NotAHost, PathPatternError, PathRuleError, UnknownMethod};
 
 use crate::discovery::{BearerError, SetupError};
 use crate::redact::Shown;
@@ -228,6 +228,14 @@ pub enum BadValue {
     Pattern { found: Shown, error: PathPatternError },
     #[error("`{found}` {error}")]
     NotAMethod { found: Shown, error: UnknownMethod },
+    #[error("`{found}` {error}")]
+    NotAHost { found: Shown, error: NotAHost },
+    #[error("closes the route to everyone: remove mode, scopes and audience, or `deny`")]
+    ClosedAndMore,
+    #[error("with `bypass` no token is looked at: remove scopes and audience, or use `optional`")]
+    NoTokenToAsk,
+    #[error("says nothing about this route: give it mode, scopes, audience or deny")]
+    RouteOfNothing,
     #[error("{0}")]
     NotAnEndpoint(String),
     #[error(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorward_core::identity::{HeaderRules, IdentityRules};
-use doorward_core::rules::{EndpointRules, PathRule, SlashPrefix};
+use doorward_core::rules::{ConfiguredRoute, EndpointRules, PathRule, SlashPrefix};
 use doorward_core::token::TokenRules;
 use url::Url;
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub headers: HeaderRules,
     /// Paths let through without a token.
     pub bypass: Vec<PathRule>,
+    /// What routes ask for, by host, path and method; the first that is about a request counts.
+    pub routes: Vec<ConfiguredRoute>,
     /// Below which paths encoded slashes may stand.
     pub encoded_slashes: Vec<SlashPrefix>,
     /// Whether CORS preflights pass without a token.

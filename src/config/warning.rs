@@ -110,6 +110,9 @@ pub enum Warning {
     /// `rules.bypass: ["/*"]`.
     #[error("rules.bypass contains `/*`: no path needs a token")]
     EverythingBypassed,
+    /// A route of `rules.routes` that is about every request, with `mode: bypass`.
+    #[error("{key} opens every path: what no route before it is about needs no token")]
+    EverythingOpen { key: String },
     /// `rules.scopes: required`, and no endpoint asks for one.
     #[error(
         "rules.scopes is `required`, but neither rules.endpoints nor rules.endpoints_file \

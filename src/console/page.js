@@ -207,7 +207,7 @@ function explanation(it) {
 async function ask(event) {
   event.preventDefault();
   const question = {};
-  for (const name of ['token', 'method', 'path', 'mode', 'scopes', 'audience']) question[name] = $(name).value;
+  for (const name of ['token', 'method', 'path', 'host', 'mode', 'scopes', 'audience']) question[name] = $(name).value;
   show('answer', node('p', {}, 'asking …'));
   try {
     const answer = await fetch('/api/explain', {

@@ -98,7 +98,9 @@ impl Check {
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue
                 | RuleFault::EncodedSlash
-                | RuleFault::StepsAside => Self::Route,
+                | RuleFault::StepsAside
+                | RuleFault::ClosedRoute
+                | RuleFault::AmbiguousRoute => Self::Route,
                 RuleFault::WrongAudience => Self::RouteAudience,
                 RuleFault::InsufficientScope => Self::RouteScopes,
                 RuleFault::InsufficientEndpointScope

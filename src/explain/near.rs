@@ -1,6 +1,7 @@
 //! Values that are nearly those that are configured: what differs, and what to write instead.
 
 use doorward_core::issuers::Issuer;
+use doorward_core::rules::RouteRule;
 use doorward_core::token::AudienceRule;
 use serde_json::Value;
 
@@ -23,9 +24,10 @@ impl Evidence<'_> {
     }
 
     pub(super) fn route_audience_remedy(&self) -> String {
-        let wanted = String::from_utf8_lossy(self.asked.request.route.audience.unwrap_or_default());
-        let wanted: Vec<_> = wanted.split_ascii_whitespace().collect();
-        let near = self.near_audience(&wanted, "what the route asks for", "`doorward.audience`");
+        let rule = self.asked.authorizer.rules().for_request(self.asked.request);
+        let wanted = rule.iter().flat_map(RouteRule::route_audiences);
+        let wanted: Vec<_> = wanted.flat_map(str::split_ascii_whitespace).collect();
+        let near = self.near_audience(&wanted, "what the route asks for", "its audience");
         near.unwrap_or_else(|| "get a token for the audience that the route requires".to_owned())
     }
 

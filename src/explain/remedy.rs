@@ -101,7 +101,11 @@ impl Evidence<'_> {
                     "this endpoint is closed to everyone; to open it, remove `deny` from \
                      `rules.endpoints`"
                 }
-                RuleFault::AmbiguousPath => {
+                RuleFault::ClosedRoute => {
+                    "this path is closed to everyone; to open it, remove `deny` from its entry in \
+                     `rules.routes`, or put a route in front of it"
+                }
+                RuleFault::AmbiguousPath | RuleFault::AmbiguousRoute => {
                     "send the path without `//`, `\\`, dot segments and segments that end in a \
                      dot or a space, and percent-encode only what needs it"
                 }

@@ -10,7 +10,7 @@ use doorward_core::clock::UnixTime;
 use doorward_core::decision::{Basis, Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::request::RequestView;
-use doorward_core::rules::TokenRequirement;
+use doorward_core::rules::{RouteRule, TokenRequirement};
 use doorward_core::token::{TenantRule, TokenFault, TokenRules};
 
 use super::check::Check;
@@ -222,7 +222,8 @@ impl<'a> Evidence<'a> {
 
     /// Whether anybody would ask: most issuers have no tenants, most routes no audience.
     fn is_asked(&self, check: Check, failed: Option<Check>) -> bool {
-        let route = self.asked.request.route;
+        let rule = self.asked.authorizer.rules().for_request(self.asked.request).ok();
+        let asks = |ask: fn(&RouteRule<'_>) -> bool| rule.as_ref().is_some_and(ask);
         let of_issuer =
             |ask: fn(&TokenRules) -> bool| self.issuer.is_some_and(|issuer| ask(issuer.rules()));
         let only_sometimes = [
@@ -234,8 +235,8 @@ impl<'a> Evidence<'a> {
             (Check::NotBefore, self.has("nbf")),
             (Check::IssuedAt, self.has("iat")),
             (Check::Lifetime, of_issuer(|rules| rules.max_lifetime.is_some())),
-            (Check::RouteAudience, route.audience.is_some()),
-            (Check::RouteScopes, route.scopes.is_some()),
+            (Check::RouteAudience, asks(|rule| rule.route_audiences().next().is_some())),
+            (Check::RouteScopes, asks(|rule| rule.route_scopes().next().is_some())),
             (Check::Endpoint, self.asked.authorizer.rules().endpoints().is_some()),
         ];
         failed == Some(check)

@@ -4,7 +4,7 @@ use doorward_core::decision::{Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::keys::Algorithm;
 use doorward_core::request::RequestFault;
-use doorward_core::rules::{Match, RuleFault, TokenRequirement};
+use doorward_core::rules::{ConfiguredRoute, Match, RouteRule, RuleFault, TokenRequirement};
 use doorward_core::token::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, OtherKind, TENANT_PLACEHOLDER, TenantRule, TokenKind,
 };
@@ -39,18 +39,23 @@ impl Evidence<'_> {
         .into_iter()
         .flatten()
         .collect();
-        let by = match (said.is_empty(), route.mode) {
-            (false, _) => format!(" (route: {})", said.join(", ")),
-            (true, _) => String::new(),
+        let by_envoy = match said.is_empty() {
+            false => format!(" (route: {})", said.join(", ")),
+            true => String::new(),
         };
         match self.asked.authorizer.rules().for_request(self.asked.request) {
             Ok(rule) => {
+                let by = format!("{by_envoy}{}", by_configuration(&rule));
+                let own = rule.configured().and_then(|it| it.requirement);
                 let needed = match rule.requirement {
                     TokenRequirement::Required => "a valid token is required",
                     TokenRequirement::Optional => {
                         "a token is optional; one that is sent must be valid"
                     }
                     TokenRequirement::Ignored if route.mode.is_some() => {
+                        "no token is checked: the route says so"
+                    }
+                    TokenRequirement::Ignored if own.is_some() => {
                         "no token is checked: the route says so"
                     }
                     TokenRequirement::Ignored
@@ -69,6 +74,13 @@ impl Evidence<'_> {
                 "a path that is the same to servers that cut parameters (`;…`) off",
                 fault.to_string(),
             ),
+            Err(fault @ RuleFault::ClosedRoute) => {
+                Facts::new("a route that is open", fault.to_string())
+            }
+            Err(fault @ RuleFault::AmbiguousRoute) => Facts::new(
+                "a path that can be read in one way only, since what it asks for depends on the path",
+                fault.to_string(),
+            ),
             Err(fault @ RuleFault::EncodedSlash) => Facts::new(
                 "no encoded slash except below `rules.encoded_slashes`, and there within a name",
                 fault.to_string(),
@@ -76,7 +88,7 @@ impl Evidence<'_> {
             Err(fault) => Facts::new(
                 "`doorward.mode` required, optional or bypass; `doorward.scopes` and \
                  `doorward.audience` not empty; no other key that starts with `doorward.`",
-                format!("{fault}{by}"),
+                format!("{fault}{by_envoy}"),
             ),
         }
     }
@@ -229,19 +241,18 @@ impl Evidence<'_> {
     }
 
     pub(super) fn route_audience(&self) -> Facts {
-        let wanted = String::from_utf8_lossy(self.asked.request.route.audience.unwrap_or_default());
+        let rule = self.asked.authorizer.rules().for_request(self.asked.request);
+        let wanted = rule.iter().flat_map(RouteRule::route_audiences);
         Facts::new(
-            format!("aud to contain one of the route's: {}", list(wanted.split_ascii_whitespace())),
+            format!("aud to contain one of the route's: {}", each_list(wanted)),
             format!("aud {}", claim(self.token.claim("aud"))),
         )
     }
 
     pub(super) fn route_scopes(&self) -> Facts {
-        let wanted = String::from_utf8_lossy(self.asked.request.route.scopes.unwrap_or_default());
-        Facts::new(
-            format!("one of the route's scopes: {}", list(wanted.split_ascii_whitespace())),
-            self.scopes().found,
-        )
+        let rule = self.asked.authorizer.rules().for_request(self.asked.request);
+        let wanted = rule.iter().flat_map(RouteRule::route_scopes);
+        Facts::new(format!("one of the route's scopes: {}", each_list(wanted)), self.scopes().found)
     }
 
     pub(super) fn endpoint(&self) -> Facts {
@@ -302,4 +313,32 @@ impl Evidence<'_> {
             ),
         }
     }
+}
+
+/// What configured routes say of a request: the one that is about it, and others that may be.
+fn by_configuration(rule: &RouteRule<'_>) -> String {
+    let own = rule.configured().map(|route| format!(" ({})", said(route)));
+    let further = rule.further().map(|route| format!(" (for another reading: {})", said(route)));
+    own.into_iter().chain(further).collect()
+}
+
+fn said(route: &ConfiguredRoute) -> String {
+    let mode = route.requirement.map(|requirement| match requirement {
+        TokenRequirement::Required => "required",
+        TokenRequirement::Optional => "optional",
+        TokenRequirement::Ignored => "bypass",
+    });
+    let settings = [
+        mode.map(|mode| format!("mode {mode}")),
+        route.scopes.as_ref().map(|scopes| format!("scopes {}", quoted(scopes))),
+        route.audience.as_ref().map(|audience| format!("audience {}", quoted(audience))),
+    ];
+    let settings: Vec<_> = settings.into_iter().flatten().collect();
+    format!("{}: {}", route.name, settings.join(", "))
+}
+
+/// Lists of which one each is wanted.
+fn each_list<'a>(lists: impl Iterator<Item = &'a str>) -> String {
+    let lists: Vec<_> = lists.map(|one| list(one.split_ascii_whitespace())).collect();
+    lists.join("; and one of: ")
 }

@@ -89,7 +89,8 @@ mod tests {
     fn the_last_hundred_are_kept_and_of_a_flood_the_first() {
         let denials = RecentDenials::default();
         let (headers, route) = (&[][..], RouteView::default());
-        let request = RequestView { method: b"GET", path: b"/a?token=t", headers, route };
+        let request =
+            RequestView { method: b"GET", path: b"/a?token=t", authority: b"", headers, route };
         for second in 0..10 {
             for _ in 0..1000 {
                 denials.note(&Denial::from(Fault::NoCredentials), "", &request, UnixTime(second));

@@ -65,6 +65,7 @@ impl<'a> CheckMessage<'a> {
         RequestView {
             method: self.method,
             path: self.path,
+            authority: self.host,
             headers: &self.headers,
             route: self.route,
         }

@@ -61,6 +61,9 @@ pub struct Question {
     pub method: String,
     /// Its path.
     pub path: String,
+    /// The host that its client names; an empty text for none.
+    #[serde(default)]
+    pub host: String,
     /// What the route's `context_extensions` say; an empty text says nothing.
     #[serde(default)]
     pub mode: String,
@@ -196,8 +199,8 @@ fn question(request: &Request<Bytes>) -> Result<Question, Refusal> {
     }
     // The text of serde's error could repeat the token.
     serde_json::from_slice(request.body()).map_err(|_| {
-        let why = "the question is a JSON object with token, method and path, and maybe mode, \
-                   scopes and audience";
+        let why = "the question is a JSON object with token, method and path, and maybe host, \
+                   mode, scopes and audience";
         (StatusCode::BAD_REQUEST, why)
     })
 }

@@ -99,10 +99,11 @@ async fn answer(service: &CheckService, request: Request<()>) -> Answer {
 
 /// The same decision as `Check`, for the request whose path follows our prefix.
 async fn ext_authz(service: &CheckService, request: &Request<()>, original: &str) -> Answer {
-    let headers = views(request);
+    let (headers, authority) = (views(request), authority(request));
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
         path: original.as_bytes(),
+        authority: authority.as_bytes(),
         headers: &headers,
         route: RouteView::default(),
     };
@@ -113,7 +114,7 @@ async fn ext_authz(service: &CheckService, request: &Request<()>, original: &str
         },
         Decision::Deny(denial) => denial,
     };
-    let resource = service.pages().resource(authority(request).as_bytes(), original.as_bytes());
+    let resource = service.pages().resource(authority.as_bytes(), original.as_bytes());
     let scopes = denial.scopes.as_deref();
     page_answer(&service.pages().answer_over_http(denial.reason(), scopes, resource))
 }
@@ -146,6 +147,7 @@ async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
         path: AUTHENTICATE.as_bytes(),
+        authority: b"",
         headers: &headers,
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },

@@ -140,9 +140,9 @@ impl Ask {
         for (key, value) in &self.route {
             route.note(key.as_bytes(), value.as_bytes());
         }
-        let HttpRequest { method, path, .. } = &self.http;
-        let (method, path) = (method.as_bytes(), path.as_bytes());
-        use_it(&RequestView { method, path, headers: &headers, route })
+        let HttpRequest { method, path, host, .. } = &self.http;
+        let (method, path, authority) = (method.as_bytes(), path.as_bytes(), host.as_bytes());
+        use_it(&RequestView { method, path, authority, headers: &headers, route })
     }
 
     pub fn message(self) -> CheckRequest {

@@ -107,6 +107,7 @@ mod tests {
         let request = RequestView {
             method: b"GET",
             path: b"/",
+            authority: b"",
             headers: &headers,
             route: RouteView::default(),
         };

@@ -303,10 +303,11 @@ impl Fault {
                 RuleFault::InsufficientScope
                 | RuleFault::InsufficientEndpointScope
                 | RuleFault::EndpointScopeLost => Reason::InsufficientScope,
-                RuleFault::ClosedEndpoint => Reason::PolicyDenied,
-                RuleFault::AmbiguousPath | RuleFault::EncodedSlash | RuleFault::StepsAside => {
-                    Reason::MalformedRequest
-                }
+                RuleFault::ClosedEndpoint | RuleFault::ClosedRoute => Reason::PolicyDenied,
+                RuleFault::AmbiguousPath
+                | RuleFault::AmbiguousRoute
+                | RuleFault::EncodedSlash
+                | RuleFault::StepsAside => Reason::MalformedRequest,
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     Reason::PolicyUnavailable
                 }

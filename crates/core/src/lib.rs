@@ -33,7 +33,7 @@
 //!
 //! let client = [HeaderView { name: b"authorization", value: authorization.as_bytes() }];
 //! let request =
-//!     RequestView { method: b"GET", path: b"/v1", headers: &client, route: RouteView::default() };
+//!     RequestView { method: b"GET", path: b"/v1", authority: b"", headers: &client, route: RouteView::default() };
 //! match authorizer.decide(&request, UnixTime(1_700_000_000)).or_deny() {
 //!     Decision::Allow(approval) => {
 //!         let changes = authorizer.header_changes(&approval, &client);

@@ -9,6 +9,9 @@ pub struct RequestView<'a> {
     pub method: &'a [u8],
     /// The path as the client sent it: query included, not decoded.
     pub path: &'a [u8],
+    /// The host that the client names, port included, as it sent it: `:authority` or `Host`. Empty
+    /// when that is not known.
+    pub authority: &'a [u8],
     /// The client's headers, in any order; a name may come more than once.
     pub headers: &'a [HeaderView<'a>],
     /// What Envoy's own route configuration says of this route.

@@ -18,6 +18,7 @@ mod headers;
 mod identity;
 mod keys;
 mod missing_keys;
+mod routes;
 mod rules;
 mod support;
 mod tenants;

@@ -10,6 +10,7 @@ mod issuer;
 mod key_location;
 mod overlap;
 mod platform;
+mod routes;
 mod rules;
 mod server;
 mod values;
@@ -91,6 +92,7 @@ impl Checker {
         );
         let fetch = self.fetch_policy(&config.keys);
         let bypass = rules::bypass(self, &config.rules.bypass);
+        let routes = routes::check(self, &config.rules.routes);
         let endpoints = rules::endpoints(self, &config.rules);
         let encoded_slashes = rules::encoded_slashes(self, &config.rules.encoded_slashes);
         let realm =
@@ -106,6 +108,7 @@ impl Checker {
             fetch: fetch?,
             headers: headers?,
             bypass: bypass?,
+            routes: routes?,
             encoded_slashes: encoded_slashes?,
             lets_preflights_pass: config.rules.cors_preflight == raw::CorsPreflight::Allow,
             endpoints: endpoints?,

@@ -9,6 +9,7 @@
 mod sections;
 mod auth;
 mod platform;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
+pub use self::rules::{CorsPreflight, Endpoint, Mode, Route, Rules, ScopeDemand};
 
 fn listener(listen: &str) -> Listener {
     Listener { listen: listen.to_owned(), tls: None }
@@ -123,46 +125,6 @@ sections! {
         pub groups_only: Texts,
     }
 
-    /// Rules by path.
-    pub struct Rules {
-        /// Paths that need no token: exact (`/health`), or everything below one (`/public/*`).
-        pub bypass: Texts,
-        /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`)
-        /// passes without a token, stripped of identity headers. The gateway has to send both headers
-        /// to Doorward (docs/cors.md). A route's `doorward.mode` takes precedence; a closed endpoint
-        /// stays closed.
-        pub cors_preflight: CorsPreflight,
-        /// Paths below which encoded slashes (`%2F`) are allowed, each ending in `/`; for NeMo
-        /// Platform `/apis/files/v2/hf/`. There a path is checked in both readings, with `%2F` as
-        /// part of a name and as a slash, and both have to be allowed. Anywhere else a path with one
-        /// is then 400. Default: a path with one is ambiguous, like others.
-        pub encoded_slashes: Texts,
-        /// Scopes by endpoint, NeMo Platform's `authz.endpoints`: path pattern → method → `scopes`,
-        /// of which a token needs one, or `deny: true`, which closes it to everyone. `{name}` stands
-        /// for one segment, `/-/{name}` at the end for one or more. Where a token is optional, scopes
-        /// are required of tokens only: requests without one pass anonymously.
-        pub endpoints: BTreeMap<String, BTreeMap<String, Endpoint>>,
-        /// The same table in a file (`authz.endpoints` in it, or the table alone). A path that
-        /// `endpoints` has is not looked up in it.
-        pub endpoints_file: Option<PathBuf>,
-        /// Whether tokens without a platform scope (one with a `:`) need a scope, too.
-        pub scopes: ScopeDemand,
-    }
-
-    /// What one method of an endpoint asks for.
-    // Read from the file of endpoints by serde alone.
-    #[serde(deny_unknown_fields)]
-    pub struct Endpoint {
-        /// A token needs one of these. Empty: none.
-        pub scopes: Texts,
-        /// Closed to everyone, with a token or without, bypassed or not.
-        pub deny: bool,
-        /// For the policy; not used by Doorward.
-        pub permissions: Texts,
-        /// For the policy; not used by Doorward.
-        pub callers: Texts,
-    }
-
     /// Limits for tokens.
     pub struct Token {
         /// Longer tokens are denied without being parsed.
@@ -245,28 +207,6 @@ pub enum Profile {
     Nemo,
     /// Any visible ASCII.
     Plain,
-}
-
-/// What becomes of CORS preflights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum CorsPreflight {
-    /// They need a token, which browsers do not send: 401.
-    #[default]
-    Deny,
-    /// They pass.
-    Allow,
-}
-
-/// Which tokens need the scopes of an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ScopeDemand {
-    /// Those with platform scopes.
-    #[default]
-    Optional,
-    /// All.
-    Required,
 }
 
 /// What becomes of keys that their issuer no longer publishes, when it publishes no others.
@@ -364,6 +304,7 @@ impl Config {
                 preset: Preset { entra: Some(Entra::default()) },
                 ..Auth::default()
             },
+            rules: Rules { routes: vec![Route::default()], ..Rules::default() },
             server: Server {
                 grpc: listener.clone(),
                 http: listener.clone(),

@@ -226,6 +226,17 @@ fn each_bad_value_is_named() {
         ("headers: {groups_only: ['']}", "headers.groups_only.0: must not be empty"),
         ("rules: {bypass: [health]}", "rules.bypass.0: `health`: a path starts with `/`"),
         ("rules: {bypass: ['/a', '/b/../c']}", "rules.bypass.1"),
+        ("rules: {routes: [{path: /a}]}", "rules.routes.0: says nothing about this route"),
+        ("rules: {routes: [{path: a, deny: true}]}", "rules.routes.0.path: `a`: a path starts"),
+        ("rules: {routes: [{path: '/a*', deny: true}]}", "patterns match only the path"),
+        ("rules: {routes: [{path: /a, mode: open}]}", "expected required or optional or bypass"),
+        ("rules: {routes: [{mode: bypass, scopes: a}]}", "with `bypass` no token is looked at"),
+        ("rules: {routes: [{deny: true, audience: a}]}", "closes the route to everyone"),
+        ("rules: {routes: [{deny: true, methods: [GOT]}]}", "`GOT` is not an HTTP method"),
+        (
+            "rules: {routes: [{deny: true, host: 'a.example:443'}]}",
+            "rules.routes.0.host: `a.example:443` is not a host",
+        ),
         ("token: {max_token_bytes: 10}", "10 is out of range: from 1024 to 1048576"),
         (
             "keys: {refresh_min: 2h}",

@@ -255,6 +255,7 @@ fn what_should_not_go_unnoticed_is_a_warning() {
         ("auth: {allow_unsigned_jwt: true}", "anyone can make up a token"),
         ("auth: {enabled: false}", "every request is allowed"),
         ("rules: {bypass: ['/*']}", "no path needs a token"),
+        ("rules: {routes: [{mode: bypass}]}", "rules.routes.0 opens every path"),
         (
             "auth: {oidc: {groups_claim: realm_access.roles}}",
             "auth.oidc.groups_claim: `realm_access.roles` is read as the name of one claim, with dots in it; to reach a nested claim write /realm_access/roles",
@@ -319,6 +320,7 @@ fn what_the_check_of_types_lets_pass_serde_takes() {
     config.server = raw::Server::default();
     config.auth.issuers.clear();
     config.auth.preset = raw::Preset::default();
+    config.rules.routes.iter_mut().for_each(|route| route.deny = true);
     let text = serde_json::to_string(&config).unwrap();
     let loaded = on_minimal(&format!("{text}\n"));
     let faults = lines(loaded);

@@ -97,7 +97,8 @@ impl<'a> Trial<'a> {
         let value = self.authorization.as_bytes();
         let headers = [HeaderView { name: b"authorization", value }];
         let route = RouteView::default();
-        let request = RequestView { method: b"GET", path: b"/", headers: &headers, route };
+        let request =
+            RequestView { method: b"GET", path: b"/", authority: b"", headers: &headers, route };
         let decision = authorizer.decide(&request, self.now).or_deny();
         look(&Evidence::new(&Asked {
             authorizer: &authorizer,

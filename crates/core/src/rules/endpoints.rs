@@ -8,10 +8,8 @@
 //! might: escapes decoded, parameters (`;v=1`) kept and cut off, with the last slash and
 //! without.
 
-use smallvec::SmallVec;
-
 use super::method::Method;
-use super::path::{readable, without_parameters};
+use super::path::{each_split, readable};
 use super::pattern::{PathPattern, PathPatternError, Segment};
 
 /// What a table of endpoints asks of tokens.
@@ -89,19 +87,10 @@ impl Endpoints {
             return Match::Unreadable;
         };
         let mut best: Option<Found<'_>> = None;
-        let ways: [fn(&str) -> &str; 2] = [without_parameters, |segment| segment];
-        let differ = path.contains(';');
-        for read in ways.into_iter().take(if differ { 2 } else { 1 }) {
-            let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(read).collect();
-            let without_last_slash = match segments.split_last() {
-                Some((&"", others)) => Some(others),
-                Some(_) | None => None,
-            };
-            for segments in [segments.as_slice()].into_iter().chain(without_last_slash) {
-                let found = self.most_specific(method, segments);
-                best = best.into_iter().chain(found).min_by_key(Found::rank);
-            }
-        }
+        each_split(&path, |segments| {
+            let found = self.most_specific(method, segments);
+            best = best.take().into_iter().chain(found).min_by_key(Found::rank);
+        });
         best.map_or(Match::None, |found| Match::Rule(found.rule))
     }
 

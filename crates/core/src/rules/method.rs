@@ -15,6 +15,11 @@ impl Method {
     pub(super) fn is(self, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(self.0.as_bytes())
     }
+
+    /// The same, where what is said of GET is said of HEAD, too (RFC 9110 §9.3.2).
+    pub(super) fn covers(self, name: &[u8]) -> bool {
+        self.is(name) || (self.is(b"get") && name.eq_ignore_ascii_case(b"HEAD"))
+    }
 }
 
 impl FromStr for Method {

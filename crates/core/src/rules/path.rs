@@ -7,6 +7,7 @@ use std::str::FromStr;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use memchr::{memchr2, memchr3};
 use percent_encoding::{percent_decode, percent_decode_str};
+use smallvec::SmallVec;
 
 /// Which paths a rule is about: one (`/health`), or all below one (`/public/*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,8 +205,22 @@ pub(super) fn steps_aside(path: &[u8]) -> bool {
 }
 
 /// A segment up to its first `;`, from where on some servers see parameters: `/..;v=1/admin`.
-pub(super) fn without_parameters(segment: &str) -> &str {
+fn without_parameters(segment: &str) -> &str {
     segment.split(';').next().unwrap_or_default()
+}
+
+/// Calls `visit` with the segments of a path in each way that servers may take it apart: parameters
+/// (`;v=1`) cut off and kept, with its last slash and without.
+pub(super) fn each_split(path: &str, mut visit: impl FnMut(&[&str])) {
+    let ways: [fn(&str) -> &str; 2] = [without_parameters, |segment| segment];
+    let differ = path.contains(';');
+    for read in ways.into_iter().take(if differ { 2 } else { 1 }) {
+        let segments: SmallVec<[_; 16]> = path.split('/').skip(1).map(read).collect();
+        visit(&segments);
+        if let Some((&"", without_last_slash)) = segments.split_last() {
+            visit(without_last_slash);
+        }
+    }
 }
 
 /// What follows a `%`: odd when it is no escape, or one of a character with a meaning in paths.

@@ -1,14 +1,18 @@
-//! The rule for one request: from configuration (`rules.bypass`, `rules.endpoints`) and from
-//! Envoy's route (`context_extensions`).
+//! The rule for one request: from configuration (`rules.bypass`, `rules.routes`, `rules.endpoints`)
+//! and from Envoy's route (`context_extensions`).
 
 use super::endpoints::{Endpoints, Match};
+use super::fault::{RuleDenial, RuleFault};
 use super::path::{PathRule, Readings, SlashPrefix, ambiguous, holds_encoded_slash, steps_aside};
+use super::requirement::TokenRequirement;
+use super::routes::{ConfiguredRoute, Found, Routes};
 use crate::request::{RequestView, RouteView};
 
 /// The rules of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     bypass: Vec<PathRule>,
+    routes: Routes,
     endpoints: Option<EndpointRules>,
     encoded_slashes: Vec<SlashPrefix>,
     lets_preflights_pass: bool,
@@ -39,6 +43,12 @@ impl Rules {
     #[must_use]
     pub fn new(bypass: Vec<PathRule>) -> Self {
         Self { bypass, ..Self::default() }
+    }
+
+    /// Goes by these routes where Envoy's own says nothing. The first that is about a request counts.
+    #[must_use]
+    pub fn with_routes(self, routes: Vec<ConfiguredRoute>) -> Self {
+        Self { routes: Routes(routes), ..self }
     }
 
     /// Asks for the scopes of `endpoints`, too.
@@ -72,13 +82,14 @@ impl Rules {
         self.endpoints.as_ref()
     }
 
-    /// Finds the rule for a request. What the route says goes before what the
-    /// configuration says of paths. A path that can be read two ways needs a token,
-    /// whatever either says.
+    /// Finds the rule for a request. What Envoy's route says goes before what the configuration
+    /// says: each of its settings takes the place of that of the configured routes, which goes
+    /// before what is said of paths. A path that can be read two ways needs a token, whatever any
+    /// of them says.
     ///
     /// # Errors
     /// The route asks for something that cannot be understood, and guessing could
-    /// let it pass.
+    /// let it pass. Or the configuration closes it, or a route that it may be.
     pub fn for_request<'a>(
         &'a self,
         request: &RequestView<'a>,
@@ -91,16 +102,18 @@ impl Rules {
         if steps_aside(request.path_without_query()) {
             return Err(RuleFault::StepsAside);
         }
+        let path = self.readings(request.path_without_query())?;
+        let found = self.routes.find(request, &path);
+        found.check_open(&request.route)?;
         let requirement = match mode {
             Some(b"required") => TokenRequirement::Required,
             Some(b"optional") => TokenRequirement::Optional,
             Some(b"bypass") => TokenRequirement::Ignored,
             Some(_) => return Err(RuleFault::UnknownMode),
-            None if self.bypasses(request) => TokenRequirement::Ignored,
-            None if self.lets_preflights_pass && request.is_preflight() => {
-                TokenRequirement::Ignored
+            None => {
+                let own = found.exact.and_then(|route| route.requirement);
+                found.requirement(own.unwrap_or_else(|| self.requirement_of_path(request)))
             }
-            None => TokenRequirement::Required,
         };
         // Envoy matched the route on one reading of the path, the upstream may have
         // another: `/public/..;/admin` is below `/public/` here and `/admin` there.
@@ -114,11 +127,11 @@ impl Rules {
             Some(_) => Err(RuleFault::EmptyValue),
             None => Ok(None),
         };
-        let path = self.readings(request.path_without_query())?;
         Ok(RouteRule {
             requirement,
             scopes: text(scopes)?,
             audience: text(audience)?,
+            found,
             endpoints: self.endpoints.as_ref(),
             request: *request,
             path,
@@ -138,6 +151,16 @@ impl Rules {
         path.and_then(Readings::of_encoded_slashes).ok_or(RuleFault::EncodedSlash)
     }
 
+    /// What is said of paths, where no route says anything.
+    fn requirement_of_path(&self, request: &RequestView<'_>) -> TokenRequirement {
+        let is_let_through = self.lets_preflights_pass && request.is_preflight();
+        if is_let_through || self.bypasses(request) {
+            TokenRequirement::Ignored
+        } else {
+            TokenRequirement::Required
+        }
+    }
+
     fn bypasses(&self, request: &RequestView<'_>) -> bool {
         if self.bypass.is_empty() {
             return false;
@@ -151,11 +174,38 @@ fn is_ambiguous(request: &RequestView<'_>) -> bool {
     str::from_utf8(request.path_without_query()).map_or(true, ambiguous)
 }
 
+impl Found<'_> {
+    /// Checks that no route closes the request, or may ask for something more of it: where the path
+    /// can be read in two ways, any of them may.
+    fn check_open(&self, route: &RouteView<'_>) -> Result<(), RuleFault> {
+        let asks = |it: &&ConfiguredRoute| {
+            (it.scopes.is_some() && route.scopes.is_none())
+                || (it.audience.is_some() && route.audience.is_none())
+        };
+        if !self.readable && self.all.iter().any(|it| it.closed || asks(it)) {
+            return Err(RuleFault::AmbiguousRoute);
+        }
+        if self.all.iter().any(|it| it.closed) {
+            return Err(RuleFault::ClosedRoute);
+        }
+        Ok(())
+    }
+
+    /// The strictest of `own`, which is said of the request as it stands, and of what is said of its
+    /// other readings.
+    fn requirement(&self, own: TokenRequirement) -> TokenRequirement {
+        let of_others =
+            self.others().map(|it| it.requirement.unwrap_or(TokenRequirement::Required));
+        of_others.fold(own, TokenRequirement::max)
+    }
+}
+
 /// What one request needs.
 #[derive(Clone, Debug)]
 pub struct RouteRule<'a> {
     /// Whether it needs a token.
     pub requirement: TokenRequirement,
+    found: Found<'a>,
     scopes: Option<&'a str>,
     audience: Option<&'a str>,
     endpoints: Option<&'a EndpointRules>,
@@ -170,17 +220,6 @@ pub struct TokenScopes<I> {
     pub held: I,
     /// Whether the token has others, which were dropped or could not be read.
     pub some_lost: bool,
-}
-
-/// Whether a request needs a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenRequirement {
-    /// A valid one.
-    Required,
-    /// A valid one or none at all. An invalid one is refused (CVE-2021-21378).
-    Optional,
-    /// None is looked at: the request passes as nobody's.
-    Ignored,
 }
 
 impl<'a> RouteRule<'a> {
@@ -206,11 +245,13 @@ impl<'a> RouteRule<'a> {
         audiences: impl Iterator<Item = &'t str> + Clone,
         scopes: TokenScopes<impl Iterator<Item = &'t str> + Clone>,
     ) -> Result<Permit, RuleDenial<'a>> {
-        if !one_of(self.audience, audiences) {
-            return Err(RuleDenial { fault: RuleFault::WrongAudience, scopes: self.scopes });
+        if !self.route_audiences().all(|wanted| one_of(Some(wanted), audiences.clone())) {
+            let scopes = self.route_scopes().next();
+            return Err(RuleDenial { fault: RuleFault::WrongAudience, scopes });
         }
-        if !one_of(self.scopes, scopes.held.clone()) {
-            return Err(RuleDenial { fault: RuleFault::InsufficientScope, scopes: self.scopes });
+        let lacking = |wanted: &&str| !one_of(Some(wanted), scopes.held.clone());
+        if let Some(wanted) = self.route_scopes().find(lacking) {
+            return Err(RuleDenial { fault: RuleFault::InsufficientScope, scopes: Some(wanted) });
         }
         if let Some(endpoints) = self.endpoints {
             // Whichever the upstream's reading is, it has to be permitted.
@@ -221,6 +262,29 @@ impl<'a> RouteRule<'a> {
         Ok(Permit(()))
     }
 
+    /// The configured route for the request exactly as it stands.
+    pub fn configured(&self) -> Option<&'a ConfiguredRoute> {
+        self.found.exact
+    }
+
+    /// Further configured routes, for other readings of the request.
+    pub fn further(&self) -> impl Iterator<Item = &'a ConfiguredRoute> {
+        self.found.others()
+    }
+
+    /// What routes ask of the audience, Envoy's own or else all configured ones: each time one of
+    /// those listed, separated by spaces.
+    pub fn route_audiences(&self) -> impl Iterator<Item = &'a str> {
+        let configured = self.found.all.iter().filter_map(|it| it.audience.as_deref());
+        self.audience.into_iter().chain(configured.filter(|_| self.audience.is_none()))
+    }
+
+    /// What routes ask of the scopes, in the same way.
+    pub fn route_scopes(&self) -> impl Iterator<Item = &'a str> {
+        let configured = self.found.all.iter().filter_map(|it| it.scopes.as_deref());
+        self.scopes.into_iter().chain(configured.filter(|_| self.scopes.is_none()))
+    }
+
     /// The scopes of which a token needs one here, separated by spaces; of two readings of the
     /// path, those of the first that asks for some.
     pub fn scopes(&self) -> Option<&'a str> {
@@ -228,7 +292,7 @@ impl<'a> RouteRule<'a> {
             Match::Rule(rule) if !rule.closed && !rule.scopes.is_empty() => Some(&*rule.scopes),
             Match::Rule(_) | Match::None | Match::Unreadable => None,
         };
-        self.scopes.or_else(|| self.path.each().find_map(of_table))
+        self.route_scopes().next().or_else(|| self.path.each().find_map(of_table))
     }
 
     /// What the table has for the request, unless nobody may come there.
@@ -306,65 +370,6 @@ impl Permit {
     pub(crate) fn without_rules() -> Self {
         Self(())
     }
-}
-
-/// A verified token is not enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RuleDenial<'a> {
-    /// What the token lacks.
-    pub fault: RuleFault,
-    /// The scopes of which one would do, separated by spaces.
-    pub scopes: Option<&'a str>,
-}
-
-impl From<RuleFault> for RuleDenial<'_> {
-    fn from(fault: RuleFault) -> Self {
-        Self { fault, scopes: None }
-    }
-}
-
-/// Why a rule is not satisfied, or cannot be applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RuleFault {
-    /// The token was made for somebody else than this route.
-    #[error("the token's `aud` contains none of the route's `doorward.audience`")]
-    WrongAudience,
-    /// The token has none of the scopes of which the route needs one.
-    #[error("the token has none of the route's `doorward.scopes`")]
-    InsufficientScope,
-    /// The token has none of the scopes of which the endpoint needs one.
-    #[error("the token has none of the scopes that `rules.endpoints` requires here")]
-    InsufficientEndpointScope,
-    /// The same, and the token has others that were dropped or could not be read.
-    #[error(
-        "the token has none of the scopes that `rules.endpoints` requires here, and others that \
-         were dropped or could not be read"
-    )]
-    EndpointScopeLost,
-    /// Nobody may come here.
-    #[error("`rules.endpoints` closes this endpoint (`deny: true`)")]
-    ClosedEndpoint,
-    /// Which endpoint it is depends on who reads the path.
-    #[error("the path can be read in two ways, and `rules.endpoints` depends on the path")]
-    AmbiguousPath,
-    /// An encoded slash or backslash where none may be, or one that makes another path of this one.
-    #[error(
-        "the path contains an encoded slash or backslash (`%2F`, `%5C`) that is not below one of \
-         `rules.encoded_slashes`, or is next to a slash or a dot segment"
-    )]
-    EncodedSlash,
-    /// The path is another one to a server that cuts parameters off.
-    #[error("the path has a dot segment or an empty one with parameters, as in `/a/..;x/b`")]
-    StepsAside,
-    /// `doorward.mode` is none of `required`, `optional` and `bypass`.
-    #[error("the route's `doorward.mode` is none of required, optional, bypass")]
-    UnknownMode,
-    /// A `doorward.…` key that does not exist.
-    #[error("the route's context_extensions contain an unknown `doorward.` key")]
-    UnknownKey,
-    /// `doorward.scopes` or `doorward.audience` is there and empty.
-    #[error("the route's `doorward.scopes` or `doorward.audience` is empty")]
-    EmptyValue,
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ impl Setup {
 pub struct Ask {
     method: String,
     path: Vec<u8>,
+    authority: Vec<u8>,
     headers: Vec<(String, Vec<u8>)>,
     route: Vec<(String, Vec<u8>)>,
     at: UnixTime,
@@ -102,7 +103,14 @@ pub struct Ask {
 
 pub fn get(path: impl AsRef<[u8]>) -> Ask {
     let path = path.as_ref().to_vec();
-    Ask { method: "GET".into(), path, headers: Vec::new(), route: Vec::new(), at: NOW }
+    Ask {
+        method: "GET".into(),
+        path,
+        authority: Vec::new(),
+        headers: Vec::new(),
+        route: Vec::new(),
+        at: NOW,
+    }
 }
 
 /// What an allowed request goes on with.
@@ -121,6 +129,10 @@ pub struct Allowed {
 impl Ask {
     pub fn method(self, method: &str) -> Self {
         Self { method: method.into(), ..self }
+    }
+
+    pub fn host(self, authority: impl AsRef<[u8]>) -> Self {
+        Self { authority: authority.as_ref().to_vec(), ..self }
     }
 
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -157,7 +169,8 @@ impl Ask {
         let mut route = RouteView::default();
         self.route.iter().for_each(|(key, value)| route.note(key.as_bytes(), value));
         let method = self.method.as_bytes();
-        f(&RequestView { method, path: &self.path, headers: &headers, route }, self.at)
+        let (path, authority) = (&self.path, &self.authority);
+        f(&RequestView { method, path, authority, headers: &headers, route }, self.at)
     }
 
     /// The decision with the keys at hand.

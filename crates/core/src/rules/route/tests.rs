@@ -10,7 +10,8 @@ fn held<I>(held: I) -> TokenScopes<I> {
 fn requirement(path: &str, mode: Option<&str>) -> Result<TokenRequirement, RuleFault> {
     let rules = Rules::new(vec!["/health".parse().unwrap(), "/public/*".parse().unwrap()]);
     let route = RouteView { mode: mode.map(str::as_bytes), ..RouteView::default() };
-    let request = RequestView { method: b"GET", path: path.as_bytes(), headers: &[], route };
+    let request =
+        RequestView { method: b"GET", path: path.as_bytes(), authority: b"", headers: &[], route };
     rules.for_request(&request).map(|rule| rule.requirement)
 }
 
@@ -64,10 +65,12 @@ fn one_of_the_listed_scopes_and_audiences_is_enough() {
         requirement: TokenRequirement::Required,
         scopes: Some("a:read a:write"),
         audience: Some("x y"),
+        found: Found::default(),
         endpoints: None,
         request: RequestView {
             method: b"GET",
             path: b"/",
+            authority: b"",
             headers: &[],
             route: RouteView::default(),
         },
@@ -102,6 +105,7 @@ fn endpoints_ask_for_scopes() {
         let request = RequestView {
             method: method.as_bytes(),
             path: path.as_bytes(),
+            authority: b"",
             headers: &[],
             route: RouteView::default(),
         };
@@ -160,7 +164,8 @@ fn endpoints_ask_for_scopes() {
 fn who_needs_no_scope_may_spell_paths_as_they_like() {
     let rules = Rules::new(Vec::new()).with_endpoints(Some(EndpointRules::default()));
     let route = RouteView::default();
-    let request = RequestView { method: b"GET", path: b"/a%2fb", headers: &[], route };
+    let request =
+        RequestView { method: b"GET", path: b"/a%2fb", authority: b"", headers: &[], route };
     let rule = rules.for_request(&request).unwrap();
     assert!(rule.permit([].into_iter(), held(["openid"].into_iter())).is_ok());
     assert!(rule.permit([].into_iter(), held(["a:b"].into_iter())).is_err());
