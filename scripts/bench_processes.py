@@ -105,7 +105,7 @@ class Config(type(Path())):
     """The path of a configuration file, with the addresses that stand in it."""
 
 
-def doorward_config(work, kind, unix, name="doorward"):
+def doorward_config(work, kind, unix, name="doorward", console=True):
     """Writes a configuration; the key sets stand in it, so no issuer is asked. Servers that run
     side by side have a `name` each.
 
@@ -124,6 +124,7 @@ def doorward_config(work, kind, unix, name="doorward"):
         "server": {
             "grpc": {"listen": grpc}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "admin": {"listen": admin}, "workers": 2 if kind == "two" else 1,
+            "console": {"enabled": console, "listen": f"127.0.0.1:{free_port()}"},
         },
     }
     if "forgetful" in kind:

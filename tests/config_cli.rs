@@ -150,6 +150,7 @@ entity_store:
         ("DOORWARD_SERVER__GRPC__LISTEN", "127.0.0.1:0"),
         ("DOORWARD_SERVER__HTTP__LISTEN", "127.0.0.1:0"),
         ("DOORWARD_SERVER__ADMIN__LISTEN", "127.0.0.1:0"),
+        ("DOORWARD_SERVER__CONSOLE__LISTEN", "127.0.0.1:0"),
     ];
     let mut process = serve(&[], &environment);
     let at = listening(&mut process).await;

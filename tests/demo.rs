@@ -96,7 +96,6 @@ async fn one_logs_in_through_its_envoy_by_a_browser() {
     .await;
     browser.open(&page).await;
     browser.fill(&[], "[name=answer][value=approve]").await;
-    browser.quit().await;
     assert_eq!(login.ended().await.code(), Some(0), "{}", login.stderr());
     assert!(login.stderr().contains("Logged in as alice"), "{}", login.stderr());
 
@@ -112,6 +111,13 @@ async fn one_logs_in_through_its_envoy_by_a_browser() {
 
     assert_eq!(demo.send(raw::get("/hello")).await.status, 401);
     demo.shows("denied  401 GET /hello  missing_token\n").await;
+    // The page that the screen names tells of both.
+    browser.open(&demo.at("console")).await;
+    browser.shows(&format!("[data-issuer='{}'].ok", demo.at("issuer")), "RS256").await;
+    browser.shows("#denials tbody tr", "missing_token").await;
+    browser.ask(&[("#token", token.trim_end()), ("#path", "/hello")], "#question button").await;
+    browser.shows("#verdict", "allow: authenticated (200)").await;
+    browser.quit().await;
     assert_eq!(demo.send(raw::get("/a%2Fb")).await.status, 400);
     // Envoy logs what it made of the path.
     demo.shows("refused 400 GET /a/b  by Envoy, Doorward was not asked").await;

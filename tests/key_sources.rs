@@ -111,7 +111,7 @@ async fn the_token_that_is_shown_is_never_logged() {
     let server = cluster.server(None).await;
     let mut config = cluster.recipe(pod.path(), &server);
     config["log"] = json!({"level": "trace"});
-    for listener in ["grpc", "http", "admin"] {
+    for listener in ["grpc", "http", "admin", "console"] {
         config["server"][listener]["listen"] = json!("127.0.0.1:0");
     }
     let file = pod.path().join("doorward.json");

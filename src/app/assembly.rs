@@ -26,7 +26,8 @@ use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) cache_counters: Arc<Counters>,
-    pub(super) denials: Arc<RecentDenials>,
+    /// Where denials are noted, when there is a console to show them.
+    pub(super) denials: Option<Arc<RecentDenials>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) watcher: Option<Watcher>,
 }
@@ -112,7 +113,7 @@ impl Assembly {
             clock: Arc::clone(&shared.clock),
             wait: settings.fetch.wait,
             recorder: shared.metrics.recorder(names),
-            denials: settings.server.console.as_ref().map(|_| Arc::clone(&shared.denials)),
+            denials: shared.denials.clone(),
             lines: DecisionLines::new(settings.log.decisions, settings.log.decisions_per_second),
             documents: documents::documents(
                 &settings,

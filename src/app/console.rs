@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,14 +18,15 @@ use super::admin::Overview;
 use super::assembly::Shared;
 use super::offline::explain_live;
 use super::shortage::{Shortage, expires_in};
+use super::start_error::StartError;
 use crate::advice::fetching;
-use crate::config::{Provenance, Settings};
+use crate::config::{ListenerSettings, Provenance, ServerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerStatus, KeyLocation, ObtainError};
 use crate::explain::Pasted;
 use crate::product::Product;
 use crate::redact::redact_text;
-use crate::telemetry::{History, RecentDenial, Reload, Turns, Windows};
-use crate::transport::{Busy, CheckService, ConsoleView, Question, Told};
+use crate::telemetry::{History, LOOK_EVERY, RecentDenial, Reload, Turns, Windows};
+use crate::transport::{Busy, CheckService, ConsoleView, Listener, Question, Told};
 
 /// More questions in a second are not answered: one may cost a signature and a fetch of keys.
 const QUESTIONS_PER_SECOND: u32 = 10;
@@ -111,6 +113,28 @@ struct ConfigurationState {
     refused_at: Option<u64>,
 }
 
+/// The console's socket, where there is to be one.
+///
+/// # Errors
+/// The address that somebody chose cannot be bound.
+pub(super) async fn bind(
+    server: &ServerSettings,
+) -> Result<Option<(Listener, &ListenerSettings)>, StartError> {
+    let Some(console) = &server.console else { return Ok(None) };
+    match Listener::bind(&console.listen).await {
+        Ok(listener) => Ok(Some((listener, console))),
+        Err(error) if server.is_console_asked_for => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "there is no console: set `server.console.listen` to an address that is free, or \
+                 `server.console.enabled: false`"
+            );
+            Ok(None)
+        }
+    }
+}
+
 impl Console {
     pub(super) fn new(
         shared: Shared,
@@ -137,8 +161,17 @@ impl Console {
         self.about.store(Arc::new(about));
     }
 
+    /// Looks at everything again and again.
+    pub(super) async fn look_regularly(self: Arc<Self>) {
+        let mut moments = tokio::time::interval(Duration::from_secs(LOOK_EVERY));
+        loop {
+            moments.tick().await;
+            self.look();
+        }
+    }
+
     /// Takes note of the counters, and of keys that are new.
-    pub(super) fn look(&self) {
+    fn look(&self) {
         let now = self.shared.clock.now();
         let totals = self.shared.metrics.totals(&self.shared.cache_counters);
         self.history.lock().unwrap_or_else(PoisonError::into_inner).look(now, &totals);
@@ -220,7 +253,7 @@ impl Console {
             ready_since: self.ready_since.load(Ordering::Relaxed),
             issuers: self.overview.issuers().iter().map(|keys| self.issuer(keys, now)).collect(),
             decisions: self.history.lock().unwrap_or_else(PoisonError::into_inner).shown(),
-            denials: self.shared.denials.latest_first(),
+            denials: self.shared.denials.as_ref().map_or_else(Vec::new, |kept| kept.latest_first()),
             configuration: ConfigurationState {
                 files: provenance.files.clone(),
                 warnings: provenance.warnings.clone(),

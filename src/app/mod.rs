@@ -36,7 +36,7 @@ use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
 use self::tasks::{background, spawn_thread, worker};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
-use crate::telemetry::{LOOK_EVERY, Metrics, Reload};
+use crate::telemetry::{Metrics, Reload};
 use crate::transport::{
     AdminFront, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
     MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
@@ -173,16 +173,13 @@ struct Server {
 
 impl Server {
     async fn start(settings: Settings, watcher: Option<Watcher>) -> Result<Self, StartError> {
-        let ServerSettings { grpc, http, admin, console, workers, max_connections, drain } =
+        let ServerSettings { grpc, http, admin, workers, max_connections, drain, .. } =
             settings.server.clone();
         // All sockets before anything else: a port that is taken ends the start at once.
         let grpc_listener = Listener::bind(&grpc.listen).await?;
         let http_listener = Listener::bind(&http.listen).await?;
         let admin_listener = Listener::bind(&admin.listen).await?;
-        let console_listener = match &console {
-            Some(console) => Some((Listener::bind(&console.listen).await?, console)),
-            None => None,
-        };
+        let console_listener = console::bind(&settings.server).await?;
         let bound = Bound {
             grpc: grpc_listener.address().clone(),
             http: http_listener.address().clone(),
@@ -197,6 +194,7 @@ impl Server {
         let console_port = console_listener
             .map(|(listener, console)| port::<ConsoleFront>("console", listener, console))
             .transpose()?;
+        let console_tls = settings.server.console.as_ref().and_then(|console| console.tls.clone());
         let mut tls =
             vec![("grpc", grpc_port.tls()), ("http", http_port.tls()), ("admin", admin_port.tls())];
         tls.extend(console_port.as_ref().map(|port| ("console", port.tls())));
@@ -204,7 +202,7 @@ impl Server {
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
-            denials: Arc::default(),
+            denials: console_port.as_ref().map(|_| Arc::default()),
             clock: Arc::new(SystemClock),
             watcher,
         };
@@ -224,7 +222,8 @@ impl Server {
 
         let (stop, stopped) = watch::channel(false);
         let (admin_queue, mut admin_jobs) = mpsc::unbounded_channel();
-        let mut threads: Vec<_> = (0..workers.max(1)).map(worker).collect::<Result<_, _>>()?;
+        let named = (0..workers.max(1)).map(|number| worker(&format!("worker-{number}")));
+        let mut threads: Vec<_> = named.collect::<Result<_, _>>()?;
         let dealt = Workers::new(threads.iter().map(|(queue, _)| queue.clone()).collect());
         let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
         let grpc_front = GrpcFront::new(Arc::clone(&service), health_service)?;
@@ -242,15 +241,15 @@ impl Server {
         ));
         let known = Console::new(shared.clone(), service, Arc::clone(&overview), about);
         let known = Arc::new(known);
-        if let Some((port, settings)) = console_port.zip(console) {
-            let front = ConsoleFront::new(Arc::clone(&known) as _, settings.tls.as_ref());
+        if let Some(port) = console_port {
+            let front = ConsoleFront::new(Arc::clone(&known) as _, console_tls.as_ref());
             let apart = resources.apart(files::CONSOLE_CONNECTIONS);
             // A thread of its own: what is asked of it delays no probe and no new connection.
-            let thread = worker(threads.len())?;
+            let thread = worker("console")?;
             let of_console = Workers::new(vec![thread.0.clone()]);
             threads.push(thread);
             background(port.serve(front, of_console, apart, stopped));
-            background(look_regularly(Arc::clone(&known)));
+            background(Arc::clone(&known).look_regularly());
         }
         background(async move {
             while let Some(job) = admin_jobs.recv().await {
@@ -364,14 +363,6 @@ async fn report_health(
         }
         let (until_ready, from_then_on) = READINESS_INTERVAL;
         tokio::time::sleep(if ready { from_then_on } else { until_ready }).await;
-    }
-}
-
-async fn look_regularly(console: Arc<Console>) {
-    let mut moments = tokio::time::interval(Duration::from_secs(LOOK_EVERY));
-    loop {
-        moments.tick().await;
-        console.look();
     }
 }
 

@@ -54,7 +54,7 @@ pub fn explain_request(
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
-            denials: Arc::default(),
+            denials: None,
             clock: Arc::new(Fixed(now)),
             watcher: None,
         };

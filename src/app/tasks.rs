@@ -11,12 +11,12 @@ use crate::transport::Job;
 /// A thread with a runtime of its own that serves the connections dealt to it, until its
 /// queue is closed.
 pub(super) fn worker(
-    number: usize,
+    name: &str,
 ) -> Result<(mpsc::UnboundedSender<Job>, JoinHandle<()>), StartError> {
     let runtime: Runtime =
         Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let (queue, mut jobs) = mpsc::unbounded_channel();
-    let thread = spawn_thread(&format!("worker-{number}"), move || {
+    let thread = spawn_thread(name, move || {
         runtime.block_on(async {
             while let Some(job) = jobs.recv().await {
                 background(job);

@@ -136,6 +136,9 @@ fn merge_and_check(
         merged = merged.with(layer)?;
         config = merged.config()?;
     }
+    let console = KeyPath::dotted("server.console");
+    checker.is_console_asked_for =
+        ["enabled", "listen", "tls"].iter().any(|key| !merged.is_open(&console.join(key)));
     let settings = checker.settings(&config);
     if found > 0 {
         // What the preset would have filled in is not missing.

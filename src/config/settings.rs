@@ -185,6 +185,9 @@ pub struct ServerSettings {
     pub admin: ListenerSettings,
     /// The page for people, unless it is switched off.
     pub console: Option<ListenerSettings>,
+    /// Whether the configuration says anything of it. Else a server does without when the address
+    /// is taken: nobody is to lose one for a page that nobody asked for.
+    pub is_console_asked_for: bool,
     /// Threads that decide; each runs the gRPC and the HTTP front.
     pub workers: usize,
     /// How many connections the gRPC and HTTP ports have together. `None`: as many as there

@@ -8,8 +8,9 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ::http::request::Parts;
 use ::http::uri::Authority;
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::future::Either;
 use serde::Deserialize;
@@ -27,10 +28,19 @@ const PAGE: &str = include_str!("../console/page.html");
 const SCRIPT: &str = include_str!("../console/page.js");
 const STYLE: &str = include_str!("../console/page.css");
 
+/// Where all this is, and what it asks for.
+const SCRIPT_PATH: &str = "/page.js";
+const STYLE_PATH: &str = "/page.css";
+const STATE_PATH: &str = "/api/state";
+const EXPLAIN_PATH: &str = "/api/explain";
+
 /// Only what comes from here is loaded, run and asked (CSP level 3).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'";
+
+/// The longest question: a token, and the few words around it.
+const MAX_QUESTION_BYTES: usize = 128 * 1024;
 
 /// What a browser on this machine, or at the other end of a forwarded port, calls it.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -116,33 +126,22 @@ impl Front for ConsoleFront {
 }
 
 impl Responder for ConsoleFront {
-    /// A token, and the few words around it.
-    const MAX_BODY_BYTES: usize = 128 * 1024;
+    /// Whoever is refused has not been listened to.
+    fn body_limit(&self, head: &Parts) -> Result<usize, Box<Answer>> {
+        let limit = self.check_source(head).and_then(|()| check_request(head));
+        limit.map_err(|(status, why)| Box::new(refused(status, why)))
+    }
 
     fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Answer> + Send + use<> {
-        if let Err((status, why)) = self.check_source(&request) {
-            return Either::Left(ready(refused(status, why)));
-        }
-        let path = request.uri().path();
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let answer = match path {
-            "/" if is_read => content("text/html; charset=utf-8", PAGE),
-            "/page.js" if is_read => content("text/javascript; charset=utf-8", SCRIPT),
-            "/page.css" if is_read => content("text/css; charset=utf-8", STYLE),
-            "/api/state" if is_read => content("application/json", self.view.state()),
-            "/api/explain" if request.method() == Method::POST => {
-                return match question(&request) {
-                    Ok(question) => Either::Right(explained(self.view.explain(question))),
-                    Err((status, why)) => Either::Left(ready(refused(status, why))),
-                };
-            }
-            "/" | "/page.js" | "/page.css" | "/api/state" => {
-                refused(StatusCode::METHOD_NOT_ALLOWED, "GET is what is answered here")
-            }
-            "/api/explain" => {
-                refused(StatusCode::METHOD_NOT_ALLOWED, "POST is what is answered here")
-            }
-            _ => refused(StatusCode::NOT_FOUND, "the console is at /"),
+        let answer = match request.uri().path() {
+            SCRIPT_PATH => content("text/javascript; charset=utf-8", SCRIPT),
+            STYLE_PATH => content("text/css; charset=utf-8", STYLE),
+            STATE_PATH => content("application/json", self.view.state()),
+            EXPLAIN_PATH => match question(request.body()) {
+                Ok(question) => return Either::Right(explained(self.view.explain(question))),
+                Err((status, why)) => refused(status, why),
+            },
+            _ => content("text/html; charset=utf-8", PAGE),
         };
         Either::Left(ready(answer))
     }
@@ -154,8 +153,8 @@ impl Responder for ConsoleFront {
 
 impl ConsoleFront {
     /// Whether a browser asks on behalf of this very page, or whoever it is does without one.
-    fn check_source(&self, request: &Request<Bytes>) -> Result<(), Refusal> {
-        let headers = request.headers();
+    fn check_source(&self, head: &Parts) -> Result<(), Refusal> {
+        let headers = &head.headers;
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().filter(|_| hosts.next().is_none());
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -165,7 +164,7 @@ impl ConsoleFront {
                 || OWN_NAMES.iter().any(|name| authority.host().eq_ignore_ascii_case(name))
         });
         // Of a target in absolute form the authority counts, not `Host` (RFC 9112 §3.2.2).
-        let is_ours = is_ours && request.uri().authority().is_none();
+        let is_ours = is_ours && head.uri.authority().is_none();
         if !is_ours {
             let why = "this console answers to the names of this machine alone: localhost, \
                        127.0.0.1, [::1]";
@@ -177,8 +176,8 @@ impl ConsoleFront {
             .iter()
             .any(|origin| !origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
         // A link to the page may be anywhere; only that is followed.
-        let is_followed = *request.method() == Method::GET
-            && request.uri().path() == "/"
+        let is_followed = head.method == Method::GET
+            && head.uri.path() == "/"
             && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
         let sites = headers.get_all("sec-fetch-site");
         let of_another_site = sites.iter().any(|site| site != "same-origin" && site != "none");
@@ -189,16 +188,41 @@ impl ConsoleFront {
     }
 }
 
-/// Reads a question. A form of another page cannot send JSON without asking first (Fetch, CORS),
-/// and nobody is given leave.
-fn question(request: &Request<Bytes>) -> Result<Question, Refusal> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind != "application/json") {
-        let why = "send the question as application/json";
-        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+/// How much of a body there may be to what is asked for, if it is here.
+fn check_request(head: &Parts) -> Result<usize, Refusal> {
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    match head.uri.path() {
+        "/" | SCRIPT_PATH | STYLE_PATH | STATE_PATH if is_read => Ok(0),
+        EXPLAIN_PATH if head.method == Method::POST && is_json(&head.headers) => {
+            Ok(MAX_QUESTION_BYTES)
+        }
+        EXPLAIN_PATH if head.method == Method::POST => {
+            let why = "send the question as application/json";
+            Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
+        }
+        EXPLAIN_PATH => Err((StatusCode::METHOD_NOT_ALLOWED, "POST is what is answered here")),
+        "/" | SCRIPT_PATH | STYLE_PATH | STATE_PATH => {
+            Err((StatusCode::METHOD_NOT_ALLOWED, "GET is what is answered here"))
+        }
+        _ => Err((StatusCode::NOT_FOUND, "the console is at /")),
     }
+}
+
+/// Whether a body says that it is JSON, in the one encoding that JSON has (RFC 8259 §8.1). A form
+/// of another page cannot say so without asking first (Fetch, CORS), and nobody is given leave.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let kind = kinds.next().filter(|_| kinds.next().is_none());
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (kind, parameter) = kind.split_once(';').unwrap_or((kind, "charset=utf-8"));
+    let is = |text: &str, wanted: &str| text.trim().eq_ignore_ascii_case(wanted);
+    is(kind, "application/json") && is(parameter, "charset=utf-8")
+}
+
+/// Reads a question.
+fn question(body: &[u8]) -> Result<Question, Refusal> {
     // The text of serde's error could repeat the token.
-    serde_json::from_slice(request.body()).map_err(|_| {
+    serde_json::from_slice(body).map_err(|_| {
         let why = "the question is a JSON object with token, method and path, and maybe host, \
                    mode, scopes and audience";
         (StatusCode::BAD_REQUEST, why)

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use ::http::request::Parts;
 use ::http::{HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -59,7 +61,7 @@ pub(super) async fn serve<R: Responder>(
                 let mut body = body;
                 let mut answer = match fault {
                     Some(fault) => bad_request(fault),
-                    None => match read::<R>(&mut body).await {
+                    None => match read(&responder, &head, &mut body).await {
                         Ok(body) => responder.answer(Request::from_parts(head, body)).await,
                         Err(refusal) => refusal,
                     },
@@ -110,14 +112,23 @@ pub(super) async fn serve<R: Responder>(
 }
 
 /// The body of a request, where somebody wants it. The client has as long as it has for a head.
-async fn read<R: Responder>(body: &mut Incoming) -> Result<Bytes, Answer> {
-    if R::MAX_BODY_BYTES == 0 {
+async fn read<R: Responder>(
+    responder: &R,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Bytes, Answer> {
+    let limit = responder.body_limit(head).map_err(|answer| *answer)?;
+    if limit == 0 {
         return Ok(Bytes::new());
     }
-    let whole = Limited::new(body, R::MAX_BODY_BYTES).collect();
+    let too_long = || refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broken");
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_long());
+    }
+    let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(BODY_PATIENCE, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(_)) => Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broken")),
+        Ok(Err(_)) => Err(too_long()),
         Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
 }

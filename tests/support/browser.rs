@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, DesiredCapabilities};
 
@@ -110,12 +111,27 @@ impl Browser {
         self.driver.find_all(By::Css(selector)).await.unwrap().len()
     }
 
+    /// Presses these keys, one after the other, on whatever has the focus.
+    pub async fn press(&self, keys: impl Into<TypingData>) {
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    /// What the body of a function, in JavaScript, returns on the page.
+    pub async fn run(&self, script: &str) -> Value {
+        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Tells the browser to be another one, by the protocol of its developer tools.
+    pub async fn be(&self, command: &str, how: Value) -> Value {
+        self.driver.cdp().send_raw(command, how).await.unwrap()
+    }
+
     pub async fn title(&self) -> String {
         self.driver.title().await.unwrap()
     }
 
     pub async fn screenshot(&self, path: &Path) {
-        self.driver.set_window_rect(0, 0, 1280, 1600).await.unwrap();
+        self.driver.set_window_rect(0, 0, 1280, 1400).await.unwrap();
         self.driver.execute("scrollTo(0, 0)", Vec::new()).await.unwrap();
         self.driver.screenshot(path).await.unwrap();
     }

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod check;
 pub mod cli;
+pub mod console;
 pub mod doctor;
 pub mod doctor_envoy;
 pub mod doorward;

@@ -13,6 +13,7 @@ server:
   grpc: { listen: 127.0.0.1:0 }
   http: { listen: 127.0.0.1:0 }
   admin: { listen: 127.0.0.1:0 }
+  console: { listen: 127.0.0.1:0 }
 ";
 
 /// `doorward serve`, with nothing of this process's environment.
@@ -33,6 +34,7 @@ pub struct Addresses {
     pub grpc: String,
     pub http: String,
     pub admin: String,
+    pub console: Option<String>,
 }
 
 pub async fn listening(process: &mut Process) -> Addresses {
@@ -42,7 +44,8 @@ pub async fn listening(process: &mut Process) -> Addresses {
         let line = said.lines().find(|line| line.contains("\"listening\""))?;
         let line: Value = serde_json::from_str(line).ok()?;
         let at = |name: &str| line[name].as_str().unwrap().to_owned();
-        Some(Addresses { grpc: at("grpc"), http: at("http"), admin: at("admin") })
+        let console = line["console"].as_str().map(str::to_owned);
+        Some(Addresses { grpc: at("grpc"), http: at("http"), admin: at("admin"), console })
     })
     .await
 }
@@ -66,7 +69,7 @@ impl Served {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("doorward.json");
         let mut config = config.clone();
-        for port in ["grpc", "http", "admin"] {
+        for port in ["grpc", "http", "admin", "console"] {
             config["server"][port]["listen"] = "127.0.0.1:0".into();
         }
         config["server"]["workers"] = 1.into();

@@ -31,6 +31,7 @@ pub(super) struct Ports {
     pub(super) grpc: SocketAddr,
     pub(super) http: SocketAddr,
     pub(super) admin: SocketAddr,
+    pub(super) console: SocketAddr,
 }
 
 impl Ports {
@@ -68,6 +69,7 @@ impl Ports {
             grpc: served(9191, None)?,
             http: served(8181, named.filter(|_| !at_envoy))?,
             admin: served(9192, None)?,
+            console: served(9193, None)?,
             upstream: served(8080, None)?,
             issuer: choose(9180, None)?,
         })
@@ -85,10 +87,10 @@ impl Ports {
 
     /// Doorward's configuration: nothing but the issuer and where to listen.
     pub(super) fn doorward(&self, issuer: &DevIssuer) -> String {
-        let Self { grpc, http, admin, .. } = self;
+        let Self { grpc, http, admin, console, .. } = self;
         format!(
             "{}server:\n  grpc: {{ listen: '{grpc}' }}\n  http: {{ listen: '{http}' }}\n  \
-             admin: {{ listen: '{admin}' }}\n",
+             admin: {{ listen: '{admin}' }}\n  console: {{ listen: '{console}' }}\n",
             believe(issuer)
         )
     }

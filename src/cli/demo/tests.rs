@@ -130,7 +130,8 @@ async fn the_screen_fits_a_terminal() {
     let mut setup = setup(Some(Front::Envoy)).await;
     let screen = shown(&setup);
     assert_eq!(screen.matches("    curl ").count(), 3, "{screen}");
-    for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help"] {
+    let console = format!("  console   http://{}/  ", setup.ports.console);
+    for part in ["TOKEN=$(curl", "doorward auth login http://127.0.0.1", "demo --help", &console] {
         assert!(screen.contains(part), "{part}: {screen}");
     }
     (setup.echoes, setup.written) = (false, Some("guard".into()));

@@ -56,6 +56,7 @@ fn running(setup: &Setup) -> impl Iterator<Item = String> {
     let envoy = setup.front == Some(Front::Envoy);
     let upstream_does = if setup.echoes { "echoes each request" } else { "yours" };
     let doorward = format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin);
+    let console = format!("http://{}/  in a browser: keys, denials, explain", ports.console);
     let issuer = format!("{}  users alice/wonderland, bob/builder", issuer.issuer_url());
     let written = setup
         .written
@@ -64,6 +65,7 @@ fn running(setup: &Setup) -> impl Iterator<Item = String> {
     [
         ("Envoy", envoy.then(|| format!("{}  asks Doorward, then the upstream", setup.base_url()))),
         ("Doorward", setup.front.map(|_| doorward)),
+        ("console", setup.front.map(|_| console)),
         ("issuer", Some(issuer)),
         ("upstream", envoy.then(|| format!("{upstream}  {upstream_does}"))),
         ("written", written),

@@ -41,6 +41,8 @@ pub(super) struct Checker {
     pub(super) warnings: Vec<Warning>,
     /// Whether `log.format: auto` means text.
     pub(super) log_to_terminal: bool,
+    /// Whether anything below `server.console` is written in any layer.
+    pub(super) is_console_asked_for: bool,
 }
 
 impl Checker {

@@ -34,7 +34,9 @@ pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSetti
     } else {
         None
     };
-    distinct(c, [&grpc, &http, &admin, console.as_ref().unwrap_or(&None)]);
+    // What nobody asked for is in nobody's way: the start does without it.
+    let asked_for = console.as_ref().filter(|_| c.is_console_asked_for);
+    distinct(c, [&grpc, &http, &admin, asked_for.unwrap_or(&None)]);
     let workers = match server.workers {
         Some(workers) => c
             .number("server.workers", workers as u64, (1, 1024))
@@ -57,6 +59,7 @@ pub(super) fn check(c: &mut Checker, server: &raw::Server) -> Option<ServerSetti
             Some(listener) => Some(listener?),
             None => None,
         },
+        is_console_asked_for: c.is_console_asked_for,
         workers: workers?,
         max_connections: max_connections?,
         drain: drain?,

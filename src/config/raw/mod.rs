@@ -80,10 +80,11 @@ sections! {
         pub tls: Option<Tls>,
     }
 
-    /// The console: a page in a browser (docs/console.md).
+    /// The console: a page in a browser (docs/console.md). Where nothing is said of it and its
+    /// address is taken, the server runs without.
     pub struct Console {
         /// Whether there is one.
-        pub enabled: bool,
+        pub enabled: bool = true,
         /// `host:port`, or `unix:/path`. Beyond loopback it needs `tls` with `client_ca`.
         pub listen: String = "127.0.0.1:9193".into(),
         /// TLS on this listener.

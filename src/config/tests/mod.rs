@@ -50,6 +50,31 @@ impl Dir {
     }
 }
 
+/// The console is on, and a configuration that says nothing of it loses nothing by it.
+#[test]
+fn a_console_that_nobody_asked_for_is_in_nobodys_way() {
+    let console = |text: &str| on_minimal(text).unwrap().settings.server;
+    let server = console("");
+    assert_eq!(server.console.unwrap().listen.to_string(), "127.0.0.1:9193");
+    assert!(!server.is_console_asked_for);
+    assert!(console("server: {console: {enabled: false}}\n").console.is_none());
+    for asked in ["enabled: true", "listen: '127.0.0.1:9193'"] {
+        assert!(console(&format!("server: {{console: {{{asked}}}}}\n")).is_console_asked_for);
+    }
+    let flag = Sources::none().inline_yaml("a.yaml", MINIMAL);
+    let flag = flag.overrides(["server.console.enabled=true".to_owned()]);
+    assert!(load(&flag).unwrap().settings.server.is_console_asked_for);
+
+    // Somebody has had that address for years.
+    let taken = "server: {grpc: {listen: '127.0.0.1:9193'}}\n";
+    assert_eq!(console(taken).grpc.listen.to_string(), "127.0.0.1:9193");
+    let both = "server: {grpc: {listen: '127.0.0.1:9193'}, console: {enabled: true}}\n";
+    assert_eq!(
+        lines(on_minimal(both)),
+        ["server.console.listen: `127.0.0.1:9193` is already taken by server.grpc"]
+    );
+}
+
 #[test]
 fn the_minimal_configuration_has_the_defaults_of_the_contract() {
     let loaded = load(&yaml(MINIMAL)).unwrap();
