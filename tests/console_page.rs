@@ -124,7 +124,7 @@ async fn the_keyboard_is_enough() {
         "token",
         "method",
         "path",
-        "What the gateway’s route says",
+        "Host, and what the gateway’s route says",
         "Explain",
         "denials",
     ];
@@ -152,9 +152,9 @@ async fn the_keyboard_is_enough() {
     for _ in 0..3 {
         browser.press(Key::Tab).await;
     }
-    assert_eq!(browser.run(FOCUSED).await["label"], "What the gateway’s route says");
+    assert_eq!(browser.run(FOCUSED).await["label"], "Host, and what the gateway’s route says");
     browser.press(" ").await;
-    for text in ["", "models:write", ""] {
+    for text in ["", "", "models:write", ""] {
         browser.press(Key::Tab).await;
         browser.press(text).await;
     }
@@ -227,6 +227,7 @@ async fn every_control_has_a_name() {
         "textbox Token, or the Authorization line",
         "textbox Method",
         "textbox Path",
+        "textbox Host",
         "combobox doorward.mode",
         "textbox doorward.scopes",
         "textbox doorward.audience",

@@ -19,8 +19,30 @@ function svg(name, attributes, ...children) {
   return element;
 }
 
+// Makes `old` look like `fresh` and leaves in place what is the same: somebody may have the focus
+// there, or a selection. What people opened or closed stays so.
+function settle(old, fresh) {
+  if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return undefined;
+  }
+  for (const {name, value} of fresh.attributes) {
+    if (name !== 'open' && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const name of old.getAttributeNames()) {
+    if (name !== 'open' && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  const [now, next] = [[...old.childNodes], [...fresh.childNodes]];
+  now.slice(next.length).forEach((child) => child.remove());
+  next.forEach((child, index) => (index < now.length ? settle(now[index], child) : old.append(child)));
+  return undefined;
+}
+
 function show(id, ...children) {
-  $(id).replaceChildren(...children);
+  const fresh = $(id).cloneNode(false);
+  fresh.append(...children);
+  settle($(id), fresh);
 }
 
 function table(titles, rows) {
@@ -53,29 +75,44 @@ function duration(microseconds) {
 
 // ---- issuers ------------------------------------------------------------------------------
 
-function issuer(now, it) {
+function issuer(now, it, isOpen) {
   const planned = it.next_attempt_at;
   const facts = [
-    ['product', it.product],
-    ['keys from', it.location],
-    ['confirmed', it.obtained_at === null ? 'never' : ago(now, it.obtained_at)],
-    ['next refresh', planned === null ? '–' : planned <= now ? 'now' : `in ${span(planned - now)}`],
-    ['usable for', it.usable_for === null ? '–' : span(it.usable_for)],
-  ];
-  const list = facts.flatMap(([name, value]) => [node('dt', {}, name), node('dd', {}, value)]);
+    it.obtained_at === null ? 'keys never obtained' : `keys confirmed ${ago(now, it.obtained_at)}`,
+    planned === null ? '' : `next refresh ${planned <= now ? 'now' : `in ${span(planned - now)}`}`,
+    it.usable_for === null ? '' : `usable for ${span(it.usable_for)}`,
+  ].filter(Boolean);
   const keys = table(['kid', 'algorithms', 'key', 'first seen'], it.keys.map((key) => [
     node('code', {}, key.kid ?? '(none)'), key.algorithms.join(' '), key.kind, ago(now, key.first_seen),
   ]));
-  const trouble = it.last_error && node('div', {class: 'trouble'},
-    node('p', {}, `last attempt failed: ${it.last_error}`),
+  const trouble = it.last_error && node('div', {},
+    node('p', {class: 'trouble'}, `last attempt failed: ${it.last_error}`),
     it.remedy && node('p', {class: 'remedy'}, `fix: ${it.remedy}`));
   return node('article', {class: `issuer ${it.state}`, 'data-issuer': it.issuer},
     node('h3', {}, node('span', {class: 'badge'}, it.state), ' ', it.issuer),
     it.why && node('p', {}, it.why),
     trouble,
-    node('dl', {}, ...list),
-    node('details', it.keys.length <= 4 ? {open: ''} : {},
-      node('summary', {}, plural(it.keys.length, 'key')), keys));
+    node('p', {}, `${it.product}, ${facts.join(', ')}`),
+    node('details', isOpen && it.keys.length <= 4 ? {open: ''} : {},
+      node('summary', {}, plural(it.keys.length, 'key')),
+      node('p', {class: 'facts'}, `from ${it.location}`), keys));
+}
+
+const SEVERITY = ['down', 'stale', 'starting', 'ok'];
+let articles = new Map();
+
+// Trouble comes first. An issuer keeps its element wherever it moves.
+function showIssuers(now, issuers) {
+  const sorted = issuers.toSorted((a, b) => SEVERITY.indexOf(a.state) - SEVERITY.indexOf(b.state));
+  articles = new Map(sorted.map((it) => {
+    const [old, fresh] = [articles.get(it.issuer), issuer(now, it, issuers.length <= 3)];
+    if (old) settle(old, fresh);
+    return [it.issuer, old ?? fresh];
+  }));
+  const shown = issuers.length ? [...articles.values()] : [node('p', {}, 'No issuer is configured.')];
+  const same = shown.length === $('issuers').children.length
+    && shown.every((it, index) => it === $('issuers').children[index]);
+  if (!same) $('issuers').replaceChildren(...shown);
 }
 
 // ---- decisions ----------------------------------------------------------------------------
@@ -89,7 +126,9 @@ function color(code) {
   return `c-${[...code].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 8, 7)}`;
 }
 
-function plot(title, window) {
+const number = (value) => value.toLocaleString('en-US', {maximumFractionDigits: value < 10 ? 1 : 0});
+
+function plot(title, window, uptime) {
   const [width, height] = [720, 140];
   const codes = Object.entries(window.decisions).sort((a, b) => b[1] - a[1]);
   const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
@@ -108,19 +147,21 @@ function plot(title, window) {
   });
   const all = total(window.decisions);
   const looks = window.cache_hits + window.cache_misses;
-  const seconds = Math.max(1, window.points.length * window.every);
+  const seconds = Math.max(1, Math.min(window.points.length * window.every, uptime));
   const figures = [
-    `${plural(all, 'decision')}, ${(all / seconds).toPrecision(2)} a second`,
+    `${number(all)} decision${all === 1 ? '' : 's'}, ${number(all / seconds)} a second`,
     `cache ${looks ? Math.round((100 * window.cache_hits) / looks) : 0} % hits`,
     `p50 ${duration(window.p50)}, p99 ${duration(window.p99)}`,
   ].join('; ');
   return node('figure', {},
-    node('figcaption', {}, node('strong', {}, title), ` ${figures}`),
+    node('figcaption', {}, node('strong', {}, `Last ${title}: `), figures),
     svg('svg', {
-      viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `${title}: ${figures}`, preserveAspectRatio: 'none',
+      viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Last ${title}: ${figures}`, preserveAspectRatio: 'none',
     }, ...bars),
+    node('div', {class: 'axis'}, node('span', {}, `${title} ago`),
+      node('span', {}, `highest: ${number(most)} in ${span(window.every)}`), node('span', {}, 'now')),
     node('ul', {class: 'legend'}, ...codes.map(([code, count]) => node('li', {},
-      node('span', {class: `dot ${color(code)}`}), node('code', {}, code), ` ${count}`))));
+      node('span', {class: `dot ${color(code)}`}), node('code', {}, code), ` ${number(count)}`))));
 }
 
 // ---- everything ---------------------------------------------------------------------------
@@ -136,20 +177,35 @@ function denial(now, it) {
   ];
 }
 
+// Said anew only when it is new: some hear it.
+function say(id, kind, text) {
+  $(id).className = kind;
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
+// What somebody should look at first, if there is anything.
+function showAttention({issuers, configuration}) {
+  const count = (state) => issuers.filter((it) => it.state === state).length;
+  const [down, stale] = [count('down'), count('stale')];
+  const parts = [
+    down && `${plural(down, 'issuer')} down`,
+    stale && `${plural(stale, 'issuer')} stale`,
+    configuration.refused_at !== null && 'a newer configuration was refused',
+    configuration.warnings.length && plural(configuration.warnings.length, 'warning'),
+  ].filter(Boolean);
+  say('attention', down ? 'bad' : 'warn', parts.join(', '));
+}
+
 function render(state) {
   const now = state.now;
-  $('readiness').className = state.ready ? 'good' : 'bad';
-  $('readiness').textContent = state.ready ? `ready, since ${span(now - state.ready_since)}` : 'not ready';
-  $('about').textContent = `version ${state.version}, started ${ago(now, state.started_at)}`;
-  // What somebody opened or closed stays so.
-  const touched = new Map([...document.querySelectorAll('.issuer')].map(
-    (it) => [it.dataset.issuer, it.querySelector('details').open]));
-  show('issuers', ...(state.issuers.length
-    ? state.issuers.map((it) => issuer(now, it)) : [node('p', {}, 'No issuer is configured.')]));
-  for (const it of document.querySelectorAll('.issuer')) {
-    if (touched.has(it.dataset.issuer)) it.querySelector('details').open = touched.get(it.dataset.issuer);
-  }
-  show('decisions', plot('Last 15 minutes', state.decisions.minutes), plot('Last 24 hours', state.decisions.day));
+  say('readiness', state.ready ? 'good' : 'bad', state.ready ? 'ready' : 'not ready');
+  const since = state.ready ? `ready since ${span(now - state.ready_since)}, ` : '';
+  say('about', '', `${since}started ${ago(now, state.started_at)}, version ${state.version}`);
+  showAttention(state);
+  showIssuers(now, state.issuers);
+  const uptime = now - state.started_at;
+  const {minutes, day} = state.decisions;
+  show('decisions', plot('15 minutes', minutes, uptime), plot('24 hours', day, uptime));
   show('denials', state.denials.length
     ? table(['when', 'reason', 'request', 'issuer', 'what was wrong'], state.denials.map((it) => denial(now, it)))
     : node('p', {}, 'None so far.'));
@@ -162,18 +218,16 @@ function render(state) {
       ? node('ul', {}, ...warnings.map((warning) => node('li', {}, warning))) : node('p', {}, 'no warnings'));
 }
 
-let failures = 0;
-
 async function look() {
   try {
     const answer = await fetch('/api/state');
     if (!answer.ok) throw new Error(await answer.text());
     render(await answer.json());
-    failures = 0;
+    document.body.className = '';
   } catch (error) {
-    failures += 1;
-    $('readiness').className = 'bad';
-    $('readiness').textContent = `this page cannot reach Doorward (${failures}): ${error.message}`;
+    // What is below was so when it was seen last.
+    document.body.className = 'cut-off';
+    say('readiness', 'bad', `this page cannot reach Doorward: ${error.message}`);
   }
   setTimeout(look, document.hidden ? 10000 : 2000);
 }
@@ -181,47 +235,61 @@ async function look() {
 // ---- explain ------------------------------------------------------------------------------
 
 const MARKS = {pass: '✓', fail: '✗', not_reached: '·'};
+const named = (step) => step.check.replaceAll('_', ' ');
+const mark = (step) => node('span',
+  {class: 'mark', role: 'img', 'aria-label': step.outcome.replace('_', ' ')}, MARKS[step.outcome]);
 
-function explanation(it) {
-  const steps = it.steps.map((step) => node('li', {class: step.outcome, 'data-check': step.check},
-    node('span', {class: 'mark', role: 'img', 'aria-label': step.outcome.replace('_', ' ')}, MARKS[step.outcome]),
-    node('strong', {}, step.check.replaceAll('_', ' ')),
+function details(step) {
+  return [
     step.expected && node('p', {}, `expected: ${step.expected}`),
     step.found && node('p', {}, `found: ${step.found}`),
-    step.remedy && node('p', {class: 'remedy'}, `fix: ${step.remedy}`)));
+    step.remedy && node('p', {class: 'remedy'}, `fix: ${step.remedy}`),
+  ];
+}
+
+// The cause first, then what the upstream would get, then every check for who wants to know.
+function explanation(it) {
+  const failed = it.steps.find((step) => step.outcome === 'fail');
   const headers = it.headers && node('div', {},
     node('h4', {}, 'Headers for the upstream'),
     table(['name', 'value'], Object.entries(it.headers.set).map(
       ([name, value]) => [node('code', {}, name), node('code', {}, value)])));
-  const failed = it.steps.find((step) => step.outcome === 'fail');
-  return node('div', {},
-    node('p', {class: `verdict ${it.decision}`, id: 'verdict'}, `${it.decision}: ${it.reason} (${it.status})`),
-    failed && node('div', {id: 'cause'},
-      node('p', {}, `${failed.check.replaceAll('_', ' ')}: ${failed.found}`),
-      failed.remedy && node('p', {class: 'remedy'}, `fix: ${failed.remedy}`)),
-    node('ol', {class: 'steps'}, ...steps),
+  const glance = it.steps.map((step) => node('span', {class: step.outcome}, mark(step), named(step)));
+  const steps = it.steps.map((step) => node('li', {class: step.outcome, 'data-check': step.check},
+    mark(step), node('strong', {}, named(step)), ...details(step)));
+  return [
+    failed && node('div', {id: 'cause'}, node('strong', {}, named(failed)), ...details(failed)),
     headers,
-    ...it.notes.map((note) => node('p', {class: 'note'}, note)));
+    ...it.notes.map((note) => node('p', {class: 'note'}, note)),
+    node('p', {class: 'checks'}, ...glance),
+    node('details', {}, node('summary', {}, 'Every check in full'), node('ol', {class: 'steps'}, ...steps)),
+  ].filter(Boolean);
 }
 
 async function ask(event) {
   event.preventDefault();
   const question = {};
   for (const name of ['token', 'method', 'path', 'host', 'mode', 'scopes', 'audience']) question[name] = $(name).value;
-  show('answer', node('p', {}, 'asking …'));
+  say('verdict', '', 'asking …');
+  $('answer').replaceChildren();
   try {
     const answer = await fetch('/api/explain', {
       method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(question),
     });
     if (!answer.ok) throw new Error(await answer.text());
-    show('answer', explanation(await answer.json()));
+    const told = await answer.json();
+    $('answer').replaceChildren(...explanation(told));
+    say('verdict', told.decision, `${told.decision}: ${told.reason} (${told.status})`);
   } catch (error) {
-    show('answer', node('p', {class: 'trouble'}, error.message));
+    say('verdict', 'bad', error.message);
   }
 }
 
 $('question').addEventListener('submit', ask);
+// A token has no second line.
 $('token').addEventListener('keydown', (event) => {
-  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) $('question').requestSubmit();
+  if (event.key !== 'Enter' || event.isComposing) return;
+  event.preventDefault();
+  $('question').requestSubmit();
 });
 look();

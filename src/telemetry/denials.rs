@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::decisions::shown;
 use super::turns::Turns;
 
-/// So many are kept. One takes at most some 700 bytes.
+/// So many are kept. One takes at most some 1200 bytes.
 const KEPT: usize = 100;
 /// Of more in a second, the first are kept: a flood of them is to be seen, not written down.
 const PER_SECOND: u32 = 20;
@@ -100,5 +100,31 @@ mod tests {
         assert_eq!(kept.len(), KEPT);
         assert_eq!((kept[0].at, kept[KEPT - 1].at), (9, 5));
         assert_eq!((kept[0].reason, kept[0].path.as_str()), ("missing_token", "/a"));
+    }
+
+    /// A figure for people who ask what the page costs.
+    #[test]
+    fn a_hundred_denials_take_few_bytes() {
+        let denials = RecentDenials::default();
+        let (long, headers, route) = ([b'/'; 100_000], &[][..], RouteView::default());
+        let request = RequestView { method: &long, path: &long, authority: b"", headers, route };
+        let issuer = "https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0";
+        for second in 0..100 {
+            denials.note(
+                &Fault::NoCredentialsForOptions.into(),
+                issuer,
+                &request,
+                UnixTime(second),
+            );
+        }
+        let texts = |it: &RecentDenial| {
+            it.fault.capacity() + it.issuer.capacity() + it.method.capacity() + it.path.capacity()
+        };
+        let kept = denials.lock();
+        let bytes =
+            kept.capacity() * size_of::<RecentDenial>() + kept.iter().map(texts).sum::<usize>();
+        assert!(kept.len() == KEPT && bytes < 128 * 1024, "{} denials, {bytes} bytes", kept.len());
+        let told = serde_json::to_string(&*kept).unwrap().len();
+        assert!(told < 128 * 1024, "{told}");
     }
 }
