@@ -135,7 +135,7 @@ fn decide(group: &mut BenchmarkGroup<'_, WallTime>, service: &CheckService, case
     group.bench_function(case.name, |bencher| {
         bencher.iter(|| match service.authorizer().decide(black_box(&view), now) {
             Outcome::Decided(decision) => Some(decision),
-            Outcome::NeedsKey(_) => None,
+            Outcome::Needs(_) => None,
         });
     });
 }

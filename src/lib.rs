@@ -24,8 +24,8 @@
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
 //! may be printed), [`tls_files`] (the certificates that listeners show), `whole_file` (files that
 //! are replaced in one step), [`pkce`], [`secret`] (texts that are shown to nobody), [`regular_file`]
-//! (files that may be anything), `token_parts` (what can be read of a token that nobody has
-//! verified).
+//! (files that may be anything), [`turns`] (so many in a second), `token_parts` (what can be read of a
+//! token that nobody has verified).
 //!
 //! Data flows one way, and `tests/modules.rs` holds the code to that. `docs/architecture.md` tells
 //! where to change what.
@@ -50,4 +50,5 @@ pub mod telemetry;
 pub mod tls_files;
 mod token_parts;
 pub mod transport;
+pub mod turns;
 mod whole_file;

@@ -80,7 +80,13 @@ fn documented_metrics() -> BTreeSet<String> {
 async fn every_documented_metric_is_there_and_labels_come_from_the_configuration() {
     let idp = Idp::start([&*RSA]).await;
     let config = json!({
-        "auth": {"oidc": {"issuer": idp.issuer(), "client_id": "nmp"}},
+        "auth": {
+            "oidc": {"issuer": idp.issuer(), "client_id": "nmp"},
+            "issuers": [{
+                "issuer": "https://asked.example", "audience": "nmp", "jwks": jwks([&*RSA]),
+                "introspection": {"endpoint": "http://127.0.0.1:9/", "client_id": "doorward"},
+            }],
+        },
         "cache": {"max_entries": 2},
     });
     let doorward = Doorward::start(&config.to_string()).await;
@@ -186,17 +192,19 @@ async fn authenticate_says_who_a_token_is() {
     let url = doorward.http("/apis/auth/authenticate");
     let expected = json!({
         "principal": "alice", "email": "alice@example.com", "groups": ["research", "team-b"],
-        "scopes": ["openid", "models:read"], "jti": "j-1", "token_kind": "jwt",
+        "scopes": ["openid", "models:read"], "jti": "j-1", "token_kind": "oidc_access_token",
     });
-    for request in [http().get(&url), http().post(&url)] {
+    let below = format!("{url}/v1/models");
+    for request in [http().get(&url), http().post(&url), http().put(&url), http().delete(&below)] {
         let answer = request.bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.headers()["x-nmp-principal-id"], "alice");
         assert_eq!(answer.json::<Value>().await.unwrap(), expected);
     }
     let unknown = http().get(&url).send().await.unwrap();
     assert_eq!(unknown.status(), 401);
     assert!(unknown.headers().contains_key("www-authenticate"));
     assert_eq!(unknown.json::<Value>().await.unwrap()["reason"], "missing_token");
-    assert_eq!(http().put(&url).send().await.unwrap().status(), 405);
+    assert_eq!(http().get(format!("{url}x")).send().await.unwrap().status(), 404);
     assert_eq!(http().get(doorward.http("/")).send().await.unwrap().status(), 404);
 }
 

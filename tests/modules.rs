@@ -13,10 +13,11 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 20] = [
+const MAY_NAME: [(&str, &[&str]); 21] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
-    ("discovery", &["loopback", "pkce", "redact", "regular_file", "secret", "whole_file"]),
+    ("discovery", &["loopback", "pkce", "redact", "regular_file", "secret", "turns", "whole_file"]),
+    ("turns", &[]),
     ("regular_file", &[]),
     ("secret", &["redact", "regular_file"]),
     (
@@ -33,7 +34,7 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
         ],
     ),
     ("tls_files", &[]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "turns"]),
     ("loopback", &[]),
     ("pkce", &[]),
     ("printable", &[]),
@@ -85,7 +86,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("prost", &["transport"]),
     ("hyper", &["transport", "doctor"]),
     ("h2", &["transport"]),
-    ("futures_util", &["transport"]),
+    ("futures_util", &["transport", "discovery"]),
     ("hyper_util", &["transport", "doctor"]),
     ("tokio_rustls", &["transport", "discovery", "doctor", "tls_files"]),
     ("axum", &[]),
@@ -95,7 +96,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("webpki", &["discovery"]),
     ("figment", &["config"]),
     ("tokio", &["transport", "discovery", "doctor", "login", "regular_file"]),
-    ("oauth2", &["login"]),
+    ("oauth2", &["discovery"]),
     ("keyring", &["login"]),
 ];
 

@@ -8,7 +8,7 @@ use doorward_core::clock::UnixTime;
 
 use super::assembly::{Assembly, Shared};
 use super::shortage::{Shortage, ShortageLog, expires_in};
-use crate::discovery::{FetchCounts, IssuerKeys, IssuerStatus};
+use crate::discovery::{FetchCounts, Introspector, IssuerKeys, IssuerStatus, QuestionCounts};
 use crate::telemetry::KeySetFacts;
 use crate::transport::{AdminView, CheckService, Readiness, Resources};
 
@@ -17,6 +17,7 @@ pub(super) struct Overview {
     shared: Shared,
     service: Arc<ArcSwap<CheckService>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
+    introspectors: ArcSwap<Vec<Arc<Introspector>>>,
     resources: Resources,
     /// Once ready, no issuer changes that.
     was_ready: AtomicBool,
@@ -30,6 +31,7 @@ impl Overview {
             resources,
             service: Arc::clone(assembly.service()),
             keys: ArcSwap::from_pointee(assembly.keys()),
+            introspectors: ArcSwap::from_pointee(assembly.introspectors().to_vec()),
             was_ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
@@ -38,6 +40,7 @@ impl Overview {
     /// Tells of another configuration from now on.
     pub(super) fn follow(&self, assembly: &Assembly) {
         self.keys.store(Arc::new(assembly.keys()));
+        self.introspectors.store(Arc::new(assembly.introspectors().to_vec()));
     }
 
     pub(super) fn stop_being_ready(&self) {
@@ -70,6 +73,21 @@ impl Overview {
         self.keys.load_full()
     }
 
+    /// How the questions about this issuer's tokens ended.
+    fn questions(&self, issuer: &str) -> Vec<(&'static str, u64)> {
+        let introspectors = self.introspectors.load();
+        let of_issuer = introspectors.iter().find(|one| one.spec().issuer == issuer);
+        of_issuer.map_or_else(Vec::new, |one| {
+            let QuestionCounts { active, inactive, error, held_back } = one.counts();
+            vec![
+                ("active", active),
+                ("inactive", inactive),
+                ("error", error),
+                ("held_back", held_back),
+            ]
+        })
+    }
+
     fn needs_keys(&self) -> bool {
         self.service.load().authorizer().is_enabled()
     }
@@ -98,6 +116,7 @@ impl AdminView for Overview {
                 let IssuerStatus { issuer, keys, obtained_at, fetches, .. } = keys.status();
                 let FetchCounts { ok, unchanged, withdrawn, empty, error } = fetches;
                 KeySetFacts {
+                    questions: self.questions(&issuer),
                     issuer,
                     fetches: vec![
                         ("ok", ok),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::Clock;
-use doorward_core::issuers::Issuers;
+use doorward_core::issuers::{Issuer, Issuers};
 use doorward_core::keys::KeySource;
 use doorward_core::rules::Rules;
 use doorward_core::token::UnsignedTokens;
@@ -17,7 +17,9 @@ use tokio::task::AbortHandle;
 use super::tasks::background;
 use super::{StartError, documents};
 use crate::config::{IssuerSettings, Settings};
-use crate::discovery::{IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of};
+use crate::discovery::{
+    IntrospectionSpec, Introspector, IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of,
+};
 use crate::telemetry::{DecisionLines, Metrics, RecentDenials};
 use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 
@@ -37,6 +39,7 @@ pub(super) struct Assembly {
     service: Arc<ArcSwap<CheckService>>,
     keys: Vec<Keeper<IssuerKeys>>,
     metadata: Option<Keeper<IssuerMetadata>>,
+    introspectors: Vec<Arc<Introspector>>,
 }
 
 /// Something that a task keeps fresh, for as long as anybody wants it.
@@ -82,9 +85,24 @@ impl Assembly {
         let metadata = metadata(&settings, shared, before);
 
         let mut issuers = Issuers::default();
+        let mut introspectors = Vec::new();
+        let before = predecessor.map_or_else(Vec::new, |before| before.introspectors.clone());
         for (issuer, keeper) in settings.issuers.iter().zip(&keys) {
             let source: Arc<dyn KeySource> = keeper.kept.clone();
-            issuers.add(issuer.token.clone(), issuer.identity.clone(), source);
+            let (rules, identity) = (issuer.token.clone(), issuer.identity.clone());
+            let mut made = Issuer::new(rules, identity, source);
+            if let Some(rules) = &issuer.access_keys {
+                made = made.with_access_keys(rules.clone());
+            }
+            if let Some(prefix) = &issuer.opaque_prefix {
+                made = made.with_opaque_tokens(prefix.clone());
+            }
+            if let Some(spec) = &issuer.introspection {
+                let asks = introspector(spec, shared, &before)?;
+                made = made.with_status(asks.clone());
+                introspectors.push(asks);
+            }
+            issuers.push(made);
         }
         let cache = settings.cache.clone();
         let counters = Arc::clone(&shared.cache_counters);
@@ -128,11 +146,15 @@ impl Assembly {
                 Arc::clone(&before.service)
             }
         };
-        Ok(Self { service, keys, metadata })
+        Ok(Self { service, keys, metadata, introspectors })
     }
 
     pub(super) fn service(&self) -> &Arc<ArcSwap<CheckService>> {
         &self.service
+    }
+
+    pub(super) fn introspectors(&self) -> &[Arc<Introspector>] {
+        &self.introspectors
     }
 
     pub(super) fn keys(&self) -> Vec<Arc<IssuerKeys>> {
@@ -176,6 +198,21 @@ fn keys(
         });
     }
     keepers
+}
+
+/// Who is asked about tokens. One of the predecessor's that asks alike goes on, with what it knows.
+fn introspector(
+    spec: &IntrospectionSpec,
+    shared: &Shared,
+    before: &[Arc<Introspector>],
+) -> Result<Arc<Introspector>, StartError> {
+    if let Some(same) = before.iter().find(|old| old.spec() == spec) {
+        return Ok(Arc::clone(same));
+    }
+    let (introspector, task) = Introspector::new(spec.clone(), Arc::clone(&shared.clock))?;
+    // It ends when nobody can ask any more.
+    drop(background(task));
+    Ok(introspector)
 }
 
 /// The primary issuer's discovery document, for whoever logs people in.

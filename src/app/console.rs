@@ -25,8 +25,9 @@ use crate::discovery::{IssuerKeys, IssuerStatus, KeyLocation, ObtainError};
 use crate::explain::Pasted;
 use crate::product::Product;
 use crate::redact::redact_text;
-use crate::telemetry::{History, LOOK_EVERY, RecentDenial, Reload, Turns, Windows};
+use crate::telemetry::{History, LOOK_EVERY, RecentDenial, Reload, Windows};
 use crate::transport::{Busy, CheckService, ConsoleView, Listener, Question, Told};
+use crate::turns::Turns;
 
 /// More questions in a second are not answered: one may cost a signature and a fetch of keys.
 const QUESTIONS_PER_SECOND: u32 = 10;

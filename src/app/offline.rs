@@ -8,6 +8,7 @@ use doorward_core::authorizer::{Authorizer, Outcome};
 use doorward_core::clock::{Clock, UnixTime};
 use doorward_core::decision::Decision;
 use doorward_core::issuers::IssuerId;
+use doorward_core::needs::Needs;
 use doorward_core::request::RequestView;
 use tokio::runtime::Builder;
 
@@ -76,13 +77,8 @@ pub(super) async fn explain_live(
     now: UnixTime,
 ) -> Explanation {
     let authorizer = service.authorizer();
-    let decision = match authorizer.decide_uncached(request, now) {
-        Outcome::Decided(decision) => decision,
-        Outcome::NeedsKey(missing) => match missing.obtain(service.wait(None)).await {
-            Ok(()) => authorizer.decide_uncached(request, now).or_deny(),
-            Err(denial) => Decision::Deny(denial),
-        },
-    };
+    let outcome = authorizer.decide_uncached(request, now);
+    let decision = authorizer.settle(outcome, request, now, service.wait(None)).await;
     told(service, keys, client, request, now, &decision)
 }
 
@@ -118,13 +114,13 @@ async fn decide(
     now: UnixTime,
     patience: Duration,
 ) -> Decision {
-    let issuer = match authorizer.decide(request, now) {
-        Outcome::Decided(decision) => return decision,
-        Outcome::NeedsKey(missing) => missing.issuer().id(),
-    };
-    // Discovery document and key set: two requests.
-    let _ = tokio::time::timeout(patience * 2, tried(keys, issuer)).await;
-    authorizer.authorize(request, now, patience).await
+    let outcome = authorizer.decide(request, now);
+    if let Outcome::Needs(Needs::Key(missing)) = &outcome {
+        // Discovery document and key set: two requests.
+        let _ = tokio::time::timeout(patience * 2, tried(keys, missing.issuer().id())).await;
+        return authorizer.authorize(request, now, patience).await;
+    }
+    authorizer.settle(outcome, request, now, patience).await
 }
 
 async fn tried(keys: &[Arc<IssuerKeys>], needed: IssuerId) {

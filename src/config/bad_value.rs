@@ -135,8 +135,30 @@ pub enum BadValue {
          give the platform's internal address"
     )]
     StatusAtGateway { url: Shown },
+    #[error(
+        "`{issuer}` is configured as an issuer, and is also that of the platform's own tokens, or of \
+         its workloads': each needs a name of its own"
+    )]
+    IssuerOfPlatform { issuer: Shown },
     #[error("client_secret is set as well: keep one")]
     TwoSecrets,
+    #[error(
+        "only the issuer can read opaque tokens: set introspection, with its endpoint and the client \
+         to ask with"
+    )]
+    OpaqueWithoutIntrospection,
+    #[error(
+        "{other} is set as well: an opaque token does not say whose it is, so one issuer has them"
+    )]
+    TwoOpaque { other: String },
+    #[error(
+        "tokens of several tenants name theirs, and opaque ones name nothing: set `opaque` elsewhere"
+    )]
+    OpaqueOfTenants,
+    #[error("missing: the URL of the issuer's introspection endpoint (RFC 7662)")]
+    NoIntrospectionEndpoint,
+    #[error("missing: issuers answer only clients that they know")]
+    NoIntrospectionClient,
     #[error(transparent)]
     Secret(#[from] SecretError),
 
@@ -286,6 +308,8 @@ impl BadValue {
                 | Self::IssuerUnnamed
                 | Self::NoPlatform
                 | Self::NoStatusUrl
+                | Self::NoIntrospectionEndpoint
+                | Self::NoIntrospectionClient
                 | Self::NoAudience
                 | Self::NoTenants
                 | Self::TlsIncomplete { .. }

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::raw::{Cache, DecisionLog};
 use super::resource::ProtectedResource;
-use crate::discovery::{Access, FetchPolicy, KeyLocation};
+use crate::discovery::{Access, FetchPolicy, IntrospectionSpec, KeyLocation};
 use crate::loopback::is_loopback_address;
 use crate::secret::ClientSecret;
 
@@ -85,6 +85,13 @@ pub struct IssuerSettings {
     /// An `additional_issuers` entry: until its own keys were obtained once, it borrows
     /// those of the first issuer.
     pub borrows_from_primary: bool,
+    /// What its tokens must satisfy that say of themselves that they are access keys, where other
+    /// rules hold for them.
+    pub access_keys: Option<TokenRules>,
+    /// Who is asked whether its tokens are active.
+    pub introspection: Option<IntrospectionSpec>,
+    /// What its opaque tokens begin with, if it has such tokens.
+    pub opaque_prefix: Option<String>,
 }
 
 /// NeMo Platform: what clients learn from `/apis/auth/discovery`, and the tokens that the platform

@@ -1,7 +1,7 @@
 //! What issuers publish: OpenID Connect metadata and key sets, by HTTP, file or inline.
 //!
-//! The only user of the HTTP client. It hands documents to `keys` and never sees a
-//! request.
+//! The only user of the HTTP client. It hands documents to `keys`, and never sees more of a request
+//! than a token that somebody has to be asked about.
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `refetch_limiter`, `cool_down` | who may make that task fetch, and when |
 //! | `emptied` | whether a key set without usable keys is believed |
 //! | `schedule`, `freshness` | when it fetches by itself |
+//! | `introspector`, `introspection` | whether a token is active: who may ask, and how |
 //! | `left_out` | published keys that are not used |
 //! | `http`, `url_policy` | the HTTP client, and which URL may lead to which |
 //! | `obtain_error`, `fetch_error`, `obstacle` | why nothing was obtained, why no document came, and by kind what stood in the way |
@@ -27,6 +28,8 @@ mod emptied;
 mod fetch_error;
 mod freshness;
 mod http;
+mod introspection;
+mod introspector;
 mod issuer_keys;
 mod issuer_metadata;
 mod jwks_fetcher;
@@ -51,6 +54,8 @@ pub use self::emptied::EmptySet;
 pub use self::fetch_error::{FetchError, FetchErrorKind};
 pub use self::freshness::Freshness;
 pub use self::http::{Document, HttpFetcher, MAX_DOCUMENT_BYTES};
+pub use self::introspection::{ClientCredentials, Protocol};
+pub use self::introspector::{IntrospectionSpec, Introspector, QuestionCounts};
 pub use self::issuer_keys::{IssuerKeys, IssuerStatus};
 pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec};
 pub use self::jwks_fetcher::keys_of;

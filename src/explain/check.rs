@@ -29,6 +29,7 @@ pub enum Check {
     Algorithm,
     Key,
     Signature,
+    Use,
     Expiry,
     NotBefore,
     IssuedAt,
@@ -39,6 +40,8 @@ pub enum Check {
     Email,
     Groups,
     Scopes,
+    Actor,
+    Status,
     RouteAudience,
     RouteScopes,
     Endpoint,
@@ -76,6 +79,7 @@ impl Check {
                 T::AlgorithmNotAllowed => Self::Algorithm,
                 T::NoSuchKey => Self::Key,
                 T::BadSignature => Self::Signature,
+                T::WrongUse | T::ClaimMissing(_) | T::NotAKeyId => Self::Use,
                 T::NoExpiry | T::ExpiryBeyondReason | T::Expired => Self::Expiry,
                 // `nbf` is read first; which of the two is no number, the steps tell.
                 T::BadTime | T::NotYetValid => Self::NotBefore,
@@ -85,6 +89,7 @@ impl Check {
                 T::WrongClient => Self::Client,
             },
             Fault::Keys(_) => Self::KeySet,
+            Fault::Status(_) => Self::Status,
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing
                 | IdentityFault::SubjectUnfit
@@ -92,6 +97,7 @@ impl Check {
                 | IdentityFault::SubjectAddress(_)
                 | IdentityFault::TenantMissing => Self::Subject,
                 IdentityFault::EmailReserved => Self::Email,
+                IdentityFault::ActorUnfit | IdentityFault::ActorReserved => Self::Actor,
             },
             Fault::Rule(fault) => match fault {
                 RuleFault::UnknownMode

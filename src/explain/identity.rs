@@ -24,7 +24,7 @@ impl Evidence<'_> {
         };
         let found = match self.verified() {
             Some(verified) => {
-                format!("{name} {}{prefix} → {}", claim(found), verified.identity().subject())
+                format!("{name} {}{prefix} → {}", claim(found), verified.identity().principal())
             }
             None => format!("{name} {}{prefix}", claim(found)),
         };
@@ -186,7 +186,7 @@ impl Evidence<'_> {
         }
     }
 
-    fn identity_rules(&self) -> Option<&IdentityRules> {
+    pub(super) fn identity_rules(&self) -> Option<&IdentityRules> {
         self.issuer.map(doorward_core::issuers::Issuer::identity)
     }
 

@@ -20,6 +20,7 @@ mod keys;
 mod near;
 mod pasted;
 mod remedy;
+mod status;
 mod steps;
 mod times;
 mod token;

@@ -12,7 +12,7 @@ use crate::product::Product;
 
 impl Evidence<'_> {
     pub(super) fn audience_remedy(&self) -> String {
-        let ours = match self.issuer.map(|issuer| &issuer.rules().audience) {
+        let ours = match self.rules().map(|rules| &rules.audience) {
             Some(AudienceRule::AnyOf(ours)) => ours.iter().map(String::as_str).collect::<Vec<_>>(),
             Some(AudienceRule::NotChecked) | None => Vec::new(),
         };

@@ -6,6 +6,7 @@ use doorward_core::identity::IdentityFault;
 use doorward_core::issuers::KeysFault;
 use doorward_core::request::RequestFault;
 use doorward_core::rules::RuleFault;
+use doorward_core::status::StatusFault;
 use doorward_core::token::{OtherKind, TokenFault, TokenKind};
 
 use super::steps::Evidence;
@@ -57,6 +58,28 @@ impl Evidence<'_> {
             Fault::Keys(KeysFault::StillUnderWay | KeysFault::Crowded) => {
                 "try again; if it persists, the issuer is slow"
             }
+            Fault::Status(fault) => match fault {
+                StatusFault::Inactive => "get a new token: this one does not count any more",
+                StatusFault::NoAnswer => {
+                    "make `introspection.endpoint`, or `access_keys.status_url`, answer Doorward; \
+                     the log of the server says what went wrong"
+                }
+                StatusFault::StillUnderWay => {
+                    "try again; if it persists, whoever is asked about tokens is slow"
+                }
+                StatusFault::Crowded => {
+                    "try again; if it persists, look for a client that sends tokens that nobody has \
+                     issued"
+                }
+                StatusFault::AboutAnother => {
+                    "let `introspection.endpoint`, or `access_keys.status_url`, answer on the token \
+                     that it is sent: a cache on the way must not"
+                }
+                StatusFault::Circular => {
+                    "set `access_keys.status_url` to the platform's own address, not to the gateway \
+                     that asks Doorward"
+                }
+            },
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing => {
                     return advice::claims::subject(self.product(), &self.registered_client());
@@ -77,6 +100,14 @@ impl Evidence<'_> {
                 IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
                     "the platform reserves `*` and `service:…`: rename the user, or set a \
                      `subject_prefix` for this issuer"
+                }
+                IdentityFault::ActorUnfit => {
+                    "have the provider write in `act.sub` who acts: a string of characters that \
+                     `headers.profile` allows"
+                }
+                IdentityFault::ActorReserved => {
+                    "the platform reserves `*` and `service:…`: no token may act as one of its \
+                     services"
                 }
                 IdentityFault::TenantMissing => {
                     "remove `{tid}` from `subject_prefix` and `groups_prefix`, or use tokens that \
@@ -201,6 +232,14 @@ impl Evidence<'_> {
             TokenFault::BoundToKey => {
                 "have the provider issue this client plain bearer tokens (without DPoP or \
                  certificates); where something in front checks the binding, `bound_tokens: ignore`"
+            }
+            TokenFault::WrongUse => {
+                "send this token where it is meant to go, or switch on what it needs: \
+                 `auth.access_keys.enabled` for access keys, \
+                 `auth.oidc.workload_token_exchange_enabled` for workloads' tokens"
+            }
+            TokenFault::ClaimMissing(_) | TokenFault::NotAKeyId => {
+                "get a new token from the platform: all of its own have these claims"
             }
             TokenFault::ExpiryBeyondReason
             | TokenFault::NotYetValid

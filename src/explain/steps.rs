@@ -11,7 +11,7 @@ use doorward_core::decision::{Basis, Decision, Fault};
 use doorward_core::issuers::Issuer;
 use doorward_core::request::RequestView;
 use doorward_core::rules::{RouteRule, TokenRequirement};
-use doorward_core::token::{TenantRule, TokenFault, TokenRules};
+use doorward_core::token::{ACCESS_KEY, TenantRule, TokenFault, TokenRules, TokenUse};
 
 use super::check::Check;
 use super::words::moment;
@@ -74,6 +74,25 @@ pub fn explain(asked: &Asked<'_>, status: u16) -> Explanation {
         notes: evidence.notes(),
     }
 }
+
+/// What is looked at in a token itself, which nobody but its issuer can do with an opaque one.
+const OF_JWTS: [Check; 15] = [
+    Check::Header,
+    Check::KeySet,
+    Check::Tenant,
+    Check::Kind,
+    Check::Algorithm,
+    Check::Key,
+    Check::Signature,
+    Check::Use,
+    Check::Expiry,
+    Check::NotBefore,
+    Check::IssuedAt,
+    Check::Lifetime,
+    Check::Audience,
+    Check::Client,
+    Check::Actor,
+];
 
 /// What a check would pass, and what was there.
 #[derive(Default)]
@@ -151,6 +170,19 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// What the token must satisfy.
+    pub(super) fn rules(&self) -> Option<&'a TokenRules> {
+        let (name, value) = ACCESS_KEY;
+        let issuer = self.issuer?;
+        let access_keys = issuer.access_keys().filter(|_| self.token.text(name) == Some(value));
+        Some(access_keys.unwrap_or(issuer.rules()))
+    }
+
+    /// Whether the token is one that only its issuer can read.
+    pub(super) fn is_opaque(&self) -> bool {
+        self.issuer.is_some() && self.token.claims.is_none()
+    }
+
     /// Whether it was allowed without a look at any token.
     pub(super) fn is_without_token(&self) -> bool {
         matches!(self.asked.decision, Decision::Allow(approval) if approval.identity().is_none())
@@ -224,14 +256,19 @@ impl<'a> Evidence<'a> {
     fn is_asked(&self, check: Check, failed: Option<Check>) -> bool {
         let rule = self.asked.authorizer.rules().for_request(self.asked.request).ok();
         let asks = |ask: fn(&RouteRule<'_>) -> bool| rule.as_ref().is_some_and(ask);
-        let of_issuer =
-            |ask: fn(&TokenRules) -> bool| self.issuer.is_some_and(|issuer| ask(issuer.rules()));
+        let of_issuer = |ask: fn(&TokenRules) -> bool| self.rules().is_some_and(ask);
+        if self.is_opaque() && OF_JWTS.contains(&check) {
+            return failed == Some(check);
+        }
         let only_sometimes = [
             (
                 Check::Tenant,
                 of_issuer(|rules| rules.tenants != TenantRule::NotChecked || rules.is_per_tenant()),
             ),
             (Check::Client, of_issuer(|rules| !rules.allowed_clients.is_empty())),
+            (Check::Use, of_issuer(|rules| rules.token_use != TokenUse::OidcAccessToken)),
+            (Check::Actor, self.has("act")),
+            (Check::Status, self.is_opaque() || of_issuer(|rules| rules.asked_about)),
             (Check::NotBefore, self.has("nbf")),
             (Check::IssuedAt, self.has("iat")),
             (Check::Lifetime, of_issuer(|rules| rules.max_lifetime.is_some())),
@@ -284,6 +321,7 @@ impl<'a> Evidence<'a> {
             Check::Algorithm => self.algorithm(),
             Check::Key => self.key(),
             Check::Signature => self.signature(failed),
+            Check::Use => self.token_use(),
             Check::Expiry => self.expiry(),
             Check::NotBefore => self.not_in_the_future("nbf"),
             Check::IssuedAt => self.not_in_the_future("iat"),
@@ -294,6 +332,8 @@ impl<'a> Evidence<'a> {
             Check::Email => self.email(),
             Check::Groups => self.groups(),
             Check::Scopes => self.scopes(),
+            Check::Actor => self.actor(),
+            Check::Status => self.status(),
             Check::RouteAudience => self.route_audience(),
             Check::RouteScopes => self.route_scopes(),
             Check::Endpoint => self.endpoint(),

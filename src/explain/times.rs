@@ -23,7 +23,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn lifetime(&self) -> Facts {
-        let most = self.issuer.and_then(|issuer| issuer.rules().max_lifetime).unwrap_or_default();
+        let most = self.rules().and_then(|rules| rules.max_lifetime).unwrap_or_default();
         let most = span(most);
         let exp = self.token.date("exp").unwrap_or_default();
         match self.token.date("iat") {
@@ -46,7 +46,7 @@ impl Evidence<'_> {
     }
 
     fn leeway(&self, word: &str) -> String {
-        let leeway = self.issuer.map(|issuer| issuer.rules().leeway).unwrap_or_default();
+        let leeway = self.rules().map(|rules| rules.leeway).unwrap_or_default();
         if leeway.is_zero() { String::new() } else { format!(" {word} {} leeway", span(leeway)) }
     }
 

@@ -165,7 +165,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn tenant(&self) -> Facts {
-        let rules = self.issuer.map(Issuer::rules);
+        let rules = self.rules();
         let allowed = match rules.map(|rules| &rules.tenants) {
             Some(TenantRule::OneOf(tenants)) => {
                 format!("tid one of {}", list(tenants.iter().map(String::as_str)))
@@ -184,7 +184,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn kind(&self) -> Facts {
-        let bound = match self.issuer.map(|issuer| issuer.rules().bound_tokens) {
+        let bound = match self.rules().map(|rules| rules.bound_tokens) {
             Some(BoundTokens::Ignored) => "",
             Some(BoundTokens::Refused) | None => ", and bound to no key (`cnf`)",
         };
@@ -207,7 +207,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn algorithm(&self) -> Facts {
-        let names = self.issuer.map(|issuer| issuer.rules().algorithms.iter());
+        let names = self.rules().map(|rules| rules.algorithms.iter());
         let names: Vec<_> = names.into_iter().flatten().map(Algorithm::name).collect();
         Facts::new(
             format!("alg among the issuer's `algorithms`: {}", list(names)),
@@ -217,7 +217,7 @@ impl Evidence<'_> {
 
     pub(super) fn audience(&self) -> Facts {
         let found = format!("aud {}", claim(self.token.claim("aud")));
-        match self.issuer.map(|issuer| &issuer.rules().audience) {
+        match self.rules().map(|rules| &rules.audience) {
             Some(AudienceRule::AnyOf(ours)) => {
                 let ours = list(ours.iter().map(String::as_str));
                 Facts::new(format!("aud to be or contain one of: {ours}"), found)
@@ -229,7 +229,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn client(&self) -> Facts {
-        let allowed = self.issuer.map(|issuer| &issuer.rules().allowed_clients);
+        let allowed = self.rules().map(|rules| &rules.allowed_clients);
         let allowed = allowed.into_iter().flatten().map(String::as_str);
         let client =
             CLIENT_CLAIMS.into_iter().find_map(|name| Some((name, self.token.claim(name)?)));

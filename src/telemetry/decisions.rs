@@ -7,8 +7,8 @@ use doorward_core::clock::UnixTime;
 use doorward_core::decision::Decision;
 use doorward_core::request::RequestView;
 
-use super::turns::Turns;
 use crate::config::DecisionLog;
+use crate::turns::Turns;
 
 /// The most that is shown of anything a client sent, in bytes.
 const MAX_SHOWN_BYTES: usize = 256;
@@ -56,7 +56,7 @@ impl DecisionLines {
         let request_id = request.header_values("x-request-id").next().map(shown);
         match decision {
             Decision::Allow(approval) => {
-                let principal = approval.identity().map(|verified| verified.identity().subject());
+                let principal = approval.identity().map(|verified| verified.identity().principal());
                 tracing::info!(
                     target: "doorward::decision",
                     decision = "allow", reason = approval.code(), issuer, principal,

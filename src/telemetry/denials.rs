@@ -9,7 +9,7 @@ use doorward_core::request::RequestView;
 use serde::Serialize;
 
 use super::decisions::shown;
-use super::turns::Turns;
+use crate::turns::Turns;
 
 /// So many are kept. One takes at most some 1200 bytes.
 const KEPT: usize = 100;

@@ -6,6 +6,7 @@
 //! | `doorward_check_duration_seconds` | | time to decide, waiting for keys included |
 //! | `doorward_dropped_groups_total`, `doorward_dropped_scopes_total` | `issuer` | left out of newly verified tokens |
 //! | `doorward_group_overage_total` | `issuer` | newly verified tokens with more groups than fit |
+//! | `doorward_token_questions_total` | `issuer`, `outcome` | questions whether a token is active: `active`, `inactive`, `error`, `held_back` (not asked: too many under way, or too many that nobody signed) |
 //! | `doorward_key_set_fetches_total` | `issuer`, `outcome` | fetches of key sets: `ok` (new keys), `unchanged`, `empty` (no usable key, the last ones serve on), `withdrawn` (none, and that is believed), `error` |
 //! | `doorward_key_set_keys` | `issuer` | usable keys in force |
 //! | `doorward_key_set_age_seconds` | `issuer` | since the issuer last confirmed its keys |
@@ -50,6 +51,7 @@ pub struct Metrics {
     dropped_scopes: IntCounterVec,
     group_overage: IntCounterVec,
     fetches: IntCounterVec,
+    questions: IntCounterVec,
     keys: IntGaugeVec,
     age: IntGaugeVec,
     expires: IntGaugeVec,
@@ -68,6 +70,8 @@ pub struct KeySetFacts {
     pub issuer: String,
     /// Fetches so far, by outcome.
     pub fetches: Vec<(&'static str, u64)>,
+    /// Questions about its tokens so far, by outcome.
+    pub questions: Vec<(&'static str, u64)>,
     /// Usable keys in force.
     pub keys: usize,
     /// Since the issuer last confirmed them.
@@ -121,6 +125,11 @@ impl Metrics {
                 "Newly verified tokens with too many groups to list (overage).",
                 &["issuer"],
             )?,
+            questions: counters(
+                "doorward_token_questions_total",
+                "Questions whether tokens are active.",
+                &["issuer", "outcome"],
+            )?,
             fetches: counters(
                 "doorward_key_set_fetches_total",
                 "Fetches of key sets.",
@@ -143,7 +152,7 @@ impl Metrics {
             connections: ConnectionMetrics::new()?,
             config: ConfigMetrics::new()?,
         };
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(build),
             Box::new(metrics.checks.clone()),
             Box::new(metrics.duration.clone()),
@@ -151,6 +160,7 @@ impl Metrics {
             Box::new(metrics.dropped_scopes.clone()),
             Box::new(metrics.group_overage.clone()),
             Box::new(metrics.fetches.clone()),
+            Box::new(metrics.questions.clone()),
             Box::new(metrics.keys.clone()),
             Box::new(metrics.age.clone()),
             Box::new(metrics.expires.clone()),
@@ -224,6 +234,9 @@ impl Metrics {
             let issuer = facts.issuer.as_str();
             for (outcome, count) in &facts.fetches {
                 catch_up(&self.fetches.with_label_values(&[issuer, *outcome]), *count);
+            }
+            for (outcome, count) in &facts.questions {
+                catch_up(&self.questions.with_label_values(&[issuer, *outcome]), *count);
             }
             let keys = i64::try_from(facts.keys).unwrap_or(i64::MAX);
             self.keys.with_label_values(&[issuer]).set(keys);

@@ -8,7 +8,6 @@ mod denials;
 mod history;
 mod logging;
 mod metrics;
-mod turns;
 
 pub use self::config::{ConfigMetrics, Reload};
 pub use self::connections::{Closed, ConnectionMetrics, CutOff, LISTENERS, TlsFailure};
@@ -17,4 +16,3 @@ pub use self::denials::{RecentDenial, RecentDenials};
 pub use self::history::{History, LOOK_EVERY, Totals, Windows};
 pub use self::logging::{LoggingError, install};
 pub use self::metrics::{KeySetFacts, Metrics, Recorder};
-pub use self::turns::Turns;

@@ -47,7 +47,7 @@ enum CheckStage {
     Sending(Outgoing),
 }
 
-/// Waits for a key.
+/// Waits for a key, or for what is said of a token.
 struct Deciding {
     reply: Pin<Box<dyn Future<Output = Bytes> + Send>>,
     message_bytes: usize,
@@ -57,7 +57,7 @@ struct Deciding {
 
 impl<'f> CheckCall<'f> {
     /// Answers a check, or gives what is left to do for it. Nearly every one is answered at
-    /// once: its message came whole and no key is missing.
+    /// once: its message came whole, and nobody has to be asked.
     pub(super) fn begin(
         service: &'f ArcSwap<CheckService>,
         (request, respond): Arrived,
@@ -74,10 +74,10 @@ impl<'f> CheckCall<'f> {
             }
             Arrival::Message(message) => {
                 let answer = match answering.answer(message) {
-                    CheckProgress::NeedsKey(message) => {
+                    CheckProgress::Waits(message) => {
                         answering.patience = patience(&head.headers);
                         // A copy: what the h2 crate hands out is part of a larger buffer.
-                        CheckProgress::NeedsKey(Bytes::copy_from_slice(&message))
+                        CheckProgress::Waits(Bytes::copy_from_slice(&message))
                     }
                     answer @ (CheckProgress::Sent | CheckProgress::Unsent(_)) => answer,
                 };
@@ -153,7 +153,7 @@ enum CheckProgress {
     Sent,
     Unsent(Outgoing),
     /// There is none yet to this message.
-    NeedsKey(Bytes),
+    Waits(Bytes),
 }
 
 impl Answering<'_> {
@@ -162,7 +162,7 @@ impl Answering<'_> {
             Err(_) => self.service.load().deny_unread(RequestFault::Unreadable.into()),
             Ok(message) => match self.service.load().try_to_reply(&message, Instant::now()) {
                 Ok(reply) => reply,
-                Err(_) => return CheckProgress::NeedsKey(message),
+                Err(_) => return CheckProgress::Waits(message),
             },
         };
         self.send(reply)
@@ -173,7 +173,7 @@ impl Answering<'_> {
         match answer {
             CheckProgress::Sent => None,
             CheckProgress::Unsent(outgoing) => Some(CheckStage::Sending(outgoing)),
-            CheckProgress::NeedsKey(message) => match account.leave_to_wait(message.len()) {
+            CheckProgress::Waits(message) => match account.leave_to_wait(message.len()) {
                 Ok(leave) => Some(CheckStage::Deciding(self.decide(message, leave))),
                 Err(OverBudget) => self.deny(Fault::Overloaded).map(CheckStage::Sending),
             },
@@ -193,7 +193,7 @@ impl Answering<'_> {
         let reply = self.service.load().deny_unread(fault);
         match self.send(reply) {
             CheckProgress::Unsent(outgoing) => Some(outgoing),
-            CheckProgress::Sent | CheckProgress::NeedsKey(_) => None,
+            CheckProgress::Sent | CheckProgress::Waits(_) => None,
         }
     }
 

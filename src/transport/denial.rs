@@ -182,11 +182,13 @@ fn status(reason: Reason) -> StatusCode {
         | Reason::Expired
         | Reason::NotYetValid
         | Reason::BadAudience
-        | Reason::InvalidClaim => StatusCode::UNAUTHORIZED,
+        | Reason::InvalidClaim
+        | Reason::Revoked => StatusCode::UNAUTHORIZED,
         Reason::ReservedIdentity | Reason::InsufficientScope | Reason::PolicyDenied => {
             StatusCode::FORBIDDEN
         }
         Reason::KeysUnavailable
+        | Reason::StatusUnavailable
         | Reason::PolicyUnavailable
         | Reason::Overloaded
         | Reason::InternalError => StatusCode::SERVICE_UNAVAILABLE,
@@ -222,11 +224,15 @@ fn detail(reason: Reason) -> &'static str {
         Reason::NotYetValid => "The access token is not valid yet; check the clocks.",
         Reason::BadAudience => "The access token was issued for another audience or client.",
         Reason::InvalidClaim => "The access token lacks a claim, or one has an unusable value.",
+        Reason::Revoked => "The access token does not count any more; get a new one.",
         Reason::ReservedIdentity => "The access token's identity is reserved.",
         Reason::InsufficientScope => "The access token has none of the scopes required here.",
         Reason::PolicyDenied => "The policy does not allow this request.",
         Reason::KeysUnavailable => {
             "The access token cannot be checked now: its issuer's keys are not available."
+        }
+        Reason::StatusUnavailable => {
+            "The access token cannot be checked now: nobody could say whether it still counts."
         }
         Reason::PolicyUnavailable => "The request cannot be checked now.",
         Reason::Overloaded => "The request cannot be checked now: too many are waiting.",

@@ -165,11 +165,21 @@ impl Encoder {
         if let Some(name) = verified.tenant_issuer() {
             put_member("issuer", name, &mut metadata);
         }
-        put_member("principal", identity.subject(), &mut metadata);
+        put_member("principal", identity.principal(), &mut metadata);
         if let Some(email) = identity.email() {
             put_member("email", email, &mut metadata);
         }
         put_list_member("groups", identity.groups(), &mut metadata);
+        if let Some(of) = identity.on_behalf_of() {
+            put_member("on_behalf_of", of.subject, &mut metadata);
+            if let Some(email) = of.email {
+                put_member("on_behalf_of_email", email, &mut metadata);
+            }
+            put_list_member("on_behalf_of_groups", of.groups(), &mut metadata);
+        }
+        if let Some(actor) = identity.told_actor() {
+            put_member("actor", actor, &mut metadata);
+        }
         put_list_member("scopes", identity.scopes(), &mut metadata);
         render(metadata, set, &self.protected)
     }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use doorward_core::authorizer::{MissingKey, Outcome};
+use doorward_core::authorizer::Outcome;
 use doorward_core::decision::{Decision, Denial, Fault};
+use doorward_core::needs::Needs;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::Routes;
 use tower::Service;
@@ -105,47 +106,53 @@ impl GrpcFront {
 impl CheckService {
     /// The reply to one `CheckRequest`: a `CheckResponse`, the five bytes that gRPC puts
     /// in front of a message included. A message that cannot be read is an empty one, and
-    /// so denied as a malformed request. `patience` is the time that the caller has: keys are
+    /// so denied as a malformed request. `patience` is the time that the caller has: others are
     /// waited for no longer than three quarters of it.
     pub async fn check_message(&self, message: Bytes, patience: Option<Duration>) -> Bytes {
         let started = Instant::now();
         match self.try_to_reply(&message, started) {
             Ok(reply) => reply,
-            Err(missing) => self.reply_later(&message, missing, started, patience).await,
+            Err(needs) => self.reply_later(&message, *needs, started, patience).await,
         }
     }
 
-    /// The reply, if the keys at hand are enough for it. No future holds the parts of the
+    /// The reply, if what is at hand is enough for it. No future holds the parts of the
     /// request: they are larger than all else that a check needs.
     pub(super) fn try_to_reply(
         &self,
         message: &[u8],
         started: Instant,
-    ) -> Result<Bytes, MissingKey<'_>> {
+    ) -> Result<Bytes, Box<Needs<'_>>> {
         let mut check = CheckMessage::default();
         let _ = check.read(message);
         match self.authorizer().decide(&check.view(), self.now()) {
             Outcome::Decided(decision) => Ok(self.reply(&check, &decision, started)),
-            Outcome::NeedsKey(missing) => Err(missing),
+            Outcome::Needs(needs) => Err(Box::new(needs)),
         }
     }
 
     async fn reply_later(
         &self,
         message: &[u8],
-        missing: MissingKey<'_>,
+        mut needs: Needs<'_>,
         started: Instant,
         patience: Option<Duration>,
     ) -> Bytes {
         let wait = self.wait(patience);
-        let obtained = Box::pin(missing.obtain(wait)).await;
-        let mut check = CheckMessage::default();
-        let _ = check.read(message);
-        let decision = match obtained {
-            Ok(()) => self.authorizer().decide(&check.view(), self.now()).or_deny(),
-            Err(denial) => Decision::Deny(denial),
-        };
-        self.reply(&check, &decision, started)
+        loop {
+            let left = wait.saturating_sub(started.elapsed());
+            let obtained = Box::pin(needs.obtain(left)).await;
+            let mut check = CheckMessage::default();
+            let _ = check.read(message);
+            let outcome = match obtained {
+                Ok(attempt) => self.authorizer().decide_again(&check.view(), self.now(), attempt),
+                Err(denial) => Outcome::Decided(Decision::Deny(denial)),
+            };
+            match outcome {
+                Outcome::Decided(decision) => return self.reply(&check, &decision, started),
+                Outcome::Needs(more) => needs = more,
+            }
+        }
     }
 
     /// The reply to a call whose request nobody looked at.

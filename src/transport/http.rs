@@ -78,10 +78,10 @@ async fn answer(service: &CheckService, request: Request<()>) -> Answer {
         return ext_authz(service, &request, original).await;
     }
     match request.uri().path() {
-        AUTHENTICATE => match *request.method() {
-            Method::GET | Method::POST => authenticate(service, &request).await,
-            _ => not_allowed("GET, POST"),
-        },
+        // As NeMo's own, by any method, and with the path of another request behind.
+        path if path.strip_prefix(AUTHENTICATE).is_some_and(is_below) => {
+            authenticate(service, &request).await
+        }
         DISCOVERY => match *request.method() {
             Method::GET | Method::HEAD => json_answer((service.documents().discovery)()),
             _ => not_allowed("GET, HEAD"),
@@ -95,6 +95,10 @@ async fn answer(service: &CheckService, request: Request<()>) -> Answer {
         }
         _ => not_found(),
     }
+}
+
+fn is_below(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('/')
 }
 
 /// The same decision as `Check`, for the request whose path follows our prefix.
@@ -144,9 +148,14 @@ fn allow(
 /// Who the bearer of this request's own token is.
 async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     let headers = views(request);
+    // Of the target the query alone, by which a question of our own is known.
+    let path = match request.uri().query() {
+        Some(query) => Cow::Owned(format!("{AUTHENTICATE}?{query}")),
+        None => Cow::Borrowed(AUTHENTICATE),
+    };
     let view = RequestView {
         method: request.method().as_str().as_bytes(),
-        path: AUTHENTICATE.as_bytes(),
+        path: path.as_bytes(),
         authority: b"",
         headers: &headers,
         // Whatever `rules.bypass` says of this path: here a token is the question.
@@ -154,21 +163,35 @@ async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     };
     match service.decide(&view, patience(request.headers())).await {
         Decision::Allow(approval) => {
-            let identity = approval.identity().map(VerifiedIdentity::identity);
-            json_answer(
-                json!({
-                    "principal": identity.map(Identity::subject),
-                    "email": identity.and_then(Identity::email),
-                    "groups": listed(identity.map(Identity::groups)),
-                    "scopes": listed(identity.map(Identity::scopes)),
-                    "jti": identity.and_then(Identity::token_id),
-                    "token_kind": identity.map(|_| "jwt"),
-                })
-                .to_string(),
+            let whoami = whoami(&approval).to_string();
+            let answer = allow(service, &approval, &headers);
+            answer.map_or_else(
+                || denied(service, request, &Denial::from(Fault::Internal)),
+                |answer| as_json(answer.map(|_| Bytes::from(whoami))),
             )
         }
         Decision::Deny(denial) => denied(service, request, &denial),
     }
+}
+
+/// Whom a token speaks of, as NeMo Platform's own answer has it: its subject, also where another
+/// acts for it, which the headers tell.
+fn whoami(approval: &Approval) -> serde_json::Value {
+    let verified = approval.identity();
+    let identity = verified.map(VerifiedIdentity::identity);
+    let behalf = identity.and_then(Identity::on_behalf_of);
+    let groups: Vec<_> = match (behalf, identity) {
+        (Some(of), _) => of.groups().collect(),
+        (None, of) => of.into_iter().flat_map(Identity::groups).collect(),
+    };
+    json!({
+        "principal": behalf.map(|of| of.subject).or(identity.map(Identity::principal)),
+        "email": behalf.map_or(identity.and_then(Identity::email), |of| of.email),
+        "groups": groups,
+        "scopes": identity.into_iter().flat_map(Identity::scopes).collect::<Vec<_>>(),
+        "jti": identity.and_then(Identity::token_id),
+        "token_kind": verified.map(|verified| verified.token_use().code()),
+    })
 }
 
 /// The host that a request names, of Envoy's client for what Envoy sends on.
@@ -176,10 +199,6 @@ fn authority(request: &Request<()>) -> Cow<'_, str> {
     let of_target = request.uri().authority().map(|authority| authority.as_str().into());
     let of_header = || request.headers().get(header::HOST).map(HeaderValue::as_bytes);
     of_target.or_else(|| of_header().map(String::from_utf8_lossy)).unwrap_or_default()
-}
-
-fn listed<'i>(items: Option<impl Iterator<Item = &'i str>>) -> Vec<&'i str> {
-    items.into_iter().flatten().collect()
 }
 
 /// The time that the caller has. Whatever a client sends under that name, Envoy sends its own.
@@ -217,7 +236,10 @@ fn page_answer(page: &DenialAnswer) -> Answer {
 }
 
 fn json_answer(body: String) -> Answer {
-    let mut answer = Response::new(Bytes::from(body));
+    as_json(Response::new(Bytes::from(body)))
+}
+
+fn as_json(mut answer: Answer) -> Answer {
     let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(header::CONTENT_TYPE, json);
     answer

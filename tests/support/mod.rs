@@ -20,6 +20,7 @@ pub mod oidc_provider;
 pub mod pages;
 pub mod process;
 pub mod raw;
+pub mod registry;
 pub mod scripted;
 pub mod served;
 pub mod signer;

@@ -1,11 +1,12 @@
 //! One request, from what a gateway asks to allow or deny.
 //!
 //! [`Authorizer::decide`] is a plain function on borrowed bytes: no socket, no runtime,
-//! no clock of its own, no waiting. When it lacks a key it says so, and
-//! [`Authorizer::authorize`] waits for that key once and asks again.
+//! no clock of its own, no waiting. When it lacks something it says [what](crate::needs), and
+//! [`Authorizer::authorize`] waits for that and decides again.
+
+mod identify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bearer::BearerToken;
@@ -13,13 +14,12 @@ use crate::clock::UnixTime;
 use crate::decision::{Approval, Basis, Decision, Denial, Fault};
 use crate::header_changes::{HeaderChanges, answer_bytes_of_name};
 use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
-use crate::issuers::{Issuer, Issuers, KeysFault};
-use crate::keys::{KeySetId, Refetch, RefetchCause};
+use crate::issuers::Issuers;
+use crate::needs::{Attempt, Needs};
 use crate::request::{HeaderView, RequestFault, RequestView};
 use crate::rules::{Permit, RouteRule, Rules, TokenRequirement};
-use crate::token::{CompactJws, TokenFault, UnsignedTokens, UnverifiedToken, VerifiedToken};
+use crate::token::UnsignedTokens;
 use crate::token_cache::TokenCache;
-use crate::verified_identity::VerifiedIdentity;
 
 /// More than this in the headers of an answer is denied, in bytes. Over HTTP, names to remove are a
 /// header of our answer, and Envoy takes 60 KiB of headers in an answer (`max_response_headers_kb`);
@@ -49,72 +49,18 @@ pub struct Authorizer {
 pub enum Outcome<'a> {
     /// A decision: allow or deny.
     Decided(Decision),
-    /// Not before its issuer was asked for newer keys.
-    NeedsKey(MissingKey<'a>),
+    /// Not before somebody was asked.
+    Needs(Needs<'a>),
 }
 
 impl Outcome<'_> {
-    /// The decision where nobody is asked: without newer keys the request is denied.
+    /// The decision where nobody is asked: the request is denied.
     #[must_use]
     pub fn or_deny(self) -> Decision {
         match self {
             Self::Decided(decision) => decision,
-            Self::NeedsKey(missing) => Decision::Deny(missing.otherwise),
+            Self::Needs(needs) => Decision::Deny(needs.or_deny()),
         }
-    }
-}
-
-/// The token may be signed with a key that its issuer has published since.
-///
-/// Whoever can wait calls [`obtain`](Self::obtain). Others ask the [issuer](Self::issuer) in their
-/// own way and hand in what became of it ([`resolve`](Self::resolve)). Either way the request is
-/// decided again, at most once.
-pub struct MissingKey<'a> {
-    issuer: &'a Issuer,
-    cause: RefetchCause,
-    /// The keys that were tried.
-    tried: Option<KeySetId>,
-    /// The decision when asking brings nothing new.
-    otherwise: Denial,
-}
-
-impl<'a> MissingKey<'a> {
-    /// Whose key it is.
-    #[must_use]
-    pub fn issuer(&self) -> &'a Issuer {
-        self.issuer
-    }
-
-    /// Why those at hand do not do.
-    #[must_use]
-    pub fn cause(&self) -> RefetchCause {
-        self.cause
-    }
-
-    /// Asks the issuer, and waits at most `wait` for what comes of it.
-    ///
-    /// # Errors
-    /// The decision, if it brings nothing new. Otherwise decide again.
-    pub async fn obtain(self, wait: Duration) -> Result<(), Denial> {
-        let refetch = self.issuer.keys().refetch(self.cause, wait).await;
-        self.resolve(refetch)
-    }
-
-    /// Takes what became of asking the issuer.
-    ///
-    /// # Errors
-    /// The decision, if it brought nothing new. Otherwise decide again.
-    pub fn resolve(self, refetch: Refetch) -> Result<(), Denial> {
-        let Self { issuer, tried, otherwise, .. } = self;
-        match refetch {
-            Refetch::Answered => Ok(()),
-            Refetch::StillUnderWay => Err(KeysFault::StillUnderWay),
-            Refetch::Crowded => Err(KeysFault::Crowded),
-            // A fetch that others asked for may have ended while this one was refused.
-            Refetch::NotDue | Refetch::Failed if issuer.key_set_id() != tried => Ok(()),
-            Refetch::NotDue | Refetch::Failed => return Err(otherwise),
-        }
-        .map_err(|fault| Denial { fault: Fault::Keys(fault), ..otherwise })
     }
 }
 
@@ -210,48 +156,63 @@ impl Authorizer {
         &self.protected
     }
 
-    /// Decides a request, waiting at most `wait` when a key has to be fetched.
+    /// Decides a request, waiting at most `wait` where somebody has to be asked.
     pub async fn authorize(
         &self,
         request: &RequestView<'_>,
         now: UnixTime,
         wait: Duration,
     ) -> Decision {
-        match self.decide(request, now) {
-            Outcome::Decided(decision) => decision,
-            Outcome::NeedsKey(missing) => match missing.obtain(wait).await {
-                Ok(()) => self.decide(request, now).or_deny(),
-                Err(denial) => Decision::Deny(denial),
-            },
+        self.settle(self.decide(request, now), request, now, wait).await
+    }
+
+    /// Goes on from an outcome of [`decide`](Self::decide) or its kin to a decision on the same
+    /// request, waiting at most `wait` each time that somebody has to be asked.
+    pub async fn settle<'a>(
+        &'a self,
+        mut outcome: Outcome<'a>,
+        request: &RequestView<'_>,
+        now: UnixTime,
+        wait: Duration,
+    ) -> Decision {
+        loop {
+            match outcome {
+                Outcome::Decided(decision) => return decision,
+                Outcome::Needs(needs) => match needs.obtain(wait).await {
+                    Ok(attempt) => outcome = self.decide_again(request, now, attempt),
+                    Err(denial) => return Decision::Deny(denial),
+                },
+            }
         }
     }
 
-    /// Decides a request with the keys at hand. Should a step panic, that is a denial: to
+    /// Decides a request with what is at hand. Should a step panic, that is a denial: to
     /// Envoy a broken call can mean "let it pass".
     pub fn decide(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
-        self.decide_with(self.cache.as_ref(), request, now)
+        self.decide_again(request, now, Attempt::default())
     }
 
     /// The same without the cache: the token is verified anew, and nothing of it is remembered.
     pub fn decide_uncached(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
-        self.decide_with(None, request, now)
+        self.decide_again(request, now, Attempt { uncached: true, ..Attempt::default() })
     }
 
-    fn decide_with(
+    /// Decides a request for which something was obtained since it was decided before.
+    pub fn decide_again(
         &self,
-        cache: Option<&TokenCache>,
         request: &RequestView<'_>,
         now: UnixTime,
+        attempt: Attempt,
     ) -> Outcome<'_> {
         let admission = catch_unwind(AssertUnwindSafe(|| {
-            let approval = self.admit(cache, request, now)?;
+            let approval = self.admit(request, now, attempt)?;
             self.check_answer(&approval, request.headers)?;
             Ok(approval)
         }));
         match admission.unwrap_or_else(|_| Err(Fault::Internal.into())) {
             Ok(approval) => Outcome::Decided(Decision::Allow(approval)),
             Err(NotAdmitted::Denied(denial)) => Outcome::Decided(Decision::Deny(denial)),
-            Err(NotAdmitted::NeedsKey(missing)) => Outcome::NeedsKey(missing),
+            Err(NotAdmitted::Needs(needs)) => Outcome::Needs(*needs),
         }
     }
 
@@ -282,9 +243,9 @@ impl Authorizer {
 
     fn admit(
         &self,
-        cache: Option<&TokenCache>,
         request: &RequestView<'_>,
         now: UnixTime,
+        attempt: Attempt,
     ) -> Result<Approval, NotAdmitted<'_>> {
         if !self.enabled {
             return Ok(Approval::new(Basis::AuthDisabled, Permit::without_rules()));
@@ -308,7 +269,7 @@ impl Authorizer {
             };
             return Ok(Approval::new(basis, rule.permit_without_token()?));
         };
-        let identified = self.identify(cache, bearer, now);
+        let identified = self.identify(request, bearer, now, attempt);
         let (identity, fresh) =
             identified.map_err(|not_admitted| not_admitted.asking_for(rule.scopes()))?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
@@ -319,67 +280,6 @@ impl Authorizer {
         })?;
         Ok(Approval::new(Basis::Identified { identity, fresh }, permit))
     }
-
-    /// Whom a token speaks of, and whether it had to be verified to know.
-    fn identify(
-        &self,
-        cache: Option<&TokenCache>,
-        bearer: BearerToken<'_>,
-        now: UnixTime,
-    ) -> Result<(Arc<VerifiedIdentity>, bool), NotAdmitted<'_>> {
-        // Longer tokens are refused unread: they are not hashed either.
-        let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
-        let cache = cache.filter(|_| of_length);
-        let entry = cache.and_then(|cache| Some((cache, cache.hash(bearer)?)));
-        let still_holds = |identity: &VerifiedIdentity| self.still_holds(identity, now);
-        if let Some(identity) = entry.and_then(|(cache, hash)| cache.find(hash, still_holds)) {
-            return Ok((identity, false));
-        }
-        let jws = CompactJws::decode(bearer, self.max_token_bytes)?;
-        let unverified = UnverifiedToken::parse(&jws, self.unsigned)?;
-        let issuer = self.issuers.named_by(&unverified)?;
-        let tried = issuer.key_set_id();
-        let identity = self.verify(unverified, issuer, now).map_err(|fault| {
-            let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
-            let keys_may_change = |cause: &RefetchCause| {
-                issuer.keys().may_refetch(*cause) || issuer.key_set_id() != tried
-            };
-            match refetch_cause(fault).filter(keys_may_change) {
-                Some(cause) => {
-                    NotAdmitted::NeedsKey(MissingKey { issuer, cause, tried, otherwise: denial })
-                }
-                None => NotAdmitted::Denied(denial),
-            }
-        })?;
-        if let Some((cache, hash)) = entry {
-            cache.keep(hash, &identity);
-        }
-        Ok((identity, true))
-    }
-
-    fn verify(
-        &self,
-        unverified: UnverifiedToken<'_>,
-        issuer: &Issuer,
-        now: UnixTime,
-    ) -> Result<Arc<VerifiedIdentity>, Fault> {
-        let keys = issuer.keys_in_force(now)?;
-        let keys = keys.as_deref().ok_or(KeysFault::NeverObtained)?;
-        let verified = VerifiedToken::verify(unverified, issuer.rules(), keys.set(), now)?;
-        Ok(VerifiedIdentity::new(&verified, issuer, &self.headers, keys)?)
-    }
-
-    /// Whether a cached verification would come out the same now: the token is current
-    /// and the very key set that verified it is in force.
-    fn still_holds(&self, identity: &VerifiedIdentity, now: UnixTime) -> bool {
-        identity.expires_at() > now
-            && self.issuers.get(identity.issuer()).is_some_and(|issuer| {
-                let keys = issuer.keys_in_force(now);
-                keys.is_ok_and(|keys| {
-                    keys.as_deref().is_some_and(|keys| keys.id() == identity.key_set())
-                })
-            })
-    }
 }
 
 /// The denial of a request that shows nothing, where something has to be shown.
@@ -389,31 +289,18 @@ fn without_credentials(request: &RequestView<'_>, rule: &RouteRule<'_>) -> Denia
     Denial::from(fault).asking_for(rule.scopes())
 }
 
-/// Why newer keys could make the difference, if they could.
-fn refetch_cause(fault: Fault) -> Option<RefetchCause> {
-    if matches!(fault, Fault::Token(TokenFault::NoSuchKey) | Fault::Keys(_)) {
-        Some(RefetchCause::UnknownKey)
-    } else if fault == Fault::Token(TokenFault::BadSignature) {
-        Some(RefetchCause::BadSignature)
-    } else {
-        None
-    }
-}
-
 /// Why [`Authorizer::admit`] does not admit.
 enum NotAdmitted<'a> {
     Denied(Denial),
-    NeedsKey(MissingKey<'a>),
+    /// Rare, and large beside the other.
+    Needs(Box<Needs<'a>>),
 }
 
 impl NotAdmitted<'_> {
     fn asking_for(self, scopes: Option<&str>) -> Self {
         match self {
             Self::Denied(denial) => Self::Denied(denial.asking_for(scopes)),
-            Self::NeedsKey(missing) => Self::NeedsKey(MissingKey {
-                otherwise: missing.otherwise.asking_for(scopes),
-                ..missing
-            }),
+            Self::Needs(needs) => Self::Needs(Box::new(needs.asking_for(scopes))),
         }
     }
 }
@@ -427,5 +314,11 @@ impl<F: Into<Fault>> From<F> for NotAdmitted<'_> {
 impl From<Denial> for NotAdmitted<'_> {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl<'a> From<Needs<'a>> for NotAdmitted<'a> {
+    fn from(needs: Needs<'a>) -> Self {
+        Self::Needs(Box::new(needs))
     }
 }

@@ -16,6 +16,9 @@ impl UnixTime {
     /// were written in milliseconds do.
     pub const END_OF_YEAR_9999: Self = Self(253_402_300_799);
 
+    /// Later than every moment that comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// What was meant where a date makes no sense as seconds and does as milliseconds.
     #[must_use]
     pub fn meant_as_milliseconds(self) -> Option<Self> {

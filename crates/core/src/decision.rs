@@ -10,6 +10,7 @@ use crate::identity::IdentityFault;
 use crate::issuers::{IssuerId, KeysFault};
 use crate::request::RequestFault;
 use crate::rules::{Permit, RuleFault};
+use crate::status::StatusFault;
 use crate::token::TokenFault;
 use crate::verified_identity::VerifiedIdentity;
 
@@ -60,12 +61,16 @@ pub enum Reason {
     InvalidClaim,
     /// The token maps to a name that the platform reserves for itself.
     ReservedIdentity,
+    /// Whoever knows says that the token does not count: revoked, suspended, or never issued.
+    Revoked,
     /// None of the scopes that the route asks for.
     InsufficientScope,
     /// The policy said no.
     PolicyDenied,
     /// The issuer's keys were never obtained, are too old, or were still on their way.
     KeysUnavailable,
+    /// Whoever knows whether the token counts did not answer.
+    StatusUnavailable,
     /// The policy engine could not decide.
     PolicyUnavailable,
     /// There is no room for one more that has to wait.
@@ -206,9 +211,11 @@ impl Denial {
             Fault::NoCredentials
             | Fault::NoCredentialsForOptions
             | Fault::Bearer(_)
+            | Fault::Status(StatusFault::Inactive)
             | Fault::Token(_) => Self { scopes: scopes.map(str::to_owned), ..self },
             Fault::Request(_)
             | Fault::Keys(_)
+            | Fault::Status(_)
             | Fault::Identity(_)
             | Fault::Rule(_)
             | Fault::Overloaded
@@ -248,6 +255,9 @@ pub enum Fault {
     /// The issuer's keys are not there.
     #[error(transparent)]
     Keys(#[from] KeysFault),
+    /// It is not known that its token counts.
+    #[error(transparent)]
+    Status(#[from] StatusFault),
     /// Its token gives no identity.
     #[error(transparent)]
     Identity(#[from] IdentityFault),
@@ -280,6 +290,7 @@ impl Fault {
                 T::AnotherKind(_) | T::LikeIdToken(_) | T::BoundToKey => Reason::UnsupportedToken,
                 T::NoIssuer | T::UnknownIssuer | T::UnknownTenant => Reason::UnknownIssuer,
                 T::NoSuchKey => Reason::UnknownKey,
+                T::WrongUse => Reason::UnsupportedToken,
                 T::BadSignature => Reason::BadSignature,
                 T::Expired => Reason::Expired,
                 T::NotYetValid | T::IssuedInFuture => Reason::NotYetValid,
@@ -287,16 +298,20 @@ impl Fault {
                 T::NoExpiry | T::ExpiryBeyondReason | T::BadTime | T::LivesTooLong => {
                     Reason::InvalidClaim
                 }
+                T::ClaimMissing(_) | T::NotAKeyId => Reason::InvalidClaim,
             },
             Self::Keys(_) => Reason::KeysUnavailable,
+            Self::Status(StatusFault::Inactive) => Reason::Revoked,
+            Self::Status(_) => Reason::StatusUnavailable,
             Self::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing
                 | IdentityFault::SubjectUnfit
                 | IdentityFault::SubjectAddress(_)
+                | IdentityFault::ActorUnfit
                 | IdentityFault::TenantMissing => Reason::InvalidClaim,
-                IdentityFault::SubjectReserved | IdentityFault::EmailReserved => {
-                    Reason::ReservedIdentity
-                }
+                IdentityFault::SubjectReserved
+                | IdentityFault::EmailReserved
+                | IdentityFault::ActorReserved => Reason::ReservedIdentity,
             },
             Self::Rule(fault) => match fault {
                 RuleFault::WrongAudience => Reason::BadAudience,

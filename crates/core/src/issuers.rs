@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bearer::BearerToken;
 use crate::clock::UnixTime;
 use crate::identity::IdentityRules;
 use crate::keys::{KeySetId, KeySource, Snapshot};
-use crate::token::{TENANT_PLACEHOLDER, TokenFault, TokenRules, UnverifiedToken};
+use crate::status::StatusSource;
+use crate::token::{Claims, TENANT_PLACEHOLDER, TokenFault, TokenRules, UnverifiedToken};
 
 /// One trusted issuer: what its tokens must satisfy, what they mean, and its keys.
 ///
@@ -17,6 +19,16 @@ pub struct Issuer {
     keys: Arc<dyn KeySource>,
     rules: Box<TokenRules>,
     identity: Box<IdentityRules>,
+    special: Option<Box<Special>>,
+}
+
+/// What only few issuers have.
+#[derive(Default)]
+struct Special {
+    access_keys: Option<TokenRules>,
+    status: Option<Arc<dyn StatusSource>>,
+    /// What its opaque tokens begin with, if it has such tokens.
+    opaque_prefix: Option<String>,
 }
 
 /// Position of an issuer in the configuration, from 0.
@@ -24,6 +36,36 @@ pub struct Issuer {
 pub struct IssuerId(pub usize);
 
 impl Issuer {
+    /// An issuer with these keys. Which one it is, is known when it is [added](Issuers::push).
+    #[must_use]
+    pub fn new(rules: TokenRules, identity: IdentityRules, keys: Arc<dyn KeySource>) -> Self {
+        let (rules, identity) = (Box::new(rules), Box::new(identity));
+        Self { id: IssuerId(0), keys, rules, identity, special: None }
+    }
+
+    /// Has other rules for tokens that say of themselves that they are
+    /// [access keys](crate::token::ACCESS_KEY).
+    #[must_use]
+    pub fn with_access_keys(mut self, rules: TokenRules) -> Self {
+        self.special.get_or_insert_default().access_keys = Some(rules);
+        self
+    }
+
+    /// Has somebody to ask whether tokens are active, where [rules](TokenRules::asked_about)
+    /// demand that.
+    #[must_use]
+    pub fn with_status(mut self, status: Arc<dyn StatusSource>) -> Self {
+        self.special.get_or_insert_default().status = Some(status);
+        self
+    }
+
+    /// Gives out tokens, too, that only itself can read, and that begin with `prefix`.
+    #[must_use]
+    pub fn with_opaque_tokens(mut self, prefix: impl Into<String>) -> Self {
+        self.special.get_or_insert_default().opaque_prefix = Some(prefix.into());
+        self
+    }
+
     /// Which one it is.
     #[must_use]
     pub fn id(&self) -> IssuerId {
@@ -40,6 +82,31 @@ impl Issuer {
     #[must_use]
     pub fn rules(&self) -> &TokenRules {
         &self.rules
+    }
+
+    /// What its tokens must satisfy that say of themselves that they are
+    /// [access keys](crate::token::ACCESS_KEY), where other rules hold for them.
+    #[must_use]
+    pub fn access_keys(&self) -> Option<&TokenRules> {
+        self.special.as_ref()?.access_keys.as_ref()
+    }
+
+    /// What a token with these claims, not yet believed, must satisfy.
+    #[must_use]
+    pub fn rules_for(&self, claims: &Claims<'_>) -> &TokenRules {
+        self.access_keys().filter(|_| claims.is_access_key()).unwrap_or(&self.rules)
+    }
+
+    /// Who is asked whether tokens are active.
+    #[must_use]
+    pub fn status(&self) -> Option<&dyn StatusSource> {
+        self.special.as_ref()?.status.as_deref()
+    }
+
+    /// What its opaque tokens begin with, if it has such tokens.
+    #[must_use]
+    pub fn opaque_prefix(&self) -> Option<&str> {
+        self.special.as_ref()?.opaque_prefix.as_deref()
     }
 
     /// What its claims mean.
@@ -101,17 +168,39 @@ pub struct Issuers {
     /// By `iss`; those that stand for one issuer a tenant by their template.
     by_name: HashMap<String, usize>,
     any_per_tenant: bool,
+    /// The one that opaque tokens are of.
+    opaque: Option<usize>,
 }
 
 impl Issuers {
     /// Adds an issuer. A second one of the same name would never be found; configuration
     /// sees to it that there is none.
     pub fn add(&mut self, rules: TokenRules, identity: IdentityRules, keys: Arc<dyn KeySource>) {
+        self.push(Issuer::new(rules, identity, keys));
+    }
+
+    /// The same for one that is more than that. Of several with opaque tokens, which do not name
+    /// their issuer, the first has them.
+    pub fn push(&mut self, issuer: Issuer) {
         let index = self.list.len();
-        self.by_name.entry(rules.issuer.clone()).or_insert(index);
-        self.any_per_tenant |= rules.is_per_tenant();
-        let (rules, identity) = (Box::new(rules), Box::new(identity));
-        self.list.push(Issuer { id: IssuerId(index), keys, rules, identity });
+        self.by_name.entry(issuer.rules.issuer.clone()).or_insert(index);
+        self.any_per_tenant |= issuer.rules.is_per_tenant();
+        self.opaque = self.opaque.or_else(|| issuer.opaque_prefix().map(|_| index));
+        self.list.push(Issuer { id: IssuerId(index), ..issuer });
+    }
+
+    /// The issuer that an opaque token may be of: one in the form of RFC 6750 §2.1, with the
+    /// prefix of that issuer's.
+    #[must_use]
+    pub fn of_opaque(&self, token: BearerToken<'_>) -> Option<&Issuer> {
+        let issuer = self.list.get(self.opaque?)?;
+        let token = token.as_bytes();
+        let begins = token.starts_with(issuer.opaque_prefix()?.as_bytes());
+        let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+        let text = token.get(..token.len() - padding).filter(|text| !text.is_empty())?;
+        // No `:`, so never `service:…`.
+        let in_form = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+        (begins && text.iter().all(in_form)).then_some(issuer)
     }
 
     /// The issuer that a token names in `iss`. Whether it really is from there is not

@@ -53,10 +53,12 @@
 //! |---|---|
 //! | [`authorizer`] | asks the modules below in turn; one function a step |
 //! | [`request`], [`bearer`] | the request as borrowed bytes, and its one token |
+//! | [`needs`] | what a decision lacks, and how to decide again when it is there |
 //! | [`rules`] | what path and route ask for → a [`Permit`](rules::Permit) |
 //! | [`token_cache`] | tokens verified before, by keyed hash |
 //! | [`token`] | taken apart → parsed → verified; each step a type that only the one before makes |
 //! | [`issuers`], [`keys`] | whom to believe, and what can verify a signature |
+//! | [`status`] | what is asked about a token where only others know whether it still counts |
 //! | [`identity`] | verified token → identity; the names that clients must not send |
 //! | [`verified_identity`] | the identity with its proof: what is kept and handed on |
 //! | [`decision`] | allow or deny, and every reason |
@@ -78,11 +80,14 @@ pub mod identity;
 pub mod issuers;
 pub mod json_object;
 pub mod keys;
+pub mod needs;
 pub mod request;
 pub mod rules;
 pub mod scope_prefix;
+pub mod status;
 pub mod token;
 pub mod token_cache;
 pub mod verified_identity;
 
+pub use self::authorizer::Authorizer;
 pub use self::verified_identity::VerifiedIdentity;

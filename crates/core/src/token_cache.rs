@@ -22,9 +22,12 @@ const ENTRY_OVERHEAD_BYTES: usize = 640;
 /// The verified tokens of one authorizer.
 pub struct TokenCache {
     entries: Cache<TokenHash, Arc<VerifiedIdentity>, BuildHasherDefault<AlreadyHashed>>,
-    hash_key: LessSafeKey,
+    hasher: TokenHasher,
     counters: Arc<Counters>,
 }
+
+/// Gives tokens names that say nothing to anybody else.
+pub struct TokenHasher(LessSafeKey);
 
 /// How often the cache helped.
 #[derive(Debug, Default)]
@@ -37,7 +40,7 @@ pub struct Counters {
     pub evictions: AtomicU64,
 }
 
-/// Names a token to its own cache only.
+/// Names a token to those with the same [`TokenHasher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(u128);
 
@@ -52,9 +55,7 @@ impl TokenCache {
         max_bytes: u64,
         counters: Arc<Counters>,
     ) -> Result<Self, NoRandomness> {
-        let mut hash_key = [0; 16];
-        rand::fill(&mut hash_key).map_err(|_| NoRandomness)?;
-        let hash_key = UnboundKey::new(&AES_128_GCM, &hash_key).map_err(|_| NoRandomness)?;
+        let hasher = TokenHasher::new()?;
         // Every entry weighs at least an equal share, which bounds their number too.
         let share = u32::try_from(max_bytes / max_entries).unwrap_or(u32::MAX).max(1);
         let evicted = Arc::clone(&counters);
@@ -67,20 +68,14 @@ impl TokenCache {
                 }
             })
             .build_with_hasher(BuildHasherDefault::default());
-        Ok(Self { entries, hash_key: LessSafeKey::new(hash_key), counters })
+        Ok(Self { entries, hasher, counters })
     }
 
     /// The token's name in this cache; `None` when it cannot be computed, which nothing is known to
     /// bring about.
-    ///
-    /// That the nonce is always the same would matter to a message that is sent: it lets
-    /// those who see the hashes find the key. Nobody sees these.
     #[must_use]
     pub fn hash(&self, token: BearerToken<'_>) -> Option<TokenHash> {
-        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
-        let token = Aad::from(token.as_bytes());
-        let hash = self.hash_key.seal_in_place_separate_tag(nonce, token, &mut []).ok()?;
-        Some(TokenHash(u128::from_ne_bytes(hash.as_ref().try_into().ok()?)))
+        self.hasher.hash(token)
     }
 
     /// The entry of a token, when there is one that `still_holds`; one that does not is
@@ -116,6 +111,31 @@ impl TokenCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl TokenHasher {
+    /// One with a key of its own.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn new() -> Result<Self, NoRandomness> {
+        let mut key = [0; 16];
+        rand::fill(&mut key).map_err(|_| NoRandomness)?;
+        let key = UnboundKey::new(&AES_128_GCM, &key).map_err(|_| NoRandomness)?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// The token's name; `None` when it cannot be computed, which nothing is known to bring about.
+    ///
+    /// That the nonce is always the same would matter to a message that is sent: it lets
+    /// those who see the hashes find the key. Nobody sees these.
+    #[must_use]
+    pub fn hash(&self, token: BearerToken<'_>) -> Option<TokenHash> {
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let token = Aad::from(token.as_bytes());
+        let hash = self.0.seal_in_place_separate_tag(nonce, token, &mut []).ok()?;
+        Some(TokenHash(u128::from_ne_bytes(hash.as_ref().try_into().ok()?)))
     }
 }
 

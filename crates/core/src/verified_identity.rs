@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 use crate::clock::UnixTime;
 use crate::identity::{HeaderRules, Identity, IdentityFault};
 use crate::issuers::{Issuer, IssuerId};
-use crate::keys::{KeySetId, Snapshot};
+use crate::keys::KeySetId;
 use crate::rules::TokenScopes;
-use crate::token::VerifiedToken;
+use crate::token::{TokenUse, VerifiedToken};
 
 /// The identity behind a verified token, and what else of the token decisions need. There is no
 /// way to one but through a [`VerifiedToken`].
@@ -26,14 +26,16 @@ pub struct VerifiedIdentity {
     issuer: IssuerId,
     tenant_issuer: Option<Box<str>>,
     audiences: SmallVec<[Box<str>; 1]>,
-    expires_at: UnixTime,
-    key_set: KeySetId,
+    good_until: UnixTime,
+    key_set: Option<KeySetId>,
+    token_use: TokenUse,
     /// What a front made of this for all requests with the same token.
     rendering: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl VerifiedIdentity {
-    /// Reads the identity out of a token of `issuer` that the keys in `snapshot` verified.
+    /// Reads the identity out of a token of `issuer` that this key set verified; `None`: that its
+    /// issuer was asked about. It is not to be believed from `good_until` on without another look.
     ///
     /// # Errors
     /// The token gives no identity.
@@ -41,15 +43,17 @@ impl VerifiedIdentity {
         token: &VerifiedToken<'_>,
         issuer: &Issuer,
         headers: &HeaderRules,
-        snapshot: &Snapshot,
+        key_set: Option<KeySetId>,
+        good_until: UnixTime,
     ) -> Result<Arc<Self>, IdentityFault> {
         Ok(Arc::new(Self {
             identity: Identity::from_token(token, issuer.identity(), headers)?,
             issuer: issuer.id(),
             tenant_issuer: token.tenant_issuer(issuer.rules()).map(Into::into),
             audiences: token.audiences().map(Into::into).collect(),
-            expires_at: token.expires_at(),
-            key_set: snapshot.id(),
+            good_until: good_until.min(token.expires_at()),
+            key_set,
+            token_use: token.token_use(),
             rendering: OnceLock::new(),
         }))
     }
@@ -78,16 +82,23 @@ impl VerifiedIdentity {
         self.audiences.iter().map(AsRef::as_ref)
     }
 
-    /// `exp`, without leeway.
+    /// Until when the token counts without another look at it: until `exp`, without leeway, or
+    /// until somebody is to be asked about it again.
     #[must_use]
-    pub fn expires_at(&self) -> UnixTime {
-        self.expires_at
+    pub fn good_until(&self) -> UnixTime {
+        self.good_until
     }
 
-    /// The key set that verified the token.
+    /// The key set that verified the token; `None` where its issuer was asked instead.
     #[must_use]
-    pub fn key_set(&self) -> KeySetId {
+    pub fn key_set(&self) -> Option<KeySetId> {
         self.key_set
+    }
+
+    /// What the token is for.
+    #[must_use]
+    pub fn token_use(&self) -> TokenUse {
+        self.token_use
     }
 
     /// The scopes of the token, as rules look at them.

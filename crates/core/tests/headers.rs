@@ -85,6 +85,9 @@ fn what_the_client_sent_in_our_names() {
         "x-nmp-authorized",
         "x-nmp-principal-email",
         "x-nmp-principal-groups",
+        "x-nmp-principal-on-behalf-of",
+        "x-nmp-principal-on-behalf-of-email",
+        "x-nmp-principal-on-behalf-of-groups",
         "x-nmp-scopes",
         "x-tenant",
         "x-user",
@@ -92,7 +95,7 @@ fn what_the_client_sent_in_our_names() {
     assert_eq!(authorizer.protected().elsewhere(), elsewhere);
     let to_see = authorizer.protected().to_see();
     assert_eq!(to_see[0], "(?i)x[^a-z0-9]+acme.*");
-    assert_eq!(to_see[5..], ["(?i)x[^a-z0-9]+tenant", "(?i)x[^a-z0-9]+user"]);
+    assert_eq!(to_see[8..], ["(?i)x[^a-z0-9]+tenant", "(?i)x[^a-z0-9]+user"]);
     let names = ["X_User", "x-user", "x-tenant", "X.TENANT", "x-acme-x", "x-users", "x-tenants"];
     let ask =
         names.into_iter().fold(get("/").with_token(json!({})), |ask, name| ask.header(name, "x"));
@@ -223,7 +226,9 @@ fn headers_of_nobody_and_of_somebody() {
         assert!(headers.set(b"X-Nmp-Principal-Id") && headers.set(b"x-nmp-scopes"));
         assert!(!headers.set(b"x-nmp-authorized") && !headers.set(b"x-nmp-principal"));
         let unset: Vec<&str> = authorizer.protected().unset(headers).collect();
-        assert_eq!(unset, ["x-nmp-authorized"]);
+        let behalf = "x-nmp-principal-on-behalf-of";
+        let [email, groups] = ["email", "groups"].map(|of| format!("{behalf}-{of}"));
+        assert_eq!(unset, ["x-nmp-authorized", behalf, &email, &groups]);
         assert_eq!(identity.groups().collect::<Vec<_>>(), ["a", "b"]);
     });
 }

@@ -29,7 +29,7 @@ fn identified(change: impl FnOnce(&mut Setup), more: Value) -> Result<Arc<Verifi
 }
 
 fn subject(change: impl FnOnce(&mut Setup), more: Value) -> Result<String, F> {
-    identified(change, more).map(|one| one.identity().subject().to_owned())
+    identified(change, more).map(|one| one.identity().principal().to_owned())
 }
 
 /// The email address, and why there is none.
@@ -74,10 +74,10 @@ fn an_identity_says_what_the_token_said() {
     )
     .unwrap();
     assert_eq!(one.audiences().collect::<Vec<_>>(), ["my-api", "other"]);
-    assert_eq!((one.expires_at().0, one.issuer().0), (from_now(3600), 0));
+    assert_eq!((one.good_until().0, one.issuer().0), (from_now(3600), 0));
     assert!(one.tenant_issuer().is_none());
     let identity = one.identity();
-    assert_eq!((identity.subject(), identity.email()), ("alice", Some("a@b.example")));
+    assert_eq!((identity.principal(), identity.email()), ("alice", Some("a@b.example")));
     assert_eq!(identity.token_id(), Some("id-1"));
     assert_eq!(identity.further().collect::<Vec<_>>(), [Some("Acme"), None, Some("5")]);
     assert_eq!(identity.losses, Losses::default());
@@ -94,7 +94,8 @@ fn a_front_keeps_its_own_encoding_with_the_identity() {
     assert_eq!(one.rendering(|| 7_u8), Some(&7));
     assert_eq!(one.rendering(|| 8_u8), Some(&7), "made once");
     assert_eq!(one.rendering(|| "x"), None, "of another front");
-    assert!(one.key_set() != crate::support::snapshot([]).id() && one.expires_at() > NOW);
+    assert!(one.key_set().is_some_and(|id| id != crate::support::snapshot([]).id()));
+    assert!(one.good_until() > NOW);
 }
 
 #[test]

@@ -14,12 +14,14 @@
 mod bearer;
 mod cache;
 mod decisions;
+mod delegation;
 mod headers;
 mod identity;
 mod keys;
 mod missing_keys;
 mod routes;
 mod rules;
+mod status;
 mod support;
 mod tenants;
 mod tokens;

@@ -1,45 +1,34 @@
 //! Tokens whose key is not at hand: who is asked, what becomes of it, and when nobody is.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use doorward_core::authorizer::{Authorizer, Outcome};
-use doorward_core::decision::{Decision, Fault};
+use doorward_core::decision::Fault;
 use doorward_core::issuers::KeysFault;
 use doorward_core::keys::{Refetch, RefetchCause};
+use doorward_core::needs::Needs;
 use doorward_core::token::TokenFault as T;
 use serde_json::json;
 
-use crate::support::{Ask, Setup, Signer, Source, claims, ed, get, signer, snapshot};
+use crate::support::{Ask, Setup, Signer, Source, claims, ed, get, ready, signer, snapshot};
 
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The result of a future that never waits.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
 /// The fault, or the principal, of a request that may wait.
 fn authorized(authorizer: &Authorizer, ask: &Ask) -> Result<String, Fault> {
-    ask.view(|request, now| match ready(authorizer.authorize(request, now, WAIT)) {
-        Decision::Allow(approval) => Ok(approval.identity().unwrap().identity().subject().into()),
-        Decision::Deny(denial) => Err(denial.fault),
-    })
+    ask.authorized(authorizer, WAIT)
 }
 
 /// Whose key is missing and why, where it is worth asking.
 fn needed(authorizer: &Authorizer, ask: &Ask) -> Option<RefetchCause> {
     ask.view(|request, now| match authorizer.decide(request, now) {
         Outcome::Decided(_) => None,
-        Outcome::NeedsKey(missing) => {
+        Outcome::Needs(Needs::Key(missing)) => {
             assert_eq!(missing.issuer().name(), "https://idp.example");
             Some(missing.cause())
         }
+        Outcome::Needs(Needs::Status(_)) => panic!("it has a key"),
     })
 }
 
@@ -129,13 +118,14 @@ fn what_becomes_of_asking() {
         let (source, authorizer) = with_old_key();
         source.will(refetch, None);
         let resolved = ask.view(|request, now| match authorizer.decide(request, now) {
-            Outcome::Decided(_) => panic!("no key is missing"),
-            Outcome::NeedsKey(missing) => {
+            Outcome::Needs(Needs::Key(missing)) => {
                 if brings {
                     source.publish(snapshot([&next]));
                 }
-                missing.resolve(refetch).map_err(|denial| (denial.fault, denial.issuer))
+                let resolved = missing.resolve(refetch).map(drop);
+                resolved.map_err(|denial| (denial.fault, denial.issuer))
             }
+            Outcome::Decided(_) | Outcome::Needs(_) => panic!("no key is missing"),
         });
         match (&expected, resolved) {
             (Ok(_), Ok(())) => {}

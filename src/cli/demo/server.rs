@@ -94,9 +94,9 @@ fn shown(request: &RequestView<'_>, decision: &Decision) -> Shown {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Shown {
         outcome: match decision {
-            Decision::Allow(approval) => {
-                Outcome::Allowed(approval.identity().map(|who| who.identity().subject().to_owned()))
-            }
+            Decision::Allow(approval) => Outcome::Allowed(
+                approval.identity().map(|who| who.identity().principal().to_owned()),
+            ),
             Decision::Deny(denial) => Outcome::Denied(denial.reason().code().to_owned()),
         },
         method: text(request.method),

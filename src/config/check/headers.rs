@@ -65,7 +65,7 @@ pub(super) fn check(c: &mut Checker, headers: &raw::Headers) -> Option<HeaderRul
     let section = KeyPath::dotted("headers");
     let prefix = c.keep(&section.join("trusted_prefix"), trusted_prefix(&headers.trusted_prefix));
     let mut names = Names { taken: BTreeMap::new() };
-    let names_found = names.five(c, &section, headers);
+    let names_found = names.of_identity(c, &section, headers);
     let claims = names.claims(c, &section.join("claims"), &headers.claims);
     let groups_only = c.each(&section.join("groups_only"), &headers.groups_only, |pattern| {
         if pattern.is_empty() { Err(BadValue::Empty) } else { Ok(WildMatch::new(pattern)) }
@@ -88,7 +88,7 @@ struct Names {
 }
 
 impl Names {
-    fn five(
+    fn of_identity(
         &mut self,
         c: &mut Checker,
         section: &KeyPath,
@@ -98,12 +98,24 @@ impl Names {
         let principal_id = name("principal_id", &headers.principal_id);
         let principal_email = name("principal_email", &headers.principal_email);
         let principal_groups = name("principal_groups", &headers.principal_groups);
+        let mut behalf = |key: &str, text: &Option<String>, behind: &str| {
+            let by_prefix = || format!("{}Principal-On-Behalf-Of{behind}", headers.trusted_prefix);
+            name(key, &text.clone().unwrap_or_else(by_prefix))
+        };
+        let id = behalf("principal_on_behalf_of", &headers.principal_on_behalf_of, "");
+        let email = &headers.principal_on_behalf_of_email;
+        let email = behalf("principal_on_behalf_of_email", email, "-Email");
+        let groups = &headers.principal_on_behalf_of_groups;
+        let groups = behalf("principal_on_behalf_of_groups", groups, "-Groups");
         let scopes = name("scopes", &headers.scopes);
         let authorized = name("authorized", &headers.authorized);
         Some(HeaderNames {
             principal_id: principal_id?,
             principal_email: principal_email?,
             principal_groups: principal_groups?,
+            principal_on_behalf_of: id?,
+            principal_on_behalf_of_email: email?,
+            principal_on_behalf_of_groups: groups?,
             scopes: scopes?,
             authorized: authorized?,
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use doorward_core::identity::{EmailDomains, IdentityRules};
+use doorward_core::identity::{Delegation, EmailDomains, IdentityRules};
 
 use super::super::bad_value::BadValue;
 use super::super::key_path::KeyPath;
@@ -45,6 +45,10 @@ pub(super) fn check(
         scope_prefix: scope_prefix?,
         subject_prefix: subject_prefix?,
         groups_prefix: groups_prefix?,
+        delegation: match raw.delegation {
+            raw::Delegation::Ignore => Delegation::Ignored,
+            raw::Delegation::Nemo => Delegation::Nemo,
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_core::keys::{Algorithm, AlgorithmSet};
 use doorward_core::token::{
-    AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules, is_guid,
+    AudienceRule, BoundTokens, TENANT_PLACEHOLDER, TenantRule, TokenRules, TokenUse, is_guid,
 };
 
 use super::super::bad_value::BadValue;
@@ -13,7 +13,7 @@ use super::super::key_path::KeyPath;
 use super::super::raw;
 use super::super::settings::IssuerSettings;
 use super::super::warning::Warning;
-use super::{Checker, access, identity, key_location, overlap, platform, values};
+use super::{Checker, access, identity, introspection, key_location, overlap, platform, values};
 use crate::discovery::KeyLocation;
 use crate::product::Product;
 use crate::redact::Shown;
@@ -24,7 +24,8 @@ pub(super) fn check_all(
     config: &raw::Config,
     leeway: Duration,
 ) -> Option<Vec<IssuerSettings>> {
-    let mut all = Issuers { leeway, profile: config.headers.profile, seen: BTreeMap::new() };
+    let profile = config.headers.profile;
+    let mut all = Issuers { leeway, profile, seen: BTreeMap::new(), opaque: None };
     let mut issuers = Vec::new();
     let oidc = &config.auth.oidc;
     if oidc.enabled && oidc.common.issuer.is_some() {
@@ -58,6 +59,8 @@ struct Issuers {
     profile: raw::Profile,
     /// The names so far, and the keys that gave them.
     seen: BTreeMap<String, KeyPath>,
+    /// The key that says whose tokens may be opaque.
+    opaque: Option<KeyPath>,
 }
 
 impl Issuers {
@@ -94,6 +97,8 @@ impl Issuers {
             c.keep_given(&key, max_lifetime.map(|span| values::span_within(span, min, max)));
         let document = Some(raw).filter(|_| primary).and_then(key_location::document);
         let access = access::check(c, section, raw, keys.as_ref(), document.as_ref());
+        let introspection = introspection::check(c, section, raw, access.as_ref());
+        let opaque_prefix = self.opaque(c, section, raw);
         Some(IssuerSettings {
             token: TokenRules {
                 issuer: issuer?,
@@ -108,12 +113,39 @@ impl Issuers {
                 require_access_token: raw.require_access_token,
                 max_lifetime: max_lifetime?,
                 leeway: self.leeway,
+                token_use: TokenUse::OidcAccessToken,
+                asked_about: raw.introspection.is_some(),
             },
             identity: identity?,
             keys: keys?,
             access: access?,
             borrows_from_primary: false,
+            access_keys: None,
+            introspection: introspection?,
+            opaque_prefix: opaque_prefix?,
         })
+    }
+
+    /// What opaque tokens of this issuer begin with, if it has such tokens.
+    fn opaque(
+        &mut self,
+        c: &mut Checker,
+        section: &KeyPath,
+        raw: &raw::Issuer,
+    ) -> Option<Option<String>> {
+        if !raw.opaque {
+            return Some(None);
+        }
+        let key = section.join("opaque");
+        if !raw.allowed_tenants.is_empty() {
+            c.bad(&key, BadValue::OpaqueOfTenants);
+            return None;
+        }
+        if let Some(other) = self.opaque.replace(key.clone()) {
+            c.bad(&key, BadValue::TwoOpaque { other: other.to_string() });
+            return None;
+        }
+        Some(Some(raw.opaque_prefix.clone()))
     }
 
     /// Another name of the primary issuer: its rules, but a discovery document of its own
@@ -149,6 +181,7 @@ impl Issuers {
         settings.token.issuer = issuer?;
         settings.keys = keys?;
         settings.borrows_from_primary = true;
+        settings.opaque_prefix = None;
         Some(settings)
     }
 

@@ -6,10 +6,12 @@
 mod access;
 mod headers;
 mod identity;
+mod introspection;
 mod issuer;
 mod key_location;
 mod overlap;
 mod platform;
+mod platform_issuers;
 mod routes;
 mod rules;
 mod server;
@@ -19,7 +21,7 @@ use super::bad_value::BadValue;
 use super::key_path::KeyPath;
 use super::raw;
 use super::resource::ProtectedResource;
-use super::settings::{LogSettings, Provenance, Settings};
+use super::settings::{IssuerSettings, LogSettings, PlatformSettings, Provenance, Settings};
 use super::warning::Warning;
 use crate::discovery::{EmptySet, FetchPolicy};
 use crate::regular_file::is_ours_alone;
@@ -78,6 +80,7 @@ impl Checker {
         let leeway = self.span("token.leeway", &config.token.leeway, values::ZERO, values::LEEWAY);
         let issuers = issuer::check_all(self, config, leeway.unwrap_or_default());
         let platform = platform::check(self, config);
+        let issuers = self.with_platform(config, issuers, platform.as_ref());
         let server = server::check(self, &config.server);
         if config.auth.allow_unsigned_jwt {
             self.warnings.push(Warning::UnsignedAccepted);
@@ -122,6 +125,28 @@ impl Checker {
             log: log?,
             provenance: Provenance::default(),
         })
+    }
+
+    /// The issuers, and behind them those that the platform stands for: they speak of the same
+    /// people, so nobody is warned of an overlap.
+    fn with_platform(
+        &mut self,
+        config: &raw::Config,
+        issuers: Option<Vec<IssuerSettings>>,
+        platform: Option<&PlatformSettings>,
+    ) -> Option<Vec<IssuerSettings>> {
+        let section = KeyPath::dotted("auth.oidc");
+        let mut issuers = issuers?;
+        for issuer in platform_issuers::issuers(platform?, &config.auth.oidc.common) {
+            let name = &issuer.token.issuer;
+            if issuers.iter().any(|other| other.token.issuer == *name) {
+                let issuer = name.as_str().into();
+                self.bad(&section, BadValue::IssuerOfPlatform { issuer });
+                return None;
+            }
+            issuers.push(issuer);
+        }
+        Some(issuers)
     }
 
     fn fetch_policy(&mut self, keys: &raw::Keys) -> Option<FetchPolicy> {

@@ -10,8 +10,7 @@ use super::super::settings::{
     WorkloadTokenSettings,
 };
 use super::super::warning::Warning;
-use super::{Checker, access, key_location, values};
-use crate::secret::ClientSecret;
+use super::{Checker, access, introspection, key_location, values};
 
 /// The audience of workload tokens where nothing else is said, as NeMo has it.
 const WORKLOAD_AUDIENCE: &str = "nemo-platform";
@@ -37,7 +36,8 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<PlatformSet
     // URL simply has no document.
     let discovery_url = Some(&oidc.common).filter(|_| oidc.enabled);
     let discovery_url = discovery_url.and_then(key_location::document);
-    let client_secret = client_secret(c, oidc);
+    let client_secret =
+        introspection::secret(c, &section, &oidc.client_secret, &oidc.client_secret_file);
     let exchange = exchange(c, config);
     let signing =
         if is_an_issuer(&config.auth) { Signing::check(c, config) } else { Signing::default() };
@@ -69,29 +69,6 @@ pub(super) fn is_an_issuer(auth: &raw::Auth) -> bool {
 
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn client_secret(c: &mut Checker, oidc: &raw::Oidc) -> Option<Option<ClientSecret>> {
-    let (key, file_key) = (
-        KeyPath::dotted("auth.oidc.client_secret"),
-        KeyPath::dotted("auth.oidc.client_secret_file"),
-    );
-    match (&oidc.client_secret, &oidc.client_secret_file) {
-        (None, None) => Some(None),
-        (Some(_), Some(_)) => {
-            c.bad(&file_key, BadValue::TwoSecrets);
-            None
-        }
-        (Some(secret), None) if secret.expose().is_empty() => {
-            c.bad(&key, BadValue::Empty);
-            None
-        }
-        (Some(secret), None) => Some(Some(ClientSecret::Text(secret.clone()))),
-        (None, Some(path)) => {
-            let secret = ClientSecret::File(path.clone());
-            c.keep(&file_key, secret.read()).map(|_| Some(secret))
-        }
-    }
 }
 
 /// What the discovery document says of the exchange of workload tokens.

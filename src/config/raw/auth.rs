@@ -111,6 +111,16 @@ sections! {
         /// Domains whose email addresses are accepted from this issuer. Default: any; for an issuer
         /// of several tenants, those that Entra has verified as the tenant's own (`xms_edov`).
         pub email_domains: Texts,
+        /// What `act` in a token (RFC 8693: who acts for its subject) does: nothing, or what it does
+        /// in NeMo Platform, where the actor becomes the principal, on behalf of the subject.
+        pub delegation: Delegation,
+        /// Whom to ask whether a token of this issuer is still active (RFC 7662). Default: nobody.
+        pub introspection: Option<Introspection>,
+        /// Also accept tokens that are no JWT, as this issuer's; `introspection` says what they are.
+        /// One issuer can have such tokens.
+        pub opaque: bool,
+        /// What its opaque tokens begin with. The issuer is not asked about others.
+        pub opaque_prefix: String,
         /// HTTP proxy for requests to this issuer.
         pub proxy: Option<String>,
         /// PEM file of certificates to trust for this issuer, in addition to the system's: of
@@ -123,6 +133,24 @@ sections! {
         /// Also fetch keys over plain http from other machines, such as inside a cluster: anyone on
         /// the network path can then replace them.
         pub allow_http: bool,
+    }
+
+    /// Whom to ask whether a token is active (RFC 7662).
+    pub struct Introspection {
+        /// The introspection endpoint.
+        pub endpoint: Option<String>,
+        /// The client id to ask with.
+        pub client_id: Option<String>,
+        /// The client secret to ask with.
+        pub client_secret: Option<Secret>,
+        /// A file with that secret. Read again for each question.
+        pub client_secret_file: Option<PathBuf>,
+        /// How client id and secret are sent.
+        pub auth_method: AuthMethod,
+        /// How long an answer counts, at most until the token expires.
+        pub cache: Span = Span::Seconds(60),
+        /// How long one question may take.
+        pub timeout: Span = Span::Seconds(5),
     }
 
     /// Presets for well-known providers.
@@ -152,4 +180,26 @@ pub enum BoundTokens {
     Deny,
     /// They are accepted as plain bearer tokens.
     Ignore,
+}
+
+/// What `act` in a token does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delegation {
+    /// Who acts is told in metadata and by `explain`.
+    #[default]
+    Ignore,
+    /// The actor becomes the principal, on behalf of the subject.
+    Nemo,
+}
+
+/// How a client shows who it is (RFC 6749 §2.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// In the `Authorization` header.
+    #[default]
+    ClientSecretBasic,
+    /// In the form.
+    ClientSecretPost,
 }

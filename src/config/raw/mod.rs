@@ -18,7 +18,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::auth::{Auth, BoundTokens, Entra, Issuer, Oidc, Preset};
+pub use self::auth::{
+    Auth, AuthMethod, BoundTokens, Delegation, Entra, Introspection, Issuer, Oidc, Preset,
+};
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
 pub use self::rules::{CorsPreflight, Endpoint, Mode, Route, Rules, ScopeDemand};
 
@@ -116,6 +118,15 @@ sections! {
         pub principal_email: String = "X-NMP-Principal-Email".into(),
         /// The header with the groups, joined by `,`.
         pub principal_groups: String = "X-NMP-Principal-Groups".into(),
+        /// The header with the id for whom the principal acts (`delegation`). Default:
+        /// `{trusted_prefix}Principal-On-Behalf-Of`.
+        pub principal_on_behalf_of: Option<String>,
+        /// The header with the email address of whom the principal acts for. Default:
+        /// `{trusted_prefix}Principal-On-Behalf-Of-Email`.
+        pub principal_on_behalf_of_email: Option<String>,
+        /// The header with the groups of whom the principal acts for, joined by `,`. Default:
+        /// `{trusted_prefix}Principal-On-Behalf-Of-Groups`.
+        pub principal_on_behalf_of_groups: Option<String>,
         /// The header with the scopes, joined by a space.
         pub scopes: String = "X-NMP-Scopes".into(),
         /// The header that says a policy engine allowed the request.

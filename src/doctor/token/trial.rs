@@ -7,12 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::UnixTime;
 use doorward_core::decision::Fault;
-use doorward_core::identity::{ClaimPath, IdentityFault, IdentityRules};
+use doorward_core::identity::{ClaimPath, Delegation, IdentityFault, IdentityRules};
 use doorward_core::issuers::Issuers;
 use doorward_core::keys::StaticKeys;
 use doorward_core::request::{HeaderView, RequestView, RouteView};
 use doorward_core::token::{
-    AudienceRule, BoundTokens, TenantRule, TokenFault, TokenRules, UnsignedTokens,
+    ACCESS_KEY, AudienceRule, BoundTokens, TenantRule, TokenFault, TokenRules, TokenUse,
+    UnsignedTokens,
 };
 use serde_json::{Map, Value, json};
 
@@ -63,9 +64,16 @@ impl<'a> Trial<'a> {
             client: known.client.clone(),
             keys: None,
         };
-        let rules = settings.issuers.iter();
-        let rules = rules.map(|issuer| (issuer.token.clone(), issuer.identity.clone()));
         let parts = TokenParts::of(token.as_bytes());
+        let (name, value) = ACCESS_KEY;
+        let is_access_key = parts.text(name) == Some(value);
+        let rules = settings.issuers.iter().map(|issuer| {
+            let access_keys = issuer.access_keys.as_ref().filter(|_| is_access_key);
+            // Nobody is asked about the token here.
+            let rules =
+                TokenRules { asked_about: false, ..access_keys.unwrap_or(&issuer.token).clone() };
+            (rules, issuer.identity.clone())
+        });
         Self {
             settings,
             known,
@@ -148,6 +156,9 @@ impl<'a> Trial<'a> {
                 | TokenFault::AlgorithmNotAllowed
                 | TokenFault::NoSuchKey
                 | TokenFault::BadSignature => {}
+                TokenFault::WrongUse | TokenFault::ClaimMissing(_) | TokenFault::NotAKeyId => {
+                    rules.token_use = TokenUse::OidcAccessToken;
+                }
                 TokenFault::NoExpiry
                 | TokenFault::ExpiryBeyondReason
                 | TokenFault::Expired
@@ -172,6 +183,9 @@ impl<'a> Trial<'a> {
             Fault::Identity(IdentityFault::EmailReserved) => {
                 identity.email = ClaimPath::claim_named("");
             }
+            Fault::Identity(IdentityFault::ActorUnfit | IdentityFault::ActorReserved) => {
+                identity.delegation = Delegation::Ignored;
+            }
             Fault::Identity(_) => {
                 identity.subject = ClaimPath::claim_named("sub");
                 claims.insert("sub".to_owned(), json!("anybody"));
@@ -182,6 +196,7 @@ impl<'a> Trial<'a> {
             | Fault::NoCredentialsForOptions
             | Fault::Bearer(_)
             | Fault::Keys(_)
+            | Fault::Status(_)
             | Fault::Rule(_)
             | Fault::Overloaded
             | Fault::Internal => return false,

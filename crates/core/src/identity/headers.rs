@@ -23,10 +23,20 @@ impl<'a> IdentityHeaders<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let names = &self.rules.names;
         self.of.into_iter().flat_map(move |identity| {
+            let behalf = identity.on_behalf_of();
             let standard = [
-                (&names.principal_id, identity.subject()),
+                (&names.principal_id, identity.principal()),
                 (&names.principal_email, identity.email().unwrap_or_default()),
                 (&names.principal_groups, within_limit(identity.joined_groups(), ',')),
+                (&names.principal_on_behalf_of, behalf.map_or("", |of| of.subject)),
+                (
+                    &names.principal_on_behalf_of_email,
+                    behalf.and_then(|of| of.email).unwrap_or_default(),
+                ),
+                (
+                    &names.principal_on_behalf_of_groups,
+                    within_limit(behalf.map_or("", |of| of.joined_groups), ','),
+                ),
                 (&names.scopes, within_limit(identity.joined_scopes(), ' ')),
             ];
             let further = identity.further().map(Option::unwrap_or_default);

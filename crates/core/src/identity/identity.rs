@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::address::{AddressFault, says_yes};
 use super::claim_value::ClaimValue;
-use super::rules::{HeaderRules, IdentityRules, TENANT};
+use super::rules::{Delegation, HeaderRules, IdentityRules, TENANT};
 use super::{address, lists, value};
-use crate::token::{Claims, VerifiedToken};
+use crate::token::{Claims, TokenUse, VerifiedToken};
 
 /// The identity behind a token, fit for headers: every text in here but `jti` may be sent.
 ///
@@ -15,12 +15,46 @@ use crate::token::{Claims, VerifiedToken};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     text: Box<str>,
-    /// Where the principal, the email, the groups, the scopes and `jti` end in it.
-    ends: [u32; 5],
+    /// Where each [`Part`] ends in it.
+    ends: [u32; PARTS],
     /// Where the further claims end, in the order of `headers.claims`.
     further_ends: Box<[u32]>,
     /// What was left out on the way.
     pub losses: Losses,
+}
+
+/// The texts of an identity, in their order.
+#[derive(Clone, Copy)]
+enum Part {
+    Principal,
+    Email,
+    Groups,
+    Scopes,
+    TokenId,
+    OnBehalfOf,
+    OnBehalfOfEmail,
+    OnBehalfOfGroups,
+    ToldActor,
+}
+
+const PARTS: usize = Part::ToldActor as usize + 1;
+
+/// For whom the principal acts (RFC 8693 §4.1): the subject of a token that delegates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnBehalfOf<'i> {
+    /// The subject's id, never empty.
+    pub subject: &'i str,
+    /// The subject's email address, when there is one that can be believed.
+    pub email: Option<&'i str>,
+    /// The subject's groups, joined by `,`.
+    pub joined_groups: &'i str,
+}
+
+impl<'i> OnBehalfOf<'i> {
+    /// The subject's groups, in the token's order, each once.
+    pub fn groups(&self) -> impl Iterator<Item = &'i str> + Clone + use<'i> {
+        self.joined_groups.split(',').filter(|group| !group.is_empty())
+    }
 }
 
 /// What a token said and the identity does not.
@@ -51,53 +85,50 @@ impl Identity {
         headers: &HeaderRules,
     ) -> Result<Self, IdentityFault> {
         let claims = token.claims();
-        let tenant = token.tenant();
-        let mut losses = Losses { group_overage: has_group_overage(claims), ..Losses::default() };
-        let mut text = String::with_capacity(256);
-
-        let subject = subject(claims, rules)?;
-        text.push_str(&fill_in(rules.subject_prefix.as_deref(), tenant)?);
-        text.push_str(&subject);
-        if value::is_reserved(&text) {
-            return Err(IdentityFault::SubjectReserved);
+        let mut writer = Writer {
+            text: String::with_capacity(256),
+            ends: [0; PARTS],
+            losses: Losses { group_overage: has_group_overage(claims), ..Losses::default() },
+            groups_prefix: fill_in(rules.groups_prefix.as_deref(), token.tenant())?,
+            subject_prefix: fill_in(rules.subject_prefix.as_deref(), token.tenant())?,
+            claims,
+            rules,
+            headers,
+        };
+        let actor = claims.json("act");
+        let delegates = actor.is_some()
+            && rules.delegation == Delegation::Nemo
+            && token.token_use() != TokenUse::AccessKey;
+        if delegates {
+            writer.actor()?;
+        } else {
+            writer.subject([Part::Principal, Part::Email, Part::Groups])?;
         }
-        if subject.is_empty() || !value::is_name(&text, headers.profile) {
-            return Err(IdentityFault::SubjectUnfit);
+        writer.losses.scopes = lists::append_scopes(&mut writer.text, claims, rules);
+        writer.end(Part::Scopes);
+        writer.text.push_str(claims.string("jti").ok().flatten().as_deref().unwrap_or_default());
+        writer.end(Part::TokenId);
+        let behalf = [Part::OnBehalfOf, Part::OnBehalfOfEmail, Part::OnBehalfOfGroups];
+        if delegates {
+            writer.subject(behalf)?;
+        } else {
+            behalf.into_iter().for_each(|part| writer.end(part));
+            writer.plain(claims.json_at("act", "/sub"));
         }
-        address::check_subject(&subject, claims, rules).map_err(IdentityFault::SubjectAddress)?;
-        let subject_end = end_of(&text);
-
-        losses.email = append_email(&mut text, claims, rules)?;
-        let email_end = end_of(&text);
-
-        let prefix = fill_in(rules.groups_prefix.as_deref(), tenant)?;
-        losses.groups = lists::append_groups(&mut text, claims, &rules.groups, &prefix, headers);
-        let groups_end = end_of(&text);
-        losses.scopes = lists::append_scopes(&mut text, claims, rules);
-        let scopes_end = end_of(&text);
-
-        text.push_str(claims.string("jti").ok().flatten().as_deref().unwrap_or_default());
-        let token_id_end = end_of(&text);
-        let further_ends = headers.claims.values().map(|path| {
-            let value = path.find(claims).and_then(|json| serde_json::from_str(json).ok());
-            text.push_str(&value.and_then(|value| value::plain_text(&value)).unwrap_or_default());
-            end_of(&text)
-        });
-        let further_ends = further_ends.collect();
-        let ends = [subject_end, email_end, groups_end, scopes_end, token_id_end];
-        Ok(Self { text: text.into_boxed_str(), ends, further_ends, losses })
+        writer.end(Part::ToldActor);
+        Ok(writer.finish())
     }
 
     /// The principal's id, never empty.
     #[must_use]
-    pub fn subject(&self) -> &str {
-        self.part(0)
+    pub fn principal(&self) -> &str {
+        self.part(Part::Principal)
     }
 
     /// The email address, when there is one that can be believed.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
-        Some(self.part(1)).filter(|email| !email.is_empty())
+        Some(self.part(Part::Email)).filter(|email| !email.is_empty())
     }
 
     /// The groups, in the token's order, each once.
@@ -108,7 +139,7 @@ impl Identity {
     /// The same, joined by `,`.
     #[must_use]
     pub fn joined_groups(&self) -> &str {
-        self.part(2)
+        self.part(Part::Groups)
     }
 
     /// The scopes, in the token's order, each once.
@@ -119,13 +150,27 @@ impl Identity {
     /// The same, joined by spaces.
     #[must_use]
     pub fn joined_scopes(&self) -> &str {
-        self.part(3)
+        self.part(Part::Scopes)
     }
 
     /// `jti`, when it is a string and says something. As the token has it.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        Some(self.part(4)).filter(|id| !id.is_empty())
+        Some(self.part(Part::TokenId)).filter(|id| !id.is_empty())
+    }
+
+    /// For whom the principal acts, if for anybody.
+    #[must_use]
+    pub fn on_behalf_of(&self) -> Option<OnBehalfOf<'_>> {
+        let subject = Some(self.part(Part::OnBehalfOf)).filter(|subject| !subject.is_empty())?;
+        let email = Some(self.part(Part::OnBehalfOfEmail)).filter(|email| !email.is_empty());
+        Some(OnBehalfOf { subject, email, joined_groups: self.part(Part::OnBehalfOfGroups) })
+    }
+
+    /// Who acts for the principal as the token tells (`act.sub`), where that changes nothing.
+    #[must_use]
+    pub fn told_actor(&self) -> Option<&str> {
+        Some(self.part(Part::ToldActor)).filter(|actor| !actor.is_empty())
     }
 
     /// Further claims, in the order of `headers.claims`; `None` where the token has none
@@ -148,11 +193,12 @@ impl Identity {
     /// Somebody of whom nothing else is known.
     #[cfg(test)]
     pub(super) fn named(subject: &str) -> Self {
-        Self { text: subject.into(), ends: [end_of(subject); 5], ..Self::default() }
+        Self { text: subject.into(), ends: [end_of(subject); PARTS], ..Self::default() }
     }
 
-    fn part(&self, index: usize) -> &str {
+    fn part(&self, part: Part) -> &str {
         let end = |index: usize| self.ends.get(index).copied().unwrap_or_default();
+        let index = part as usize;
         self.slice(index.checked_sub(1).map_or(0, end), end(index))
     }
 
@@ -184,18 +230,102 @@ pub enum IdentityFault {
     /// It maps to `*` or `service:…`.
     #[error("the token's email maps to a name that the platform reserves")]
     EmailReserved,
+    /// The token delegates, and `act` names nobody who could be sent.
+    #[error("the token's `act.sub` is missing, or not a string that `headers.profile` allows")]
+    ActorUnfit,
+    /// It maps to `*` or `service:…`.
+    #[error("the token's `act.sub` maps to a name that the platform reserves")]
+    ActorReserved,
     /// A prefix holds `{tid}` and the token has no `tid`.
     #[error("a configured prefix contains `{{tid}}` and the token has no `tid`")]
     TenantMissing,
 }
 
-fn subject<'j>(claims: &Claims<'j>, rules: &IdentityRules) -> Result<Cow<'j, str>, IdentityFault> {
-    let json = rules.subject.find(claims).or_else(|| claims.json("sub"));
-    match ClaimValue::parse(json.ok_or(IdentityFault::SubjectMissing)?) {
-        ClaimValue::Text(subject) => Ok(subject),
-        ClaimValue::List { .. } | ClaimValue::Names(_) | ClaimValue::Other => {
-            Err(IdentityFault::SubjectUnfit)
+/// Writes the texts of an identity, one behind the other.
+struct Writer<'w, 'j> {
+    text: String,
+    ends: [u32; PARTS],
+    losses: Losses,
+    subject_prefix: Cow<'w, str>,
+    groups_prefix: Cow<'w, str>,
+    claims: &'w Claims<'j>,
+    rules: &'w IdentityRules,
+    headers: &'w HeaderRules,
+}
+
+impl Writer<'_, '_> {
+    /// What was written since the part before is this one.
+    fn end(&mut self, part: Part) {
+        if let Some(end) = self.ends.get_mut(part as usize) {
+            *end = end_of(&self.text);
         }
+    }
+
+    /// The subject of the token: its id, email address and groups.
+    fn subject(&mut self, [id, email, groups]: [Part; 3]) -> Result<(), IdentityFault> {
+        let json = self.rules.subject.find(self.claims).or_else(|| self.claims.json("sub"));
+        let json = json.ok_or(IdentityFault::SubjectMissing)?;
+        let faults = [IdentityFault::SubjectReserved, IdentityFault::SubjectUnfit];
+        self.id(json, faults)?;
+        self.end(id);
+        self.losses.email = append_email(&mut self.text, self.claims, self.rules)?;
+        self.end(email);
+        self.groups(lists::groups(self.claims, &self.rules.groups));
+        self.end(groups);
+        Ok(())
+    }
+
+    /// Who acts for the subject: id and groups, of which the same holds as of a subject's.
+    fn actor(&mut self) -> Result<(), IdentityFault> {
+        let json = self.claims.json_at("act", "/sub").ok_or(IdentityFault::ActorUnfit)?;
+        self.id(json, [IdentityFault::ActorReserved, IdentityFault::ActorUnfit])?;
+        self.end(Part::Principal);
+        self.end(Part::Email);
+        self.groups(self.claims.json_at("act", "/groups"));
+        self.end(Part::Groups);
+        Ok(())
+    }
+
+    fn id(
+        &mut self,
+        json: &str,
+        [reserved, unfit]: [IdentityFault; 2],
+    ) -> Result<(), IdentityFault> {
+        let ClaimValue::Text(id) = ClaimValue::parse(json) else { return Err(unfit) };
+        let start = self.text.len();
+        self.text.push_str(&self.subject_prefix);
+        self.text.push_str(&id);
+        let name = self.text.get(start..).unwrap_or_default();
+        if value::is_reserved(name) {
+            return Err(reserved);
+        }
+        if id.is_empty() || !value::is_name(name, self.headers.profile) {
+            return Err(unfit);
+        }
+        address::check_subject(&id, self.claims, self.rules).map_err(IdentityFault::SubjectAddress)
+    }
+
+    fn groups(&mut self, json: Option<&str>) {
+        let (prefix, headers) = (&*self.groups_prefix, self.headers);
+        self.losses.groups += lists::append_groups(&mut self.text, json, prefix, headers);
+    }
+
+    /// Any claim, if it can be sent.
+    fn plain(&mut self, json: Option<&str>) {
+        let value = json.and_then(|json| serde_json::from_str(json).ok());
+        let text = value.and_then(|value| value::plain_text(&value));
+        self.text.push_str(&text.unwrap_or_default());
+    }
+
+    fn finish(mut self) -> Identity {
+        let (headers, claims) = (self.headers, self.claims);
+        let further = headers.claims.values().map(|path| {
+            self.plain(path.find(claims));
+            end_of(&self.text)
+        });
+        let further_ends = further.collect();
+        let Self { text, ends, losses, .. } = self;
+        Identity { text: text.into_boxed_str(), ends, further_ends, losses }
     }
 }
 

@@ -15,16 +15,20 @@ use crate::token::Claims;
 /// claim is an object with the role names as keys.
 pub const OTHER_GROUPS_CLAIMS: [&str; 2] = ["cognito:groups", "urn:zitadel:iam:org:project:roles"];
 
-/// Appends the groups to `text`, joined by `,`, and says how many were dropped.
+/// The JSON text of the groups that a token has, wherever it has them.
+pub(super) fn groups<'j>(claims: &Claims<'j>, path: &ClaimPath) -> Option<&'j str> {
+    let elsewhere = || OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.json(name));
+    path.find(claims).or_else(elsewhere)
+}
+
+/// Appends groups, given as JSON text, to `text`, joined by `,`, and says how many were dropped.
 pub(super) fn append_groups(
     text: &mut String,
-    claims: &Claims<'_>,
-    path: &ClaimPath,
+    groups: Option<&str>,
     prefix: &str,
     headers: &HeaderRules,
 ) -> u32 {
-    let elsewhere = || OTHER_GROUPS_CLAIMS.into_iter().find_map(|name| claims.json(name));
-    let Some(json) = path.find(claims).or_else(elsewhere) else { return 0 };
+    let Some(json) = groups else { return 0 };
     let value = ClaimValue::parse(json);
     // NeMo splits a text at commas too.
     let (texts, separator, mut dropped) = match &value {

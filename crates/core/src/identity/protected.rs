@@ -4,9 +4,9 @@
 //! [`ProtectedHeaders::always`]); every front uses it, on every allowed request.
 
 use super::headers::IdentityHeaders;
-use super::rules::{HeaderNames, HeaderRules};
+use super::rules::HeaderRules;
 
-/// Names that NeMo's services believe besides the five that Doorward sets, without the
+/// Names that NeMo's services believe besides those that Doorward sets by default, without the
 /// trusted prefix. They are removed even when Envoy hides client headers from us.
 const NEMO_BELIEVES: [&str; 10] = [
     "principal-on-behalf-of",
@@ -40,14 +40,8 @@ impl ProtectedHeaders {
     /// The protected names under these rules.
     #[must_use]
     pub fn new(rules: &HeaderRules) -> Self {
-        let HeaderNames { principal_id, principal_email, principal_groups, scopes, authorized } =
-            &rules.names;
-        let mut ours: Vec<String> =
-            [principal_id, principal_email, principal_groups, scopes, authorized]
-                .into_iter()
-                .chain(rules.claims.keys())
-                .map(|name| name.to_ascii_lowercase())
-                .collect();
+        let names = rules.names.all().into_iter().chain(rules.claims.keys());
+        let mut ours: Vec<String> = names.map(|name| name.to_ascii_lowercase()).collect();
         let prefix = folded(&rules.trusted_prefix);
         ours.sort_unstable();
         ours.dedup();
@@ -189,7 +183,7 @@ mod tests {
         HeaderRules {
             profile: super::super::Profile::Nemo,
             trusted_prefix: "x-nmp-".into(),
-            names: HeaderNames::default(),
+            names: super::super::HeaderNames::default(),
             claims: [("x-tenant".to_owned(), "tid".parse().unwrap())].into(),
             groups_only: Vec::new(),
         }

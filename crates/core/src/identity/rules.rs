@@ -27,6 +27,18 @@ pub struct IdentityRules {
     pub subject_prefix: Option<String>,
     /// Put in front of each group; `{tid}` stands for the token's tenant.
     pub groups_prefix: Option<String>,
+    /// What `act` means in its tokens.
+    pub delegation: Delegation,
+}
+
+/// What becomes of a token that says who acts for its subject (`act`, RFC 8693 §4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delegation {
+    /// Who acts is told, and changes nothing.
+    #[default]
+    Ignored,
+    /// As NeMo Platform has it: the actor is the principal, on behalf of the subject.
+    Nemo,
 }
 
 impl Default for IdentityRules {
@@ -41,6 +53,7 @@ impl Default for IdentityRules {
             scope_prefix: None,
             subject_prefix: None,
             groups_prefix: None,
+            delegation: Delegation::default(),
         }
     }
 }
@@ -77,7 +90,7 @@ pub struct HeaderRules {
     /// Every header that starts with this is ours alone, in lower case and with `-`:
     /// `x-nmp-`.
     pub trusted_prefix: String,
-    /// The names of the five headers, in lower case.
+    /// The names of the identity headers, in lower case.
     pub names: HeaderNames,
     /// Further claims and the headers (lower case) they are copied to.
     pub claims: BTreeMap<String, ClaimPath>,
@@ -105,8 +118,37 @@ pub struct HeaderNames {
     pub principal_id: String,
     pub principal_email: String,
     pub principal_groups: String,
+    pub principal_on_behalf_of: String,
+    pub principal_on_behalf_of_email: String,
+    pub principal_on_behalf_of_groups: String,
     pub scopes: String,
     pub authorized: String,
+}
+
+impl HeaderNames {
+    /// All of them.
+    pub fn all(&self) -> [&String; 8] {
+        let Self {
+            principal_id,
+            principal_email,
+            principal_groups,
+            principal_on_behalf_of,
+            principal_on_behalf_of_email,
+            principal_on_behalf_of_groups,
+            scopes,
+            authorized,
+        } = self;
+        [
+            principal_id,
+            principal_email,
+            principal_groups,
+            principal_on_behalf_of,
+            principal_on_behalf_of_email,
+            principal_on_behalf_of_groups,
+            scopes,
+            authorized,
+        ]
+    }
 }
 
 impl Default for HeaderNames {
@@ -115,6 +157,9 @@ impl Default for HeaderNames {
             principal_id: "x-nmp-principal-id".into(),
             principal_email: "x-nmp-principal-email".into(),
             principal_groups: "x-nmp-principal-groups".into(),
+            principal_on_behalf_of: "x-nmp-principal-on-behalf-of".into(),
+            principal_on_behalf_of_email: "x-nmp-principal-on-behalf-of-email".into(),
+            principal_on_behalf_of_groups: "x-nmp-principal-on-behalf-of-groups".into(),
             scopes: "x-nmp-scopes".into(),
             authorized: "x-nmp-authorized".into(),
         }

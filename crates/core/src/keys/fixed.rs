@@ -17,7 +17,7 @@ impl StaticKeys {
     /// Keys that may be believed for ever.
     #[must_use]
     pub fn new(set: impl Into<Arc<KeySet>>) -> Self {
-        let snapshot = Snapshot::new(set.into(), UnixTime::default(), UnixTime(u64::MAX));
+        let snapshot = Snapshot::new(set.into(), UnixTime::default(), UnixTime::NEVER);
         Self(ArcSwapOption::from_pointee(snapshot))
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fault::TokenFault;
+use super::kind::{Sign, TokenKind};
+use super::rules::ACCESS_KEY;
 use crate::clock::UnixTime;
 
 /// How deep arrays and objects may nest; real tokens need three levels.
@@ -82,6 +84,35 @@ impl<'j> Claims<'j> {
         };
         let json = self.members.get(index).map_or("", |(_, value)| value.get());
         numeric_date(json).map(Some)
+    }
+
+    /// What kind of token has these claims, and `typ` in its header; not yet believed.
+    #[must_use]
+    pub fn kind(&self, typ: Option<&str>) -> TokenKind {
+        TokenKind::of(typ, |name| {
+            let text = || self.string(name).ok().flatten().map(Sign::Text);
+            self.json(name).map(|json| match json.as_bytes().first() {
+                Some(b'{') => Sign::Object,
+                Some(_) | None => text().unwrap_or(Sign::Value),
+            })
+        })
+    }
+
+    /// Whether they say of themselves that they are those of an [access key](ACCESS_KEY).
+    #[must_use]
+    pub fn is_access_key(&self) -> bool {
+        let (name, value) = ACCESS_KEY;
+        self.string(name).ok().flatten().is_some_and(|said| said == value)
+    }
+
+    /// Whether what `others` say goes with these: where both name an issuer, or the token, they
+    /// name the same.
+    #[must_use]
+    pub fn agree_with(&self, others: &Claims<'_>) -> bool {
+        ["iss", "jti"].into_iter().all(|name| {
+            let [ours, theirs] = [self, others].map(|claims| claims.string(name).ok().flatten());
+            ours.zip(theirs).is_none_or(|(ours, theirs)| ours == theirs)
+        })
     }
 
     /// The names of all members, sorted.

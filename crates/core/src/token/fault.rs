@@ -67,6 +67,16 @@ pub enum TokenFault {
     /// The signature is not that of the key.
     #[error("the token's signature does not verify")]
     BadSignature,
+    /// It says that it is an access key of NeMo Platform where none may come, or does not say so
+    /// where nothing else may.
+    #[error("the token's `nmp_token_type` is not what this issuer's tokens have here")]
+    WrongUse,
+    /// A claim is missing that tokens of this kind must have.
+    #[error("the token has no `{0}`, which tokens of its kind must have")]
+    ClaimMissing(&'static str),
+    /// `jti` is not in the form that access keys have.
+    #[error("the access key's `jti` is not `ak_` and 32 hexadecimal digits")]
+    NotAKeyId,
     /// `exp` is missing, or not a number.
     #[error("the token has no `exp`, or one that is not a number")]
     NoExpiry,

@@ -17,7 +17,8 @@ pub use self::fault::TokenFault;
 pub use self::jws::CompactJws;
 pub use self::kind::{OtherKind, Sign, TokenKind};
 pub use self::rules::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, is_guid,
+    ACCESS_KEY, AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule,
+    TokenRules, TokenUse, is_guid,
 };
 pub use self::unverified::{Signing, UnsignedTokens, UnverifiedToken};
 pub use self::verified::VerifiedToken;

@@ -33,6 +33,11 @@ pub struct TokenRules {
     pub max_lifetime: Option<Duration>,
     /// How far the issuer's clock may be off from ours.
     pub leeway: Duration,
+    /// What its tokens are for, and with that what they must have.
+    pub token_use: TokenUse,
+    /// Whether a token counts only when whoever knows says so
+    /// ([`StatusSource`](crate::status::StatusSource)).
+    pub asked_about: bool,
 }
 
 impl TokenRules {
@@ -58,6 +63,8 @@ impl TokenRules {
             require_access_token: false,
             max_lifetime: None,
             leeway: Duration::from_secs(60),
+            token_use: TokenUse::default(),
+            asked_about: false,
         }
     }
 
@@ -79,6 +86,41 @@ impl TokenRules {
     #[must_use]
     pub fn is_per_tenant(&self) -> bool {
         self.issuer.contains(TENANT_PLACEHOLDER)
+    }
+}
+
+/// What a token is for, by NeMo Platform's names (`token_kind`), and with that what it must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum TokenUse {
+    /// A person's or a program's access token, of any OpenID Connect issuer.
+    #[default]
+    OidcAccessToken,
+    /// A Scoped Access Key: it may have no `exp`, and says by [`ACCESS_KEY`] that it is one.
+    AccessKey,
+    /// What the platform gives a workload for its own token (RFC 8693).
+    WorkloadAccessToken,
+    /// A workload's own token, such as Kubernetes gives to pods.
+    WorkloadSubjectToken,
+}
+
+/// The claim, and its value, by which a token says that it is an access key of NeMo Platform.
+pub const ACCESS_KEY: (&str, &str) = ("nmp_token_type", "access_key");
+
+impl TokenUse {
+    /// The platform's name for it: `oidc_access_token`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.into()
+    }
+
+    /// The claims that it must have besides `iss` and `aud`.
+    pub(super) fn required_claims(self) -> &'static [&'static str] {
+        match self {
+            Self::OidcAccessToken | Self::WorkloadSubjectToken => &["exp"],
+            Self::AccessKey => &["sub", "iat", "nbf", "jti"],
+            Self::WorkloadAccessToken => &["exp", "sub", "iat", "nbf"],
+        }
     }
 }
 

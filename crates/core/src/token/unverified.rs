@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use super::claims::{Claims, Text, check_depth};
 use super::fault::TokenFault;
 use super::jws::CompactJws;
-use super::kind::{Sign, TokenKind, media_type};
+use super::kind::{TokenKind, media_type};
 use crate::json_object::Object;
 use crate::keys::Algorithm;
 
@@ -83,13 +83,7 @@ impl<'j> UnverifiedToken<'j> {
     /// What kind of token it says it is, or looks like; not yet believed.
     #[must_use]
     pub fn kind(&self) -> TokenKind {
-        TokenKind::of(self.typ.as_deref(), |name| {
-            let text = || self.claims.string(name).ok().flatten().map(Sign::Text);
-            self.claims.json(name).map(|json| match json.as_bytes().first() {
-                Some(b'{') => Sign::Object,
-                Some(_) | None => text().unwrap_or(Sign::Value),
-            })
-        })
+        self.claims.kind(self.typ.as_deref())
     }
 
     /// `iss`, not yet believed.

@@ -11,7 +11,8 @@ use smallvec::{SmallVec, smallvec};
 use super::claims::{Claims, Text};
 use super::fault::TokenFault;
 use super::rules::{
-    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, is_guid,
+    AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, TokenUse,
+    is_guid,
 };
 use super::unverified::{Signing, UnverifiedToken};
 use crate::clock::UnixTime;
@@ -23,6 +24,7 @@ pub struct VerifiedToken<'j> {
     tenant: Option<Cow<'j, str>>,
     audiences: Audiences<'j>,
     expires_at: UnixTime,
+    token_use: TokenUse,
 }
 
 impl<'j> VerifiedToken<'j> {
@@ -42,10 +44,65 @@ impl<'j> VerifiedToken<'j> {
         check_kind(&token, rules)?;
         check_signature(&token, tenant.as_deref(), rules, keys)?;
         let claims = token.into_claims();
-        let expires_at = check_times(&claims, rules, now)?;
+        check_use(&claims, rules)?;
+        let expiry = match rules.token_use.required_claims().contains(&"exp") {
+            true => Expiry::Required,
+            false => Expiry::Optional,
+        };
+        Self::checked(claims, tenant, rules, expiry, now)
+    }
+
+    /// Checks what the issuer says (RFC 7662 §2.2) of a token that only it can read, against the
+    /// rules that its other tokens have to satisfy. The caller has seen that it calls the token
+    /// active. Without `exp` the token counts for as long as the answer does.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the reason codes.
+    pub fn introspected(
+        answer: Claims<'j>,
+        rules: &TokenRules,
+        now: UnixTime,
+    ) -> Result<Self, TokenFault> {
+        if answer.string("iss").ok().flatten().is_some_and(|issuer| issuer != rules.issuer) {
+            return Err(TokenFault::UnknownIssuer);
+        }
+        rules.check_kind(answer.kind(None))?;
+        check_bound(&answer, rules)?;
+        Self::checked(answer, None, rules, Expiry::Optional, now)
+    }
+
+    /// Checks what was answered when somebody was asked whether this token is active, as far as
+    /// the answer goes; and says when it expires.
+    ///
+    /// # Errors
+    /// The first check that fails, in the order of the reason codes.
+    pub fn confirm(
+        &self,
+        answer: &Claims<'_>,
+        rules: &TokenRules,
+        now: UnixTime,
+    ) -> Result<UnixTime, TokenFault> {
+        let expires_at = check_times(answer, rules, Expiry::Optional, now)?;
+        if answer.json("aud").is_some() {
+            check_audience(answer, rules)?;
+        }
+        if CLIENT_CLAIMS.iter().any(|name| answer.json(name).is_some()) {
+            check_client(answer, rules)?;
+        }
+        Ok(expires_at.min(self.expires_at))
+    }
+
+    fn checked(
+        claims: Claims<'j>,
+        tenant: Option<Cow<'j, str>>,
+        rules: &TokenRules,
+        expiry: Expiry,
+        now: UnixTime,
+    ) -> Result<Self, TokenFault> {
+        let expires_at = check_times(&claims, rules, expiry, now)?;
         let audiences = check_audience(&claims, rules)?;
         check_client(&claims, rules)?;
-        Ok(Self { claims, tenant, audiences, expires_at })
+        Ok(Self { claims, tenant, audiences, expires_at, token_use: rules.token_use })
     }
 
     /// The claims, believed.
@@ -71,11 +128,24 @@ impl<'j> VerifiedToken<'j> {
         self.audiences.0.iter().map(Cow::as_ref)
     }
 
-    /// `exp`, without leeway.
+    /// `exp`, without leeway; [`UnixTime::NEVER`] for one that does not end by itself.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
+
+    /// What the token is for.
+    #[must_use]
+    pub fn token_use(&self) -> TokenUse {
+        self.token_use
+    }
+}
+
+/// Whether a token must say when it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    Required,
+    Optional,
 }
 
 /// Confirms that the token's tenant may come and that `iss` is that tenant's issuer.
@@ -110,10 +180,41 @@ fn check_tenant<'j>(
 /// against itself counts before its signature is looked at.
 fn check_kind(token: &UnverifiedToken<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
     rules.check_kind(token.kind())?;
+    check_bound(token.claims(), rules)
+}
+
+fn check_bound(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
     match rules.bound_tokens {
-        BoundTokens::Refused if token.claims().json("cnf").is_some() => Err(TokenFault::BoundToKey),
+        BoundTokens::Refused if claims.json("cnf").is_some() => Err(TokenFault::BoundToKey),
         BoundTokens::Refused | BoundTokens::Ignored => Ok(()),
     }
+}
+
+/// Whether the token has what those for its use must have. Only the platform's own tell by
+/// [`ACCESS_KEY`] what they are; elsewhere it is a claim like others.
+fn check_use(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+    let is_access_key = claims.is_access_key();
+    match rules.token_use {
+        TokenUse::OidcAccessToken | TokenUse::WorkloadSubjectToken => return Ok(()),
+        TokenUse::AccessKey if !is_access_key => return Err(TokenFault::WrongUse),
+        TokenUse::WorkloadAccessToken if is_access_key => return Err(TokenFault::WrongUse),
+        TokenUse::AccessKey | TokenUse::WorkloadAccessToken => {}
+    }
+    // `exp` is looked at with the other times.
+    let mut required = rules.token_use.required_claims().iter().filter(|name| **name != "exp");
+    if let Some(missing) = required.find(|name| claims.json(name).is_none()) {
+        return Err(TokenFault::ClaimMissing(missing));
+    }
+    let is_key_id = |id: &str| {
+        let digits = id.strip_prefix("ak_").filter(|digits| digits.len() == 32);
+        let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        digits.is_some_and(|digits| digits.bytes().all(is_hex))
+    };
+    let id = claims.string("jti").ok().flatten();
+    if is_access_key && !id.as_deref().is_some_and(is_key_id) {
+        return Err(TokenFault::NotAKeyId);
+    }
+    Ok(())
 }
 
 fn check_signature(
@@ -160,17 +261,22 @@ fn may_sign_for(key: &VerificationKey, issuer: &str, tenant: Option<&str>) -> bo
     }
 }
 
-/// RFC 7519 §4.1.4 to §4.1.6. `exp` is required: a token that never ends cannot be
-/// taken back.
+/// RFC 7519 §4.1.4 to §4.1.6. `exp` is required, but where somebody is asked about each token: one
+/// that never ends could not be taken back.
 fn check_times(
     claims: &Claims<'_>,
     rules: &TokenRules,
+    expiry: Expiry,
     now: UnixTime,
 ) -> Result<UnixTime, TokenFault> {
-    let expires_at = claims.numeric_date("exp").ok().flatten().ok_or(TokenFault::NoExpiry)?;
-    if expires_at > UnixTime::END_OF_YEAR_9999 {
-        return Err(TokenFault::ExpiryBeyondReason);
-    }
+    let expires_at = match claims.numeric_date("exp") {
+        Ok(Some(beyond)) if beyond > UnixTime::END_OF_YEAR_9999 => {
+            return Err(TokenFault::ExpiryBeyondReason);
+        }
+        Ok(Some(expires_at)) => expires_at,
+        Ok(None) if expiry == Expiry::Optional => UnixTime::NEVER,
+        Ok(None) | Err(_) => return Err(TokenFault::NoExpiry),
+    };
     if expires_at.plus(rules.leeway) <= now {
         return Err(TokenFault::Expired);
     }

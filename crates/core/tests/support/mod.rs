@@ -8,6 +8,8 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use doorward_core::authorizer::{Authorizer, Outcome};
 use doorward_core::clock::UnixTime;
@@ -25,6 +27,15 @@ pub use self::source::{Source, key_set, snapshot};
 
 pub const NOW: UnixTime = UnixTime(1_700_000_000);
 pub const ISSUER: &str = "https://idp.example";
+
+/// The result of a future that never waits.
+pub fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("it waits"),
+    }
+}
 
 /// So many seconds from now.
 pub fn from_now(seconds: i64) -> u64 {
@@ -178,6 +189,16 @@ impl Ask {
         self.view(|request, now| authorizer.decide(request, now).or_deny())
     }
 
+    /// The fault, or the principal, of a request that may wait so long.
+    pub fn authorized(&self, authorizer: &Authorizer, wait: Duration) -> Result<String, Fault> {
+        self.view(|request, now| match ready(authorizer.authorize(request, now, wait)) {
+            Decision::Allow(approval) => {
+                Ok(approval.identity().unwrap().identity().principal().into())
+            }
+            Decision::Deny(denial) => Err(denial.fault),
+        })
+    }
+
     pub fn denial(&self, authorizer: &Authorizer) -> Denial {
         match self.decision(authorizer) {
             Decision::Deny(denial) => denial,
@@ -206,7 +227,7 @@ impl Ask {
                 }
             }
             Outcome::Decided(Decision::Deny(denial)) => panic!("{self:?}: {}", denial.fault),
-            Outcome::NeedsKey(_) => panic!("{self:?} needs a key"),
+            Outcome::Needs(_) => panic!("{self:?} needs somebody to be asked"),
         })
     }
 }

@@ -210,8 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_not_shared() {
-        let entrance = free();
-        let _taken = TcpListener::bind(entrance).unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let entrance = taken.local_addr().unwrap();
         let failed = EnvoyProcess::start(Path::new("/bin/false"), "", entrance, free()).await;
         assert!(
             matches!(failed, Err(EnvoyError::PortTaken { port, .. }) if port == entrance.port())
