@@ -69,6 +69,7 @@ mod listeners;
 mod loopback;
 mod modules;
 mod names_outside;
+mod nemo_gateway;
 mod odd_keys;
 mod oidc_provider;
 mod opaque_bearer;

@@ -31,8 +31,12 @@ impl Merged {
 
     /// Puts one more layer on top.
     pub(super) fn with(mut self, layer: Layer) -> Result<Self, Box<figment::Error>> {
+        // On what is merged already: values taken over from another layer keep their source.
+        let numbered = Numbered { index: self.layers.len(), layer: &layer };
+        let figment = self.figment.merge(numbered);
+        let value = figment.find_value("")?;
         self.layers.push(layer);
-        Self::new(self.layers)
+        Ok(Self { value, figment, layers: self.layers })
     }
 
     /// The configuration as it is written.
@@ -66,6 +70,15 @@ impl Merged {
         let list = key.parent();
         let is_text = matches!(self.find(&list), Some(Value::String(..)));
         if is_text { list } else { key }
+    }
+
+    /// The items of a list, of which a single text may stand without brackets.
+    pub(super) fn items(&self, path: &KeyPath) -> Vec<Value> {
+        match self.find(path) {
+            Some(Value::Array(_, items)) => items.clone(),
+            Some(text @ Value::String(..)) => vec![text.clone()],
+            Some(_) | None => Vec::new(),
+        }
     }
 
     fn find(&self, path: &KeyPath) -> Option<&Value> {

@@ -136,6 +136,10 @@ fn merge_and_check(
         merged = merged.with(layer)?;
         config = merged.config()?;
     }
+    if let Some(layer) = preset::rules(&config, &merged) {
+        merged = merged.with(layer)?;
+        config = merged.config()?;
+    }
     let console = KeyPath::dotted("server.console");
     checker.is_console_asked_for =
         ["enabled", "listen", "tls"].iter().any(|key| !merged.is_open(&console.join(key)));

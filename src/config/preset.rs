@@ -90,3 +90,49 @@ fn entra(
     }
     Some(meant)
 }
+
+/// NeMo Platform's paths that need no token: it checks none there, or asks for a proof of its own.
+const NEMO_OPEN: [&str; 14] = [
+    "/health",
+    "/healthz",
+    "/ready",
+    "/readyz",
+    "/health/live",
+    "/health/ready",
+    "/status",
+    "/metrics",
+    "/cluster-info",
+    "/apis/auth/discovery",
+    "/apis/auth/jwks",
+    "/apis/auth/token",
+    "/studio",
+    "/studio/*",
+];
+/// Those at which its services meet. A gateway leads there from outside, where none of them is.
+const NEMO_CLOSED: [&str; 2] = ["/internal/*", "/apis/auth/v2/authz/*"];
+/// Repositories and revisions of the Hugging Face API may hold a slash.
+const NEMO_SLASHES: [&str; 1] = ["/apis/files/v2/hf/"];
+
+/// The layer of a preset of `rules`, behind what is written there.
+pub(super) fn rules(config: &raw::Config, merged: &Merged) -> Option<Layer> {
+    let raw::RulesPreset::Nemo = config.rules.preset?;
+    let rules = KeyPath::dotted("rules");
+    let closed = NEMO_CLOSED.map(|path| {
+        Value::from(Dict::from([("path".into(), path.into()), ("deny".into(), true.into())]))
+    });
+    let lists: [(&str, Vec<Value>); 3] = [
+        ("bypass", NEMO_OPEN.map(Value::from).into()),
+        ("encoded_slashes", NEMO_SLASHES.map(Value::from).into()),
+        ("routes", closed.into()),
+    ];
+    let with_own = |(name, list): (&str, Vec<Value>)| {
+        let mut all = merged.items(&rules.join(name));
+        let written: Vec<_> = all.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let is_new =
+            |it: &Value| !it.as_str().is_some_and(|it| written.iter().any(|own| own == it));
+        all.extend(list.into_iter().filter(is_new));
+        (name.to_owned(), all.into())
+    };
+    let lists: Dict = lists.into_iter().map(with_own).collect();
+    Some(Layer::of(Origin::Preset("nemo"), &rules, lists.into()))
+}

@@ -22,7 +22,7 @@ pub use self::auth::{
     Auth, AuthMethod, BoundTokens, Delegation, Entra, Introspection, Issuer, Oidc, Preset,
 };
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
-pub use self::rules::{CorsPreflight, Endpoint, Mode, Route, Rules, ScopeDemand};
+pub use self::rules::{CorsPreflight, Endpoint, Mode, Route, Rules, RulesPreset, ScopeDemand};
 
 fn listener(listen: &str) -> Listener {
     Listener { listen: listen.to_owned(), tls: None }

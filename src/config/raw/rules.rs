@@ -11,6 +11,10 @@ use super::Texts;
 sections! {
     /// Rules by path.
     pub struct Rules {
+        /// What a platform is known to need, behind the lists that are written here: `nemo` opens what
+        /// NeMo Platform serves without a token, closes what its services keep to themselves, and
+        /// allows encoded slashes in its Hugging Face API. `config show` prints it.
+        pub preset: Option<RulesPreset>,
         /// Paths that need no token: exact (`/health`), or everything below one (`/public/*`).
         pub bypass: Texts,
         /// Whether a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`)
@@ -76,6 +80,14 @@ sections! {
         /// For the policy; not used by Doorward.
         pub callers: Texts,
     }
+}
+
+/// Rules of a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RulesPreset {
+    /// NVIDIA NeMo Platform.
+    Nemo,
 }
 
 /// Whether a route needs a token.

@@ -274,3 +274,42 @@ fn a_client_secret_is_never_shown() {
     let loaded = on_minimal(&format!("auth: {{oidc: {{client_secret_file: {file}}}}}")).unwrap();
     assert!(matches!(loaded.settings.platform.client_secret, Some(ClientSecret::File(_))));
 }
+
+#[test]
+fn the_preset_of_rules_stands_behind_what_is_written() {
+    let loaded = on_minimal("rules: {preset: nemo}").unwrap();
+    assert_eq!(loaded.warnings, []);
+    let (settings, shown) = (loaded.settings, loaded.effective);
+    assert_eq!(settings.bypass.len(), 14);
+    assert!(settings.bypass.iter().any(|path| path.to_string() == "/studio/*"));
+    let names: Vec<_> = settings.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(names, ["rules.routes.0: /internal/*", "rules.routes.1: /apis/auth/v2/authz/*"]);
+    assert_eq!(shown.value("rules.routes.0.path"), Some(&json!("/internal/*")));
+    for key in ["rules.bypass", "rules.encoded_slashes", "rules.routes.1.deny"] {
+        assert_eq!(shown.source(key).unwrap().to_string(), "preset nemo", "{key}");
+    }
+    let own = "rules:
+  preset: nemo
+  bypass: /open
+  encoded_slashes: [/x/, /apis/files/v2/hf/]
+  routes:
+    - path: /internal/status
+      mode: bypass
+    - { path: /studio/*, mode: required }
+";
+    let loaded = on_minimal(own).unwrap();
+    let (settings, shown) = (loaded.settings, loaded.effective);
+    assert_eq!((settings.bypass.len(), settings.encoded_slashes.len()), (15, 2));
+    assert_eq!(settings.bypass[0].to_string(), "/open");
+    let sources = [("0.mode", "test.yaml:7"), ("1.path", "test.yaml:8"), ("2.deny", "preset nemo")];
+    for (key, source) in sources {
+        let found = shown.source(&format!("rules.routes.{key}")).unwrap();
+        assert_eq!(found.to_string(), source, "{key}");
+    }
+    // Faults stand where they are written.
+    let faults = lines(on_minimal("rules:\n  preset: nemo\n  routes:\n    - {path: /a}"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("test.yaml:4: rules.routes.0: says nothing"), "{faults:?}");
+    let faults = lines(on_minimal("rules: {preset: nemos}"));
+    assert!(faults[0].contains("expected nemo, found the string \"nemos\""), "{faults:?}");
+}
