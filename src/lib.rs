@@ -20,7 +20,7 @@
 //! | [`init`] | a first set-up for a provider and a gateway |
 //!
 //! Small ones that several of them use: [`advice`] (what to do at a provider, by the menus of its
-//! console), [`product`] (whose IdP it is), [`loopback`] (what can only be
+//! console), [`finding`] (what one check found), [`product`] (whose IdP it is), [`loopback`] (what can only be
 //! this machine), [`printable`] (what may come onto a terminal), [`redact`] (what of a configured value
 //! may be printed), [`tls_files`] (the certificates that listeners show), `whole_file` (files that
 //! are replaced in one step), [`pkce`], [`secret`] (texts that are shown to nobody), [`regular_file`]
@@ -37,6 +37,7 @@ pub mod config;
 pub mod discovery;
 pub mod doctor;
 pub mod explain;
+pub mod finding;
 pub mod init;
 pub mod login;
 pub mod loopback;

@@ -1,4 +1,4 @@
-//! A token taken apart with patience: whatever can be read of it is, however broken the
+//! A token taken apart leniently: whatever can be read of it is, however broken the
 //! rest. For telling, never for deciding: nothing in here is believed.
 
 use base64::Engine as _;

@@ -120,6 +120,26 @@ async fn log_lines_look_as_the_flag_says() {
     }
 }
 
+/// As for the rest of the command line (`cli_pages`), on a pipe as on a terminal.
+#[tokio::test]
+async fn log_lines_are_coloured_by_the_rule_of_the_whole_command_line() {
+    let place = Place::new();
+    let serve = ["serve", "-c", &place.file("sound.yaml"), "--log-format", "text"];
+    let force = ("CLICOLOR_FORCE", "1");
+    for (environment, coloured) in
+        [(&[][..], false), (&[force], true), (&[force, ("NO_COLOR", "1")], false)]
+    {
+        let mut server = place.cli.start_with(&serve, environment);
+        let line = eventually("it listens", PATIENCE, async || {
+            server.assert_alive();
+            let said = server.stderr();
+            said.lines().find(|line| line.contains("listening")).map(str::to_owned)
+        })
+        .await;
+        assert_eq!(line.contains('\u{1b}'), coloured, "{environment:?}: {line:?}");
+    }
+}
+
 /// The first line names a file that is there and holds what `config schema` prints.
 fn assert_schema_is_beside(configuration: &Path, printed: &str) {
     let text = std::fs::read_to_string(configuration).unwrap();

@@ -11,6 +11,7 @@
     unreachable_pub
 )]
 
+mod access_tokens;
 mod auth_answers;
 mod auth_browser;
 mod auth_faults;

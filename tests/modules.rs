@@ -13,7 +13,7 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 21] = [
+const MAY_NAME: [(&str, &[&str]); 22] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
     ("discovery", &["loopback", "pkce", "redact", "regular_file", "secret", "turns", "whole_file"]),
@@ -40,6 +40,7 @@ const MAY_NAME: [(&str, &[&str]); 21] = [
     ("printable", &[]),
     ("redact", &["printable"]),
     ("product", &[]),
+    ("finding", &["printable"]),
     ("whole_file", &[]),
     ("token_parts", &[]),
     ("init", &["advice", "config", "doctor", "printable", "product"]),
@@ -64,6 +65,7 @@ const MAY_NAME: [(&str, &[&str]); 21] = [
             "config",
             "discovery",
             "explain",
+            "finding",
             "loopback",
             "pkce",
             "printable",
@@ -72,7 +74,10 @@ const MAY_NAME: [(&str, &[&str]); 21] = [
             "token_parts",
         ],
     ),
-    ("explain", &["advice", "discovery", "printable", "product", "redact", "token_parts"]),
+    (
+        "explain",
+        &["advice", "discovery", "finding", "printable", "product", "redact", "token_parts"],
+    ),
     ("cli", &["*"]),
 ];
 

@@ -93,7 +93,7 @@ fn checks_in(directory: &Path, checks: &mut BTreeSet<String>) {
             continue;
         }
         let source: String = std::fs::read_to_string(path).unwrap().split_whitespace().collect();
-        for maker in ["pass(\"", "warn(\"", "fail(\"", "in_need(patient,\""] {
+        for maker in ["pass(\"", "warn(\"", "fail(\"", "in_need(issuer,\""] {
             let names = source.split(maker).skip(1).map(|rest| rest.split('"').next().unwrap());
             checks.extend(names.map(str::to_owned));
         }

@@ -7,33 +7,21 @@ pub(crate) fn not_fetched(error: &FetchError, access: &Access, otherwise: String
     if let Some(obstacle) = error.obstacle() {
         return in_the_way(obstacle, error.host(), Some(access));
     }
-    match &error.kind {
-        FetchErrorKind::Status { status: 401 | 403, .. } => credentials(access).into(),
-        FetchErrorKind::Status { status: 500.., .. } => {
-            "the provider, or a proxy in front of it, is failing: look at its log".into()
-        }
-        FetchErrorKind::Bearer(_) => {
-            "put the token there, or remove key_bearer_file: in Kubernetes the token of the pod \
-             is at /var/run/secrets/kubernetes.io/serviceaccount/token"
-                .into()
-        }
-        FetchErrorKind::BearerWithheld { .. } => {
-            "set jwks_uri to the host that may see the token: in Kubernetes \
-             https://kubernetes.default.svc/openid/v1/jwks"
-                .into()
-        }
-        FetchErrorKind::Client(_)
-        | FetchErrorKind::Exchange(_)
-        | FetchErrorKind::TimedOut(_)
-        | FetchErrorKind::WantsTls(_)
-        | FetchErrorKind::Status { .. }
-        | FetchErrorKind::Tls(_)
-        | FetchErrorKind::TooLarge
-        | FetchErrorKind::Encoded
-        | FetchErrorKind::TooManyRedirects
-        | FetchErrorKind::BadRedirect
-        | FetchErrorKind::RefusedRedirect { .. } => otherwise,
-    }
+    let kind = &error.kind;
+    let known = if let FetchErrorKind::Status { status: 401 | 403, .. } = kind {
+        credentials(access)
+    } else if let FetchErrorKind::Status { status: 500.., .. } = kind {
+        "the provider, or a proxy in front of it, is failing: look at its log"
+    } else if let FetchErrorKind::Bearer(_) = kind {
+        "put the token there, or remove key_bearer_file: in Kubernetes the token of the pod is at \
+         /var/run/secrets/kubernetes.io/serviceaccount/token"
+    } else if let FetchErrorKind::BearerWithheld { .. } = kind {
+        "set jwks_uri to the host that may see the token: in Kubernetes \
+         https://kubernetes.default.svc/openid/v1/jwks"
+    } else {
+        return otherwise;
+    };
+    known.to_owned()
 }
 
 /// What to do about an obstacle on the way to `host`: in the settings of the issuer (`access`), or

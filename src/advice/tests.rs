@@ -19,26 +19,27 @@ const ALL: [Product; 9] = [
 fn each_is_one_line_of_plain_text() {
     for provider in ALL {
         for remedy in [
-            discovery::not_found(provider),
+            discovery::NOT_FOUND.of(provider).to_owned(),
             discovery::other_issuer(provider, "https://a"),
-            login::no_device_flow(provider),
-            login::device_grant_refused(provider, "nmp"),
+            login::NO_DEVICE_FLOW.of(provider).to_owned(),
+            login::DEVICE_GRANT_REFUSED.for_client(provider, "nmp"),
             login::unknown_client(provider, "nmp"),
-            login::scopes_refused(provider, "nmp"),
-            keys::no_public_key(provider),
-            keys::client_algorithm(provider, "nmp"),
-            token::opaque(provider),
-            token::encrypted(provider),
-            token::id_token(provider),
-            token::audience(provider, "nmp", "api"),
+            login::SCOPES_REFUSED.for_client(provider, "nmp"),
+            keys::NO_PUBLIC_KEY.of(provider).to_owned(),
+            keys::CLIENT_ALGORITHM.for_client(provider, "nmp"),
+            token::OPAQUE.of(provider).to_owned(),
+            token::ENCRYPTED.of(provider).to_owned(),
+            token::ID_TOKEN.of(provider).to_owned(),
+            super::token_advice(provider, "nmp", "api", "groups").audience,
             token::issuer(provider, "https://b", &["https://a"]),
-            claims::email(provider, "nmp"),
-            claims::email_unverified(provider),
-            claims::groups(provider, "nmp", "groups"),
-            claims::scopes(provider, "nmp"),
-            claims::subject(provider, "nmp"),
+            claims::EMAIL.for_client(provider, "nmp"),
+            claims::EMAIL_UNVERIFIED.of(provider).to_owned(),
+            super::token_advice(provider, "nmp", "api", "groups").groups,
+            claims::SCOPES.for_client(provider, "nmp"),
+            claims::SUBJECT.for_client(provider, "nmp"),
         ] {
             let odd = remedy.contains(['\n', '\t']) || remedy.contains("  ");
+            assert!(!remedy.replace("{tenantid}", "").contains(['{', '}']), "{remedy}");
             assert!(remedy.len() > 20 && !odd, "{provider:?}: {remedy:?}");
         }
     }
@@ -56,14 +57,14 @@ fn they_differ_where_the_consoles_do() {
         (Product::Authentik, "Device code flow"),
         (Product::Other, "urn:ietf:params:oauth:grant-type:device_code"),
     ] {
-        let remedy = login::device_grant_refused(provider, "nmp");
+        let remedy = login::DEVICE_GRANT_REFUSED.for_client(provider, "nmp");
         assert!(remedy.contains(word), "{provider:?}: {remedy}");
     }
 }
 
 #[test]
 fn azure_is_told_of_consent_and_of_one_resource_at_a_time() {
-    let said = login::scopes_not_granted(Product::EntraId);
+    let said = login::SCOPES_NOT_GRANTED.of(Product::EntraId);
     for part in ["admin consent", "one API per request", "api://CLIENT_ID/.default"] {
         assert!(said.contains(part), "{said}");
     }

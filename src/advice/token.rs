@@ -1,128 +1,72 @@
 //! The token is not one for us: of another kind, for another audience, of another issuer.
 
+use super::Advice;
 use crate::product::Product;
 
 /// An opaque token: nothing in it to verify.
-pub(crate) fn opaque(provider: Product) -> String {
-    match provider {
-        Product::Auth0 => {
-            "ask for a token with the `audience` parameter (Applications > APIs > api > \
-             Identifier), or set Settings > General > Default Audience: without, Auth0's tokens are \
-             only for its own userinfo"
-        }
-        Product::Zitadel => {
-            "Projects > project > Applications > app > Token Settings > Auth Token Type: JWT"
-        }
-        Product::Google => {
-            "Google's access tokens (ya29.) are for Google's own APIs, and only Google can verify \
-             them: send the ID token (`id_token`; gcloud auth print-identity-token), whose issuer is \
-             https://accounts.google.com"
-        }
-        Product::Okta => {
-            "take the access token of a custom authorization server (/oauth2/default), not a \
-             session or refresh token"
-        }
-        Product::EntraId => {
-            "ask for a scope of your own API (api://<client-id>/<scope>): personal accounts get \
-             opaque tokens for Microsoft's own"
-        }
-        Product::Keycloak | Product::Authentik | Product::Cognito | Product::Other => {
-            "send the access_token of the token endpoint's answer; where that is opaque, have the \
-             provider issue JWTs for this API (RFC 9068)"
-        }
-    }
-    .to_owned()
-}
+pub(crate) const OPAQUE: Advice = Advice {
+    entra_id: "ask for a scope of your own API (api://<client-id>/<scope>): personal accounts get \
+        opaque tokens for Microsoft's own",
+    okta: "take the access token of a custom authorization server (/oauth2/default), not a session \
+        or refresh token",
+    auth0: "ask for a token with the `audience` parameter (Applications > APIs > api > \
+        Identifier), or set Settings > General > Default Audience: without, Auth0's tokens are \
+        only for its own userinfo",
+    google: "Google's access tokens (ya29.) are for Google's own APIs, and only Google can verify \
+        them: send the ID token (`id_token`; gcloud auth print-identity-token), whose issuer is \
+        https://accounts.google.com",
+    zitadel: "Projects > project > Applications > app > Token Settings > Auth Token Type: JWT",
+    ..Advice::general(
+        "send the access_token of the token endpoint's answer; where that is opaque, \
+        have the provider issue JWTs for this API (RFC 9068)",
+    )
+};
 
 /// An encrypted token (JWE).
-pub(crate) fn encrypted(provider: Product) -> String {
-    match provider {
-        // What it issues where no API was asked for.
-        Product::Auth0 => opaque(provider),
-        Product::EntraId
-        | Product::Okta
-        | Product::Keycloak
-        | Product::Google
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => {
-            "have the provider sign access tokens for this API and not encrypt them: only the \
-             holder of the key can read this one"
-                .to_owned()
-        }
-    }
-}
+pub(crate) const ENCRYPTED: Advice = Advice {
+    auth0: OPAQUE.auth0,
+    ..Advice::general(
+        "have the provider sign access tokens for this API and not encrypt them: \
+        only the holder of the key can read this one",
+    )
+};
 
 /// An ID token.
-pub(crate) fn id_token(provider: Product) -> String {
-    match provider {
-        Product::Google => {
-            "Google has no other token that can be verified: it may be acceptable where the same \
-             team runs client and gateway; its audience is the client id"
-        }
-        Product::EntraId => {
-            "send access_token, not id_token, and ask for a scope of your own API: \
-             api://<client-id>/<scope>"
-        }
-        Product::Auth0 => {
-            "send access_token, not id_token; ask for it with the `audience` \
-             parameter"
-        }
-        Product::Okta
-        | Product::Keycloak
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => {
-            "send access_token, not id_token: an ID token tells a client who logged in, and is \
-             not meant for APIs"
-        }
-    }
-    .to_owned()
-}
+pub(crate) const ID_TOKEN: Advice = Advice {
+    entra_id: "send access_token, not id_token, and ask for a scope of your own API: \
+        api://<client-id>/<scope>",
+    auth0: "send access_token, not id_token; ask for it with the `audience` parameter",
+    google: "Google has no other token that can be verified: it may be acceptable where the same \
+        team runs client and gateway; its audience is the client id",
+    ..Advice::general(
+        "send access_token, not id_token: an ID token tells a client who logged in, \
+        and is not meant for APIs",
+    )
+};
 
 /// `aud` holds none of ours.
-pub(crate) fn audience(provider: Product, client: &str, expected: &str) -> String {
-    match provider {
-        Product::EntraId => format!(
-            "App registrations > {client} > Expose an API: set the Application ID URI and a scope, \
-             and have clients ask for api://{client}/<scope>; v2 tokens carry the client id, v1 \
-             tokens the URI: list both in audience"
-        ),
-        Product::Okta => "Security > API > Authorization Servers > server > Settings > Audience; \
-             the org server's own tokens (without /oauth2/…) are for Okta alone"
-            .to_owned(),
-        Product::Keycloak => format!(
-            "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > \
-             By configuration > Audience: Included Client Audience {expected}, Add to access token \
-             on"
-        ),
-        Product::Auth0 => format!(
-            "have clients ask with audience={expected} (Applications > APIs > api > Identifier), or \
-             set Settings > General > Default Audience"
-        ),
-        Product::Google => format!(
-            "aud is the OAuth client that asked: use that client, or configure it ({expected} is \
-             configured)"
-        ),
-        Product::Zitadel => "ask for the scope urn:zitadel:iam:org:project:id:<project-id>:aud, \
-             and configure the project id as audience"
-            .to_owned(),
-        Product::Authentik => "aud is the client id of Applications > Providers > provider: use \
-             that client, or configure its id as audience"
-            .to_owned(),
-        Product::Cognito => format!(
-            "Cognito's access tokens have no aud, unless clients ask with `resource` (managed login): \
-             set verify_audience: false together with allowed_clients: [{client}], which is checked \
-             against client_id"
-        ),
-        Product::Other => format!(
-            "ask for a token for this API (`audience` or `resource`), have the provider put \
-             {expected} into aud, or configure `audience` if the value is yours"
-        ),
-    }
-}
+pub(crate) const AUDIENCE: Advice = Advice {
+    entra_id: "App registrations > {client} > Expose an API: set the Application ID URI and a \
+        scope, and have clients ask for api://{client}/<scope>; v2 tokens carry the client id, v1 \
+        tokens the URI: list both in audience",
+    okta: "Security > API > Authorization Servers > server > Settings > Audience; the org server's \
+        own tokens (without /oauth2/…) are for Okta alone",
+    keycloak: "Clients > {client} > Client scopes > its -dedicated scope > Add mapper > By \
+        configuration > Audience: Included Client Audience {expected}, Add to access token on",
+    auth0: "have clients ask with audience={expected} (Applications > APIs > api > Identifier), or \
+        set Settings > General > Default Audience",
+    google: "aud is the OAuth client that asked: use that client, or configure it ({expected} is \
+        configured)",
+    zitadel: "ask for the scope urn:zitadel:iam:org:project:id:<project-id>:aud, and configure the \
+        project id as audience",
+    authentik: "aud is the client id of Applications > Providers > provider: use that client, or \
+        configure its id as audience",
+    cognito: "Cognito's access tokens have no aud, unless clients ask with `resource` (managed \
+        login): set verify_audience: false together with allowed_clients: [{client}], which is \
+        checked against client_id",
+    other: "ask for a token for this API (`audience` or `resource`), have the provider put \
+        {expected} into aud, or configure `audience` if the value is yours",
+};
 
 /// A token for Microsoft Graph, whose tokens are signed over something other than what is sent.
 pub(crate) const MICROSOFT_GRAPH: &str = "this token is for Microsoft Graph, whose tokens only Graph can verify: request one with a scope \
@@ -130,6 +74,16 @@ pub(crate) const MICROSOFT_GRAPH: &str = "this token is for Microsoft Graph, who
 
 /// `iss` is not configured, in one of the ways that are known by their look.
 pub(crate) fn issuer(provider: Product, found: &str, configured: &[&str]) -> String {
+    const NOT_OURS: Advice = Advice {
+        okta: "configure {found} if that authorization server is meant, or ask the configured one \
+            for the token",
+        keycloak: "Keycloak names itself as it was addressed: ask it for tokens at its public name \
+            and set `hostname` (KC_HOSTNAME); or configure {found}",
+        ..Advice::general(
+            "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to \
+            be trusted, or get a token from one that is",
+        )
+    };
     let alike = |name: &str| name.trim_end_matches('/').to_ascii_lowercase();
     if let Some(near) = configured.iter().find(|name| alike(name) == alike(found)) {
         return format!(
@@ -137,28 +91,8 @@ pub(crate) fn issuer(provider: Product, found: &str, configured: &[&str]) -> Str
              byte: configure {found:?}, as the token has it"
         );
     }
-    match provider {
-        Product::EntraId => of_entra(found, configured),
-        Product::Keycloak => Some(format!(
-            "Keycloak names itself as it was addressed: ask it for tokens at its public name and \
-             set `hostname` (KC_HOSTNAME); or configure {found:?}"
-        )),
-        Product::Okta => Some(format!(
-            "configure {found:?} if that authorization server is meant, or ask the configured one \
-             for the token"
-        )),
-        Product::Auth0
-        | Product::Google
-        | Product::Zitadel
-        | Product::Authentik
-        | Product::Cognito
-        | Product::Other => None,
-    }
-    .unwrap_or_else(|| {
-        "configure this issuer (`auth.oidc.issuer`, `auth.issuers`) if it is to be trusted, or get a \
-         token from one that is"
-            .to_owned()
-    })
+    let plain = || NOT_OURS.fill(provider, [("{found}", &format!("{found:?}"))]);
+    of_entra(found, configured).unwrap_or_else(plain)
 }
 
 /// Microsoft Entra ID has two names for each tenant: one in its v1 tokens, one in its v2 tokens.

@@ -2,7 +2,7 @@
 //! how to mend it there.
 
 mod gateway;
-pub(super) mod screen;
+mod screen;
 
 use std::io;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::issuer_args::IssuerArgs;
 use super::output::{block_on, print, refuse, wrong};
 use super::{ConfigArgs, Exit, OUTPUT, auth, pasted};
 use crate::config::Settings;
-use crate::doctor::{KnownIssuer, Outcome, Patient, Report, examine_token};
+use crate::doctor::{Examination, KnownIssuer, Outcome, Report, examine_token};
 
 /// Diagnose the identity provider, its tokens, or the gateway
 #[derive(Debug, Args)]
@@ -58,7 +58,8 @@ pub(super) fn run(args: &DoctorArgs) -> Exit {
         Err(exit) => return exit,
     };
     let exit = if report.worst() >= Outcome::NotSeen { Exit::Failed } else { Exit::Done };
-    print(exit, |out| screen::show(&report, args.json, out).map(|()| exit))
+    let show = if args.json { screen::as_json } else { screen::as_lines };
+    print(exit, |out| show(&report, out).map(|()| exit))
 }
 
 /// Every examination that was asked for; each adds its sections.
@@ -74,13 +75,13 @@ fn examine(args: &DoctorArgs) -> Result<Report, Exit> {
 /// Examines all issuers at once, so that one that hangs costs its own time only, and then
 /// the token with what was learned.
 fn issuers(settings: &Settings, token: Option<&str>) -> io::Result<Report> {
-    let patients = Patient::all(settings);
-    let plural = if patients.len() == 1 { "" } else { "s" };
+    let issuers = Examination::all(settings);
+    let plural = if issuers.len() == 1 { "" } else { "s" };
     let spinner = spinner(format!("contacting the issuer{plural}"));
     let examined = block_on(async {
         let mut under_way = JoinSet::new();
-        for (index, patient) in patients.iter().cloned().enumerate() {
-            under_way.spawn(async move { (index, patient.examine(&SystemClock).await) });
+        for (index, issuer) in issuers.iter().cloned().enumerate() {
+            under_way.spawn(async move { (index, issuer.run(&SystemClock).await) });
         }
         let mut examined = under_way.join_all().await;
         examined.sort_by_key(|(index, _)| *index);
@@ -90,10 +91,10 @@ fn issuers(settings: &Settings, token: Option<&str>) -> io::Result<Report> {
 
     let mut sections = Vec::new();
     let mut known: Vec<KnownIssuer> = Vec::new();
-    for (patient, examined) in patients.iter().zip(examined) {
-        let lender = known.first().filter(|_| patient.settings.borrows_from_primary);
+    for (issuer, examined) in issuers.iter().zip(examined) {
+        let lender = known.first().filter(|_| issuer.settings.borrows_from_primary);
         let keys = examined.keys.or_else(|| lender?.keys.clone());
-        let client = patient.client().map(str::to_owned);
+        let client = issuer.client().map(str::to_owned);
         known.push(KnownIssuer { product: examined.provider, client, keys });
         sections.push(examined.section);
     }

@@ -13,7 +13,7 @@ use super::output::{self, block_on, refuse, say, wrong};
 use super::style::{DIM, GOOD};
 use super::{Exit, OUTPUT, print_config_faults};
 use crate::config::{self, Settings};
-use crate::doctor::{Examined, Outcome, Patient};
+use crate::doctor::{Examination, Examined, Outcome};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
 use crate::loopback::with_scheme;
 use crate::printable::printable;
@@ -224,11 +224,11 @@ fn examine(mut choices: Choices) -> Result<Provider, Exit> {
             Exit::Usage
         })?;
         // The primary one; Entra's other name for itself comes after it.
-        let Some(mut patient) = Patient::all(&settings).into_iter().next() else {
+        let Some(mut issuer) = Examination::all(&settings).into_iter().next() else {
             return Err(wrong(Exit::Usage, "--issuer: expected a URL"));
         };
-        patient.login = patient.login.filter(|_| login);
-        block_on(patient.examine(&SystemClock)).map_err(refuse(Exit::Failed))
+        issuer.login = issuer.login.filter(|_| login);
+        block_on(issuer.run(&SystemClock)).map_err(refuse(Exit::Failed))
     };
     let plain = |choices: &Choices| {
         let oidc = serde_json::json!({

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::style::{BAD, DIM, GOOD, WARN};
+use crate::finding::{Finding, Outcome};
 
 /// Lines are broken before this column.
 const WIDTH: usize = 98;
@@ -14,37 +15,33 @@ const NAME: usize = 16;
 pub(super) const WORD: usize = 4;
 
 /// How a check came out, as people read it.
-pub(super) type Word = (&'static str, Style);
-/// The check passed.
-pub(super) const PASS: Word = ("pass", GOOD);
-/// It passed, with something one should know.
-pub(super) const WARNING: Word = ("warn", WARN);
-/// It could not be tried.
-pub(super) const NOT_SEEN: Word = ("not seen", WARN);
-/// The check failed.
-pub(super) const FAIL: Word = ("fail", BAD);
-
-/// Writes one check: how it came out, in a column as wide as `width`, what was found, and below it
-/// what else is to be said under a heading of its own.
-pub(super) fn check(
-    out: &mut dyn Write,
-    (word, style): Word,
-    width: usize,
-    name: &str,
-    found: &str,
-    below: &[(&str, &str)],
-) -> io::Result<()> {
-    // Two, the word, two, the name, two.
-    let column = 2 + width + 2 + NAME + 2;
-    writeln!(out, "  {style}{word:<width$}{style:#}  {name:<NAME$}  {}", broken(found, column))?;
-    below.iter().try_for_each(|(heading, text)| {
-        let text = broken(text, column);
-        writeln!(out, "  {:width$}  {DIM}{heading:<NAME$}{DIM:#}  {text}", "")
-    })
+pub(super) fn word(outcome: Outcome) -> (&'static str, Style) {
+    match outcome {
+        Outcome::Pass => ("pass", GOOD),
+        Outcome::Warn => ("warn", WARN),
+        Outcome::NotReached => ("----", DIM),
+        Outcome::NotSeen => ("not seen", WARN),
+        Outcome::Fail => ("fail", BAD),
+    }
 }
 
-/// Over what a remedy stands.
-pub(super) const FIX: &str = "↳ fix:";
+/// Writes one check: how it came out, in a column as wide as `width`, what was found, and below it
+/// what was expected instead and how to put it right.
+pub(super) fn check(out: &mut dyn Write, width: usize, finding: &Finding) -> io::Result<()> {
+    let Finding { check, outcome, expected, found, remedy } = finding;
+    // Two, the word, two, the name, two.
+    let column = 2 + width + 2 + NAME + 2;
+    let (word, style) = word(*outcome);
+    writeln!(out, "  {style}{word:<width$}{style:#}  {check:<NAME$}  {}", broken(found, column))?;
+    let failed = *outcome == Outcome::Fail && !expected.is_empty();
+    let expected = failed.then_some(("expected", expected));
+    let below = expected.into_iter().chain(remedy.iter().map(|remedy| ("↳ fix:", remedy)));
+    for (heading, text) in below {
+        let text = broken(text, column);
+        writeln!(out, "  {:width$}  {DIM}{heading:<NAME$}{DIM:#}  {text}", "")?;
+    }
+    Ok(())
+}
 
 /// The text in lines that end before [`WIDTH`], all but the first moved to `column`. What
 /// has no spaces, such as a URL, is left whole to be copied.

@@ -37,26 +37,19 @@ pub struct Cli {
     command: Command,
 }
 
+/// What each is for stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a configuration for an identity provider, and for the gateway
     Init(init::InitArgs),
-    /// Run the authorization server
     Serve(serve::ServeArgs),
-    /// Check, show or compare configurations
     Config(config::ConfigCommand),
-    /// Explain the decision for a token, step by step
     Explain(explain::ExplainArgs),
     /// Try it out: a development issuer, the server, an echo upstream and a real Envoy
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
-    /// Diagnose the identity provider, its tokens, or the gateway
     Doctor(doctor::DoctorArgs),
-    /// Log in to an identity provider, and use the token
     Auth(auth::AuthCommand),
-    /// Print shell completions
     Completions(completions::CompletionsArgs),
-    /// Print the man page, or write one for each command
     Man(man::ManArgs),
 }
 

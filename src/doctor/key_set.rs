@@ -64,7 +64,7 @@ fn nothing_usable(
             "; servers keep using the last keys for keys.max_stale (keys.empty_set: keep)"
         }
     });
-    Finding::fail("key_set", found, remedies::no_public_key(provider))
+    Finding::fail("key_set", found, remedies::NO_PUBLIC_KEY.of(provider))
 }
 
 fn usable(set: &KeySet) -> Finding {
@@ -130,45 +130,32 @@ fn left_out(left_out: &LeftOut) -> Option<Finding> {
         return None;
     }
     let found = format!("{} is left out: {}", name(left_out), left_out.reason);
-    Some(match left_out.reason {
-        UnusableKey::Symmetric => Finding::fail(
-            "unusable_key",
-            found,
-            "remove and replace it at the provider: a published secret is no secret",
-        ),
-        UnusableKey::RsaSize(_) => Finding::warn(
-            "unusable_key",
-            found,
+    let is_grave = matches!(left_out.reason, UnusableKey::Symmetric | UnusableKey::WeakPoint);
+    let remedy = match left_out.reason {
+        UnusableKey::Symmetric => {
+            "remove and replace it at the provider: a published secret is no secret"
+        }
+        UnusableKey::RsaSize(_) => {
             "replace it at the provider by a key of 2048 bits or more (RFC 7518 §3.3): tokens \
-             signed with it are denied",
-        ),
-        UnusableKey::WeakPoint => Finding::fail(
-            "unusable_key",
-            found,
-            "replace it at the provider: a signature by it proves nothing",
-        ),
-        UnusableKey::RsaExponent => Finding::warn(
-            "unusable_key",
-            found,
+             signed with it are denied"
+        }
+        UnusableKey::WeakPoint => "replace it at the provider: a signature by it proves nothing",
+        UnusableKey::RsaExponent => {
             "replace it at the provider by a key with the exponent 65537: tokens signed with it \
-             are denied",
-        ),
-        UnusableKey::NotAnObject
-        | UnusableKey::Unreadable
-        | UnusableKey::Missing(_)
-        | UnusableKey::Malformed(_)
-        | UnusableKey::UnknownType
-        | UnusableKey::UnknownCurve
-        | UnusableKey::NotForSignatures
-        | UnusableKey::UnknownAlgorithm
-        | UnusableKey::WrongType
-        | UnusableKey::InvalidNumbers => Finding::warn(
-            "unusable_key",
-            found,
-            "tokens signed with it are denied: have the provider publish it as RFC 7517 says",
-        ),
-    })
+             are denied"
+        }
+        UnusableKey::NotAnObject | UnusableKey::Unreadable | UnusableKey::Missing(_) => MALFORMED,
+        UnusableKey::Malformed(_) | UnusableKey::InvalidNumbers => MALFORMED,
+        UnusableKey::UnknownType | UnusableKey::UnknownCurve => MALFORMED,
+        UnusableKey::UnknownAlgorithm | UnusableKey::WrongType => MALFORMED,
+        UnusableKey::NotForSignatures => MALFORMED,
+    };
+    let make = if is_grave { Finding::fail } else { Finding::warn };
+    Some(make("unusable_key", found, remedy))
 }
+
+const MALFORMED: &str =
+    "tokens signed with it are denied: have the provider publish it as RFC 7517 says";
 
 fn is_of_no_concern(reason: &UnusableKey) -> bool {
     matches!(
@@ -198,7 +185,7 @@ fn algorithms(
             "algorithms",
             "it announces only HS256 and similar, which use a secret shared with each client; its \
              published keys do not sign tokens",
-            remedies::no_public_key(provider),
+            remedies::NO_PUBLIC_KEY.of(provider),
         );
     }
     let served: AlgorithmSet =

@@ -6,7 +6,7 @@
 //! | `envoy` | an Envoy, Istio or Envoy Gateway configuration |
 //! | `gateway` | a live gateway, probed |
 //! | `report` | what an examination says: [`Finding`]s in [`Section`]s |
-//! | `issuer` | one issuer over the network: [`Patient::examine`] |
+//! | `issuer` | one issuer over the network: [`Examination::run`] |
 //! | `key_set` | whether a key set can verify anything |
 //! | `token` | one token, without I/O: [`examine_token`] |
 
@@ -17,6 +17,6 @@ mod key_set;
 mod report;
 mod token;
 
-pub use self::issuer::{Examined, Login, Patient};
+pub use self::issuer::{Examination, Examined, Login};
 pub use self::report::{Finding, Outcome, Report, Section};
 pub use self::token::{KnownIssuer, examine_token};

@@ -1,8 +1,8 @@
-//! What an examination says: one [`Finding`] a check, in [`Section`]s, the same for people
-//! and for `--json`.
+//! What an examination says: one [`Finding`] a check, in [`Section`]s.
 
 use serde::Serialize;
 
+pub use crate::finding::{Finding, Outcome};
 use crate::printable::printable;
 
 /// Everything that was looked at.
@@ -19,65 +19,6 @@ pub struct Section {
     pub title: String,
     /// One a check, in the order of the checks.
     pub findings: Vec<Finding>,
-}
-
-/// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The check's stable name, for scripts: `discovery`, `device_grant`, `clock_skew`.
-    pub check: &'static str,
-    /// How it came out.
-    pub outcome: Outcome,
-    /// What was found, in one sentence; for a failure, what was expected too.
-    pub found: String,
-    /// How to mend it, in this provider or this file, or how to see it. Never where all is well.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-}
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// As it should be.
-    Pass,
-    /// It works, with something one should know.
-    Warn,
-    /// It could not be tried, so nobody knows.
-    NotSeen,
-    /// It does not work, or is not safe.
-    Fail,
-}
-
-impl Finding {
-    /// All is well.
-    #[must_use]
-    pub fn pass(check: &'static str, found: impl Into<String>) -> Self {
-        Self { check, outcome: Outcome::Pass, found: printable(&found.into()), remedy: None }
-    }
-
-    /// Something to know, and what to do about it.
-    #[must_use]
-    pub fn warn(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::with_remedy(check, Outcome::Warn, &found.into(), &remedy.into())
-    }
-
-    /// Something that could not be tried, why, and how to see it.
-    #[must_use]
-    pub fn not_seen(check: &'static str, found: impl Into<String>, remedy: Option<&str>) -> Self {
-        let (outcome, remedy) = (Outcome::NotSeen, remedy.map(printable));
-        Self { check, outcome, found: printable(&found.into()), remedy }
-    }
-
-    /// Something to mend, and how.
-    #[must_use]
-    pub fn fail(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::with_remedy(check, Outcome::Fail, &found.into(), &remedy.into())
-    }
-
-    fn with_remedy(check: &'static str, outcome: Outcome, found: &str, remedy: &str) -> Self {
-        Self { check, outcome, found: printable(found), remedy: Some(printable(remedy)) }
-    }
 }
 
 impl Section {

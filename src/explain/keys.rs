@@ -63,10 +63,7 @@ impl Evidence<'_> {
         let kid = self.token.header("kid");
         let alg = self.token.header("alg").and_then(Value::as_str).unwrap_or_default();
         if alg == "none" {
-            return Facts::new(
-                "",
-                "none: unsigned tokens are accepted (`auth.allow_unsigned_jwt`)",
-            );
+            return unsigned();
         }
         let expected = match kid {
             Some(kid) => {
@@ -95,16 +92,17 @@ impl Evidence<'_> {
     pub(super) fn signature(&self, failed: bool) -> Facts {
         let alg = self.token.header("alg");
         if alg.and_then(Value::as_str) == Some("none") {
-            return Facts::new(
-                "",
-                "none: unsigned tokens are accepted (`auth.allow_unsigned_jwt`)",
-            );
+            return unsigned();
         }
         let expected = format!("an {} signature by that key", claim(alg).trim_matches('"'));
         let found =
             if failed { "it does not match that key, header and claims" } else { "it verifies" };
         Facts::new(expected, found)
     }
+}
+
+fn unsigned() -> Facts {
+    Facts::new("", "none: unsigned tokens are accepted (`auth.allow_unsigned_jwt`)")
 }
 
 fn describe(key: &VerificationKey) -> String {

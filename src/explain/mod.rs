@@ -33,6 +33,7 @@ pub use self::pasted::Pasted;
 pub(crate) use self::steps::Evidence;
 pub use self::steps::{Asked, IssuerFacts, KeyFacts, explain};
 pub use self::words::moment;
+use crate::finding::{Finding, Outcome};
 
 /// A decision and how it came about. Its JSON is `doorward explain --json`; names are
 /// stable. No text in it holds control characters.
@@ -49,7 +50,7 @@ pub struct Explanation {
     /// The moment the decision was made for, RFC 3339.
     pub at: String,
     /// Every check in its order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Finding>,
     /// What becomes of the request's headers; only when it may pass.
     pub headers: Option<HeaderChanges>,
     /// What else the token's owner should know.
@@ -66,36 +67,6 @@ pub enum Answer {
     Deny,
 }
 
-/// One check of a request, and how it came out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Which of the checks this is.
-    pub check: Check,
-    /// How it came out.
-    pub outcome: StepOutcome,
-    /// What would pass.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub expected: String,
-    /// What was there.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub found: String,
-    /// What to do; only of the check that failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-}
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepOutcome {
-    /// As it should be.
-    Pass,
-    /// The first that is not: it decides.
-    Fail,
-    /// Nobody looked: an earlier check failed, or none was asked for.
-    NotReached,
-}
-
 /// What becomes of a request's headers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeaderChanges {
@@ -109,8 +80,8 @@ pub struct HeaderChanges {
 impl Explanation {
     /// The check that decided against the request.
     #[must_use]
-    pub fn failed(&self) -> Option<&Step> {
-        self.steps.iter().find(|step| step.outcome == StepOutcome::Fail)
+    pub fn failed(&self) -> Option<&Finding> {
+        self.steps.iter().find(|step| step.outcome == Outcome::Fail)
     }
 }
 

@@ -19,7 +19,10 @@ impl Evidence<'_> {
         let near = self.near_audience(&ours, "configured", "`audience`");
         let expected = ours.first().copied().unwrap_or_default();
         near.unwrap_or_else(|| {
-            advice::audience(self.product(), &self.registered_client(), expected)
+            advice::AUDIENCE.fill(
+                self.product(),
+                [("{client}", &self.registered_client()), ("{expected}", expected)],
+            )
         })
     }
 

@@ -82,7 +82,8 @@ impl Evidence<'_> {
             },
             Fault::Identity(fault) => match fault {
                 IdentityFault::SubjectMissing => {
-                    return advice::claims::subject(self.product(), &self.registered_client());
+                    return advice::claims::SUBJECT
+                        .for_client(self.product(), &self.registered_client());
                 }
                 IdentityFault::SubjectUnfit if self.subject_is_no_string() => {
                     return self.subject_remedy();
@@ -163,7 +164,7 @@ impl Evidence<'_> {
     fn token_remedy(&self, fault: TokenFault) -> String {
         let (product, client) = (self.product(), self.registered_client());
         if self.token.of_google && super::Check::of(Fault::Token(fault)) == super::Check::Form {
-            return advice::token::opaque(product);
+            return advice::token::OPAQUE.of(product).to_owned();
         }
         let remedy = match fault {
             TokenFault::TooLong => {
@@ -171,13 +172,13 @@ impl Evidence<'_> {
                  `token.max_token_bytes`; Envoy's own limit on headers is 60 KiB"
             }
             TokenFault::HeaderNotAnObject if self.token.lacks_algorithm() => {
-                return advice::keys::client_algorithm(product, &client);
+                return advice::keys::CLIENT_ALGORITHM.for_client(product, &client);
             }
             TokenFault::NotThreeParts if self.token.parts == 5 => {
-                return advice::token::encrypted(product);
+                return advice::token::ENCRYPTED.of(product).to_owned();
             }
             TokenFault::NotThreeParts if self.token.parts < 3 => {
-                return advice::token::opaque(product);
+                return advice::token::OPAQUE.of(product).to_owned();
             }
             TokenFault::NotThreeParts
             | TokenFault::NotBase64Url
@@ -190,11 +191,11 @@ impl Evidence<'_> {
             TokenFault::Unsigned => {
                 return format!(
                     "{}; `auth.allow_unsigned_jwt: true` accepts unsigned tokens, on loopback only",
-                    advice::keys::client_algorithm(product, &client)
+                    advice::keys::CLIENT_ALGORITHM.for_client(product, &client)
                 );
             }
             TokenFault::UnknownAlgorithm => {
-                return advice::keys::client_algorithm(product, &client);
+                return advice::keys::CLIENT_ALGORITHM.for_client(product, &client);
             }
             TokenFault::Critical => "have the provider issue plain JWTs (RFC 9068), without `crit`",
             TokenFault::WrongType => "send an access token: this token is for something else",
@@ -227,7 +228,7 @@ impl Evidence<'_> {
                 "send access_token: this token tells a client what has happened to a session or a user"
             }
             TokenFault::AnotherKind(OtherKind::Id) | TokenFault::LikeIdToken(_) => {
-                return advice::token::id_token(product);
+                return advice::token::ID_TOKEN.of(product).to_owned();
             }
             TokenFault::BoundToKey => {
                 "have the provider issue this client plain bearer tokens (without DPoP or \

@@ -15,8 +15,9 @@ use doorward_core::token::{ACCESS_KEY, TenantRule, TokenFault, TokenRules, Token
 
 use super::check::Check;
 use super::words::moment;
-use super::{Answer, Explanation, HeaderChanges, Step, StepOutcome};
+use super::{Answer, Explanation, HeaderChanges};
 use crate::discovery::{IssuerStatus, KeyLocation};
+use crate::finding::{Finding, Outcome};
 use crate::printable::printable;
 use crate::product::Product;
 use crate::token_parts::TokenParts;
@@ -189,8 +190,8 @@ impl<'a> Evidence<'a> {
     }
 
     /// Every check in its order.
-    pub(crate) fn steps(&self) -> Vec<Step> {
-        let passed = |check| self.step(check, StepOutcome::Pass);
+    pub(crate) fn steps(&self) -> Vec<Finding> {
+        let passed = |check| self.step(check, Outcome::Pass);
         let alone = match self.asked.decision {
             Decision::Allow(approval) if matches!(approval.basis(), Basis::AuthDisabled) => {
                 Some(passed(Check::Enabled))
@@ -198,7 +199,7 @@ impl<'a> Evidence<'a> {
             Decision::Deny(denial)
                 if matches!(denial.fault, Fault::Overloaded | Fault::Internal) =>
             {
-                Some(self.step(Check::Engine, StepOutcome::Fail))
+                Some(self.step(Check::Engine, Outcome::Fail))
             }
             Decision::Allow(_) | Decision::Deny(_) => None,
         };
@@ -209,11 +210,11 @@ impl<'a> Evidence<'a> {
         let relevant = Check::of_requests().filter(|check| self.is_asked(*check, failed));
         relevant
             .map(|check| match failed {
-                Some(failed) if check == failed => self.step(check, StepOutcome::Fail),
+                Some(failed) if check == failed => self.step(check, Outcome::Fail),
                 _ if check <= last => passed(check),
                 // Closed endpoints are closed to those without a token, too.
                 None if check == Check::Endpoint => passed(check),
-                _ => self.step(check, StepOutcome::NotReached),
+                _ => self.step(check, Outcome::NotReached),
             })
             .collect()
     }
@@ -285,26 +286,17 @@ impl<'a> Evidence<'a> {
         self.token.claims.as_ref().is_some_and(|claims| claims.contains_key(name))
     }
 
-    fn step(&self, check: Check, outcome: StepOutcome) -> Step {
-        let facts = match outcome {
-            StepOutcome::NotReached => Facts::default(),
-            StepOutcome::Pass | StepOutcome::Fail => self.facts(check, outcome),
-        };
-        let remedy = match (outcome, self.fault) {
-            (StepOutcome::Fail, Some(fault)) => Some(self.remedy(fault)),
-            _ => None,
-        };
-        Step {
-            check,
-            outcome,
-            expected: printable(&facts.expected),
-            found: printable(&facts.found),
-            remedy: remedy.map(|remedy| printable(&remedy)),
+    fn step(&self, check: Check, outcome: Outcome) -> Finding {
+        if outcome == Outcome::NotReached {
+            return Finding::new(check.name(), outcome, "", "", None);
         }
+        let Facts { expected, found } = self.facts(check, outcome);
+        let remedy = self.fault.filter(|_| outcome == Outcome::Fail).map(|it| self.remedy(it));
+        Finding::new(check.name(), outcome, &expected, &found, remedy.as_deref())
     }
 
-    fn facts(&self, check: Check, outcome: StepOutcome) -> Facts {
-        let failed = outcome == StepOutcome::Fail;
+    fn facts(&self, check: Check, outcome: Outcome) -> Facts {
+        let failed = outcome == Outcome::Fail;
         match check {
             Check::Enabled => {
                 Facts::new("", "`auth.enabled` is false: every request passes, without an identity")

@@ -66,16 +66,13 @@ impl Choices {
     /// The text of `doorward.yaml`. `document` is the provider's discovery document.
     #[must_use]
     pub fn configuration(&self, document: &Value) -> String {
-        let mut page = Page(format!("{EDITORS}\n"));
-        page.comment(
-            0,
-            &format!(
-                "Doorward for {} at {}, made by `doorward init`. All settings: \
-                 docs/configuration.md. After a change: doorward config check FILE",
-                self.product.name(),
-                self.issuer
-            ),
-        );
+        let mut page = Page { text: format!("{EDITORS}\n"), depth: 0 };
+        page.comment(&format!(
+            "Doorward for {} at {}, made by `doorward init`. All settings: docs/configuration.md. \
+             After a change: doorward config check FILE",
+            self.product.name(),
+            self.issuer
+        ));
         page.section(0, "auth");
         match self.tenant() {
             Some(tenant) => self.entra(&tenant, &mut page),
@@ -85,16 +82,14 @@ impl Choices {
         self.login(document, &mut page);
         if self.product == Product::Auth0 {
             page.section(0, "headers");
-            page.line(
-                1,
+            page.comment(
                 "Auth0's subjects are auth0|…, and the default profile does not allow |. NeMo \
                  Platform rejects it, too: see docs/providers/auth0.md.",
-                "profile",
-                "plain",
             );
+            page.key("profile", "plain");
         }
         self.listeners(&mut page);
-        page.0
+        page.text
     }
 
     /// The tenant, where `auth.preset.entra` fits: B2C's tokens do not say it.
@@ -104,88 +99,56 @@ impl Choices {
     }
 
     fn entra(&self, tenant: &str, page: &mut Page) {
+        const CLOUDS: [&str; 2] =
+            ["https://login.microsoftonline.com/", "https://sts.windows.net/"];
         page.section(1, "preset");
         page.comment(
-            2,
             "Expands to Entra's two issuers (v1 and v2), their audiences and claims; `doorward \
              config show` prints them.",
         );
         page.section(2, "entra");
-        let client = self.client_id.as_str();
-        page.line(
-            3,
-            "Overview > Directory (tenant) ID: users of other tenants are denied.",
-            "tenant",
-            tenant,
-        );
-        page.line(
-            3,
-            "App registrations > app > Overview > Application (client) ID.",
-            "client_id",
-            client,
-        );
+        page.comment("Overview > Directory (tenant) ID: users of other tenants are denied.");
+        page.key("tenant", tenant);
+        page.comment("App registrations > app > Overview > Application (client) ID.");
+        page.key("client_id", &*self.client_id);
         page.section(1, "oidc");
-        if !["https://login.microsoftonline.com/", "https://sts.windows.net/"]
-            .iter()
-            .any(|known| self.issuer.starts_with(known))
-        {
-            page.line(2, "Not the cloud of the preset.", "issuer", self.issuer.as_str());
+        if !CLOUDS.iter().any(|known| self.issuer.starts_with(known)) {
+            page.comment("Not the cloud of the preset.");
+            page.key("issuer", &*self.issuer);
         }
         if let Some(audience) = &self.audience {
-            page.line(
-                2,
-                "What a token's `aud` must contain (--audience).",
-                "audience",
-                audience.as_str(),
-            );
+            page.comment("What a token's `aud` must contain (--audience).");
+            page.key("audience", &**audience);
         }
     }
 
     fn oidc(&self, page: &mut Page) {
-        let (client, audience) = (self.client_id.as_str(), self.audience());
+        let (client, audience) = (&*self.client_id, self.audience());
         page.section(1, "oidc");
-        page.line(
-            2,
+        page.comment(
             "What a token's `iss` must be, exactly. Keys and endpoints are discovered from it.",
-            "issuer",
-            self.issuer.as_str(),
         );
-        page.line(
-            2,
-            "The client that users log in with: public, without a secret.",
-            "client_id",
-            client,
-        );
+        page.key("issuer", &*self.issuer);
+        page.comment("The client that users log in with: public, without a secret.");
+        page.key("client_id", client);
         if self.product == Product::Cognito {
-            page.line(
-                2,
+            page.comment(
                 "Cognito's access tokens have no `aud`; their client is in `client_id` instead.",
-                "verify_audience",
-                false,
             );
-            page.line(
-                2,
-                "The clients whose tokens are accepted.",
-                "allowed_clients",
-                json!([client]),
-            );
+            page.key("verify_audience", false);
+            page.comment("The clients whose tokens are accepted.");
+            page.key("allowed_clients", json!([client]));
             return;
         }
         let advice = token_advice(self.product, client, &audience, "").audience;
-        page.line(
-            2,
-            &format!("What a token's `aud` must contain. {}: {advice}.", self.place()),
-            "audience",
-            audience,
-        );
+        page.comment(&format!("What a token's `aud` must contain. {}: {advice}.", self.place()));
+        page.key("audience", audience);
         if self.product == Product::Google {
-            page.line(
-                2,
+            page.comment(
                 "Google signs tokens for any audience for anyone with a service account: this \
                  lists the clients that are accepted (azp).",
-                "allowed_clients",
-                json!([client]),
             );
+            page.key("allowed_clients", json!([client]));
         }
     }
 
@@ -212,35 +175,29 @@ impl Choices {
         let advice = token_advice(self.product, &self.client_id, &self.audience(), groups);
         let named = |text: String| text.replace("https://<you>/", NAMESPACE);
         if self.product == Product::Auth0 {
-            let email =
-                format!("Custom claims need a namespace. In Auth0: {}.", named(advice.email));
-            page.line(2, &email, "email_claim", format!("{NAMESPACE}email"));
+            let said = named(advice.email);
+            page.comment(&format!("Custom claims need a namespace. In Auth0: {said}."));
+            page.key("email_claim", format!("{NAMESPACE}email"));
         }
-        let groups_said =
-            format!("The claim with the groups. {}: {}.", self.place(), named(advice.groups));
-        page.line(2, &groups_said, "groups_claim", groups);
+        let said = named(advice.groups);
+        page.comment(&format!("The claim with the groups. {}: {said}.", self.place()));
+        page.key("groups_claim", groups);
     }
 
     /// The claim that this product puts groups into, or is told to by our advice. `document`
     /// is its discovery document.
     #[must_use]
     pub fn groups_claim(&self, document: &Value) -> &'static str {
+        let claims = |name| lists(document, "claims_supported", name);
         match self.product {
             Product::Cognito => "cognito:groups",
             Product::Zitadel => "urn:zitadel:iam:org:project:roles",
             Product::Auth0 => "https://doorward/groups",
-            Product::Other
-                if lists(document, "claims_supported", "roles") == Some(true)
-                    && lists(document, "claims_supported", "groups") == Some(false) =>
-            {
+            Product::Other if claims("roles") == Some(true) && claims("groups") == Some(false) => {
                 "roles"
             }
-            Product::EntraId
-            | Product::Okta
-            | Product::Keycloak
-            | Product::Google
-            | Product::Authentik
-            | Product::Other => "groups",
+            Product::EntraId | Product::Okta | Product::Keycloak => "groups",
+            Product::Google | Product::Authentik | Product::Other => "groups",
         }
     }
 
@@ -250,32 +207,22 @@ impl Choices {
         const DEFAULTS: [&str; 4] = ["openid", "profile", "email", "offline_access"];
         if self.product == Product::EntraId {
             let scopes = format!("{} api://{}/.default", DEFAULTS.join(" "), self.client_id);
-            page.line(
-                2,
+            page.comment(
                 "Without a scope of your own API, Entra's token is for Microsoft Graph, and only \
                  Graph can verify it. In Entra: Expose an API > Add a scope.",
-                "default_scopes",
-                scopes,
             );
+            page.key("default_scopes", scopes);
         } else {
             let taken = |scope: &&str| lists(document, "scopes_supported", scope) != Some(false);
             let scopes: Vec<_> = DEFAULTS.into_iter().filter(taken).collect();
             if !scopes.is_empty() && scopes.len() < DEFAULTS.len() {
-                page.line(
-                    2,
-                    "What a login requests: the default scopes that the provider lists.",
-                    "default_scopes",
-                    scopes.join(" "),
-                );
+                page.comment("What a login requests: the default scopes that the provider lists.");
+                page.key("default_scopes", scopes.join(" "));
             }
         }
         if let Some(file) = &self.ca_file {
-            page.line(
-                2,
-                "Certificates to trust for this provider (--ca-file).",
-                "ca_file",
-                file.as_str(),
-            );
+            page.comment("Certificates to trust for this provider (--ca-file).");
+            page.key("ca_file", &**file);
         }
     }
 
@@ -285,18 +232,16 @@ impl Choices {
         } else {
             ("127.0.0.1", "Loopback: Envoy runs on this machine.")
         };
-        page.comment(0, reach);
+        page.depth = 0;
+        page.comment(reach);
         page.section(0, "server");
         for (name, port, what) in [
             ("grpc", 9191, "Envoy's checks, over gRPC."),
             ("http", 8181, "Login discovery (/apis/auth/discovery), and Envoy's checks over HTTP."),
             ("admin", 9192, "Health and metrics."),
         ] {
-            page.comment(1, what);
-            page.0.push_str(&format!(
-                "  {name}: {{ listen: \"{host}:{port}\" }}
-"
-            ));
+            page.comment(what);
+            page.text.push_str(&format!("  {name}: {{ listen: \"{host}:{port}\" }}\n"));
         }
     }
 }
@@ -308,35 +253,38 @@ fn lists(document: &Value, name: &str, word: &str) -> Option<bool> {
 }
 
 /// YAML that grows line by line.
-struct Page(String);
+struct Page {
+    text: String,
+    /// How deep what follows is.
+    depth: usize,
+}
 
 impl Page {
     fn section(&mut self, depth: usize, name: &str) {
-        self.0.push_str(&format!("{:1$}{name}:\n", "", 2 * depth));
+        self.text.push_str(&format!("{:1$}{name}:\n", "", 2 * depth));
+        self.depth = depth + 1;
     }
 
-    /// A key and its value, with a comment above. JSON is YAML, and needs no rules of its own
-    /// for texts that look like something else.
-    fn line(&mut self, depth: usize, comment: &str, name: &str, value: impl Into<Value>) {
-        self.comment(depth, comment);
-        let value = value.into();
-        self.0.push_str(&format!("{:1$}{name}: {value}\n", "", 2 * depth));
+    /// A key and its value. JSON is YAML, and needs no rules of its own for texts that look like
+    /// something else.
+    fn key(&mut self, name: &str, value: impl Into<Value>) {
+        self.text.push_str(&format!("{:1$}{name}: {2}\n", "", 2 * self.depth, value.into()));
     }
 
-    fn comment(&mut self, depth: usize, text: &str) {
-        let start = format!("{:1$}#", "", 2 * depth);
+    fn comment(&mut self, text: &str) {
+        let start = format!("{:1$}#", "", 2 * self.depth);
         let mut at = 0;
         // What came from elsewhere must not end the comment.
         for word in printable(text).split_whitespace() {
             if at == 0 || at + 1 + word.chars().count() > WIDTH {
-                self.0.push_str(if at == 0 { "" } else { "\n" });
-                self.0.push_str(&start);
+                self.text.push_str(if at == 0 { "" } else { "\n" });
+                self.text.push_str(&start);
                 at = start.len();
             }
-            self.0.push(' ');
-            self.0.push_str(word);
+            self.text.push(' ');
+            self.text.push_str(word);
             at += 1 + word.chars().count();
         }
-        self.0.push('\n');
+        self.text.push('\n');
     }
 }

@@ -1,37 +1,30 @@
-//! Why one is not logged in.
+//! Why one is not logged in, and what to do about it in the words of whose product it is.
 
-use std::fmt;
 use std::time::Duration;
 
 use url::Url;
 
 use super::store::{Over, StoreError};
+use crate::advice::{fetching, login as advice};
 use crate::discovery::{FetchError, ObtainError, SetupError};
 use crate::printable::printable;
 use crate::product::Product;
 
 /// How tokens are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum Grant {
     /// RFC 8628.
+    #[strum(serialize = "the device login")]
     Device,
     /// RFC 6749 §4.3.
+    #[strum(serialize = "the password login")]
     Password,
     /// RFC 6749 §6.
+    #[strum(serialize = "the refresh")]
     Refresh,
     /// RFC 7009: tokens are given back.
+    #[strum(serialize = "the revocation")]
     Revocation,
-}
-
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Device => "the device login",
-            Self::Password => "the password login",
-            Self::Refresh => "the refresh",
-            Self::Revocation => "the revocation",
-        })
-    }
 }
 
 /// Why one is not logged in, or not any more. What others wrote is shown printable;
@@ -55,7 +48,7 @@ pub enum LoginError {
     #[error("--issuer also needs a client id")]
     NoClientId,
     /// The platform did not answer, or not with a document.
-    #[error("{}", Unanswered(.0, &"the platform does not say how to log in"))]
+    #[error("{}", unanswered(.0, "the platform does not say how to log in"))]
     NoPlatform(#[source] FetchError),
     /// The platform answered with something else.
     #[error("{url} is not a platform's discovery document: {why}")]
@@ -72,7 +65,7 @@ pub enum LoginError {
         base_url: String,
     },
     /// The issuer's own document cannot be had.
-    #[error("{}", NoMetadata(issuer, cause))]
+    #[error("{}", no_metadata(issuer, cause))]
     NoMetadata {
         /// The issuer whose metadata was asked for.
         issuer: String,
@@ -97,7 +90,7 @@ pub enum LoginError {
         url: Url,
     },
     /// The provider said no (RFC 6749 §5.2).
-    #[error("the identity provider refused {grant}: {}{}", printable(code), Description(.description.as_deref()))]
+    #[error("the identity provider refused {grant}: {}{}", printable(code), after_colon(.description.as_deref()))]
     Refused {
         /// What was asked for.
         grant: Grant,
@@ -111,7 +104,7 @@ pub enum LoginError {
         client: String,
     },
     /// There was no answer.
-    #[error("{}", Unanswered(.0, &"the identity provider does not respond"))]
+    #[error("{}", unanswered(.0, "the identity provider does not respond"))]
     Unreachable(#[source] FetchError),
     /// There was one that means nothing.
     #[error("{endpoint} did not respond like an OAuth endpoint: {}", printable(why))]
@@ -125,7 +118,7 @@ pub enum LoginError {
     #[error("nobody logged in within {}", humantime::format_duration(*.0))]
     CodeExpired(Duration),
     /// There is no login, or none of that name.
-    #[error("{}", NotLoggedIn(context.as_deref(), known))]
+    #[error("{}", not_logged_in(context.as_deref(), known))]
     NotLoggedIn {
         /// Which was asked for; `None`: the current one, and there is none.
         context: Option<String>,
@@ -141,7 +134,7 @@ pub enum LoginError {
         known: Vec<String>,
     },
     /// There is nothing to obtain another access token with.
-    #[error("the login at {} {}", printable(context), Refusal(over.as_ref()))]
+    #[error("the login at {} {}", printable(context), ended(over.as_ref()))]
     Ended {
         /// The name of the login.
         context: String,
@@ -154,28 +147,84 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// The request that failed, when that is what went wrong.
-    pub(super) fn request(&self) -> Option<&FetchError> {
-        match self {
-            Self::NoPlatform(error)
-            | Self::Unreachable(error)
-            | Self::NoMetadata { cause: ObtainError::Fetch(error), .. } => Some(error),
-            Self::Setup(_)
-            | Self::NotAUrl { .. }
-            | Self::NoClientId
-            | Self::NotAPlatform { .. }
-            | Self::LoginOff { .. }
-            | Self::NoMetadata { .. }
-            | Self::NotOffered { .. }
-            | Self::Insecure { .. }
-            | Self::Refused { .. }
-            | Self::BadAnswer { .. }
-            | Self::CodeExpired(_)
-            | Self::NotLoggedIn { .. }
-            | Self::Several { .. }
-            | Self::Ended { .. }
-            | Self::Store(_) => None,
+    /// What to do about it, in a sentence or two.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        if let Some(request) = self.request()
+            && let Some(obstacle) = request.obstacle()
+        {
+            return Some(fetching::in_the_way(obstacle, &printable(request.host()), None));
         }
+        Some(match self {
+            Self::Setup(_) => "use another --ca-file".into(),
+            Self::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
+            Self::NoClientId => "pass the client id with --client-id".into(),
+            Self::NoPlatform(_) | Self::NotAPlatform { .. } => {
+                "check the base URL, or log in straight at the provider with --issuer URL \
+                 --client-id ID"
+                    .into()
+            }
+            Self::LoginOff { .. } => "nothing to do: it accepts requests without a token".into(),
+            Self::NoMetadata { .. } => {
+                "check the issuer's URL, trailing slash included; its discovery document is at \
+                 URL/.well-known/openid-configuration"
+                    .into()
+            }
+            Self::NotOffered { endpoint: "device_authorization_endpoint", issuer } => {
+                let product = Product::recognise(issuer, None);
+                if product == Product::Other {
+                    "log in with --username, or have the device flow enabled at the provider".into()
+                } else {
+                    advice::NO_DEVICE_FLOW.of(product).into()
+                }
+            }
+            Self::NotOffered { .. } => "contact the provider's administrator".into(),
+            Self::Insecure { .. } => "have it published over https".into(),
+            Self::Refused { grant, code, description, product, client } => {
+                let description = description.as_deref().unwrap_or_default();
+                return refused(*grant, code, description, *product, &printable(client));
+            }
+            Self::Unreachable(_) => "check the network, VPN and proxy, and try again".into(),
+            Self::BadAnswer { .. } => {
+                "check that the base URL or issuer is the right one; a proxy or login page in \
+                 between responds like this too"
+                    .into()
+            }
+            Self::CodeExpired(_) => "run doorward auth login again".into(),
+            Self::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
+                format!("log in there, or choose one with --context: {}", list(known))
+            }
+            Self::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
+                "choose one with doorward auth use NAME, or name it with --context: {}",
+                list(known)
+            ),
+            Self::Several { known, .. } => {
+                format!("name the one that is meant: {}", list(known))
+            }
+            Self::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
+                format!("run doorward auth login {}", printable(url))
+            }
+            Self::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
+            Self::Ended { context, over } => {
+                let again = format!("run doorward auth login --context {}", printable(context));
+                match over.as_ref().and_then(|over| advice::azure_error(&over.said)) {
+                    Some(remedy) => format!("{remedy}; then {again}"),
+                    None => again,
+                }
+            }
+            Self::Store(error) => return error.next_step(),
+        })
+    }
+
+    /// The request that failed, when that is what went wrong.
+    fn request(&self) -> Option<&FetchError> {
+        let (Self::NoPlatform(error)
+        | Self::Unreachable(error)
+        | Self::NoMetadata { cause: ObtainError::Fetch(error), .. }) = self
+        else {
+            return None;
+        };
+        Some(error)
     }
 
     /// What the provider said, when it takes the refresh token for void (RFC 6749 §5.2): expired,
@@ -184,65 +233,131 @@ impl LoginError {
         let Self::Refused { grant: Grant::Refresh, code, description, .. } = self else {
             return None;
         };
-        (code == "invalid_grant").then(|| format!("{code}{}", Description(description.as_deref())))
+        (code == "invalid_grant").then(|| format!("{code}{}", after_colon(description.as_deref())))
     }
 }
 
 /// `: …` when there is one.
-struct Description<'d>(Option<&'d str>);
-
-impl fmt::Display for Description<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |text| write!(f, ": {}", printable(text)))
-    }
+fn after_colon(description: Option<&str>) -> String {
+    description.map(|text| format!(": {}", printable(text))).unwrap_or_default()
 }
 
 /// Whom one does not reach and why, else `otherwise`.
-struct Unanswered<'e>(&'e FetchError, &'e dyn fmt::Display);
-
-impl fmt::Display for Unanswered<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.obstacle() {
-            Some(obstacle) => write!(f, "cannot reach {}: {obstacle}", printable(self.0.host())),
-            None => self.1.fmt(f),
-        }
+fn unanswered(error: &FetchError, otherwise: &str) -> String {
+    match error.obstacle() {
+        Some(obstacle) => format!("cannot reach {}: {obstacle}", printable(error.host())),
+        None => otherwise.to_owned(),
     }
 }
 
-struct NoMetadata<'e>(&'e str, &'e ObtainError);
+fn no_metadata(issuer: &str, cause: &ObtainError) -> String {
+    let otherwise = format!("issuer {} does not say where to log in", printable(issuer));
+    if let ObtainError::Fetch(error) = cause { unanswered(error, &otherwise) } else { otherwise }
+}
 
-impl fmt::Display for NoMetadata<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let otherwise = format!("issuer {} does not say where to log in", printable(self.0));
-        if let ObtainError::Fetch(error) = self.1 {
-            return Unanswered(error, &otherwise).fmt(f);
+fn ended(over: Option<&Over>) -> String {
+    match over {
+        Some(Over { said, .. }) => {
+            format!("has ended: the identity provider refused the refresh: {}", printable(said))
         }
-        f.write_str(&otherwise)
+        None => "cannot be refreshed: the identity provider gave no refresh token".to_owned(),
     }
 }
 
-struct Refusal<'o>(Option<&'o Over>);
-
-impl fmt::Display for Refusal<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(Over { said, .. }) => {
-                let said = printable(said);
-                write!(f, "has ended: the identity provider refused the refresh: {said}")
-            }
-            None => f.write_str("cannot be refreshed: the identity provider gave no refresh token"),
-        }
+fn not_logged_in(context: Option<&str>, known: &[String]) -> String {
+    match (context, known) {
+        (Some(context), _) => format!("not logged in at {}", printable(context)),
+        (None, []) => "not logged in".to_owned(),
+        (None, _) => "no login is chosen".to_owned(),
     }
 }
 
-struct NotLoggedIn<'c>(Option<&'c str>, &'c [String]);
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", ")
+}
 
-impl fmt::Display for NotLoggedIn<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self(Some(context), _) => write!(f, "not logged in at {}", printable(context)),
-            Self(None, []) => f.write_str("not logged in"),
-            Self(None, _) => f.write_str("no login is chosen"),
+/// OAuth's own codes (RFC 6749 §5.2, RFC 8628 §3.5), and Azure's numbers before them: there
+/// the number says more than the code.
+fn refused(
+    grant: Grant,
+    code: &str,
+    description: &str,
+    product: Product,
+    client: &str,
+) -> Option<String> {
+    if let Some(remedy) = advice::azure_error(description) {
+        return Some(remedy.into());
+    }
+    Some(match (code, grant) {
+        ("access_denied", _) => "the login was declined, or the user may not use this client: log \
+             in again and approve, or ask the administrator for access"
+            .into(),
+        ("expired_token", _) => "run doorward auth login again".into(),
+        ("invalid_client", _) => advice::unknown_client(product, client),
+        ("unauthorized_client" | "unsupported_grant_type", Grant::Device) => {
+            format!(
+                "enable the device flow for this client: {}",
+                advice::DEVICE_GRANT_REFUSED.for_client(product, client)
+            )
         }
+        ("unauthorized_client" | "unsupported_grant_type", Grant::Password) => {
+            format!(
+                "log in with the device flow (without --username), or enable the password grant \
+                 for this client: {}",
+                advice::PASSWORD_GRANT_REFUSED.for_client(product, client)
+            )
+        }
+        ("unauthorized_client" | "unsupported_grant_type", Grant::Refresh) => {
+            "allow the refresh token grant for this client at the provider".into()
+        }
+        ("invalid_grant", Grant::Password) => {
+            "check user name and password; an account with multi-factor authentication or a \
+             required action cannot log in this way: leave --username out"
+                .into()
+        }
+        ("invalid_grant", _) => {
+            "the provider has ended the session: run doorward auth login again".into()
+        }
+        ("invalid_scope", _) => {
+            "request scopes that the provider knows and this client may use: --scope".into()
+        }
+        ("invalid_target", _) => "use a resource that the provider knows: --resource".into(),
+        ("server_error" | "temporarily_unavailable" | "slow_down", _) => {
+            "try again in a minute".into()
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy(grant: Grant, code: &str, description: &str, product: Product) -> String {
+        refused(grant, code, description, product, "nmp").unwrap_or_default()
+    }
+
+    #[test]
+    fn what_to_do_depends_on_what_was_asked_and_of_whom() {
+        for (grant, code, description, product, part) in [
+            (Grant::Device, "unauthorized_client", "", Product::Keycloak, "Capability config"),
+            (Grant::Device, "unauthorized_client", "", Product::Okta, "Device Authorization"),
+            (Grant::Password, "invalid_grant", "", Product::Other, "multi-factor"),
+            (Grant::Refresh, "invalid_grant", "", Product::Other, "auth login again"),
+            (
+                Grant::Device,
+                "invalid_client",
+                "AADSTS7000218: …",
+                Product::EntraId,
+                "public client",
+            ),
+            (Grant::Device, "invalid_grant", "AADSTS65001: …", Product::EntraId, "consent"),
+            (Grant::Device, "access_denied", "", Product::Other, "approve"),
+            (Grant::Device, "invalid_scope", "AADSTS70011: …", Product::EntraId, ".default"),
+        ] {
+            let said = remedy(grant, code, description, product);
+            assert!(said.contains(part), "{code} {description}: {said}");
+        }
+        assert_eq!(remedy(Grant::Device, "made_up", "", Product::Other), "");
     }
 }

@@ -11,7 +11,7 @@
 //! | `tokens`, `who` | what was obtained, and for whom |
 //! | `session` | the token one is logged in with, refreshed when it is near its end |
 //! | `store` | where logins are kept, by name: [`Logins`] |
-//! | `error`, `remedy` | what went wrong, and what to do about it in whose product |
+//! | `error` | what went wrong, and what to do about it in whose product |
 //!
 //! Another part of the program that needs "the token one is logged in with" asks
 //! [`signed_in`].
@@ -21,7 +21,6 @@ mod error;
 mod exchange;
 mod lenient;
 mod provider;
-mod remedy;
 mod scopes;
 mod session;
 mod store;
@@ -36,7 +35,7 @@ pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
 pub(crate) use self::session::{TIMEOUT, http_for};
 pub use self::store::{
-    Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Over, Place, SecretKeep,
+    Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Over, Place, SecretStore,
     StoreError,
 };
 pub use self::tokens::{Secrets, Tokens};

@@ -91,7 +91,7 @@ impl Provider {
         };
         let text = |name| oidc.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let issuer = text("issuer").ok_or_else(|| not_ours("`oidc` has no `issuer`"))?;
-        let client_id = options.client_id.or_else(|| text("client_id").map(str::to_owned));
+        let client_id = options.client_id.clone().or_else(|| text("client_id").map(str::to_owned));
         let client_id = client_id.ok_or_else(|| not_ours("`oidc` has no `client_id`"))?;
         let endpoint = |name: &'static str| match text(name) {
             Some(text) => trusted(name, parse_url(text, text)?, &url).map(Some),
@@ -114,19 +114,18 @@ impl Provider {
             (Err(error), None) => return Err(error),
         };
         let published = published.unwrap_or_default();
-        let token = token_endpoint.or(published.token);
+        let published = Published {
+            token: token_endpoint.or(published.token),
+            device: device.or(published.device),
+            ..published
+        };
+        let scope_prefix =
+            options.scope_prefix.clone().or_else(|| text("scope_prefix").map(str::to_owned));
         Ok(Self {
-            token_endpoint: token.ok_or_else(|| no_token_endpoint(issuer))?,
-            device_authorization_endpoint: device.or(published.device),
-            revocation_endpoint: published.revocation,
-            pkce: published.pkce,
             default_scopes: text("default_scopes").unwrap_or(DEFAULT_SCOPES).to_owned(),
-            scope_prefix: options.scope_prefix.or_else(|| text("scope_prefix").map(str::to_owned)),
-            issuer: issuer.to_owned(),
             base_url: Some(base_url),
-            client_id,
-            parameters: options.parameters,
-            ca_file: options.ca_file,
+            scope_prefix,
+            ..Self::new(issuer, client_id, published, options)?
         })
     }
 
@@ -139,19 +138,29 @@ impl Provider {
         issuer: &str,
         options: ClientOptions,
     ) -> Result<Self, LoginError> {
-        let client_id = options.client_id.ok_or(LoginError::NoClientId)?;
+        let client_id = options.client_id.clone().ok_or(LoginError::NoClientId)?;
         let issuer = &*with_scheme(issuer);
-        let published = published(http, issuer).await?;
+        Self::new(issuer, client_id, published(http, issuer).await?, options)
+    }
+
+    fn new(
+        issuer: &str,
+        client_id: String,
+        published: Published,
+        options: ClientOptions,
+    ) -> Result<Self, LoginError> {
+        let no_token_endpoint =
+            || LoginError::NotOffered { issuer: issuer.to_owned(), endpoint: "token_endpoint" };
         Ok(Self {
             base_url: None,
+            issuer: issuer.to_owned(),
             client_id,
-            token_endpoint: published.token.ok_or_else(|| no_token_endpoint(issuer))?,
+            token_endpoint: published.token.ok_or_else(no_token_endpoint)?,
             device_authorization_endpoint: published.device,
             revocation_endpoint: published.revocation,
             pkce: published.pkce,
             default_scopes: DEFAULT_SCOPES.to_owned(),
             scope_prefix: options.scope_prefix,
-            issuer: issuer.to_owned(),
             parameters: options.parameters,
             ca_file: options.ca_file,
         })
@@ -221,10 +230,6 @@ fn parse_url(url: &str, text: &str) -> Result<Url, LoginError> {
         return Err(not_a_url(url::ParseError::RelativeUrlWithoutBase));
     }
     Ok(url)
-}
-
-fn no_token_endpoint(issuer: &str) -> LoginError {
-    LoginError::NotOffered { issuer: issuer.to_owned(), endpoint: "token_endpoint" }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Reloads of the configuration, and how long the certificates that are shown are good.
 
-use prometheus::core::Collector;
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
-
 use doorward_core::clock::UnixTime;
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Result};
+
+use super::register::Register;
 
 /// What is counted of the configuration.
 #[derive(Clone)]
@@ -15,7 +15,8 @@ pub struct ConfigMetrics {
 }
 
 /// How a reload ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reload {
     /// The new configuration is in force.
     Accepted,
@@ -25,36 +26,30 @@ pub enum Reload {
 
 impl Reload {
     fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-        }
+        self.into()
     }
 }
 
 impl ConfigMetrics {
-    pub(super) fn new() -> Result<Self, prometheus::Error> {
+    pub(super) fn new(register: Register<'_>) -> Result<Self> {
         let metrics = Self {
-            reloads: IntCounterVec::new(
-                Opts::new("doorward_config_reloads_total", "Reloads of the configuration."),
+            reloads: register.counters(
+                "doorward_config_reloads_total",
+                "Reloads of the configuration.",
                 &["outcome"],
             )?,
-            last: IntGaugeVec::new(
-                Opts::new(
-                    "doorward_config_last_reload_timestamp_seconds",
-                    "When the configuration was last accepted, the start included, and last refused.",
-                ),
+            last: register.gauges(
+                "doorward_config_last_reload_timestamp_seconds",
+                "When the configuration was last accepted, the start included, and last refused.",
                 &["outcome"],
             )?,
-            successful: IntGauge::new(
+            successful: register.gauge(
                 "doorward_config_last_reload_successful",
                 "1: the configuration in the files is in force. 0: it was refused.",
             )?,
-            certificates: IntGaugeVec::new(
-                Opts::new(
-                    "doorward_certificate_expires_timestamp_seconds",
-                    "When the listener's certificate chain expires, by its earliest certificate.",
-                ),
+            certificates: register.gauges(
+                "doorward_certificate_expires_timestamp_seconds",
+                "When the listener's certificate chain expires, by its earliest certificate.",
                 &["listener"],
             )?,
         };
@@ -62,15 +57,6 @@ impl ConfigMetrics {
             let _ = metrics.reloads.with_label_values(&[outcome.label()]);
         }
         Ok(metrics)
-    }
-
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 4] {
-        [
-            Box::new(self.reloads.clone()),
-            Box::new(self.last.clone()),
-            Box::new(self.successful.clone()),
-            Box::new(self.certificates.clone()),
-        ]
     }
 
     /// Takes note of the configuration that is in force from the start.

@@ -1,8 +1,9 @@
 //! Connections, and what of them and of their calls is not served to its end.
 
-use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Result};
 use strum::VariantArray as _;
+
+use super::register::Register;
 
 /// What is counted of connections.
 #[derive(Clone)]
@@ -86,38 +87,28 @@ impl TlsFailure {
 /// The listeners, as `server` names them.
 pub const LISTENERS: [&str; 4] = ["grpc", "http", "admin", "console"];
 
-impl Closed {
-    fn label(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl CutOff {
-    fn label(self) -> &'static str {
-        self.into()
-    }
-}
-
 impl ConnectionMetrics {
-    pub(super) fn new() -> Result<Self, prometheus::Error> {
-        let by_reason =
-            |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["reason"]);
+    pub(super) fn new(register: Register<'_>) -> Result<Self> {
         let metrics = Self {
-            open: IntGauge::new("doorward_connections", "Connections to the gRPC and HTTP ports.")?,
-            unfinished: IntGauge::new(
+            open: register
+                .gauge("doorward_connections", "Connections to the gRPC and HTTP ports.")?,
+            unfinished: register.gauge(
                 "doorward_unfinished_bytes",
                 "Bytes held by unfinished calls, of the budget that all connections share.",
             )?,
-            closed: by_reason(
+            closed: register.counters(
                 "doorward_connections_closed_total",
                 "Connections that Doorward closed or did not accept.",
+                &["reason"],
             )?,
-            cut_off: by_reason(
+            cut_off: register.counters(
                 "doorward_calls_cut_off_total",
                 "Calls that ended before a decision or response.",
+                &["reason"],
             )?,
-            tls_failures: IntCounterVec::new(
-                Opts::new("doorward_tls_handshake_failures_total", "TLS handshakes that failed."),
+            tls_failures: register.counters(
+                "doorward_tls_handshake_failures_total",
+                "TLS handshakes that failed.",
                 &["listener", "reason"],
             )?,
         };
@@ -128,16 +119,6 @@ impl ConnectionMetrics {
             TlsFailure::ALL.iter().for_each(|why| drop(metrics.tls_failed_for(listener, *why)));
         }
         Ok(metrics)
-    }
-
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 5] {
-        [
-            Box::new(self.open.clone()),
-            Box::new(self.unfinished.clone()),
-            Box::new(self.closed.clone()),
-            Box::new(self.cut_off.clone()),
-            Box::new(self.tls_failures.clone()),
-        ]
     }
 
     /// Takes note of a connection that was closed.
@@ -162,7 +143,7 @@ impl ConnectionMetrics {
     }
 
     fn closed_for(&self, reason: Closed) -> IntCounter {
-        self.closed.with_label_values(&[reason.label()])
+        self.closed.with_label_values(&[<&str>::from(reason)])
     }
 
     fn tls_failed_for(&self, listener: &'static str, why: TlsFailure) -> IntCounter {
@@ -170,6 +151,6 @@ impl ConnectionMetrics {
     }
 
     fn cut_off_for(&self, reason: CutOff) -> IntCounter {
-        self.cut_off.with_label_values(&[reason.label()])
+        self.cut_off.with_label_values(&[<&str>::from(reason)])
     }
 }

@@ -1,7 +1,6 @@
 //! Log set-up: to stderr, as text for people or one JSON object a line.
 
-use std::io::IsTerminal as _;
-
+use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -23,7 +22,9 @@ pub fn install(settings: &LogSettings) -> Result<(), LoggingError> {
     if settings.json {
         registry.with(lines.json().flatten_event(true)).try_init()?;
     } else {
-        registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init()?;
+        // By the rule of the whole command line: a terminal, NO_COLOR, CLICOLOR_FORCE.
+        let colour = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+        registry.with(lines.with_ansi(colour)).try_init()?;
     }
     Ok(())
 }

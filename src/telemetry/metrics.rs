@@ -31,15 +31,16 @@ use doorward_core::VerifiedIdentity;
 use doorward_core::decision::{Approval, Basis, Decision, Reason};
 use doorward_core::issuers::IssuerId;
 use doorward_core::token_cache::Counters;
-use prometheus::core::Collector;
+use prometheus::core::Collector as _;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, Result, TextEncoder,
 };
 
 use super::config::ConfigMetrics;
 use super::connections::ConnectionMetrics;
 use super::history::{DURATION_BUCKETS, Totals};
+use super::register::Register;
 
 /// The registry and what is counted across configurations.
 #[derive(Clone)]
@@ -86,51 +87,43 @@ impl Metrics {
     ///
     /// # Errors
     /// Two have the same name: a mistake in this file.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels)
-        };
-        let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["issuer"]);
-        let cache = |name: &str, help: &str| {
-            IntCounter::new(format!("doorward_token_cache_{name}_total"), help)
-        };
-        let build = IntGaugeVec::new(
-            Opts::new("doorward_build_info", "The running version."),
-            &["version"],
-        )?;
+    pub fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let register = Register(&registry);
+        let of_issuers = |name, help| register.counters(name, help, &["issuer"]);
+        let gauges = |name, help| register.gauges(name, help, &["issuer"]);
+        let cache =
+            |name, help| register.counter(&format!("doorward_token_cache_{name}_total"), help);
+        let build = register.gauges("doorward_build_info", "The running version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let metrics = Self {
-            registry: Registry::new(),
-            checks: counters(
+        let duration =
+            HistogramOpts::new("doorward_check_duration_seconds", "Time taken by a decision.");
+        Ok(Self {
+            checks: register.counters(
                 "doorward_checks_total",
                 "Decisions.",
                 &["decision", "reason", "issuer"],
             )?,
-            duration: Histogram::with_opts(
-                HistogramOpts::new("doorward_check_duration_seconds", "Time taken by a decision.")
-                    .buckets(DURATION_BUCKETS.to_vec()),
-            )?,
-            dropped_groups: counters(
+            duration: register
+                .add(Histogram::with_opts(duration.buckets(DURATION_BUCKETS.to_vec())))?,
+            dropped_groups: of_issuers(
                 "doorward_dropped_groups_total",
                 "Groups dropped from newly verified tokens.",
-                &["issuer"],
             )?,
-            dropped_scopes: counters(
+            dropped_scopes: of_issuers(
                 "doorward_dropped_scopes_total",
                 "Scopes dropped from newly verified tokens.",
-                &["issuer"],
             )?,
-            group_overage: counters(
+            group_overage: of_issuers(
                 "doorward_group_overage_total",
                 "Newly verified tokens with too many groups to list (overage).",
-                &["issuer"],
             )?,
-            questions: counters(
+            questions: register.counters(
                 "doorward_token_questions_total",
                 "Questions whether tokens are active.",
                 &["issuer", "outcome"],
             )?,
-            fetches: counters(
+            fetches: register.counters(
                 "doorward_key_set_fetches_total",
                 "Fetches of key sets.",
                 &["issuer", "outcome"],
@@ -148,32 +141,12 @@ impl Metrics {
             cache_hits: cache("hits", "Tokens found in the cache.")?,
             cache_misses: cache("misses", "Tokens not found in the cache.")?,
             cache_evictions: cache("evictions", "Tokens evicted from the cache.")?,
-            cache_entries: IntGauge::new("doorward_token_cache_entries", "Tokens in the cache.")?,
-            connections: ConnectionMetrics::new()?,
-            config: ConfigMetrics::new()?,
-        };
-        let all: [Box<dyn Collector>; 15] = [
-            Box::new(build),
-            Box::new(metrics.checks.clone()),
-            Box::new(metrics.duration.clone()),
-            Box::new(metrics.dropped_groups.clone()),
-            Box::new(metrics.dropped_scopes.clone()),
-            Box::new(metrics.group_overage.clone()),
-            Box::new(metrics.fetches.clone()),
-            Box::new(metrics.questions.clone()),
-            Box::new(metrics.keys.clone()),
-            Box::new(metrics.age.clone()),
-            Box::new(metrics.expires.clone()),
-            Box::new(metrics.cache_hits.clone()),
-            Box::new(metrics.cache_misses.clone()),
-            Box::new(metrics.cache_evictions.clone()),
-            Box::new(metrics.cache_entries.clone()),
-        ];
-        let more = metrics.connections.collectors().into_iter().chain(metrics.config.collectors());
-        for collector in all.into_iter().chain(more) {
-            metrics.registry.register(collector)?;
-        }
-        Ok(metrics)
+            cache_entries: register
+                .gauge("doorward_token_cache_entries", "Tokens in the cache.")?,
+            connections: ConnectionMetrics::new(register)?,
+            config: ConfigMetrics::new(register)?,
+            registry,
+        })
     }
 
     /// The recorder for a configuration with these issuers, by [`IssuerId`].

@@ -8,6 +8,7 @@ mod denials;
 mod history;
 mod logging;
 mod metrics;
+mod register;
 
 pub use self::config::{ConfigMetrics, Reload};
 pub use self::connections::{Closed, ConnectionMetrics, CutOff, LISTENERS, TlsFailure};

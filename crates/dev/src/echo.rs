@@ -1,5 +1,5 @@
-//! An upstream that answers with what it was sent, so that people see what got through the
-//! door: who it is first, and a token by its beginning.
+//! An upstream that answers with what it was sent, so that people see what reached it: who it is
+//! first, and a token by its beginning.
 
 use std::net::SocketAddr;
 

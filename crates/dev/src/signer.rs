@@ -1,5 +1,7 @@
 //! Private keys, and tokens that are really signed with them.
 
+use std::ops::Range;
+
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -77,11 +79,13 @@ impl Signer {
     pub fn jwk(&self) -> Value {
         match &self.key {
             Key::Rsa(pair) => {
-                let public = pair.public_key();
+                // RFC 8017 §A.1.1: a sequence of two integers, of 2048 bits and of 65537, each at the
+                // same place in every such key.
+                let der = pair.public_key().as_ref();
+                let number = |bytes: Range<usize>| encode(der.get(bytes).unwrap_or_default());
                 json!({
                     "kty": "RSA", "kid": self.kid, "use": "sig",
-                    "n": encode(public.modulus().big_endian_without_leading_zero()),
-                    "e": encode(public.exponent().big_endian_without_leading_zero()),
+                    "n": number(9..265), "e": number(267..270),
                 })
             }
             Key::Ec(curve, pair) => {

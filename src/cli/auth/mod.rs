@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use doorward_core::clock::SystemClock;
 
-use self::store_choice::{StoreArgs, StoreChoice};
+use self::store_choice::{StoreArgs, logins, of_the_environment};
 use super::completions::contexts;
 use super::output::{block_on, refuse};
 use super::{Exit, print_failure};
@@ -48,17 +48,11 @@ pub struct AuthCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Log in with the device flow, or with a password
     Login(Box<login::LoginArgs>),
-    /// Show logins: who, where, which scopes, and for how long
     Status(status::StatusArgs),
-    /// Choose the login that the other commands use
     Use(use_login::UseArgs),
-    /// Print the access token, refreshed first if it expires soon
     Token(token::TokenArgs),
-    /// Get a new access token now
     Refresh(refresh::RefreshArgs),
-    /// Revoke and delete the tokens
     Logout(logout::LogoutArgs),
 }
 
@@ -128,7 +122,7 @@ fn failed(failure: &Failure) -> Exit {
 pub(super) fn token_at_hand() -> Result<Secret, Exit> {
     let context = set("DOORWARD_CLI_CONTEXT");
     let found = block_on(async {
-        let logins = StoreChoice::of_the_environment()?.logins()?;
+        let logins = logins(of_the_environment()?)?;
         let when = Freshness::WhenNearItsEnd;
         let found = signed_in(&logins, context.as_deref(), when, &SystemClock).await?;
         warn_of_trouble(&found);
@@ -154,10 +148,10 @@ fn set(name: &str) -> Option<String> {
 }
 
 async fn perform(command: &AuthCommand) -> Result<Exit, Failure> {
-    let store = command.store.store;
-    let logins = store.logins()?;
+    let place = command.store.store;
+    let logins = logins(place)?;
     let done = match &command.verb {
-        Verb::Login(args) => login::run(args, &logins, store.place()).await,
+        Verb::Login(args) => login::run(args, &logins, place).await,
         Verb::Use(args) => use_login::run(args, &logins).await,
         Verb::Status(args) => status::run(args, &logins),
         Verb::Token(args) => token::run(args, &logins).await,

@@ -11,7 +11,7 @@ use crate::explain::Check;
 use crate::login::{Freshness, Logins, signed_in};
 use crate::printable::printable;
 
-/// Get a new access token now, however long the old one would last.
+/// Get a new access token now.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -71,14 +71,14 @@ pub(super) fn not_granted(missing: &NotGranted, product: Product) {
     if !missing.scopes.is_empty() {
         let scopes: Vec<_> = missing.scopes.iter().map(|scope| printable(scope)).collect();
         warn(&format!("not granted: {}", scopes.join(" ")));
-        next(advice::scopes_not_granted(product));
+        next(advice::SCOPES_NOT_GRANTED.of(product));
     }
     if missing.no_refresh_token {
         warn(
             "no refresh token was issued although offline_access was requested: this login ends \
              when its access token expires",
         );
-        next(advice::no_refresh_token(product));
+        next(advice::NO_REFRESH_TOKEN.of(product));
     }
 }
 

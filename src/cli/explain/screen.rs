@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::cli::lines::{self, FIX, WORD};
+use crate::cli::lines::{self, WORD};
 use crate::cli::style::{BAD, DIM, GOOD, HEAD, WARN};
-use crate::explain::{Answer, Explanation, Step, StepOutcome};
+use crate::explain::{Answer, Explanation};
+use crate::finding::Outcome;
 
 pub(super) fn json(out: &mut dyn Write, explanation: &Explanation) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, explanation)?;
@@ -21,20 +22,13 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
         out,
         "{colour}{word}{colour:#} {HEAD}{status} {reason}{HEAD:#} {DIM}at {at}{DIM:#}\n"
     )?;
-    for step in steps.iter().filter(|step| step.outcome != StepOutcome::NotReached) {
-        tell_step(out, step)?;
-    }
-    let left: Vec<_> = steps
-        .iter()
-        .filter(|step| step.outcome == StepOutcome::NotReached)
-        .map(|step| step.check.name())
-        .collect();
+    let (left, made): (Vec<_>, Vec<_>) =
+        steps.iter().partition(|step| step.outcome == Outcome::NotReached);
+    made.into_iter().try_for_each(|step| lines::check(out, WORD, step))?;
     if !left.is_empty() {
-        writeln!(
-            out,
-            "  {DIM}----  {}{DIM:#}",
-            lines::broken(&format!("not checked: {}", left.join(", ")), 8)
-        )?;
+        let names: Vec<_> = left.iter().map(|step| step.check).collect();
+        let names = lines::broken(&format!("not checked: {}", names.join(", ")), 8);
+        writeln!(out, "  {DIM}----  {names}{DIM:#}")?;
     }
     if let Some(headers) = headers {
         writeln!(out, "\n{HEAD}The upstream gets{HEAD:#}")?;
@@ -55,16 +49,4 @@ pub(super) fn tell(out: &mut dyn Write, explanation: &Explanation) -> io::Result
         writeln!(out, "{gap}{WARN}note:{WARN:#} {note}")?;
     }
     Ok(())
-}
-
-fn tell_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
-    let Step { check, outcome, expected, found, remedy } = step;
-    let (word, below) = match outcome {
-        StepOutcome::Fail => (
-            lines::FAIL,
-            vec![("expected", &**expected), (FIX, remedy.as_deref().unwrap_or_default())],
-        ),
-        StepOutcome::Pass | StepOutcome::NotReached => (lines::PASS, Vec::new()),
-    };
-    lines::check(out, word, WORD, check.name(), found, &below)
 }

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::Provider;
 use crate::advice::token_advice;
-use crate::cli::doctor::screen;
-use crate::cli::lines;
+use crate::cli::lines::{self, WORD};
 use crate::cli::style::{GOOD, HEAD};
 use crate::doctor::{Examined, Outcome};
 use crate::init::{Choices, Gateway};
@@ -111,5 +110,5 @@ fn commands(choices: &Choices, gateway: Option<Gateway>, targets: &[&PathBuf]) -
 pub(super) fn faults(examined: &Examined, out: &mut dyn Write) -> io::Result<()> {
     let faults =
         examined.section.findings.iter().filter(|finding| finding.outcome != Outcome::Pass);
-    faults.into_iter().try_for_each(|finding| screen::lines_of(finding, out))
+    faults.into_iter().try_for_each(|finding| lines::check(out, WORD, finding))
 }

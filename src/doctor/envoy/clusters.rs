@@ -84,11 +84,9 @@ impl<'v> Clusters<'v> {
             })
             .collect();
         let filters = roots.iter().flat_map(|root| root.find(&is_filter));
-        let mut called = filters.filter_map(|it| service(&it)).filter(|it| is_called_doorward(it));
-        clusters.doorward = called.next().map(|first| {
-            let all = [first].into_iter().chain(called);
-            all.flat_map(|name| clusters.ends(name)).collect()
-        });
+        let called = filters.filter_map(|it| service(&it)).filter(|it| is_called_doorward(it));
+        let asked: BTreeSet<_> = called.flat_map(|name| clusters.ends(name)).collect();
+        clusters.doorward = Some(asked).filter(|asked| !asked.is_empty());
         clusters
     }
 

@@ -5,7 +5,7 @@ use super::clusters::{Clusters, EXT_AUTHZ, MIRRORS, service};
 use super::entrances::Guarded;
 use super::filters::Filter;
 use super::manager::{Chain, MANAGER, Manager, Own};
-use super::place::Place;
+use super::place::{Place, and_more};
 use super::routes::Way;
 use super::runtime::Runtime;
 use super::{
@@ -74,17 +74,15 @@ impl<'v> Scope<'_, 'v> {
 
     fn manager(&self, manager: &Manager<'v>) -> Vec<Finding> {
         let asked = manager.chain.asking().next();
-        let mut findings = match asked {
-            Some(_) => vec![asked_finding(manager)],
-            None => undiscovered(manager).map(|it| vec![it]).unwrap_or_else(|| {
-                let all: Vec<_> = manager.chain.filters.iter().collect();
-                let mut said = said_of(manager, &all);
-                said.extend(manager.tables.iter().cloned());
-                said.extend(manager.place.get("early_header_mutation_extensions"));
-                said.extend(self.upstream_options(manager, "http_filters"));
-                self.guarded.unasked(manager, &self.clusters, &said)
-            }),
-        };
+        let first = asked.map(|_| asked_finding(manager)).or_else(|| undiscovered(manager));
+        let mut findings = first.map(|it| vec![it]).unwrap_or_else(|| {
+            let all: Vec<_> = manager.chain.filters.iter().collect();
+            let mut said = said_of(manager, &all);
+            said.extend(manager.tables.iter().cloned());
+            said.extend(manager.place.get("early_header_mutation_extensions"));
+            said.extend(self.upstream_options(manager, "http_filters"));
+            self.guarded.unasked(manager, &self.clusters, &said)
+        });
         if asked.is_none() && findings.iter().all(|finding| finding.outcome != Outcome::Fail) {
             return findings;
         }
@@ -191,17 +189,13 @@ impl<'v> Scope<'_, 'v> {
                     || self.guarded.may_be_reached(way, &self.clusters)
                     || way.to_doorward()
             });
-        let more = |off: &[(&Way<'v>, Place<'v>)]| match off.len() {
-            0 | 1 => String::new(),
-            all => format!(" (and {} more)", all - 1),
-        };
         if let Some((way, place)) = grave.first() {
             return Some(place.fail(
                 "routes_off",
                 format!(
                     "{} is not checked: forged identity headers reach the upstream there{}",
                     way.route.path,
-                    more(&grave)
+                    and_more(grave.len())
                 ),
                 OFF_REMEDY,
             ));
@@ -213,14 +207,14 @@ impl<'v> Scope<'_, 'v> {
                     "{} is not checked, and leads where no request is: fine only if nothing there \
                      trusts identity headers{}",
                     way.route.path,
-                    more(&apart)
+                    and_more(apart.len())
                 ),
                 format!("nothing, if nothing does; else {OFF_REMEDY}"),
             ));
         }
         let doubtful = |way: &&Way<'v>| self.guarded.is_doubtful(way, &self.clusters);
-        let own = manager.off_ways().filter(|(way, _)| own(way));
-        if let Some((way, place)) = own.into_iter().find(|(way, _)| doubtful(way)) {
+        let mut own = manager.off_ways().filter(|(way, _)| own(way));
+        if let Some((way, place)) = own.find(|(way, _)| doubtful(way)) {
             return Some(place.warn(
                 "routes_off",
                 format!(

@@ -116,21 +116,12 @@ impl Guarded {
             let found = "not checked here, but by the listener that this one leads to";
             let cached = manager.chain.filters.iter().find(|it| it.power() == Power::Answers);
             let cached = cached.map(|filter| {
-                filter.place.fail(
-                    "filter_order",
-                    format!(
-                        "{} answers requests before the listener that checks them is reached",
-                        filter.name()
-                    ),
-                    "move it behind ext_authz",
-                )
+                let found = "answers requests before the listener that checks them is reached";
+                let found = format!("{} {found}", filter.name());
+                filter.place.fail("filter_order", found, "move it behind ext_authz")
             });
-            let given = identity::in_front(said);
-            return [Finding::pass("ext_authz", found)]
-                .into_iter()
-                .chain(given)
-                .chain(cached)
-                .collect();
+            let odd = identity::in_front(said).into_iter().chain(cached);
+            return [Finding::pass("ext_authz", found)].into_iter().chain(odd).collect();
         }
         let apart = |ends: &BTreeSet<String>| ends.is_disjoint(&self.upstreams);
         vec![if told && !self.upstreams.is_empty() && ends.iter().all(apart) {
@@ -152,11 +143,9 @@ impl Guarded {
         clusters: &Clusters<'v>,
     ) -> Vec<Section> {
         let worst = |listener: &Place<'v>| {
-            let filters = network_filters(listener);
-            filters
-                .iter()
-                .filter_map(|filter| self.entrance(filter, clusters))
-                .max_by_key(|finding| finding.outcome)
+            let found = network_filters(listener);
+            let found = found.iter().filter_map(|filter| self.entrance(filter, clusters));
+            found.max_by_key(|finding| finding.outcome)
         };
         let listeners = listeners(roots);
         let open = listeners.iter().filter_map(|listener| Some((listener, worst(listener)?)));
@@ -248,10 +237,7 @@ fn addresses(ends: &BTreeSet<String>) -> impl Iterator<Item = &str> {
 
 /// Whether an address is another one than all that are written differently: no name of a host.
 fn is_exact(address: &str) -> bool {
-    match address.rsplit_once(':') {
-        Some((host, _)) => is_exact_host(host),
-        None => true,
-    }
+    address.rsplit_once(':').is_none_or(|(host, _)| is_exact_host(host))
 }
 
 fn is_exact_host(host: &str) -> bool {
@@ -269,10 +255,8 @@ fn network_filters<'v>(listener: &Place<'v>) -> Vec<Place<'v>> {
     let chains = listener.items("filter_chains").into_iter();
     let chains = chains.chain(listener.get("default_filter_chain"));
     let filters = chains.flat_map(|chain| chain.items("filters"));
-    let filters = filters.chain(listener.items("listener_filters"));
-    filters
-        .filter(|filter| {
-            !filter.get("typed_config").is_some_and(|it| it.is_a(super::manager::MANAGER))
-        })
-        .collect()
+    let is_other = |filter: &Place<'v>| {
+        !filter.get("typed_config").is_some_and(|it| it.is_a(super::manager::MANAGER))
+    };
+    filters.chain(listener.items("listener_filters")).filter(is_other).collect()
 }

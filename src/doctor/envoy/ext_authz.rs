@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::OurHeaders;
 use super::asking::{Fields, PATH_PREFIX};
+use super::enabled;
 use super::filters::Filter;
-use super::names::{List, Taken};
+use super::names::{Expression, List};
 use super::place::Place;
 use super::routes::Way;
-use super::{enabled, mutation_rules};
 use crate::doctor::report::Finding;
 
 /// How the filter is written that asks over gRPC.
@@ -42,7 +42,7 @@ pub(super) fn findings(
     findings.push(allowed_headers(filter, ours));
     findings.extend(over_http.map(|service| http_headers(&service, ours)));
     findings.push(mutations(filter));
-    findings.extend(mutation_rules::finding(filter, ours));
+    findings.extend(mutation_rules(filter, ours));
     findings.extend(metadata(filter));
     findings
 }
@@ -70,7 +70,7 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         let like: Vec<_> = matchers.texts().flat_map(|text| ours.like(text)).collect();
         let mut names = ours.to_see.iter().chain(&like).chain([&authorization]);
         if matchers.expressions().any(|it| ours.may_be_taken_by(it))
-            && !names.clone().any(|name| matchers.taken(name) != Taken::No)
+            && !names.clone().any(|name| matchers.takes(name) != Some(false))
         {
             return hidden.warn(
                 "allowed_headers",
@@ -78,7 +78,7 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
                 "remove it from disallowed_headers",
             );
         }
-        if let Some(lost) = names.find(|name| matchers.taken(name) != Taken::No) {
+        if let Some(lost) = names.find(|name| matchers.takes(name) != Some(false)) {
             return hidden.fail(
                 "allowed_headers",
                 format!("disallowed_headers hides {lost} from Doorward"),
@@ -97,17 +97,17 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
     let matchers = List::read(&list);
     // Envoy adds Authorization by itself when it asks over HTTP.
     let asked = filter.get("http_service").is_none().then_some(&authorization);
-    if let Some(lost) = matchers.first(Taken::No, asked) {
+    if let Some(lost) = matchers.first(Some(false), asked) {
         return list.fail(
             "allowed_headers",
             format!("{lost} is not in the list: every request arrives without a token"),
             "add {exact: authorization}",
         );
     }
-    if let Some(lost) = matchers.first(Taken::No, &ours.to_see) {
+    if let Some(lost) = matchers.first(Some(false), &ours.to_see) {
         return not_seen(&list, lost, "incomplete", ours);
     }
-    let of_preflights = ours.of_preflights.iter().find(|name| matchers.taken(name) == Taken::No);
+    let of_preflights = ours.of_preflights.iter().find(|name| matchers.takes(name) == Some(false));
     if let Some(name) = of_preflights {
         return list.fail(
             "allowed_headers",
@@ -118,7 +118,7 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
             "add {exact: origin} and {exact: access-control-request-method}",
         );
     }
-    if matchers.first(Taken::Unknown, asked.into_iter().chain(&ours.to_see)).is_some() {
+    if matchers.first(None, asked.into_iter().chain(&ours.to_see)).is_some() {
         return list.warn(
             "allowed_headers",
             "a matcher that cannot be read decides what Doorward sees",
@@ -156,14 +156,14 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
         return service.fail("http_headers", "authorization_response.allowed_upstream_headers is not set: no identity reaches the upstream", remedy());
     };
     let matchers = List::read(&list);
-    let kept = |name: &str| matchers.taken(name) != Taken::No;
+    let kept = |name: &str| matchers.takes(name) != Some(false);
     if let Some(finding) = HTTP.lost(&list, kept, ours, remedy()) {
         return finding;
     }
     let appended = service.at("authorization_response.allowed_upstream_headers_to_append");
     let appended = appended.and_then(|list| {
         let matchers = List::read(&list);
-        let name = ours.set.iter().find(|name| matchers.taken(name) != Taken::No)?;
+        let name = ours.set.iter().find(|name| matchers.takes(name) != Some(false))?;
         Some(list.fail(
             "http_headers",
             format!("{name} is appended: the client's value comes before Doorward's"),
@@ -173,7 +173,7 @@ pub(super) fn http_headers(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     if let Some(finding) = appended {
         return finding;
     }
-    if let Some(name) = matchers.first(Taken::Unknown, &ours.set) {
+    if let Some(name) = matchers.first(None, &ours.set) {
         return list.warn(
             "http_headers",
             format!("a matcher that cannot be read decides about {name}"),
@@ -193,5 +193,44 @@ fn mutations(filter: &Place<'_>) -> Finding {
             "not set: the valid part of a malformed response is used",
             "set validate_mutations: true",
         )
+    }
+}
+
+/// Nothing, when every change that we may ask for is carried out.
+fn mutation_rules(filter: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
+    let rules = filter.get("decoder_header_mutation_rules")?;
+    let allowed = allowed(&rules);
+    // A bearer that is no token is removed where none is checked.
+    let mut names = ours.known().chain(["authorization".to_owned()]);
+    let Some(name) = names.find(|name| !allowed(name)) else {
+        let expression = rules.get("disallow_expression")?;
+        return ours.may_be_taken_by(&Expression::read(&expression)).then(|| {
+            expression.warn(
+                "mutation_rules",
+                "Doorward may not set or remove names that this expression takes, which may be trusted",
+                "set decoder_header_mutation_rules: {}, Envoy's own limits",
+            )
+        });
+    };
+    let then = if rules.flag("disallow_is_error") == Some(true) {
+        "every request is refused"
+    } else {
+        "the client's value reaches the upstream"
+    };
+    Some(rules.fail("mutation_rules", format!("Doorward may not set or remove {name}: {then}"), "set decoder_header_mutation_rules: {}, Envoy's own limits: Doorward removes authorization, \
+         too, where it is no token"))
+}
+
+/// In Envoy's order: what is disallowed by name, what is allowed by name, all.
+fn allowed(rules: &Place<'_>) -> impl Fn(&str) -> bool {
+    let expression = |field: &str| rules.get(field).map(|it| Expression::read(&it));
+    let (disallow, allow) = (expression("disallow_expression"), expression("allow_expression"));
+    let all = rules.flag("disallow_all") != Some(true);
+    move |name| {
+        // An expression that cannot be read here may say anything.
+        if disallow.as_ref().is_some_and(|it| it.takes(name) != Some(false)) {
+            return false;
+        }
+        all || allow.as_ref().is_some_and(|it| it.takes(name) == Some(true))
     }
 }

@@ -32,6 +32,25 @@ pub(super) enum Power {
     Rewords,
 }
 
+/// What the filters of Envoy 1.40 can do, but those that run code: kinds that are not here may do
+/// anything.
+const POWERS: [(Power, &str); 3] = [
+    (
+        Power::Fixed,
+        "adaptive_concurrency admission_control alternate_protocols_cache api_key_auth \
+         aws_request_signing bandwidth_limit bandwidth_share basic_auth body_size_limit buffer \
+         cdn_loop compressor connect_grpc_bridge cors credential_injector csrf decompressor \
+         dynamic_forward_proxy fault file_system_buffer gcp_authn geoip grpc_field_extraction \
+         grpc_http1_bridge grpc_http1_reverse_bridge grpc_json_transcoder grpc_stats grpc_web \
+         header_mutation header_to_metadata health_check ip_tagging json_to_metadata jwt_authn \
+         local_ratelimit oauth2 original_src proto_api_scrubber proto_message_extraction \
+         rate_limit_quota rbac router set_filter_state set_metadata sse_to_metadata \
+         stateful_session tap thrift_to_metadata transform upstream_codec",
+    ),
+    (Power::Answers, "cache cache_v2 file_server mcp_router"),
+    (Power::Rewords, "custom_response"),
+];
+
 /// The filters of this list, in their order.
 pub(super) fn in_order<'v>(list: &[Place<'v>]) -> Vec<Filter<'v>> {
     list.iter().flat_map(|entry| unwrapped(entry, slice::from_ref(entry), false)).collect()
@@ -116,14 +135,15 @@ impl<'v> Filter<'v> {
         self.kind() == what
     }
 
-    /// `lua`, `header_mutation`: by its type, whatever it is called; nothing where that is none of
-    /// The kind of one of Envoy's own filters, by its type.
+    /// `lua`, `header_mutation`: the kind of one of Envoy's own filters, by its type, whatever it is
+    /// called.
     fn kind(&self) -> &'v str {
-        self.config.as_ref().and_then(kind).unwrap_or_default()
+        let type_name = self.config.as_ref().and_then(Place::type_name).unwrap_or_default();
+        let name = type_name.strip_prefix("envoy.extensions.filters.http.");
+        name.and_then(|name| name.split('.').next()).unwrap_or_default()
     }
 
-    /// What it can do, by its kind: all that Envoy 1.40 has, but those that run code. What is
-    /// discovered may be of any kind, whatever its name.
+    /// What it can do, by its kind. What is discovered may be of any kind, whatever its name.
     pub(super) fn power(&self) -> Power {
         if self.discovered() {
             return Power::Any;
@@ -131,65 +151,10 @@ impl<'v> Filter<'v> {
         if self.is_wrapper() {
             return Power::Fixed;
         }
-        match self.kind() {
-            "adaptive_concurrency"
-            | "admission_control"
-            | "alternate_protocols_cache"
-            | "api_key_auth"
-            | "aws_request_signing"
-            | "bandwidth_limit"
-            | "bandwidth_share"
-            | "basic_auth"
-            | "body_size_limit"
-            | "buffer"
-            | "cdn_loop"
-            | "compressor"
-            | "connect_grpc_bridge"
-            | "cors"
-            | "credential_injector"
-            | "csrf"
-            | "decompressor"
-            | "dynamic_forward_proxy"
-            | "fault"
-            | "file_system_buffer"
-            | "gcp_authn"
-            | "geoip"
-            | "grpc_field_extraction"
-            | "grpc_http1_bridge"
-            | "grpc_http1_reverse_bridge"
-            | "grpc_json_transcoder"
-            | "grpc_stats"
-            | "grpc_web"
-            | "header_mutation"
-            | "header_to_metadata"
-            | "health_check"
-            | "ip_tagging"
-            | "json_to_metadata"
-            | "jwt_authn"
-            | "local_ratelimit"
-            | "oauth2"
-            | "original_src"
-            | "proto_api_scrubber"
-            | "proto_message_extraction"
-            | "rate_limit_quota"
-            | "rbac"
-            | "router"
-            | "set_filter_state"
-            | "set_metadata"
-            | "sse_to_metadata"
-            | "stateful_session"
-            | "tap"
-            | "thrift_to_metadata"
-            | "transform"
-            | "upstream_codec" => Power::Fixed,
-            "cache" | "cache_v2" | "file_server" | "mcp_router" => Power::Answers,
-            "custom_response" => Power::Rewords,
-            _ => Power::Any,
-        }
+        let is_of = |(_, kinds): &&(Power, &str)| kinds.split(' ').any(|kind| self.is(kind));
+        POWERS.iter().find(is_of).map_or(Power::Any, |(power, _)| *power)
     }
-}
 
-impl Filter<'_> {
     /// Filters that have the route chosen again whatever is written of them.
     pub(super) fn routes_again(&self) -> bool {
         const AS_ASKED: &str = "match_incoming_request_route";
@@ -202,11 +167,6 @@ impl Filter<'_> {
             _ => false,
         }
     }
-}
-
-/// `lua` of `type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua`.
-fn kind<'v>(config: &Place<'v>) -> Option<&'v str> {
-    config.type_name()?.strip_prefix("envoy.extensions.filters.http.")?.split('.').next()
 }
 
 /// Whether what a matcher leads to is a filter: it is when it is none of the inputs, matchers and

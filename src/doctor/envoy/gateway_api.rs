@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::OurHeaders;
 use super::asking::Fields;
 use super::identity;
-use super::kubernetes::{named, namespace, same_namespace};
+use super::kubernetes::{is_of, named, namespace, of_kind, same_namespace};
 use super::place::Place;
 use crate::doctor::report::{Finding, Section};
 
@@ -24,21 +24,12 @@ const FIELDS: Fields = Fields {
 
 /// One section a policy, and one for the routes when they are in the file.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
-    let ours_alone: Vec<_> = roots
-        .iter()
-        .filter(|root| {
-            root.text("apiVersion")
-                .is_some_and(|version| version.starts_with("gateway.envoyproxy.io/"))
-        })
-        .collect();
-    let of_kind = |kind: &str| {
-        let kind = kind.to_owned();
-        ours_alone.iter().copied().filter(move |root| root.text("kind") == Some(kind.as_str()))
-    };
-    let security: Vec<_> = of_kind("SecurityPolicy").collect();
+    let of_envoy_gateway =
+        |kind| of_kind(roots, [kind]).filter(|root| is_of(root, "gateway.envoyproxy.io/"));
+    let security: Vec<_> = of_envoy_gateway("SecurityPolicy").collect();
     let mut sections: Vec<Section> =
         security.iter().map(|policy| security_policy(policy, ours)).collect();
-    sections.extend(of_kind("ClientTrafficPolicy").map(client_traffic));
+    sections.extend(of_envoy_gateway("ClientTrafficPolicy").map(client_traffic));
     if !security.is_empty() {
         sections.extend(routes(roots, &security));
     }
@@ -46,29 +37,28 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
 }
 
 fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
-    let title = format!("Envoy Gateway's SecurityPolicy {}", named(policy));
-    let Some(auth) = policy.at("spec.extAuth") else {
-        if policy.at("spec.mergeType").is_some() {
-            let found = "the extAuth of its Gateway's policy applies (mergeType)";
-            return Section { title, findings: vec![Finding::pass("ext_authz", found)] };
-        }
-        let finding = policy.fail(
+    let mut findings = Vec::new();
+    if let Some(auth) = policy.at("spec.extAuth") {
+        findings.push(Finding::pass("ext_authz", "Doorward is asked"));
+        findings.extend(FIELDS.findings(&auth, None));
+        findings.push(allowed_headers(&auth, ours));
+        findings.extend(wide_open(policy, &auth));
+        findings.extend(auth.get("http").map(|http| {
+            let exact = |listed: &str, name: &str| listed.eq_ignore_ascii_case(name);
+            FIELDS.answered(&http, exact, ours, &format!("[{}]", ours.set.join(", ")))
+        }));
+    } else if policy.at("spec.mergeType").is_some() {
+        let found = "the extAuth of its Gateway's policy applies (mergeType)";
+        findings.push(Finding::pass("ext_authz", found));
+    } else {
+        findings.push(policy.fail(
             "ext_authz",
             "no extAuth: the policy of a route replaces the whole policy of its Gateway, so \
-                 nothing is checked",
+             nothing is checked",
             "repeat extAuth here",
-        );
-        return Section { title, findings: vec![finding] };
-    };
-    let mut findings = vec![Finding::pass("ext_authz", "Doorward is asked")];
-    findings.extend(FIELDS.findings(&auth, None));
-    findings.push(allowed_headers(&auth, ours));
-    findings.extend(wide_open(policy, &auth));
-    findings.extend(auth.get("http").map(|http| {
-        let exact = |listed: &str, name: &str| listed.eq_ignore_ascii_case(name);
-        FIELDS.answered(&http, exact, ours, &format!("[{}]", ours.set.join(", ")))
-    }));
-    Section { title, findings }
+        ));
+    }
+    Section { title: format!("Envoy Gateway's SecurityPolicy {}", named(policy)), findings }
 }
 
 /// A Gateway whose every route needs no token, but for those with policies of their own.
@@ -140,16 +130,10 @@ fn client_traffic(policy: &Place<'_>) -> Section {
 
 /// Whether every route is under a policy, its own or its Gateway's.
 fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
-    let of_kind = |kinds: &[&str]| -> Vec<&Place<'_>> {
-        roots
-            .iter()
-            .filter(|root| root.text("kind").is_some_and(|it| kinds.contains(&it)))
-            .collect()
-    };
-    let all = of_kind(&["HTTPRoute", "GRPCRoute"]);
-    let raw = of_kind(&["TCPRoute", "TLSRoute", "UDPRoute"]);
+    let all: Vec<_> = of_kind(roots, ["HTTPRoute", "GRPCRoute"]).collect();
+    let mut raw = of_kind(roots, ["TCPRoute", "TLSRoute", "UDPRoute"]);
     let guarded: Vec<_> = all.iter().flat_map(|route| backends(route)).collect();
-    let past = raw.iter().find(|route| backends(route).iter().any(|to| guarded.contains(to)));
+    let past = raw.find(|route| backends(route).iter().any(|to| guarded.contains(to)));
     let finding = if let Some(route) = past {
         route.fail(
             "entrances",
@@ -204,15 +188,11 @@ fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
         };
         !parents.is_empty() && parents.iter().all(asked)
     };
-    let own: Vec<_> = policies
-        .iter()
-        .filter(|policy| {
-            selected(policy, route)
-                || targeted(policy, kind, namespace(route), named(route))
-                    .iter()
-                    .any(|target| target.get("sectionName").is_none())
-        })
-        .collect();
+    let is_own = |policy: &&&Place<'_>| {
+        let targets = targeted(policy, kind, namespace(route), named(route));
+        selected(policy, route) || targets.iter().any(|it| it.get("sectionName").is_none())
+    };
+    let own: Vec<_> = policies.iter().filter(is_own).collect();
     let asks = |policy: &&&Place<'_>| policy.at("spec.extAuth").is_some();
     let merges = |policy: &&Place<'_>| policy.at("spec.mergeType").is_some();
     // A policy of the route's own replaces that of its Gateway, unless they are merged.

@@ -2,7 +2,7 @@
 
 use super::OurHeaders;
 use super::names::Matcher;
-use super::place::Place;
+use super::place::{Place, and_more};
 use crate::doctor::report::Finding;
 
 /// Members of Kubernetes' objects with the request headers to set, to add and to remove: of the
@@ -177,8 +177,7 @@ impl Change<'_> {
     }
 
     fn said(&self, name: &str, of: usize) -> String {
-        let more = if of > 1 { format!(" (and {} more)", of - 1) } else { String::new() };
-        format!("{name} is changed{more}")
+        format!("{name} is changed{}", and_more(of))
     }
 }
 

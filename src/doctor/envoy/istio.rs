@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::OurHeaders;
 use super::asking::Fields;
-use super::kubernetes::named;
+use super::kubernetes::{is_of, named, of_kind};
 use super::names::glob_takes;
 use super::place::Place;
 use super::routes::DOORWARDS_OWN;
@@ -26,19 +26,22 @@ const FIELDS: Fields = Fields {
 /// One section a provider and one a policy.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let has_providers = |place: &Place<'_>| place.get("extensionProviders").is_some();
-    let meshes: Vec<_> = roots.iter().flat_map(|root| root.find(&has_providers)).collect();
-    let mut sections: Vec<Section> = meshes.iter().flat_map(|mesh| providers(mesh, ours)).collect();
-    sections.extend(roots.iter().filter_map(|root| policy(root, &meshes, roots)));
+    let mut sections = Vec::new();
+    let mut known = Vec::new();
+    for mesh in roots.iter().flat_map(|root| root.find(&has_providers)) {
+        let providers = mesh.items("extensionProviders");
+        known.extend(providers.iter().filter_map(|provider| provider.text("name")));
+        sections.extend(providers.iter().filter_map(|it| provider(it, &mesh, ours)));
+    }
+    let policies = roots.iter().filter(|root| is_custom(root));
+    sections.extend(policies.map(|it| policy(it, &known, roots)));
     sections.extend(unasked(roots));
     sections
 }
 
 /// Gateways and routes of Istio's, and no policy that asks about them.
 fn unasked(roots: &[Place<'_>]) -> Option<Section> {
-    let of_istio = |root: &&Place<'_>, kind: &str| {
-        let version = root.text("apiVersion").unwrap_or_default();
-        version.starts_with("networking.istio.io/") && root.text("kind") == Some(kind)
-    };
+    let of_istio = |kind| of_kind(roots, [kind]).filter(|root| is_of(root, "networking.istio.io/"));
     let policies: Vec<_> = roots.iter().filter(|root| is_custom(root)).collect();
     let is_asked = |gateway: &&Place<'_>| {
         policies.iter().any(|policy| {
@@ -51,12 +54,11 @@ fn unasked(roots: &[Place<'_>]) -> Option<Section> {
             !wanted.is_some_and(|wanted| wanted.children().iter().any(other))
         })
     };
-    let gateways = roots.iter().filter(|root| of_istio(root, "Gateway"));
-    let (asked, open): (Vec<_>, Vec<_>) = gateways.partition(is_asked);
-    let routes = roots.iter().find(|root| policies.is_empty() && of_istio(root, "VirtualService"));
+    let (asked, open): (Vec<_>, Vec<_>) = of_istio("Gateway").partition(is_asked);
+    let routes = of_istio("VirtualService").find(|_| policies.is_empty());
     let open = open.first().copied().or(routes)?;
     let found = "no AuthorizationPolicy with action CUSTOM applies to it: Doorward is not asked";
-    let elsewhere = !roots.iter().any(|root| root.text("kind") == Some("AuthorizationPolicy"));
+    let elsewhere = of_kind(roots, ["AuthorizationPolicy"]).next().is_none();
     let finding = if elsewhere {
         let remedy =
             "examine it together with the policies: cat *.yaml | doorward doctor --envoy -";
@@ -76,27 +78,19 @@ fn is_custom(root: &Place<'_>) -> bool {
     root.text("kind") == Some("AuthorizationPolicy") && root.text("spec.action") == Some("CUSTOM")
 }
 
-fn providers(mesh: &Place<'_>, ours: &OurHeaders) -> Vec<Section> {
-    let mut sections = Vec::new();
-    for provider in mesh.items("extensionProviders") {
-        let grpc = provider.get("envoyExtAuthzGrpc");
-        let http = provider.get("envoyExtAuthzHttp");
-        let over_http = http.is_some();
-        let Some(service) = grpc.or(http) else { continue };
-        let mut findings = FIELDS.findings(&service, None);
-        if over_http {
-            findings.push(seen_over_http(&service, ours));
-            let list = ours.to_set(|prefix| format!("\"{prefix}*\""), |name| format!("\"{name}\""));
-            findings.push(FIELDS.answered(&service, glob_takes, ours, &list));
-        }
-        findings.extend(paths(mesh));
-        let name = provider.text("name").unwrap_or("without a name");
-        sections.push(Section {
-            title: format!("Istio's provider {name} at {}", provider.path),
-            findings,
-        });
+fn provider(provider: &Place<'_>, mesh: &Place<'_>, ours: &OurHeaders) -> Option<Section> {
+    let http = provider.get("envoyExtAuthzHttp");
+    let over_http = http.is_some();
+    let service = provider.get("envoyExtAuthzGrpc").or(http)?;
+    let mut findings = FIELDS.findings(&service, None);
+    if over_http {
+        findings.push(seen_over_http(&service, ours));
+        let list = ours.to_set(|prefix| format!("\"{prefix}*\""), |name| format!("\"{name}\""));
+        findings.push(FIELDS.answered(&service, glob_takes, ours, &list));
     }
-    sections
+    findings.extend(paths(mesh));
+    let name = provider.text("name").unwrap_or("without a name");
+    Some(Section { title: format!("Istio's provider {name} at {}", provider.path), findings })
 }
 
 fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
@@ -128,58 +122,36 @@ fn seen_over_http(service: &Place<'_>, ours: &OurHeaders) -> Finding {
     }
 }
 
-/// Istio's levels: NONE, BASE (the default), MERGE_SLASHES, DECODE_AND_MERGE_SLASHES.
-fn paths(mesh: &Place<'_>) -> Vec<Finding> {
+/// Istio's levels: NONE, BASE (the default), MERGE_SLASHES, DECODE_AND_MERGE_SLASHES; each does what
+/// those before it do.
+fn paths(mesh: &Place<'_>) -> [Finding; 3] {
     let level = mesh.text("pathNormalization.normalization").unwrap_or("BASE");
     let place = mesh.get("pathNormalization").unwrap_or_else(|| mesh.clone());
-    let remedy = "set pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}";
-    let say = |check, so_what: &str| {
-        place.fail(check, format!("normalization is {level}: {so_what}"), remedy)
+    let done = match level {
+        "NONE" => 0,
+        "MERGE_SLASHES" => 2,
+        "DECODE_AND_MERGE_SLASHES" => 3,
+        _ => 1,
     };
-    let good = |check| Finding::pass(check, format!("normalization is {level}"));
-    let (normalized, merged, decoded) = match level {
-        "NONE" => (false, false, false),
-        "MERGE_SLASHES" => (true, true, false),
-        "DECODE_AND_MERGE_SLASHES" => (true, true, true),
-        _ => (true, false, false),
+    let find = |needs, check, so_what: &str| {
+        if done >= needs {
+            return Finding::pass(check, format!("normalization is {level}"));
+        }
+        let remedy = "set pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}";
+        let found = format!("normalization is {level}: {so_what}");
+        let escaped = check == "escaped_slashes";
+        if escaped { place.warn(check, found, remedy) } else { place.fail(check, found, remedy) }
     };
-    let mut findings = Vec::new();
-    findings.push(if normalized {
-        good("normalize_path")
-    } else {
-        say("normalize_path", "/public/../admin is below /public/ here and /admin upstream")
-    });
-    findings.push(if merged {
-        good("merge_slashes")
-    } else {
-        say("merge_slashes", "//admin is a different path here than upstream")
-    });
-    findings.push(if decoded {
-        good("escaped_slashes")
-    } else {
-        place.warn(
-            "escaped_slashes",
-            format!(
-                "normalization is {level}: /public/..%2Fadmin may be a different path upstream"
-            ),
-            remedy,
-        )
-    });
-    findings
+    [
+        find(1, "normalize_path", "/public/../admin is below /public/ here and /admin upstream"),
+        find(2, "merge_slashes", "//admin is a different path here than upstream"),
+        find(3, "escaped_slashes", "/public/..%2Fadmin may be a different path upstream"),
+    ]
 }
 
 /// A policy of action CUSTOM: which requests it leaves out.
-fn policy(root: &Place<'_>, meshes: &[Place<'_>], roots: &[Place<'_>]) -> Option<Section> {
-    if !is_custom(root) {
-        return None;
-    }
-    let name = named(root);
+fn policy(root: &Place<'_>, known: &[&str], roots: &[Place<'_>]) -> Section {
     let provider = root.text("spec.provider.name").unwrap_or_default();
-    let known: Vec<_> = meshes
-        .iter()
-        .flat_map(|mesh| mesh.items("extensionProviders"))
-        .filter_map(|provider| provider.text("name"))
-        .collect();
     let present = if known.is_empty() || known.contains(&provider) {
         Finding::pass("ext_authz", format!("the provider {provider} is asked"))
     } else {
@@ -189,10 +161,10 @@ fn policy(root: &Place<'_>, meshes: &[Place<'_>], roots: &[Place<'_>]) -> Option
             format!("use one of: {}", known.join(", ")),
         )
     };
-    Some(Section {
-        title: format!("Istio's AuthorizationPolicy {name}"),
+    Section {
+        title: format!("Istio's AuthorizationPolicy {}", named(root)),
         findings: vec![present, dry_run(root).unwrap_or_else(|| coverage(root, roots))],
-    })
+    }
 }
 
 /// A policy that is only tried out.
@@ -219,18 +191,16 @@ fn coverage(policy: &Place<'_>, roots: &[Place<'_>]) -> Finding {
         );
     }
     // Rules are alternatives: one that leaves nothing out is enough.
-    match least(rules.iter().map(gap)) {
-        None => match unanswered(policy, roots) {
-            None => Finding::pass("routes_off", "no request reaches an upstream unasked"),
-            Some(finding) => finding,
-        },
-        Some((place, gap)) => place.fail(
+    if let Some((place, gap)) = least(rules.iter().map(gap)) {
+        return place.fail(
             "routes_off",
             format!("{gap}: forged identity headers reach the service there"),
             "check every request (rules: [{}]) and list what needs no token in rules.bypass of \
              Doorward's configuration",
-        ),
+        );
     }
+    let all_asked = || Finding::pass("routes_off", "no request reaches an upstream unasked");
+    unanswered(policy, roots).unwrap_or_else(all_asked)
 }
 
 /// Of the paths that the policy leaves out because Doorward answers them itself, one that a
@@ -242,8 +212,7 @@ fn unanswered(policy: &Place<'_>, roots: &[Place<'_>]) -> Option<Finding> {
         let to = route.items("route");
         to.iter().filter_map(|to| to.text("destination.host")).map(str::to_owned).collect()
     };
-    let of_kind = roots.iter().filter(|root| root.text("kind") == Some("VirtualService"));
-    for service in of_kind {
+    for service in of_kind(roots, ["VirtualService"]) {
         let routes = service.items("spec.http");
         let takes = |route: &Place<'_>, path: &str| {
             route.items("match").iter().any(|it| it.text("uri.exact") == Some(path))

@@ -27,6 +27,19 @@ pub(super) fn same_namespace(one: &str, other: &str) -> bool {
     one.is_empty() || other.is_empty() || one == other
 }
 
+/// The objects of one of these kinds.
+pub(super) fn of_kind<'r, 'v, const N: usize>(
+    roots: &'r [Place<'v>],
+    kinds: [&'r str; N],
+) -> impl Iterator<Item = &'r Place<'v>> {
+    roots.iter().filter(move |root| root.text("kind").is_some_and(|it| kinds.contains(&it)))
+}
+
+/// Whether an object is of a version of this group (`networking.istio.io/`).
+pub(super) fn is_of(object: &Place<'_>, group: &str) -> bool {
+    object.text("apiVersion").is_some_and(|version| version.starts_with(group))
+}
+
 /// A section for each object that changes what Doorward answered, or may.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let odd = |root: &Place<'_>| {
@@ -58,7 +71,7 @@ fn headers(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
 /// What is put into the Envoy that a control plane makes.
 fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let off = |place: &Place<'_>| place.flag("disabled") == Some(true);
-    if let Some(off) = root.somewhere(&off) {
+    if let Some(off) = root.all().find(off) {
         return Some(off.fail(
             "routes_off",
             "a filter is turned off: forged identity headers may reach the upstream",
@@ -69,7 +82,7 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let removes = |patch: &Place<'_>| {
         let removed = matches!(patch.text("patch.operation"), Some("REMOVE" | "REPLACE"))
             || matches!(patch.text("operation.op"), Some("remove"));
-        removed && patch.has_text(&|text| text.contains("ext_authz"))
+        removed && patch.has_text(|text| text.contains("ext_authz"))
     };
     if let Some(removed) = list.iter().find(|patch| removes(patch)) {
         return Some(removed.fail(
@@ -85,7 +98,7 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
         ("merge_slashes", false),
     ] {
         let set = |place: &Place<'_>| place.flag(field) == Some(unsafe_value);
-        if let Some(place) = root.somewhere(&set) {
+        if let Some(place) = root.all().find(set) {
             return Some(place.fail(
                 "patches",
                 format!("{field} is {unsafe_value}"),
@@ -132,7 +145,7 @@ fn filter(root: &Place<'_>, what: &str) -> Option<Finding> {
 /// Envoy Gateway lets one say where ext_authz stands.
 fn filter_order(root: &Place<'_>) -> Option<Finding> {
     let order = root.at("spec.filterOrder")?;
-    let moved = order.has_text(&|text| text == "envoy.filters.http.ext_authz");
+    let moved = order.has_text(|text| text == "envoy.filters.http.ext_authz");
     moved.then(|| {
         order.warn("filter_order", "ext_authz is put elsewhere among the filters", COMES_OUT)
     })

@@ -12,7 +12,7 @@
 //! | `asking` | how Doorward is asked: what all three kinds share |
 //! | `manager`, `filters`, `routes`, `clusters` | what Envoy makes of it: filters in their order, ways to upstreams |
 //! | `connection_managers` | what is found at each HTTP connection manager |
-//! | `ext_authz`, `enabled`, `mutation_rules` | the filter itself |
+//! | `ext_authz`, `enabled` | the filter itself |
 //! | `names` | which header names a list of matchers lets pass |
 //! | `order`, `identity` | filters around it, and who else changes what it answered |
 //! | `modes`, `upgrades`, `denials`, `paths` | what routes tell Doorward, and what can undo its answer |
@@ -36,7 +36,6 @@ mod istio;
 mod kubernetes;
 mod manager;
 mod modes;
-mod mutation_rules;
 mod names;
 mod order;
 mod paths;

@@ -84,15 +84,6 @@ impl Expression {
     }
 }
 
-/// What a list of matchers does with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    Yes,
-    No,
-    /// There is a matcher that cannot be read here.
-    Unknown,
-}
-
 /// A list of matchers: `{patterns: […]}`.
 pub(super) struct List<'v>(Vec<Matcher<'v>>);
 
@@ -101,25 +92,19 @@ impl<'v> List<'v> {
         Self(place.items("patterns").iter().map(Matcher::read).collect())
     }
 
-    /// What it does with a name.
-    pub(super) fn taken(&self, name: &str) -> Taken {
+    /// Whether it takes a name. `None`: there is a matcher that cannot be read here.
+    pub(super) fn takes(&self, name: &str) -> Option<bool> {
         let answers: Vec<_> = self.0.iter().map(|matcher| matcher.takes(name)).collect();
-        if answers.contains(&Some(true)) {
-            Taken::Yes
-        } else if answers.contains(&None) {
-            Taken::Unknown
-        } else {
-            Taken::No
-        }
+        [Some(true), None].into_iter().find(|it| answers.contains(it)).unwrap_or(Some(false))
     }
 
-    /// The first of these names of which this becomes.
+    /// The first of these names of which this holds.
     pub(super) fn first<'n>(
         &self,
-        becomes: Taken,
+        taken: Option<bool>,
         names: impl IntoIterator<Item = &'n String>,
     ) -> Option<&'n str> {
-        names.into_iter().map(String::as_str).find(|name| self.taken(name) == becomes)
+        names.into_iter().map(String::as_str).find(|name| self.takes(name) == taken)
     }
 
     /// Its regular expressions.

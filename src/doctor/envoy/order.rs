@@ -32,19 +32,17 @@ pub(super) fn finding<'v>(
         );
     }
     let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
-    let others =
-        if others.is_empty() { String::new() } else { format!(" (so do {})", others.join(", ")) };
+    let mut found =
+        format!("{} comes after ext_authz and may change identity headers", first.name());
+    if !others.is_empty() {
+        found.push_str(&format!(" (so do {})", others.join(", ")));
+    }
+    if first.is("ratelimit") {
+        found.push_str(", if its service answers with request headers");
+    }
     first.place.warn(
         "filter_order",
-        format!(
-            "{} comes after ext_authz and may change identity headers{others}{}",
-            first.name(),
-            if first.is("ratelimit") {
-                ", if its service answers with request headers"
-            } else {
-                ""
-            }
-        ),
+        found,
         "make sure that it does not, or put it before ext_authz",
     )
 }
@@ -71,18 +69,15 @@ pub(super) fn code_changes(texts: &[&str], ours: &OurHeaders) -> Option<String> 
 
 /// Filters behind the decision that have the route chosen again, by what they are or by what is
 /// written of them.
-pub(super) fn route_again(manager: &Manager<'_>, behind: &[&Filter<'_>]) -> Option<Finding> {
+pub(super) fn route_again<'v>(manager: &Manager<'v>, behind: &[&Filter<'v>]) -> Option<Finding> {
     const FIELD: &str = "clear_route_cache";
     let again = behind.iter().find_map(|filter| {
         if filter.routes_again() {
             return Some((filter, filter.place.clone()));
         }
-        let said = [filter.place.clone()].into_iter().chain(manager.settings_of(filter));
-        let said = said
-            .collect::<Vec<_>>()
-            .iter()
-            .find_map(|place| place.somewhere(&|inside| inside.flag(FIELD) == Some(true)))?;
-        Some((filter, said))
+        let mut said = [filter.place.clone()].into_iter().chain(manager.settings_of(filter));
+        let again = |inside: &Place<'v>| inside.flag(FIELD) == Some(true);
+        Some((filter, said.find_map(|place| place.all().find(again))?))
     });
     let (filter, place) = again?;
     let name = filter.name();
@@ -141,7 +136,7 @@ fn believes(filter: &Filter<'_>, ours: &OurHeaders) -> bool {
         && !filter.is("header_mutation")
         && !filter.is("transform")
         && !only_refuses(config, ours)
-        && config.has_text(&|text| text == "envoy.filters.http.ext_authz" || ours.trusted(text))
+        && config.has_text(|text| text == "envoy.filters.http.ext_authz" || ours.trusted(text))
 }
 
 /// Whether rules refuse whoever sends an identity header, and ask nothing else of it.

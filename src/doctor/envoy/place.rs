@@ -140,27 +140,35 @@ impl<'v> Place<'v> {
         self.type_name().is_some_and(|name| name.starts_with("envoy.") && name.ends_with(kind))
     }
 
-    /// The texts in it, at any depth.
-    pub(super) fn all_texts(&self) -> Vec<&'v str> {
-        let below = self.children();
-        let below = below.iter().flat_map(Self::all_texts);
-        self.value.as_str().into_iter().chain(below).collect()
+    /// It and everything in it, at any depth, from the top down.
+    pub(super) fn all(&self) -> impl Iterator<Item = Self> + use<'v> {
+        let mut left = vec![self.clone()];
+        std::iter::from_fn(move || {
+            let place = left.pop()?;
+            left.extend(place.children().into_iter().rev());
+            Some(place)
+        })
     }
 
-    /// Whether a text in it, at any depth, is one that `wanted` wants.
-    pub(super) fn has_text(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
-        self.value.as_str().is_some_and(wanted)
-            || self.children().iter().any(|child| child.has_text(wanted))
+    /// The texts in it.
+    pub(super) fn all_texts(&self) -> Vec<&'v str> {
+        self.all().filter_map(|place| place.value.as_str()).collect()
+    }
+
+    /// Whether a text in it is one that `wanted` wants.
+    pub(super) fn has_text(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.all().any(|place| place.value.as_str().is_some_and(&wanted))
     }
 
     /// The first field that stands there as `a_b` and as `aB`.
     pub(super) fn twice(&self) -> Option<Self> {
-        let children = self.children();
-        let both = children.iter().find(|child| {
-            let camel = camel_case(child.key());
-            camel != child.key() && self.value.get(&camel).is_some()
-        });
-        both.cloned().or_else(|| children.iter().find_map(Self::twice))
+        self.all().find_map(|place| {
+            let is_twice = |child: &Self| {
+                let camel = camel_case(child.key());
+                camel != child.key() && place.value.get(&camel).is_some()
+            };
+            place.children().into_iter().find(is_twice)
+        })
     }
 
     /// Whether it stands somewhere in `above`.
@@ -178,12 +186,6 @@ impl<'v> Place<'v> {
         last.unwrap_or_default()
     }
 
-    /// The first place below it, itself included, that `wanted` wants.
-    pub(super) fn somewhere(&self, wanted: &dyn Fn(&Self) -> bool) -> Option<Self> {
-        let below = || self.children().iter().find_map(|child| child.somewhere(wanted));
-        if wanted(self) { Some(self.clone()) } else { below() }
-    }
-
     /// Everything below it, itself included, that `wanted` wants; what is inside of those
     /// is not looked at.
     pub(super) fn find(&self, wanted: &dyn Fn(&Place<'v>) -> bool) -> Vec<Place<'v>> {
@@ -198,10 +200,8 @@ impl<'v> Place<'v> {
     }
 
     /// Every member of this name, at any depth.
-    pub(super) fn everywhere(&self, name: &str) -> Vec<Place<'v>> {
-        let below = self.children();
-        let below = below.iter().flat_map(|child| child.everywhere(name));
-        self.get(name).into_iter().chain(below).collect()
+    pub(super) fn everywhere(&self, name: &str) -> Vec<Self> {
+        self.all().filter_map(|place| place.get(name)).collect()
     }
 
     /// A choice that is a member: by its name in any case, or by its number in `names`.
@@ -238,6 +238,11 @@ impl<'v> Place<'v> {
     fn with_path(&self, found: impl Display) -> String {
         if self.path.is_empty() { found.to_string() } else { format!("{found}; at {}", self.path) }
     }
+}
+
+/// How many there are besides the one that is named.
+pub(super) fn and_more(all: usize) -> String {
+    if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() }
 }
 
 /// Envoy reads YAML 1.1, where `yes` and `on` are booleans; to the parser here they are texts.

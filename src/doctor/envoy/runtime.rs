@@ -5,7 +5,7 @@ use super::place::{Place, boolean};
 use crate::doctor::report::Finding;
 
 /// A switch of Envoy's own.
-struct Guard {
+struct RuntimeGuard {
     key: &'static str,
     /// The check that says well of what it turns off.
     check: &'static str,
@@ -15,14 +15,14 @@ struct Guard {
 
 /// Those of Envoy 1.40 that take back what a sound configuration says; others were looked at and
 /// do not (docs/decisions/0028). A new one is one row here and one in `tests/openings`.
-const GUARDS: [Guard; 2] = [
-    Guard {
+const GUARDS: [RuntimeGuard; 2] = [
+    RuntimeGuard {
         key: "http_connection_manager.path_with_escaped_slashes_action_enabled",
         check: "escaped_slashes",
         off: "path_with_escaped_slashes_action has no effect, and /public/..%2Fadmin may be a \
               different path upstream",
     },
-    Guard {
+    RuntimeGuard {
         key: "envoy.reloadable_features.http_pause_generic_upgrade_request_body",
         check: "upgrades",
         off: "where an upgrade is allowed, what follows a request reaches the upstream before that has \
@@ -51,7 +51,7 @@ impl<'v> Runtime<'v> {
 
     /// What a layer turns off, and who else may, for a connection manager.
     pub(super) fn guards(&self) -> Vec<Finding> {
-        let off = |guard: &Guard| {
+        let off = |guard: &RuntimeGuard| {
             let said = self.says(guard.key).filter(|said| !is_on(said))?;
             let found = format!("{} is turned off: {}", guard.key, guard.off);
             Some(said.fail(guard.check, found, "remove it from the layer"))

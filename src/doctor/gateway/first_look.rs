@@ -1,7 +1,7 @@
 //! What ordinary requests come to, with and without the token: what the probes go by.
 
-use super::run::{NAME_AN_ECHO, Run, Seen, shown};
 use super::wire::{RawRequest, Reply};
+use super::{NAME_AN_ECHO, Run, Seen, shown};
 use crate::doctor::report::Finding;
 
 impl Run<'_> {

@@ -17,17 +17,19 @@ mod echo;
 mod first_look;
 mod paths;
 mod probes;
-mod run;
 mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use doorward_core::identity::ProtectedHeaders;
 use url::Url;
 
-use super::report::Section;
+use self::wire::Peer;
+use super::report::{Finding, Section};
 use crate::discovery::SetupError;
+use crate::printable::printable;
 
 /// What to probe, and what is known of it.
 pub struct GatewayProbe {
@@ -67,9 +69,45 @@ pub async fn examine(probe: &GatewayProbe) -> Result<Section, GatewayError> {
     if !probe.echo.starts_with('/') || probe.echo.contains([' ', '\r', '\n']) {
         return Err(GatewayError::NoPath);
     }
-    let peer = wire::Peer::new(&probe.gateway, probe.ca_file.as_deref())?;
+    let peer = Peer::new(&probe.gateway, probe.ca_file.as_deref())?;
     let findings = probes::run(probe, &peer).await;
     Ok(Section { title: format!("gateway {}", peer.shown()), findings })
+}
+
+/// How to see what arrives.
+const NAME_AN_ECHO: &str = "pass with --echo a path whose upstream echoes the \
+     request's headers, such as httpbin's /headers or the echo of `doorward demo`";
+
+/// One examination of a gateway: whom it asks, and what it has found.
+struct Run<'a> {
+    probe: &'a GatewayProbe,
+    peer: &'a Peer,
+    started: Instant,
+    findings: Vec<Finding>,
+}
+
+/// What ordinary requests come to.
+#[derive(Default)]
+struct Seen {
+    /// Without a token they are refused.
+    guarded: bool,
+    /// The refusal is Doorward's own.
+    by_doorward: bool,
+    /// Without a token they are answered.
+    open: bool,
+    /// With the token they go past the gateway, whatever is behind.
+    token_taken: bool,
+    /// The answer without a token holds the headers that arrived.
+    tells_without: bool,
+    /// The answer with the token does.
+    tells_with: bool,
+    /// Whom the upstream takes the token's bearer for.
+    principal: Option<String>,
+}
+
+/// A text from outside, harmless to a terminal and short.
+fn shown(text: &str) -> String {
+    printable(text).chars().take(120).collect()
 }
 
 /// Why a gateway cannot be probed.

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-use super::GatewayProbe;
 use super::echo::{folded, headers};
 use super::paths::spellings;
-use super::run::{NAME_AN_ECHO, Run, Seen};
 use super::wire::{Peer, RawRequest, Reply};
+use super::{GatewayProbe, NAME_AN_ECHO, Run, Seen};
 use crate::doctor::report::Finding;
 
 /// What spoofed headers claim; an upstream that shows it has believed it.
@@ -70,8 +69,9 @@ impl Run<'_> {
         let plain: Vec<_> = PLAIN.iter().map(below).chain(elsewhere.iter().cloned()).collect();
         self.forge(
             "spoofed_headers",
-            &plain,
+            self.each_forged(&plain),
             seen,
+            ARRIVED,
             "have Envoy ask Doorward on every route, bypassed ones too, and never turn the filter \
              off in front of an upstream (envoy/envoy.yaml); `doorward doctor --envoy` finds the \
              place",
@@ -93,47 +93,50 @@ impl Run<'_> {
              headers_with_underscores_action: DROP_HEADER drops those with `_`",
             matchers.join(", ")
         );
-        self.forge("underscores", &other_signs, seen, &remedy).await;
+        let forged = self.each_forged(&other_signs);
+        self.forge("underscores", forged, seen, ARRIVED, &remedy).await;
     }
 
-    async fn forge(&mut self, check: &'static str, names: &[String], seen: &Seen, remedy: &str) {
+    /// A request for each of these names, which it gives our value.
+    fn each_forged(&self, names: &[String]) -> Vec<(String, RawRequest)> {
+        let request = |name: &String| RawRequest::get(&self.probe.echo).header(name, FORGED);
+        names.iter().map(|name| (name.clone(), request(name))).collect()
+    }
+
+    /// Sends each without a token, and with it: none of what is forged in it may arrive.
+    async fn forge(
+        &mut self,
+        check: &'static str,
+        requests: Vec<(String, RawRequest)>,
+        seen: &Seen,
+        words: [&str; 2],
+        remedy: &str,
+    ) {
         let mut attempts = Vec::new();
-        for name in names {
+        for (what, request) in requests {
             for with_token in self.ways() {
-                let request = RawRequest::get(&self.probe.echo).header(name, FORGED);
-                let attempt = self.arrival(request, with_token, seen).await;
-                attempts.push((format!("{name}{}", with(with_token)), attempt));
+                let attempt = self.arrival(request.clone(), with_token, seen).await;
+                attempts.push((format!("{what}{}", with(with_token)), attempt));
             }
         }
         // With a token, the line about it has said so.
         let first = check == "spoofed_headers" && self.probe.token.is_none();
-        let unseen = unseen(seen, first.then_some(NAME_AN_ECHO));
-        self.judge(
-            check,
-            attempts,
-            unseen,
-            ["arrived as sent", "no forged header arrives"],
-            remedy,
-        );
+        self.judge(check, attempts, unseen(seen, first.then_some(NAME_AN_ECHO)), words, remedy);
     }
 
     async fn repeated(&mut self, seen: &Seen) {
-        let name = self.probe.principal.clone();
-        let mut attempts = Vec::new();
-        for with_token in self.ways() {
-            let request = RawRequest::get(&self.probe.echo)
-                .header(&name, FORGED)
-                .header(&name.to_ascii_uppercase(), FORGED);
-            let attempt = self.arrival(request, with_token, seen).await;
-            attempts.push((format!("{name} twice{}", with(with_token)), attempt));
-        }
-        self.judge(
+        let name = &self.probe.principal;
+        let twice = RawRequest::get(&self.probe.echo)
+            .header(name, FORGED)
+            .header(&name.to_ascii_uppercase(), FORGED);
+        self.forge(
             "repeated",
-            attempts,
-            unseen(seen, None),
+            vec![(format!("{name} twice"), twice)],
+            seen,
             ["arrived", "no second value arrives next to Doorward's"],
             "have Doorward's headers overwrite the client's, never append",
-        );
+        )
+        .await;
     }
 
     /// A header listed in `Connection` ends at the next hop (RFC 9110 §7.6.1): that must
@@ -357,6 +360,8 @@ impl Run<'_> {
     }
 }
 
+/// What is said of forged headers.
+const ARRIVED: [&str; 2] = ["arrived as sent", "no forged header arrives"];
 const NOBODY_REFUSES: &str = "an ordinary request without a token is not denied here";
 
 /// Why nothing can be said of what arrives.

@@ -24,7 +24,7 @@ use super::GatewayError;
 use crate::discovery::CaFile;
 
 /// One request, connecting included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// More of an answer is not read, in bytes.
 const MOST_READ: usize = 256 * 1024;
 /// Whom to talk to.
@@ -74,7 +74,7 @@ impl Peer {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, exchange)
+        tokio::time::timeout(TIMEOUT, exchange)
             .await
             .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5s")))
     }

@@ -69,7 +69,7 @@ impl Probe<'_> {
             return vec![Finding::fail(
                 "default_scopes",
                 format!("client {client:?} may not request {:?} ({said})", self.scopes),
-                remedies::scopes_refused(provider, client),
+                remedies::SCOPES_REFUSED.for_client(provider, client),
             )];
         }
         // What Entra says of a client it does not know, and Keycloak of one with a secret.
@@ -79,7 +79,7 @@ impl Probe<'_> {
         let remedy = if is_unknown {
             remedies::unknown_client(provider, client)
         } else {
-            remedies::device_grant_refused(provider, client)
+            remedies::DEVICE_GRANT_REFUSED.for_client(provider, client)
         };
         let refused = format!("client {client:?} gets no device code ({said})");
         vec![Finding::fail("device_grant", refused, remedy)]
@@ -118,7 +118,7 @@ impl Probe<'_> {
         Finding::warn(
             "default_scopes",
             format!("not among scopes_supported: {}", unlisted.join(" ")),
-            remedies::scopes_refused(self.provider, self.client),
+            remedies::SCOPES_REFUSED.for_client(self.provider, self.client),
         )
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::super::key_set;
 use super::super::report::Finding;
-use super::Patient;
+use super::Examination;
 use crate::advice::fetching;
 use crate::advice::keys as remedies;
 use crate::discovery::{HttpFetcher, KeyLocation, MAX_DOCUMENT_BYTES, Metadata};
@@ -15,74 +15,57 @@ use crate::product::Product;
 use crate::regular_file::read_file;
 
 pub(super) async fn examine(
-    patient: &Patient,
+    issuer: &Examination,
     provider: Product,
     metadata: Option<&Metadata>,
     http: &HttpFetcher,
     findings: &mut Vec<Finding>,
 ) -> Option<KeySet> {
-    let document = match &patient.settings.keys {
+    let document = match &issuer.settings.keys {
         KeyLocation::Inline(document) => document.clone().into_bytes(),
         KeyLocation::File(path) => read(path, findings)?,
-        KeyLocation::JwksUri(url) => fetch(patient, url, http, findings).await?,
+        KeyLocation::JwksUri(url) => fetch(issuer, url, http, findings).await?,
         // Without it, what is wrong with discovery has been said.
-        KeyLocation::Discovery(_) => fetch(patient, &metadata?.jwks_uri, http, findings).await?,
+        KeyLocation::Discovery(_) => fetch(issuer, &metadata?.jwks_uri, http, findings).await?,
         KeyLocation::Borrowed => {
             let found = "the first issuer's: this is another name for it";
             findings.push(Finding::pass("key_set", found));
             return None;
         }
     };
-    let set = match KeySet::parse(&document) {
-        Ok(set) => set,
-        Err(error) => {
-            let remedy = remedies::no_public_key(provider);
-            findings.push(Finding::fail("key_set", format!("not a key set: {error}"), remedy));
-            return None;
-        }
+    let no_set = |error| {
+        let remedy = remedies::NO_PUBLIC_KEY.of(provider);
+        findings.push(Finding::fail("key_set", format!("not a key set: {error}"), remedy));
     };
+    let set = KeySet::parse(&document).map_err(no_set).ok()?;
     let announced = metadata.and_then(|m| m.id_token_signing_alg_values_supported.as_deref());
-    let rules = &patient.settings.token;
-    findings.extend(key_set::examine(
-        &set,
-        rules.algorithms,
-        announced,
-        provider,
-        patient.empty_set,
-    ));
+    let accepted = issuer.settings.token.algorithms;
+    findings.extend(key_set::examine(&set, accepted, announced, provider, issuer.empty_set));
     Some(set)
 }
 
 async fn fetch(
-    patient: &Patient,
+    issuer: &Examination,
     url: &Url,
     http: &HttpFetcher,
     findings: &mut Vec<Finding>,
 ) -> Option<Vec<u8>> {
-    match http.get(url).await {
-        Ok(answer) => {
-            findings.push(Finding::pass("jwks_endpoint", answer.url.to_string()));
-            Some(answer.body.to_vec())
-        }
-        Err(error) => {
-            let otherwise = "open this URL in a browser: it should show a JSON object with keys; \
-                             a provider behind a proxy has to know its public URL";
-            let access = &patient.settings.access;
-            let remedy = fetching::not_fetched(&error, access, otherwise.into());
-            findings.push(Finding::fail("jwks_endpoint", error.to_string(), remedy));
-            None
-        }
-    }
+    let answer = http.get(url).await.map_err(|error| {
+        let otherwise = "open this URL in a browser: it should show a JSON object with keys; \
+                         a provider behind a proxy has to know its public URL";
+        let remedy = fetching::not_fetched(&error, &issuer.settings.access, otherwise.into());
+        findings.push(Finding::fail("jwks_endpoint", error.to_string(), remedy));
+    });
+    let answer = answer.ok()?;
+    findings.push(Finding::pass("jwks_endpoint", answer.url.to_string()));
+    Some(answer.body.to_vec())
 }
 
 fn read(path: &Path, findings: &mut Vec<Finding>) -> Option<Vec<u8>> {
-    match read_file(path, MAX_DOCUMENT_BYTES) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            let found = format!("key file {}: {error}", path.display());
-            let remedy = "make the file readable to this user, or correct jwks_file";
-            findings.push(Finding::fail("key_set", found, remedy));
-            None
-        }
-    }
+    let unreadable = |error| {
+        let found = format!("key file {}: {error}", path.display());
+        let remedy = "make the file readable to this user, or correct jwks_file";
+        findings.push(Finding::fail("key_set", found, remedy));
+    };
+    read_file(path, MAX_DOCUMENT_BYTES).map_err(unreadable).ok()
 }

@@ -79,7 +79,7 @@ fn token_endpoint(login: &Login, metadata: &Metadata) -> Finding {
 /// Where nobody logs in, nothing is missing but a convenience.
 fn no_device_endpoint(login: &Login, provider: Product) -> Finding {
     let found = "the discovery document names no device_authorization_endpoint";
-    let remedy = remedies::no_device_flow(provider);
+    let remedy = remedies::NO_DEVICE_FLOW.of(provider);
     match login.client_id {
         Some(_) => {
             Finding::fail("device_endpoint", format!("{found}: `auth login` needs it"), remedy)

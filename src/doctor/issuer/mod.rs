@@ -24,7 +24,7 @@ use crate::product::Product;
 
 /// An issuer to be examined, and what is expected of it.
 #[derive(Clone, Debug)]
-pub struct Patient {
+pub struct Examination {
     /// What the configuration says of the issuer.
     pub settings: IssuerSettings,
     /// Where its discovery document should be; `None` when its name is no URL to be asked.
@@ -63,7 +63,7 @@ pub struct Examined {
     pub document: Option<Value>,
 }
 
-impl Patient {
+impl Examination {
     /// Every issuer of a configuration, in its order. People log in at the primary one.
     #[must_use]
     pub fn all(settings: &Settings) -> Vec<Self> {
@@ -78,7 +78,7 @@ impl Patient {
         };
         // Without a document of the platform's there is no primary issuer, only further ones.
         let primary = platform.discovery_url.as_ref();
-        let patients = settings.issuers.iter().enumerate().map(|(index, issuer)| {
+        let all = settings.issuers.iter().enumerate().map(|(index, issuer)| {
             let primary = primary.filter(|_| index == 0);
             let discovery_url = match (&issuer.keys, primary) {
                 (KeyLocation::Discovery(url), _) | (_, Some(url)) => Some(url.clone()),
@@ -95,7 +95,7 @@ impl Patient {
                 empty_set: settings.fetch.empty_set,
             }
         });
-        patients.collect()
+        all.collect()
     }
 
     /// The issuer's name as configured.
@@ -110,46 +110,35 @@ impl Patient {
         self.login.as_ref()?.client_id.as_deref()
     }
 
+    fn product(&self) -> Product {
+        Product::recognise(self.issuer(), None)
+    }
+
     /// Examines the issuer. Takes at most four times [`timeout`](Self::timeout), and changes
     /// nothing there.
-    pub async fn examine(&self, clock: &dyn Clock) -> Examined {
+    pub async fn run(&self, clock: &dyn Clock) -> Examined {
         let mut findings = Vec::new();
-        let http = match HttpFetcher::new(&self.settings.access, self.timeout).await {
-            Ok(http) => http,
+        let (mut provider, mut keys, mut document) = (self.product(), None, None);
+        match HttpFetcher::new(&self.settings.access, self.timeout).await {
+            Ok(http) => {
+                let published = metadata::examine(self, &http, clock, &mut findings).await;
+                let metadata = published.as_ref().and_then(|it| it.metadata.as_ref());
+                document = published.as_ref().map(|published| published.document.clone());
+                provider = Product::recognise(self.issuer(), document.as_ref());
+                keys = keys::examine(self, provider, metadata, &http, &mut findings).await;
+                if let (Some(login), Some(metadata)) = (&self.login, metadata) {
+                    login::examine(login, provider, metadata, &http, &mut findings).await;
+                }
+                let sample = published.as_ref().map(|published| &published.sample);
+                let leeway = self.settings.token.leeway;
+                findings.extend(sample.map(|sample| clock::examine(sample, leeway)));
+            }
             Err(error) => {
                 let remedy = "put the PEM certificates of the authority, or of the issuer itself, \
                               into it, or remove ca_file";
-                let finding = Finding::fail("discovery", error.to_string(), remedy);
-                return self.examined(
-                    Product::recognise(self.issuer(), None),
-                    vec![finding],
-                    None,
-                    None,
-                );
+                findings.push(Finding::fail("discovery", error.to_string(), remedy));
             }
-        };
-        let published = metadata::examine(self, &http, clock, &mut findings).await;
-        let document = published.as_ref().map(|published| &published.document);
-        let provider = Product::recognise(self.issuer(), document);
-        let metadata = published.as_ref().and_then(|published| published.metadata.as_ref());
-        let keys = keys::examine(self, provider, metadata, &http, &mut findings).await;
-        if let (Some(login), Some(metadata)) = (&self.login, metadata) {
-            login::examine(login, provider, metadata, &http, &mut findings).await;
         }
-        if let Some(published) = &published {
-            findings.push(clock::examine(&published.sample, self.settings.token.leeway));
-        }
-        let document = published.map(|published| published.document);
-        self.examined(provider, findings, keys, document)
-    }
-
-    fn examined(
-        &self,
-        provider: Product,
-        findings: Vec<Finding>,
-        keys: Option<KeySet>,
-        document: Option<Value>,
-    ) -> Examined {
         let title = format!("issuer {} ({})", self.issuer(), provider.name());
         let section = Section { findings, ..Section::new(&title) };
         Examined { section, provider, keys: keys.map(Arc::new), document }

@@ -24,7 +24,7 @@ use strum::IntoEnumIterator as _;
 use self::trial::{Failed, Trial};
 use super::report::{Finding, Outcome, Section};
 use crate::config::Settings;
-use crate::explain::{Check, Evidence, StepOutcome};
+use crate::explain::{Check, Evidence};
 use crate::product::Product;
 
 /// What was learned of an issuer that a token may be from.
@@ -76,9 +76,9 @@ fn add_steps(
 ) -> Option<Failed> {
     let steps = evidence.steps();
     for check in Check::iter().filter(|check| *check > done && trial.tells(*check)) {
-        let step = steps.iter().find(|step| step.check == check);
+        let step = steps.iter().find(|step| step.check == check.name());
         let finding = match step {
-            Some(step) if step.outcome == StepOutcome::Fail => {
+            Some(step) if step.outcome == Outcome::Fail => {
                 let failed = Failed::new(check, evidence)?;
                 if check != Check::Key || trial.has_keys(&failed) {
                     let found = format!("{}, expected {}", step.found, step.expected);
@@ -87,13 +87,13 @@ fn add_steps(
                 }
                 return Some(failed);
             }
-            Some(step) if step.outcome == StepOutcome::NotReached => return None,
+            Some(step) if step.outcome == Outcome::NotReached => return None,
             // Of a request that was made up here this says nothing.
             Some(_) if check == Check::Credentials => continue,
             Some(_) | None => {
                 let found = step.map_or("", |step| &step.found);
-                match remarks::on(check, evidence) {
-                    Some(remark) => remark.finding(check, found),
+                match remarks::on(check, found, evidence) {
+                    Some(remark) => remark,
                     None if step.is_some() => Finding::pass(check.name(), found),
                     None => continue,
                 }

@@ -8,10 +8,11 @@ use doorward_core::scope_prefix::cut_off;
 use doorward_core::token::BoundTokens;
 use serde_json::Value;
 
-use super::super::report::{Finding, Outcome};
+use super::super::report::Finding;
 use super::kind::Kind;
 use crate::advice;
 use crate::explain::{Check, Evidence};
+use crate::printable::printable;
 use crate::product::Product;
 use crate::token_parts::TokenParts;
 
@@ -24,39 +25,9 @@ const LIKE_EMAIL: [&str; 7] =
 const LIKE_GROUPS: [&str; 6] =
     ["groups", "roles", "/realm_access/roles", "group", "memberOf", "permissions"];
 
-/// Something to add to a step that passes.
-pub(super) struct Remark {
-    outcome: Outcome,
-    /// What was found beside what the step tells; may be empty.
-    more: String,
-    /// What to do; empty where all is well.
-    remedy: String,
-}
-
-impl Remark {
-    fn pass(more: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Pass, more: more.into(), remedy: String::new() }
-    }
-
-    fn warn(more: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Warn, more: more.into(), remedy: remedy.into() }
-    }
-
-    /// With what the step found in front.
-    pub(super) fn finding(&self, check: Check, found: &str) -> Finding {
-        let parts = [found, &self.more].map(str::trim).into_iter().filter(|it| !it.is_empty());
-        let found = parts.collect::<Vec<_>>().join("; ");
-        match self.outcome {
-            Outcome::Pass => Finding::pass(check.name(), found),
-            Outcome::Warn | Outcome::NotSeen => Finding::warn(check.name(), found, &*self.remedy),
-            Outcome::Fail => Finding::fail(check.name(), found, &*self.remedy),
-        }
-    }
-}
-
-/// What there is to remark on a check that passes, or that nobody asks for.
-pub(super) fn on(check: Check, evidence: &Evidence<'_>) -> Option<Remark> {
-    type On = fn(&Evidence<'_>) -> Option<Remark>;
+/// What there is to remark on a check that passes and found this, or that nobody asks for.
+pub(super) fn on(check: Check, found: &str, evidence: &Evidence<'_>) -> Option<Finding> {
+    type On = fn(&Evidence<'_>) -> Option<Finding>;
     let remarks: [(Check, On); 7] = [
         (Check::Kind, kind),
         (Check::Lifetime, lifetime),
@@ -66,38 +37,48 @@ pub(super) fn on(check: Check, evidence: &Evidence<'_>) -> Option<Remark> {
         (Check::Groups, groups),
         (Check::Scopes, scopes),
     ];
-    remarks.into_iter().find(|(of, _)| *of == check).and_then(|(_, remark)| remark(evidence))
+    let (_, remark) = remarks.into_iter().find(|(of, _)| *of == check)?;
+    let remark = remark(evidence)?;
+    let parts = [found, &remark.found].map(str::trim).into_iter().filter(|it| !it.is_empty());
+    let found = printable(&parts.collect::<Vec<_>>().join("; "));
+    Some(Finding { check: check.name(), found, ..remark })
 }
 
-fn kind(evidence: &Evidence<'_>) -> Option<Remark> {
+/// All is well, and this was found beside what the step tells.
+fn pass(more: &str) -> Finding {
+    Finding::pass("", more)
+}
+
+/// Something to know, which may be all in what the step tells, and what to do.
+fn warn(more: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding::warn("", more, remedy)
+}
+
+fn kind(evidence: &Evidence<'_>) -> Option<Finding> {
     let is_bound = evidence.token.claim("cnf").is_some();
     Some(match Kind::of(&evidence.token) {
-        Kind::Graph => Remark {
-            outcome: Outcome::Fail,
-            more: "it is for Microsoft Graph".to_owned(),
-            remedy: advice::token::MICROSOFT_GRAPH.to_owned(),
-        },
-        Kind::Id => Remark::warn(
-            "it looks like an ID token, which is accepted without `require_access_token`",
-            advice::token::id_token(evidence.product()),
-        ),
-        _ if is_bound && evidence.issuer?.rules().bound_tokens == BoundTokens::Ignored => {
-            Remark::warn(
-                "that key is not checked (`bound_tokens: ignore`)",
-                "make sure that something in front of Doorward checks the binding",
-            )
+        Kind::Graph => {
+            Finding::fail("", "it is for Microsoft Graph", advice::token::MICROSOFT_GRAPH)
         }
-        Kind::Person => Remark::pass("a person's access token"),
-        Kind::Machine => Remark::pass("an application's own access token"),
+        Kind::Id => warn(
+            "it looks like an ID token, which is accepted without `require_access_token`",
+            advice::token::ID_TOKEN.of(evidence.product()),
+        ),
+        _ if is_bound && evidence.issuer?.rules().bound_tokens == BoundTokens::Ignored => warn(
+            "that key is not checked (`bound_tokens: ignore`)",
+            "make sure that something in front of Doorward checks the binding",
+        ),
+        Kind::Person => pass("a person's access token"),
+        Kind::Machine => pass("an application's own access token"),
         Kind::Refresh | Kind::Logout => return None,
     })
 }
 
-fn lifetime(evidence: &Evidence<'_>) -> Option<Remark> {
+fn lifetime(evidence: &Evidence<'_>) -> Option<Finding> {
     let life = evidence.token.date("exp")?.since(evidence.token.date("iat")?);
     (life > LONG_LIFE).then(|| {
         let days = life.as_secs() / LONG_LIFE.as_secs();
-        Remark::warn(
+        warn(
             format!("more than {days} days from iat to exp"),
             "shorten the life of access tokens at the provider (an hour is usual): until it expires, \
              it cannot be revoked",
@@ -105,11 +86,11 @@ fn lifetime(evidence: &Evidence<'_>) -> Option<Remark> {
     })
 }
 
-fn client(evidence: &Evidence<'_>) -> Option<Remark> {
+fn client(evidence: &Evidence<'_>) -> Option<Finding> {
     let is_open = evidence.product() == Product::Google
         && evidence.issuer?.rules().allowed_clients.is_empty();
     is_open.then(|| {
-        Remark::warn(
+        warn(
             "any: Google signs tokens for any audience for anyone with a service account",
             "set allowed_clients to the OAuth clients, and the unique ids of the service accounts, that \
              are allowed (azp)",
@@ -117,41 +98,41 @@ fn client(evidence: &Evidence<'_>) -> Option<Remark> {
     })
 }
 
-fn subject(evidence: &Evidence<'_>) -> Option<Remark> {
+fn subject(evidence: &Evidence<'_>) -> Option<Finding> {
     let path = &evidence.issuer?.identity().subject;
     evidence.token.at(path).is_none().then(|| {
-        Remark::warn(
+        warn(
             format!("{path} absent"),
             "set subject_claim to a claim that every token has, or have the provider send it",
         )
     })
 }
 
-fn email(evidence: &Evidence<'_>) -> Option<Remark> {
+fn email(evidence: &Evidence<'_>) -> Option<Finding> {
     let path = &evidence.issuer?.identity().email;
     let product = evidence.product();
     if evidence.token.at(path).is_some() {
         let fault = evidence.verified()?.identity().losses.email?;
-        return Some(Remark::warn("", advice::claims::address(product, fault)));
+        return Some(warn("", advice::claims::address(product, fault)));
     }
     if Kind::of(&evidence.token) == Kind::Machine {
-        return Some(Remark::pass("as usual for an application"));
+        return Some(pass("as usual for an application"));
     }
     let is_address = |value: &Value| value.as_str().is_some_and(|text| text.contains('@'));
-    let remedy = advice::claims::email(product, &evidence.registered_client());
+    let remedy = advice::claims::EMAIL.for_client(product, &evidence.registered_client());
     let likely = likely(&evidence.token, &LIKE_EMAIL, path, is_address);
     Some(elsewhere(likely, "email_claim", "addresses in it can be trusted", String::new(), &remedy))
 }
 
-fn groups(evidence: &Evidence<'_>) -> Option<Remark> {
+fn groups(evidence: &Evidence<'_>) -> Option<Finding> {
     let path = &evidence.issuer?.identity().groups;
     let losses = evidence.verified()?.identity().losses;
     let client = evidence.registered_client();
     if losses.group_overage {
-        return Some(Remark::warn("", advice::claims::group_overage(&client)));
+        return Some(warn("", advice::claims::group_overage(&client)));
     }
     if losses.groups > 0 {
-        return Some(Remark::warn(
+        return Some(warn(
             "",
             "rename them at the provider, or see headers.profile (plain allows more) and \
              headers.groups_only",
@@ -162,9 +143,10 @@ fn groups(evidence: &Evidence<'_>) -> Option<Remark> {
         return None;
     }
     if Kind::of(&evidence.token) == Kind::Machine {
-        return Some(Remark::pass("as usual for an application"));
+        return Some(pass("as usual for an application"));
     }
-    let remedy = advice::claims::groups(evidence.product(), &client, &path.to_string());
+    let remedy = advice::claims::GROUPS
+        .fill(evidence.product(), [("{client}", &client), ("{claim}", &path.to_string())]);
     let likely = likely(&evidence.token, &LIKE_GROUPS, path, Value::is_array);
     // Keycloak and Entra leave the claim out for those who are in none.
     let found = "the user is in no group, or the claim is not sent; ".to_owned();
@@ -178,17 +160,17 @@ fn elsewhere(
     provided: &str,
     found: String,
     remedy: &str,
-) -> Remark {
+) -> Finding {
     match likely {
-        Some((name, value)) => Remark::warn(
+        Some((name, value)) => warn(
             format!("{found}{name} has {value}"),
             format!("set {setting}: {name}, if {provided}; or {remedy}"),
         ),
-        None => Remark::warn(found.trim_end_matches("; "), remedy),
+        None => warn(found.trim_end_matches("; "), remedy),
     }
 }
 
-fn scopes(evidence: &Evidence<'_>) -> Option<Remark> {
+fn scopes(evidence: &Evidence<'_>) -> Option<Finding> {
     let (token, rules) = (&evidence.token, evidence.issuer?.identity());
     let roles = rules.roles.as_ref().and_then(|path| token.at(path));
     let said: Vec<&Value> =
@@ -201,12 +183,12 @@ fn scopes(evidence: &Evidence<'_>) -> Option<Remark> {
         let remedy = if is_role && Kind::of(token) == Kind::Machine {
             "set roles_claim: roles, to count them among the scopes".to_owned()
         } else {
-            advice::claims::scopes(evidence.product(), &evidence.registered_client())
+            advice::claims::SCOPES.for_client(evidence.product(), &evidence.registered_client())
         };
-        return Some(Remark::warn(more, remedy));
+        return Some(warn(more, remedy));
     }
     if evidence.verified()?.identity().losses.scopes > 0 {
-        return Some(Remark::warn(
+        return Some(warn(
             "",
             "have the provider send them as one string or an array of strings: a token with a lost \
              scope needs one of those that rules.endpoints requires",
@@ -221,7 +203,7 @@ fn scopes(evidence: &Evidence<'_>) -> Option<Remark> {
             || (front.starts_with("https://") && !front.contains("googleapis.com"));
         is_api.then_some(front)
     })?;
-    Some(Remark::warn(
+    Some(warn(
         format!("they start with {front}/, which `scope_prefix` does not name"),
         format!("set scope_prefix: {front}/, so that rules see the short names"),
     ))

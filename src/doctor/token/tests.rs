@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Settings;
-use crate::doctor::{Outcome, Patient};
+use crate::doctor::{Examination, Outcome};
 
 const NOW: u64 = 1_800_000_000;
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
@@ -19,12 +19,12 @@ fn examined(config: &Value, header: &Value, claims: &Value) -> Vec<Finding> {
 
 fn examined_text(config: &Value, token: &str) -> Vec<Finding> {
     let settings = Settings::from_yaml("test", &config.to_string()).unwrap();
-    let patients = Patient::all(&settings);
-    let known: Vec<_> = patients
+    let issuers = Examination::all(&settings);
+    let known: Vec<_> = issuers
         .iter()
-        .map(|patient| KnownIssuer {
-            product: Product::recognise(patient.issuer(), None),
-            client: patient.client().map(str::to_owned),
+        .map(|issuer| KnownIssuer {
+            product: Product::recognise(issuer.issuer(), None),
+            client: issuer.client().map(str::to_owned),
             keys: None,
         })
         .collect();
@@ -36,6 +36,7 @@ fn faults(findings: &[Finding]) -> Vec<String> {
     let outcome = |finding: &Finding| match finding.outcome {
         Outcome::Pass => None,
         Outcome::Warn => Some("warn"),
+        Outcome::NotReached => Some("not reached"),
         Outcome::NotSeen => Some("not seen"),
         Outcome::Fail => Some("fail"),
     };

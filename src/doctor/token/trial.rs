@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::UnixTime;
 use doorward_core::decision::Fault;
-use doorward_core::identity::{ClaimPath, Delegation, IdentityFault, IdentityRules};
+use doorward_core::identity::{ClaimPath, Delegation, IdentityRules};
 use doorward_core::issuers::Issuers;
 use doorward_core::keys::StaticKeys;
 use doorward_core::request::{HeaderView, RequestView, RouteView};
@@ -134,72 +134,43 @@ impl<'a> Trial<'a> {
     pub(super) fn look_past(&mut self, failed: &Failed) -> bool {
         let Some(claims) = &mut self.claims else { return false };
         let Some((rules, identity)) = self.rules.get_mut(failed.issuer) else { return false };
-        match failed.fault {
-            Fault::Token(fault) => match fault {
-                TokenFault::HeaderNotAnObject | TokenFault::WrongType => {
-                    self.header.remove("typ");
-                }
-                TokenFault::NoIssuer | TokenFault::UnknownIssuer | TokenFault::UnknownTenant => {
-                    let name = claims.get("iss").and_then(Value::as_str).unwrap_or("any");
-                    name.clone_into(&mut rules.issuer);
-                    rules.tenants = TenantRule::NotChecked;
-                    claims.insert("iss".to_owned(), json!(rules.issuer));
-                }
-                // Its signature still counts.
-                TokenFault::BoundToKey => {
-                    rules.bound_tokens = BoundTokens::Ignored;
-                    return true;
-                }
-                TokenFault::Unsigned
-                | TokenFault::UnknownAlgorithm
-                | TokenFault::Critical
-                | TokenFault::AlgorithmNotAllowed
-                | TokenFault::NoSuchKey
-                | TokenFault::BadSignature => {}
-                TokenFault::WrongUse | TokenFault::ClaimMissing(_) | TokenFault::NotAKeyId => {
-                    rules.token_use = TokenUse::OidcAccessToken;
-                }
-                TokenFault::NoExpiry
-                | TokenFault::ExpiryBeyondReason
-                | TokenFault::Expired
-                | TokenFault::BadTime
-                | TokenFault::NotYetValid
-                | TokenFault::IssuedInFuture
-                | TokenFault::LivesTooLong => {
-                    claims.retain(|name, _| name != "nbf" && name != "iat");
-                    claims.insert("exp".to_owned(), json!(self.now.0 + 1));
-                    rules.max_lifetime = None;
-                }
-                TokenFault::WrongAudience => rules.audience = AudienceRule::NotChecked,
-                TokenFault::WrongClient => rules.allowed_clients.clear(),
-                TokenFault::TooLong
-                | TokenFault::NotThreeParts
-                | TokenFault::NotBase64Url
-                | TokenFault::ClaimsNotAnObject
-                | TokenFault::NestedTooDeep
-                | TokenFault::AnotherKind(_)
-                | TokenFault::LikeIdToken(_) => return false,
-            },
-            Fault::Identity(IdentityFault::EmailReserved) => {
-                identity.email = ClaimPath::claim_named("");
+        let is = |fault| failed.fault == Fault::Token(fault);
+        let odd_type = is(TokenFault::HeaderNotAnObject) || is(TokenFault::WrongType);
+        match failed.check {
+            Check::Form | Check::Header if odd_type => drop(self.header.remove("typ")),
+            Check::Header | Check::Algorithm | Check::Key | Check::Signature => {}
+            Check::Issuer | Check::Tenant => {
+                let name = claims.get("iss").and_then(Value::as_str).unwrap_or("any");
+                name.clone_into(&mut rules.issuer);
+                rules.tenants = TenantRule::NotChecked;
+                claims.insert("iss".to_owned(), json!(rules.issuer));
             }
-            Fault::Identity(IdentityFault::ActorUnfit | IdentityFault::ActorReserved) => {
-                identity.delegation = Delegation::Ignored;
+            // Its signature still counts.
+            Check::Kind if is(TokenFault::BoundToKey) => {
+                rules.bound_tokens = BoundTokens::Ignored;
+                return true;
             }
-            Fault::Identity(_) => {
+            Check::Expiry | Check::NotBefore | Check::IssuedAt | Check::Lifetime => {
+                claims.retain(|name, _| name != "nbf" && name != "iat");
+                claims.insert("exp".to_owned(), json!(self.now.0 + 1));
+                rules.max_lifetime = None;
+            }
+            Check::Use => rules.token_use = TokenUse::OidcAccessToken,
+            Check::Audience => rules.audience = AudienceRule::NotChecked,
+            Check::Client => rules.allowed_clients.clear(),
+            Check::Email => identity.email = ClaimPath::claim_named(""),
+            Check::Actor => identity.delegation = Delegation::Ignored,
+            Check::Subject => {
                 identity.subject = ClaimPath::claim_named("sub");
                 claims.insert("sub".to_owned(), json!("anybody"));
                 (identity.subject_prefix, identity.groups_prefix) = (None, None);
             }
-            Fault::Request(_)
-            | Fault::NoCredentials
-            | Fault::NoCredentialsForOptions
-            | Fault::Bearer(_)
-            | Fault::Keys(_)
-            | Fault::Status(_)
-            | Fault::Rule(_)
-            | Fault::Overloaded
-            | Fault::Internal => return false,
+            Check::Enabled | Check::Request | Check::Route | Check::Credentials => return false,
+            Check::Form | Check::KeySet | Check::Kind | Check::Groups | Check::Scopes => {
+                return false;
+            }
+            Check::RouteAudience | Check::RouteScopes | Check::Endpoint => return false,
+            Check::Status | Check::Engine => return false,
         }
         self.header.retain(|name, _| name != "kid" && name != "crit");
         self.header.insert("alg".to_owned(), json!("none"));

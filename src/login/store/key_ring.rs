@@ -8,10 +8,10 @@ use std::time::Duration;
 
 /// How long a key ring may take: a person may have to type its password.
 #[cfg(feature = "keyring")]
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What keeps secrets by name. Its calls may block.
-pub trait SecretKeep: Send + Sync {
+pub trait SecretStore: Send + Sync {
     /// Keeps `secret` under `name`, in place of what was there.
     ///
     /// # Errors
@@ -31,11 +31,11 @@ pub trait SecretKeep: Send + Sync {
     fn forget(&self, name: &str) -> Result<(), KeyRingError>;
 }
 
-/// A keep that answers in time, or counts as failed.
+/// A store that answers in time, or counts as failed.
 #[derive(Clone)]
 pub struct KeyRing {
-    keep: Arc<dyn SecretKeep>,
-    patience: Duration,
+    store: Arc<dyn SecretStore>,
+    timeout: Duration,
 }
 
 impl KeyRing {
@@ -43,24 +43,24 @@ impl KeyRing {
     #[must_use]
     pub fn of_this_desktop() -> Option<Self> {
         #[cfg(feature = "keyring")]
-        return Some(Self::new(Arc::new(desktop::Desktop), PATIENCE));
+        return Some(Self::new(Arc::new(desktop::Desktop), TIMEOUT));
         #[cfg(not(feature = "keyring"))]
         return None;
     }
 
-    /// Any keep, with at most `patience` a request.
+    /// Any store of secrets, with at most `timeout` a request.
     #[must_use]
-    pub fn new(keep: Arc<dyn SecretKeep>, patience: Duration) -> Self {
-        Self { keep, patience }
+    pub fn new(store: Arc<dyn SecretStore>, timeout: Duration) -> Self {
+        Self { store, timeout }
     }
 
     /// Kept only when it can be read back: a key ring that lives as long as a session, or
     /// drops what it takes, would lose the login.
     pub(super) fn write(&self, name: &str, secret: &str) -> Result<(), KeyRingError> {
         let (name, secret) = (name.to_owned(), secret.to_owned());
-        self.ask(move |keep| {
-            keep.write(&name, &secret)?;
-            match keep.read(&name)? {
+        self.ask(move |store| {
+            store.write(&name, &secret)?;
+            match store.read(&name)? {
                 Some(read) if read == secret => Ok(()),
                 Some(_) | None => Err(KeyRingError::Forgotten),
             }
@@ -69,28 +69,28 @@ impl KeyRing {
 
     pub(super) fn read(&self, name: &str) -> Result<Option<String>, KeyRingError> {
         let name = name.to_owned();
-        self.ask(move |keep| keep.read(&name))
+        self.ask(move |store| store.read(&name))
     }
 
     pub(super) fn forget(&self, name: &str) -> Result<(), KeyRingError> {
         let name = name.to_owned();
-        self.ask(move |keep| keep.forget(&name))
+        self.ask(move |store| store.forget(&name))
     }
 
     fn ask<T: Send + 'static>(
         &self,
-        request: impl FnOnce(&dyn SecretKeep) -> Result<T, KeyRingError> + Send + 'static,
+        request: impl FnOnce(&dyn SecretStore) -> Result<T, KeyRingError> + Send + 'static,
     ) -> Result<T, KeyRingError> {
         let (answer, answered) = mpsc::channel();
-        let keep = Arc::clone(&self.keep);
+        let store = Arc::clone(&self.store);
         // Left behind when it hangs; it ends with the process.
         let asked = std::thread::Builder::new().name("key-ring".into()).spawn(move || {
             // Nobody listens any more when it took too long.
-            let _ = answer.send(request(&*keep));
+            let _ = answer.send(request(&*store));
         });
         asked.map_err(|error| KeyRingError::Failed(Box::new(error)))?;
-        answered.recv_timeout(self.patience).map_err(|error| match error {
-            mpsc::RecvTimeoutError::Timeout => KeyRingError::NoAnswer(self.patience),
+        answered.recv_timeout(self.timeout).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => KeyRingError::NoAnswer(self.timeout),
             mpsc::RecvTimeoutError::Disconnected => KeyRingError::Forgotten,
         })?
     }
@@ -98,7 +98,7 @@ impl KeyRing {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyRing").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("KeyRing").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -129,13 +129,13 @@ mod desktop {
 
     use keyring::{Entry, Error};
 
-    use super::{KeyRingError, SecretKeep};
+    use super::{KeyRingError, SecretStore};
 
     const SERVICE: &str = "doorward";
 
     pub(super) struct Desktop;
 
-    impl SecretKeep for Desktop {
+    impl SecretStore for Desktop {
         fn write(&self, name: &str, secret: &str) -> Result<(), KeyRingError> {
             entry(name)?.set_password(secret).map_err(failed)
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::StoreError;
 
 /// Another process holds the lock for one request to a provider, or a few in a row.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two attempts. `File::lock` would wait for nothing, but also for ever.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,7 +29,7 @@ impl Lock {
             .mode(0o600)
             .open(path)
             .map_err(|cause| StoreError::io(path, cause))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
@@ -37,7 +37,7 @@ impl Lock {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(StoreError::Locked { path: path.to_owned(), waited: PATIENCE });
+                    return Err(StoreError::Locked { path: path.to_owned(), waited: TIMEOUT });
                 }
                 Err(TryLockError::Error(cause)) => return Err(StoreError::io(path, cause)),
             }

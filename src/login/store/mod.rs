@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use etcetera::BaseStrategy as _;
 
 pub use self::contexts::{Contexts, Kept, Login, Over};
-pub use self::key_ring::{KeyRing, KeyRingError, SecretKeep};
+pub use self::key_ring::{KeyRing, KeyRingError, SecretStore};
 use self::lock::Lock;
 use super::tokens::Secrets;
 
@@ -37,14 +37,15 @@ pub struct Logins {
 }
 
 /// Where new tokens are to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Place {
-    /// In the key ring where there is one that works, else in the file.
+    /// In the key ring if there is a working one, otherwise in the file
     #[default]
     Auto,
-    /// In the file.
+    /// In the file, mode 0600
     File,
-    /// In the key ring, or nowhere.
+    /// In the key ring only
+    #[value(name = "key-ring", alias = "keyring")]
     KeyRing,
 }
 

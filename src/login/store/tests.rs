@@ -51,7 +51,7 @@ impl Fake {
     }
 }
 
-impl SecretKeep for Fake {
+impl SecretStore for Fake {
     fn write(&self, name: &str, secret: &str) -> Result<(), KeyRingError> {
         if self.mood()? == Temper::Good {
             self.kept.lock().unwrap().insert(name.to_owned(), secret.to_owned());

@@ -17,7 +17,6 @@ use super::directory::{CLIENTS, OAuthFault};
 use super::ledger::{Challenge, Scope, Session};
 use super::pages::{self, Answer};
 use crate::server::{is_this_machine, lock};
-use crate::signer::secret;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new().route("/authorize", get(ask).post(answer))
@@ -129,14 +128,7 @@ impl Issuer {
     fn redirect(&self, asked: Authorization, form: &Answer) -> Url {
         let now = self.now();
         let code = form.user().map(|user| {
-            let session = Session {
-                user,
-                client_id: asked.client_id,
-                scope: asked.scope,
-                nonce: asked.nonce,
-                authenticated_at: now,
-                family: secret(),
-            };
+            let session = Session::new(user, &asked.client_id, asked.scope, asked.nonce, now);
             lock(&self.ledger).give_code(session, asked.redirect_uri, asked.challenge, now)
         });
         self.back_to(asked.target, asked.state.as_deref(), code)

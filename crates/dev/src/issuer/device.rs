@@ -17,7 +17,6 @@ use super::directory::{OAuthFault, Posted};
 use super::ledger::{Challenge, DEVICE_LIFETIME, Scope, Session};
 use super::pages::{self, Answer};
 use crate::server::lock;
-use crate::signer::secret;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new()
@@ -72,14 +71,9 @@ async fn answer(
     let typed = form.user_code.as_deref().unwrap_or_default();
     let Some(device) = ledger.awaiting(typed, now) else { return Ok(nobody_waits()) };
     let said = if answer.is_ok() { "You are logged in." } else { "The device was refused." };
-    device.settle(answer.map(|user| Session {
-        user,
-        client_id: device.client_id.clone(),
-        scope: device.scope.clone(),
-        nonce: None,
-        authenticated_at: now,
-        family: secret(),
-    }));
+    let session = |user| Session::new(user, &device.client_id, device.scope.clone(), None, now);
+    let answer = answer.map(session);
+    device.settle(answer);
     let text = format!("{said} You can close this page and go back to the device.");
     Ok(pages::message(StatusCode::OK, "Done", &text))
 }

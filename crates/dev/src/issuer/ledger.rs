@@ -39,6 +39,20 @@ pub(super) struct Session {
     pub(super) family: String,
 }
 
+impl Session {
+    /// A login that begins now.
+    pub(super) fn new(
+        user: &'static User,
+        client_id: &str,
+        scope: Scope,
+        nonce: Option<String>,
+        now: u64,
+    ) -> Self {
+        let client_id = client_id.to_owned();
+        Self { user, client_id, scope, nonce, authenticated_at: now, family: secret() }
+    }
+}
+
 /// What an entry is.
 #[derive(Debug)]
 pub(super) enum Held {

@@ -1,4 +1,4 @@
-//! The issuer through its own front door, with an HTTP client.
+//! The issuer from outside, with an HTTP client.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -15,7 +15,6 @@ use super::directory::{Client, OAuthFault, Parameters, Posted, profile, user};
 use super::ledger::{Held, Scope, Session};
 use super::{Issuer, put};
 use crate::server::lock;
-use crate::signer::secret;
 
 pub(super) fn routes() -> Router<Arc<Issuer>> {
     Router::new()
@@ -105,14 +104,8 @@ impl Issuer {
         let user = user(name)
             .filter(|user| user.password == password)
             .ok_or(OAuthFault("invalid_grant", "wrong user name or password"))?;
-        Ok(Session {
-            user,
-            client_id: client.id.to_owned(),
-            scope: Scope::parse(form.scope.as_deref())?,
-            nonce: None,
-            authenticated_at: self.now(),
-            family: secret(),
-        })
+        let scope = Scope::parse(form.scope.as_deref())?;
+        Ok(Session::new(user, client.id, scope, None, self.now()))
     }
 
     fn tokens_for(&self, session: Session, scope: &Scope) -> Value {
