@@ -11,7 +11,8 @@ use crate::support::check::{Ask, get};
 use crate::support::console::{config, explain, state};
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
-use crate::support::signer::{RSA, STRANGER, Signer, claims};
+use crate::support::served::Served;
+use crate::support::signer::{RSA, STRANGER, Signer, claims, jwks};
 
 /// The way of an incident: a user's 401 is pasted, the cause is named with what to do at the
 /// provider, a key rotation is seen, and that the provider goes down after it. With
@@ -98,19 +99,51 @@ async fn traffic(doorward: &Doorward, asks: &[Ask], lasting: Duration) {
     }
 }
 
+/// Old facts never pass for new ones: a server that is gone, or that does not answer any more.
+#[tokio::test]
+async fn a_page_that_is_cut_off_says_so() {
+    let Some(browser) = Browser::start().await else { return };
+    let mut served = Served::start(&json!({"auth": {"enabled": false}})).await;
+    browser.open(&format!("http://{}/", served.at.console.as_deref().unwrap())).await;
+    browser.shows("#readiness.good", "ready").await;
+    assert_eq!(browser.count("body.cut-off").await, 0);
+    served.process().signal("STOP");
+    browser.shows("body.cut-off #readiness.bad", "this page cannot reach Doorward").await;
+    served.process().signal("CONT");
+    browser.shows("body:not(.cut-off) #readiness.good", "ready").await;
+    served.process().kill();
+    browser.shows("body.cut-off #readiness.bad", "this page cannot reach Doorward").await;
+    browser.quit().await;
+}
+
 /// What comes from outside is text, whatever it looks like.
 #[tokio::test]
 async fn markup_stays_text() {
     let Some(browser) = Browser::start().await else { return };
     let idp = Idp::start([&*RSA]).await;
-    let doorward = Doorward::start(&config(&idp)).await;
-    doorward.ready().await;
     let markup = "<img src=x onerror=document.title='taken'><b>bold</b>";
+    let (named, other) = (Signer::ed(markup), Idp::start([&*RSA]).await);
+    idp.publish([&*RSA, &named]);
+    let document = json!({"issuer": markup, "jwks_uri": markup});
+    other.answer("/.well-known/openid-configuration", Answer::Json(200, document));
+    // A name with a space, or with a `>` as a placeholder has, is refused.
+    let issuer = "<img/src=x/onerror=document.title='taken'/x";
+    let mut config: Value = serde_json::from_str(&config(&idp)).unwrap();
+    config["auth"]["issuers"] = json!([
+        {"issuer": other.issuer(), "audience": "nmp"},
+        {"issuer": issuer, "audience": "nmp", "jwks": jwks([&*RSA])},
+    ]);
+    let doorward = Doorward::start(&config.to_string()).await;
+    doorward.ready().await;
     let token = RSA.token("RS256", &claims(&idp.issuer(), json!({"aud": markup, "sub": markup})));
     let asked = get("/<script>document.title='taken'</script>").bearer(&token);
     assert_eq!(doorward.ask(asked).await.status, 401);
     browser.open(&doorward.console("/")).await;
     browser.shows("#denials tbody tr", "/<script>").await;
+    // A key, an error with words of the provider's, an issuer.
+    browser.shows("#issuers code", markup).await;
+    browser.shows("#issuers .down .trouble", "<b>").await;
+    browser.shows("#issuers h3", issuer).await;
     let path = "/<b>bold</b>";
     browser.ask(&[("#token", &token), ("#path", path)], "#question button").await;
     browser.shows("#cause", "<img src=x").await;

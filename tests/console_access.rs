@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use doorward::config::Settings;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -11,8 +12,9 @@ use crate::support::console::{config, explain, request, state};
 use crate::support::doorward::Doorward;
 use crate::support::idp::{Answer, Idp};
 use crate::support::raw::{RawRequest, lines};
-use crate::support::signer::{RSA, claims};
-use crate::support::{PATIENCE, eventually};
+use crate::support::served::Served;
+use crate::support::signer::{RSA, STRANGER, claims};
+use crate::support::{PATIENCE, eventually, tls};
 
 /// A page from elsewhere, under whatever name it reaches this machine, is told nothing.
 #[tokio::test]
@@ -270,5 +272,80 @@ async fn the_state_is_told_anew_once_a_second() {
         assert_eq!(after, before);
         assert_ne!(path, format!("/{number}"));
         break;
+    }
+}
+
+/// Not even where everything is logged.
+#[tokio::test]
+async fn what_is_pasted_is_not_logged() {
+    let idp = Idp::start([&*RSA]).await;
+    let mut config: Value = serde_json::from_str(&config(&idp)).unwrap();
+    config["log"] = json!({"level": "debug", "decisions": "all"});
+    let mut served = Served::start(&config).await;
+    let address = served.at.console.clone().unwrap().parse().unwrap();
+    let token = RSA.token("RS256", &claims(&idp.issuer(), json!({"sub": "whose-name-is-this"})));
+    let forged = STRANGER.token("RS256", &claims(&idp.issuer(), json!({})));
+    for (token, reason) in [(&token, "authenticated"), (&forged, "bad_signature")] {
+        let question = json!({"token": token, "method": "GET", "path": "/whose-path-is-this"});
+        let asked = request("POST", "/api/explain", &format!("{address}"))
+            .header("Content-Type", "application/json")
+            .body(&question.to_string());
+        let explained = asked.send(address).await;
+        assert_eq!(explained.reason(), reason, "{}", explained.body);
+    }
+    let broken = format!("{{\"token\": \"{token}\", \"x\": 1}}");
+    let asked = request("POST", "/api/explain", &format!("{address}"));
+    let refused =
+        asked.header("Content-Type", "application/json").body(&broken).send(address).await;
+    assert_eq!(refused.status, 400);
+    let said = format!("{}{}", served.process().stderr(), refused.body);
+    let parts = token.split('.').chain(["whose-name-is-this", "whose-path-is-this"]);
+    for part in parts {
+        assert!(!said.contains(part), "{part}: {said}");
+    }
+}
+
+/// Beyond this machine it is for those who show a certificate, by whatever name they call it.
+#[tokio::test]
+async fn other_machines_show_a_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    tls::certificates(dir.path());
+    let file = |name: &str| dir.path().join(name);
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    let idp = Idp::start([&*RSA]).await;
+    let with = |tls: Value| {
+        let mut config: Value = serde_json::from_str(&config(&idp)).unwrap();
+        config["server"]["console"] = json!({"listen": "0.0.0.0:9193", "tls": tls});
+        config.to_string()
+    };
+    let (cert, key) = (file("server.pem"), file("server.key"));
+    for tls in [Value::Null, json!({"cert": cert, "key": key})] {
+        let faults = Settings::from_yaml("test", &with(tls)).unwrap_err().to_string();
+        let said = "server.console.listen: the console would be open to everybody who can reach it";
+        assert!(faults.contains(said), "{faults}");
+    }
+    let tls = json!({"cert": cert, "key": key, "client_ca": file("ca.pem")});
+    let doorward = Doorward::start(&with(tls)).await;
+    doorward.ready().await;
+
+    let port = doorward.console_address().port();
+    let ca = reqwest::Certificate::from_pem(&read("ca.pem")).unwrap();
+    let client = || {
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([ca.clone()]);
+        client.resolve("doorward", ([127, 0, 0, 1], port).into())
+    };
+    let url = format!("https://doorward:{port}/api/state");
+    let unknown = client().build().unwrap().get(&url).send().await;
+    assert!(unknown.is_err(), "{unknown:?}");
+    let identity = [read("client.pem"), read("client.key")].concat();
+    let known = client().identity(reqwest::Identity::from_pem(&identity).unwrap());
+    let known = known.build().unwrap();
+    let told = known.get(&url).send().await.unwrap();
+    assert_eq!((told.status().as_u16(), told.version()), (200, reqwest::Version::HTTP_11));
+    assert!(told.text().await.unwrap().contains(&idp.issuer()));
+    // The certificate is the browser's, whoever makes it ask.
+    for origin in ["https://evil.example", "http://doorward", &format!("http://doorward:{port}")] {
+        let told = known.get(&url).header("Origin", origin).send().await.unwrap();
+        assert_eq!(told.status(), 403, "{origin}");
     }
 }

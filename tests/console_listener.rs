@@ -70,6 +70,40 @@ async fn a_flood_of_denials_is_a_hundred_lines() {
     .await;
 }
 
+/// What stays as it was is said.
+#[tokio::test]
+async fn a_reload_says_what_of_it_counts_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    tls::certificates(dir.path());
+    let file = dir.path().join("doorward.yaml");
+    let write = |console: &str| {
+        let ports = FREE_PORTS.replace("  console: { listen: 127.0.0.1:0 }\n", "");
+        std::fs::write(&file, format!("auth: {{ enabled: false }}\n{ports}{console}\n")).unwrap();
+    };
+    let [cert, key] = ["server.pem", "server.key"].map(|name| dir.path().join(name));
+    let (cert, key) = (cert.display(), key.display());
+    write("  console: { listen: 127.0.0.1:0 }");
+    let mut process = serve(&[&file], &[]);
+    listening(&mut process).await;
+    for (console, keys) in [
+        (
+            format!("  console: {{ listen: 127.0.0.1:0, tls: {{ cert: {cert}, key: {key} }} }}"),
+            "\"server.console.tls\"",
+        ),
+        ("  console: { listen: 127.0.0.1:1 }".to_owned(), "\"server.console.listen\""),
+        ("  console: { enabled: false }".to_owned(), "\"server.console.enabled\""),
+    ] {
+        write(&console);
+        process.signal("HUP");
+        eventually(keys, PATIENCE, async || {
+            let said = process.stderr();
+            let mut lines = said.lines().filter(|line| line.contains("after a restart only"));
+            lines.any(|line| line.contains(keys)).then_some(())
+        })
+        .await;
+    }
+}
+
 /// Whoever says nothing of it has one.
 #[tokio::test]
 async fn it_is_on_unless_it_is_switched_off() {

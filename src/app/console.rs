@@ -246,6 +246,8 @@ impl Console {
         let about = self.about.load();
         let provenance = &about.provenance;
         let ready = self.note_readiness(now);
+        let totals = self.shared.metrics.totals(&self.shared.cache_counters);
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let state = State {
             now: now.0,
             version: env!("CARGO_PKG_VERSION"),
@@ -253,7 +255,7 @@ impl Console {
             ready,
             ready_since: self.ready_since.load(Ordering::Relaxed),
             issuers: self.overview.issuers().iter().map(|keys| self.issuer(keys, now)).collect(),
-            decisions: self.history.lock().unwrap_or_else(PoisonError::into_inner).shown(),
+            decisions: history.shown(now, &totals),
             denials: self.shared.denials.as_ref().map_or_else(Vec::new, |kept| kept.latest_first()),
             configuration: ConfigurationState {
                 files: provenance.files.clone(),

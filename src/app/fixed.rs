@@ -1,15 +1,16 @@
 //! What a server keeps from its start to its end, whatever a reload says.
 
 use super::StartError;
-use crate::config::{ListenAddress, ListenerSettings, LogSettings, ServerSettings, Settings};
+use crate::config::{ListenAddress, LogSettings, ServerSettings, Settings};
 
 /// The keys that a reload leaves as they were at the start.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 9] = [
     "server.grpc.listen",
     "server.http.listen",
     "server.admin.listen",
     "server.console.enabled",
     "server.console.listen",
+    "server.console.tls",
     "server.workers",
     "log.level",
     "log.format",
@@ -18,7 +19,8 @@ const FIXED: [&str; 8] = [
 /// Whether a change of this key counts at the next start only.
 #[must_use]
 pub fn needs_restart(key: &str) -> bool {
-    FIXED.contains(&key)
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with('.');
+    FIXED.iter().any(|fixed| key.strip_prefix(fixed).is_some_and(is_below))
 }
 
 /// The settings that cannot change, and the sockets that were bound by them.
@@ -80,15 +82,14 @@ impl Fixed {
     pub(super) fn changed(&self, settings: &Settings) -> Vec<&'static str> {
         let (server, log) = (&settings.server, &settings.log);
         let (console, new_console) = (&self.server.console, &server.console);
-        let listen = |console: &Option<ListenerSettings>| {
-            console.as_ref().map(|listener| listener.listen.clone())
-        };
+        let both = console.as_ref().zip(new_console.as_ref());
         let changed = [
             self.server.grpc.listen != server.grpc.listen,
             self.server.http.listen != server.http.listen,
             self.server.admin.listen != server.admin.listen,
             console.is_some() != new_console.is_some(),
-            console.is_some() && new_console.is_some() && listen(console) != listen(new_console),
+            both.is_some_and(|(console, new_console)| console.listen != new_console.listen),
+            both.is_some_and(|(console, new_console)| console.tls != new_console.tls),
             self.server.workers != server.workers,
             self.log.level != log.level,
             self.log.json != log.json,

@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 function node(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ''));
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== '' && child !== false));
   return element;
 }
 
@@ -159,7 +159,7 @@ function plot(title, window, uptime) {
       viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Last ${title}: ${figures}`, preserveAspectRatio: 'none',
     }, ...bars),
     node('div', {class: 'axis'}, node('span', {}, `${title} ago`),
-      node('span', {}, `highest: ${number(most)} in ${span(window.every)}`), node('span', {}, 'now')),
+      all > 0 && node('span', {}, `highest: ${number(most)} in ${span(window.every)}`), node('span', {}, 'now')),
     node('ul', {class: 'legend'}, ...codes.map(([code, count]) => node('li', {},
       node('span', {class: `dot ${color(code)}`}), node('code', {}, code), ` ${number(count)}`))));
 }
@@ -172,7 +172,7 @@ function denial(now, it) {
     node('time', {datetime: moment, title: moment}, ago(now, it.at)),
     node('code', {}, it.reason),
     node('code', {}, `${it.method} ${it.path}`),
-    it.issuer || '–',
+    it.issuer,
     it.fault,
   ];
 }
@@ -220,7 +220,8 @@ function render(state) {
 
 async function look() {
   try {
-    const answer = await fetch('/api/state');
+    // Who does not answer is not there, and what is shown is old.
+    const answer = await fetch('/api/state', {signal: AbortSignal.timeout(5000)});
     if (!answer.ok) throw new Error(await answer.text());
     render(await answer.json());
     document.body.className = '';
@@ -275,6 +276,7 @@ async function ask(event) {
   try {
     const answer = await fetch('/api/explain', {
       method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(question),
+      signal: AbortSignal.timeout(15000),
     });
     if (!answer.ok) throw new Error(await answer.text());
     const told = await answer.json();

@@ -125,10 +125,10 @@ impl Series {
         self.moments.push_back((now, between));
     }
 
-    /// `latest`: what the counters said last, which may be in the middle of a moment.
-    fn shown(&self, (now, totals): &(UnixTime, Totals)) -> Window {
+    /// With what came since the last moment, by what the counters say now.
+    fn shown(&self, now: UnixTime, totals: &Totals) -> Window {
         let since = totals.combine(&self.before, u64::saturating_sub);
-        let since = (since != Totals::default()).then_some((*now, since));
+        let since = (since != Totals::default()).then_some((now, since));
         let begun = self.moments.iter().chain(&since);
         let begun = begun
             .skip((self.moments.len() + usize::from(since.is_some())).saturating_sub(self.kept));
@@ -158,7 +158,6 @@ fn nonzero(decisions: &[u64; CODES]) -> BTreeMap<&'static str, u64> {
 #[derive(Debug)]
 pub struct History {
     looks: u64,
-    latest: (UnixTime, Totals),
     minutes: Series,
     day: Series,
 }
@@ -166,8 +165,7 @@ pub struct History {
 impl Default for History {
     fn default() -> Self {
         let minutes = Series::new(LOOK_EVERY, 15 * 60);
-        let day = Series::new(LOOK_EVERY * LOOKS_OF_DAY, 24 * 3600);
-        Self { looks: 0, latest: (UnixTime(0), Totals::default()), minutes, day }
+        Self { looks: 0, minutes, day: Series::new(LOOK_EVERY * LOOKS_OF_DAY, 24 * 3600) }
     }
 }
 
@@ -179,16 +177,15 @@ impl History {
     pub fn look(&mut self, now: UnixTime, totals: &Totals) {
         self.minutes.look(now, totals);
         self.looks += 1;
-        self.latest = (now, totals.clone());
         if self.looks.is_multiple_of(LOOKS_OF_DAY) {
             self.day.look(now, totals);
         }
     }
 
-    /// Fifteen minutes and a day, for people.
+    /// Fifteen minutes and a day until now, for people.
     #[must_use]
-    pub fn shown(&self) -> Windows {
-        Windows { minutes: self.minutes.shown(&self.latest), day: self.day.shown(&self.latest) }
+    pub fn shown(&self, now: UnixTime, totals: &Totals) -> Windows {
+        Windows { minutes: self.minutes.shown(now, totals), day: self.day.shown(now, totals) }
     }
 }
 
@@ -253,7 +250,8 @@ mod tests {
         for look in 1..=200 {
             history.look(UnixTime(look * LOOK_EVERY), &totals(look, look * 3));
         }
-        let Windows { minutes, day } = history.shown();
+        let last = totals(200, 600);
+        let Windows { minutes, day } = history.shown(UnixTime(2000), &last);
         assert_eq!((minutes.points.len(), day.points.len()), (90, 7));
         assert_eq!(minutes.points[89].at, 2000);
         assert_eq!(minutes.points[0].decisions, [("authenticated", 3), ("expired", 1)].into());
@@ -262,6 +260,9 @@ mod tests {
         // What has come since the last moment of the day counts, too.
         assert_eq!((day.points[6].at, day.points[6].decisions["expired"]), (2000, 20));
         assert_eq!((day.cache_hits, day.cache_misses), (600, 0));
+        let Windows { minutes: later, .. } = history.shown(UnixTime(2003), &totals(201, 605));
+        assert_eq!((later.points.len(), later.points[89].at), (90, 2003));
+        assert_eq!(later.points[89].decisions, [("authenticated", 5), ("expired", 1)].into());
         assert!(minutes.p50.is_some_and(|p50| (1.9..=2.1).contains(&p50)), "{minutes:?}");
         assert!(minutes.p99.is_some_and(|p99| (4.8..=5.0).contains(&p99)), "{minutes:?}");
     }
@@ -277,7 +278,7 @@ mod tests {
             codes().for_each(|code| totals.add_decisions(code, 1_000_000));
             history.look(UnixTime(1_700_000_000 + look), &totals);
         }
-        let shown = history.shown();
+        let shown = history.shown(UnixTime(1_700_010_000), &totals);
         assert_eq!((shown.minutes.points.len(), shown.day.points.len()), (90, 288));
         let kept = history.minutes.moments.capacity() + history.day.moments.capacity();
         assert!(kept * size_of::<(UnixTime, Totals)>() <= History::BYTES, "{kept}");

@@ -141,6 +141,11 @@ impl fmt::Display for Told<'_> {
                 "{peer} spoke plaintext to the TLS port of server.{listener}: add a \
                  transport_socket to Envoy's cluster (envoy/envoy-tls.yaml)"
             ),
+            TlsFailure::TlsToPlaintextPort if *listener == "console" => write!(
+                f,
+                "{peer} spoke TLS to the plaintext port of server.console: open it with http://, \
+                 or set server.console.tls"
+            ),
             TlsFailure::TlsToPlaintextPort => write!(
                 f,
                 "{peer} spoke TLS to the plaintext port of server.{listener}: set \

@@ -41,13 +41,18 @@ impl Browser {
         let chromium = tools::tool("chromium").await?;
         let chromedriver = tools::tool("chromedriver").await?;
         let home = tempfile::tempdir().unwrap();
-        let mut process = Process::start(
-            // The browser it starts finds its way home in there, not in the user's.
-            Command::new(chromedriver).arg("--port=0").env("HOME", home.path()),
-        );
+        // The browser it starts finds its way home in there, not in the user's.
+        let start =
+            || Process::start(Command::new(&chromedriver).arg("--port=0").env("HOME", home.path()));
+        let mut process = start();
         let port = eventually("chromedriver listens", PATIENCE, async || {
-            process.assert_alive();
             let said = process.stdout();
+            if said.contains("IPv4 port not available") {
+                // It has chosen one of version 6, and somebody else has the same of version 4.
+                process = start();
+                return None;
+            }
+            process.assert_alive();
             let (_, after) = said.split_once("started successfully on port ")?;
             after.split_once('.').map(|(port, _)| port.to_owned())
         })
