@@ -69,6 +69,43 @@ headers: {claims: {X-Tenant: tid}}";
     assert_eq!(said(&sound.replace(ALL_SPELLINGS, &both)).0, None);
 }
 
+/// What NeMo's own page lists leaves out the three headers of delegation.
+#[test]
+fn over_http_the_headers_of_delegation_have_to_pass_where_it_is_in_use() {
+    let ours = tools::file("envoy/nemo-http.yaml");
+    let list = "patterns:
+                              - { prefix: x-nmp-, ignore_case: true }
+                          allowed_client_headers";
+    assert_eq!(ours.matches(list).count(), 1);
+    let four = ["principal-id", "principal-email", "principal-groups", "scopes"];
+    let four = four.map(|name| format!("{{ exact: x-nmp-{name} }}")).join(", ");
+    let nemos = ours.replace(
+        list,
+        &format!(
+            "patterns: [{four}]
+                          allowed_client_headers"
+        ),
+    );
+    let plain = "auth: {oidc: {issuer: 'https://idp.example', client_id: nmp}}";
+    let workloads = "platform: {base_url: 'https://nmp.example'}
+auth: {oidc: {issuer: 'https://idp.example', client_id: nmp, workload_token_exchange_enabled: true}}";
+    let issuer = plain.replace("client_id: nmp", "client_id: nmp, delegation: nemo");
+    assert_eq!(faults_with(plain, &nemos), []);
+    for config in [workloads, &issuer] {
+        assert_eq!(faults_with(config, &ours), [], "{config}");
+        let found = faults_with(config, &nemos);
+        let [(check, Outcome::Fail, said)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(*check, "http_headers");
+        assert!(
+            said.contains(
+                "x-nmp-principal-on-behalf-of is not in allowed_upstream_headers: the upstream gets \
+                 the client's value"
+            ),
+            "{said}"
+        );
+    }
+}
+
 /// Encoded slashes may be kept where routes refuse all but those of one path.
 #[test]
 fn encoded_slashes_are_refused_by_routes_or_that_is_said() {

@@ -172,6 +172,11 @@ async fn discovery_tells_what_a_login_needs_and_outlives_the_issuer() {
             "client_id": "nmp",
             "default_scopes": "openid profile email offline_access",
             "scope_prefix": "api://nmp/",
+            "workload_token_exchange_enabled": false,
+            "workload_client_id": null,
+            "workload_token_endpoint": null,
+            "workload_audience": null,
+            "workload_scope": null,
         },
     });
     assert_eq!(document().await, expected);
@@ -180,8 +185,53 @@ async fn discovery_tells_what_a_login_needs_and_outlives_the_issuer() {
     let posted = http().post(&url).send().await.unwrap();
     assert_eq!(posted.status(), 405);
 
-    doorward.reload(&json!({"auth": {"enabled": false}}).to_string()).await;
-    assert_eq!(document().await, json!({"auth_enabled": false, "oidc": null}));
+    // Nobody has to log in, whatever is configured.
+    let mut off = config;
+    off["auth"]["enabled"] = json!(false);
+    for off in [off, json!({"auth": {"enabled": false}})] {
+        doorward.reload(&off.to_string()).await;
+        assert_eq!(document().await, json!({"auth_enabled": false, "oidc": null}));
+    }
+}
+
+#[tokio::test]
+async fn discovery_tells_workloads_where_to_exchange_their_tokens() {
+    let oidc = json!({
+        "issuer": ISSUER, "client_id": "nmp", "jwks": jwks([&*RSA]),
+        "client_secret": "s3cret", "workload_token_exchange_enabled": true,
+        "workload_client_id": "nmp-workload", "workload_audience": "nmp-api",
+        "workload_scope": "openid groups",
+    });
+    let mut config = json!({
+        "platform": {"base_url": "https://nmp.example/"},
+        "auth": {"oidc": oidc, "token_signing": {"jwks_uri": "http://127.0.0.1:1/jwks"}},
+    });
+    let doorward = Doorward::start(&config.to_string()).await;
+    let url = doorward.http("/apis/auth/discovery");
+    let document = async || -> Value {
+        let text = http().get(&url).send().await.unwrap().text().await.unwrap();
+        assert!(!text.contains("s3cret"), "{text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let found = document().await;
+    for (member, expected) in [
+        ("issuer", json!(ISSUER)),
+        ("workload_token_exchange_enabled", json!(true)),
+        ("workload_client_id", json!("nmp-workload")),
+        ("workload_token_endpoint", json!("https://nmp.example/apis/auth/token")),
+        ("workload_audience", json!("nmp-api")),
+        ("workload_scope", json!("openid groups")),
+    ] {
+        assert_eq!(found["oidc"][member], expected, "{member}");
+    }
+    config["auth"]["oidc"]["workload_token_endpoint"] = json!("http://idp.internal:8080/token");
+    doorward.reload(&config.to_string()).await;
+    let endpoint = &document().await["oidc"]["workload_token_endpoint"];
+    assert_eq!(endpoint, "http://idp.internal:8080/token");
+    // The platform signs tokens, and nobody logs in there.
+    config["auth"]["oidc"]["enabled"] = json!(false);
+    doorward.reload(&config.to_string()).await;
+    assert_eq!(document().await, json!({"auth_enabled": true, "oidc": null}));
 }
 
 #[tokio::test]

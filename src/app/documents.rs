@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use doorward_core::token::TokenUse;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -12,8 +13,7 @@ use crate::transport::Documents;
 /// The documents under these settings; endpoints come from `metadata` at the time they
 /// are asked for.
 pub(super) fn documents(settings: &Settings, metadata: Option<Arc<IssuerMetadata>>) -> Documents {
-    let issuers: Vec<String> =
-        settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
+    let issuers: Vec<String> = providers(settings).cloned().collect();
     let resources = settings.protected_resources.iter();
     let protected_resources = resources
         .map(|resource| (resource.id.clone(), protected_resource(resource, &issuers).to_string()))
@@ -23,17 +23,25 @@ pub(super) fn documents(settings: &Settings, metadata: Option<Arc<IssuerMetadata
     Documents { discovery, protected_resources }
 }
 
-/// NeMo's discovery document. The issuer is the configured one; endpoints are the
-/// configured ones, else the discovered ones, however old.
+/// The issuers that people and programs get tokens from; the platform itself is none of them.
+fn providers(settings: &Settings) -> impl Iterator<Item = &String> {
+    let issuers = settings.issuers.iter().map(|issuer| &issuer.token);
+    issuers.filter(|rules| rules.token_use == TokenUse::OidcAccessToken).map(|rules| &rules.issuer)
+}
+
+/// NeMo's discovery document. The issuer is the configured one; endpoints are the configured ones,
+/// else the discovered ones, however old. Where no token is asked for, there is nothing to log in to.
 fn platform(settings: &Settings, metadata: Option<&IssuerMetadata>) -> Value {
     let platform = &settings.platform;
     let discovered = metadata.and_then(IssuerMetadata::current);
     let endpoint = |configured: &Option<Url>, discovered: Option<&Url>| {
         configured.as_ref().or(discovered).map(Url::as_str).map(str::to_owned)
     };
-    let oidc = settings.issuers.first().map(|primary| {
+    let primary = providers(settings).next().filter(|_| settings.auth_enabled);
+    let exchange = &platform.exchange;
+    let oidc = primary.map(|issuer| {
         json!({
-            "issuer": primary.token.issuer,
+            "issuer": issuer,
             "authorization_endpoint": endpoint(
                 &platform.authorization_endpoint,
                 discovered.as_ref().and_then(|metadata| metadata.authorization_endpoint.as_ref()),
@@ -53,6 +61,11 @@ fn platform(settings: &Settings, metadata: Option<&IssuerMetadata>) -> Value {
             "client_id": platform.client_id,
             "default_scopes": platform.default_scopes,
             "scope_prefix": platform.scope_prefix,
+            "workload_token_exchange_enabled": exchange.enabled,
+            "workload_client_id": exchange.client_id,
+            "workload_token_endpoint": exchange.token_endpoint.as_ref().map(Url::as_str),
+            "workload_audience": exchange.audience,
+            "workload_scope": exchange.scope,
         })
     });
     json!({ "auth_enabled": settings.auth_enabled, "oidc": oidc })

@@ -15,8 +15,7 @@ pub fn findings(text: &str) -> Vec<Finding> {
 
 fn findings_with(config: &str, text: &str) -> Vec<Finding> {
     let settings = Settings::from_yaml("test", config).unwrap();
-    let by_path = !settings.bypass.is_empty() || settings.endpoints.is_some();
-    let sections = examine("file", text, &settings.headers, by_path);
+    let sections = examine("file", text, &settings.headers, &settings);
     let sections = sections.unwrap_or_else(|error| panic!("{error}"));
     sections.into_iter().flat_map(|section| section.findings).collect()
 }

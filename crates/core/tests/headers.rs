@@ -45,9 +45,21 @@ fn each_name_is_set_or_removed_and_never_both() {
             assert_eq!(removed.contains(name), !set.contains(&name), "{name} of {ask:?}");
             assert!(removed.contains(&*name.replace('-', "_")), "{name}");
         }
-        for name in ["x-nmp-internal", "x_nmp_on_behalf_of", "x-nmp-principal-on-behalf-of-groups"]
-        {
-            assert!(removed.contains(name), "{name}");
+        // What NeMo's services believe, seen or not, with dashes and with underscores.
+        let of_whom = ["id", "email", "groups", "account-id", "aliases"];
+        let of_others = ["actor", "subject"]
+            .into_iter()
+            .flat_map(|who| of_whom.map(|what| format!("x-nmp-{who}-{what}")));
+        let names = [
+            "x-nmp-internal",
+            "x-nmp-origin-workspace",
+            "x-nmp-on-behalf-of",
+            "x-nmp-on-behalf-of-email",
+            "x-nmp-on-behalf-of-groups",
+        ];
+        for name in of_others.chain(names.map(str::to_owned)) {
+            assert!(removed.contains(name.as_str()), "{name}");
+            assert!(removed.contains(&*name.replace('-', "_")), "{name}");
         }
         assert_eq!(allowed.sent, [""; 0]);
     }

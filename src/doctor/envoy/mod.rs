@@ -44,7 +44,7 @@ mod routes;
 mod runtime;
 mod upgrades;
 
-use doorward_core::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
+use doorward_core::identity::{Delegation, HeaderRules, IdentityHeaders, ProtectedHeaders, folded};
 
 use self::document::documents;
 use self::names::{Expression, letters};
@@ -67,10 +67,17 @@ pub fn examine(
     headers: &HeaderRules,
     rules: impl Into<RulesInForce>,
 ) -> Result<Vec<Section>, NotEnvoy> {
-    let RulesInForce { by_path, preflights } = rules.into();
+    let RulesInForce { by_path, preflights, delegation } = rules.into();
     let documents = documents(text)?;
     let places = Place::roots(&documents);
+    let names = &headers.names;
+    let on_behalf_of = [
+        &names.principal_on_behalf_of,
+        &names.principal_on_behalf_of_email,
+        &names.principal_on_behalf_of_groups,
+    ];
     let mut headers = OurHeaders::new(headers);
+    headers.set.extend(on_behalf_of.into_iter().filter(|_| delegation).cloned());
     if preflights {
         headers.of_preflights = &["origin", "access-control-request-method"];
     }
@@ -97,6 +104,8 @@ pub struct RulesInForce {
     pub by_path: bool,
     /// `rules.cors_preflight: allow`.
     pub preflights: bool,
+    /// Tokens of some issuer may name an actor (`delegation: nemo`, workload tokens).
+    pub delegation: bool,
 }
 
 impl From<bool> for RulesInForce {
@@ -107,8 +116,12 @@ impl From<bool> for RulesInForce {
 
 impl From<&Settings> for RulesInForce {
     fn from(settings: &Settings) -> Self {
-        let by_path = !settings.bypass.is_empty() || settings.endpoints.is_some();
-        Self { by_path, preflights: settings.lets_preflights_pass }
+        let by_path = !settings.bypass.is_empty()
+            || !settings.routes.is_empty()
+            || settings.endpoints.is_some();
+        let delegation =
+            settings.issuers.iter().any(|issuer| issuer.identity.delegation == Delegation::Nemo);
+        Self { by_path, preflights: settings.lets_preflights_pass, delegation }
     }
 }
 

@@ -7,8 +7,9 @@ use super::headers::IdentityHeaders;
 use super::rules::HeaderRules;
 
 /// Names that NeMo's services believe besides those that Doorward sets by default, without the
-/// trusted prefix. They are removed even when Envoy hides client headers from us.
-const NEMO_BELIEVES: [&str; 10] = [
+/// trusted prefix. They are removed even when Envoy hides client headers from us. Aliases count for
+/// roles, as identities do.
+const NEMO_BELIEVES: [&str; 19] = [
     "principal-on-behalf-of",
     "principal-on-behalf-of-email",
     "principal-on-behalf-of-groups",
@@ -16,8 +17,17 @@ const NEMO_BELIEVES: [&str; 10] = [
     "on-behalf-of-email",
     "on-behalf-of-groups",
     "internal",
+    "origin-workspace",
     "actor-id",
+    "actor-email",
+    "actor-groups",
+    "actor-account-id",
+    "actor-aliases",
     "subject-id",
+    "subject-email",
+    "subject-groups",
+    "subject-account-id",
+    "subject-aliases",
     "principal-type",
 ];
 
