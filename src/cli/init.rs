@@ -11,7 +11,7 @@ use doorward_core::clock::SystemClock;
 use super::doctor::spinner;
 use super::output::{self, block_on, refuse, say, wrong};
 use super::style::{DIM, GOOD};
-use super::{Exit, OUTPUT, print_config_faults};
+use super::{Exit, OUTPUT, refuse_config};
 use crate::config::{self, Settings};
 use crate::doctor::{Examination, Examined, Outcome};
 use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
@@ -219,10 +219,8 @@ struct Provider {
 fn examine(mut choices: Choices) -> Result<Provider, Exit> {
     let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
     let look = |text: &str, login: bool| -> Result<Examined, Exit> {
-        let settings = Settings::from_yaml("--issuer, --client-id", text).map_err(|faults| {
-            print_config_faults(&faults);
-            Exit::Usage
-        })?;
+        let settings = Settings::from_yaml("--issuer, --client-id", text)
+            .map_err(|faults| refuse_config(&faults))?;
         // The primary one; Entra's other name for itself comes after it.
         let Some(mut issuer) = Examination::all(&settings).into_iter().next() else {
             return Err(wrong(Exit::Usage, "--issuer: expected a URL"));

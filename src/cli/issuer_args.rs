@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::say;
 use super::style::DIM;
-use super::{ConfigArgs, Exit, print_config_faults};
+use super::{ConfigArgs, Exit, refuse_config};
 use crate::config::{self, Loaded, Sources};
 use crate::loopback::with_scheme;
 
@@ -26,11 +26,11 @@ impl IssuerArgs {
             Some(issuer) => self.alone(issuer, config),
         };
         config::load(&sources).map_err(|faults| {
-            print_config_faults(&faults);
+            let exit = refuse_config(&faults);
             if self.issuer.is_none() {
                 say!("{DIM}--issuer URL goes by an issuer whatever is configured{DIM:#}");
             }
-            Exit::Usage
+            exit
         })
     }
 

@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::output::{print_config_faults, print_error, print_failure};
+pub(crate) use self::output::{print_error, print_failure, refuse_config};
 use crate::config::Sources;
 
 /// Validates bearer tokens for Envoy and hands the upstream a trusted identity.

@@ -66,9 +66,11 @@ pub(crate) fn is_verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// Says what is wrong with a configuration, one line for each fault: the same for every verb.
-pub(crate) fn print_config_faults(faults: &ConfigFaults) {
+/// Says what is wrong with a configuration, one line for each fault, the same for every verb, and ends
+/// the command.
+pub(crate) fn refuse_config(faults: &ConfigFaults) -> Exit {
     let _ = write_config_faults(faults, &mut Stderr);
+    Exit::Usage
 }
 
 pub(super) fn write_config_faults(faults: &ConfigFaults, out: &mut dyn Write) -> io::Result<()> {

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::refuse;
 use super::watched::Watched;
-use super::{ConfigArgs, Exit, OUTPUT, print_config_faults};
+use super::{ConfigArgs, Exit, OUTPUT, refuse_config};
 use crate::app::{self, Running};
 use crate::config::{self, Loaded, Sources};
 use crate::telemetry;
@@ -54,10 +54,7 @@ impl ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Exit {
     let loaded = match config::load(&args.sources()) {
         Ok(loaded) => loaded,
-        Err(faults) => {
-            print_config_faults(&faults);
-            return Exit::Usage;
-        }
+        Err(faults) => return refuse_config(&faults),
     };
     if let Err(error) = telemetry::install(&loaded.settings.log) {
         return refuse(Exit::Usage)(error);

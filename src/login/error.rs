@@ -155,65 +155,66 @@ impl LoginError {
         {
             return Some(fetching::in_the_way(obstacle, &printable(request.host()), None));
         }
-        Some(match self {
-            Self::Setup(_) => "use another --ca-file".into(),
-            Self::NotAUrl { .. } => "write the whole URL: https://nmp.example".into(),
-            Self::NoClientId => "pass the client id with --client-id".into(),
+        let known = match self {
+            Self::Setup(_) => "use another --ca-file",
+            Self::NotAUrl { .. } => "write the whole URL: https://nmp.example",
+            Self::NoClientId => "pass the client id with --client-id",
             Self::NoPlatform(_) | Self::NotAPlatform { .. } => {
                 "check the base URL, or log in straight at the provider with --issuer URL \
                  --client-id ID"
-                    .into()
             }
-            Self::LoginOff { .. } => "nothing to do: it accepts requests without a token".into(),
+            Self::LoginOff { .. } => "nothing to do: it accepts requests without a token",
             Self::NoMetadata { .. } => {
                 "check the issuer's URL, trailing slash included; its discovery document is at \
                  URL/.well-known/openid-configuration"
-                    .into()
             }
             Self::NotOffered { endpoint: "device_authorization_endpoint", issuer } => {
-                let product = Product::recognise(issuer, None);
-                if product == Product::Other {
-                    "log in with --username, or have the device flow enabled at the provider".into()
-                } else {
-                    advice::NO_DEVICE_FLOW.of(product).into()
+                match Product::recognise(issuer, None) {
+                    Product::Other => {
+                        "log in with --username, or have the device flow enabled at the provider"
+                    }
+                    product => advice::NO_DEVICE_FLOW.of(product),
                 }
             }
-            Self::NotOffered { .. } => "contact the provider's administrator".into(),
-            Self::Insecure { .. } => "have it published over https".into(),
+            Self::NotOffered { .. } => "contact the provider's administrator",
+            Self::Insecure { .. } => "have it published over https",
             Self::Refused { grant, code, description, product, client } => {
                 let description = description.as_deref().unwrap_or_default();
                 return refused(*grant, code, description, *product, &printable(client));
             }
-            Self::Unreachable(_) => "check the network, VPN and proxy, and try again".into(),
+            Self::Unreachable(_) => "check the network, VPN and proxy, and try again",
             Self::BadAnswer { .. } => {
                 "check that the base URL or issuer is the right one; a proxy or login page in \
                  between responds like this too"
-                    .into()
             }
-            Self::CodeExpired(_) => "run doorward auth login again".into(),
-            Self::NotLoggedIn { context: Some(_), known } if !known.is_empty() => {
-                format!("log in there, or choose one with --context: {}", list(known))
+            Self::CodeExpired(_) => "run doorward auth login again",
+            Self::NotLoggedIn { context, known } => {
+                return Some(match (context, known.as_slice()) {
+                    (None, []) => "run doorward auth login BASE_URL".to_owned(),
+                    (Some(url), []) if url.contains("://") => {
+                        format!("run doorward auth login {}", printable(url))
+                    }
+                    (Some(_), []) => "run doorward auth login BASE_URL".to_owned(),
+                    (Some(_), known) => {
+                        format!("log in there, or choose one with --context: {}", list(known))
+                    }
+                    (None, known) => format!(
+                        "choose one with doorward auth use NAME, or name it with --context: {}",
+                        list(known)
+                    ),
+                });
             }
-            Self::NotLoggedIn { context: None, known } if !known.is_empty() => format!(
-                "choose one with doorward auth use NAME, or name it with --context: {}",
-                list(known)
-            ),
             Self::Several { known, .. } => {
-                format!("name the one that is meant: {}", list(known))
+                return Some(format!("name the one that is meant: {}", list(known)));
             }
-            Self::NotLoggedIn { context: Some(url), .. } if url.contains("://") => {
-                format!("run doorward auth login {}", printable(url))
-            }
-            Self::NotLoggedIn { .. } => "run doorward auth login BASE_URL".into(),
             Self::Ended { context, over } => {
                 let again = format!("run doorward auth login --context {}", printable(context));
-                match over.as_ref().and_then(|over| advice::azure_error(&over.said)) {
-                    Some(remedy) => format!("{remedy}; then {again}"),
-                    None => again,
-                }
+                let known = over.as_ref().and_then(|over| advice::azure_error(&over.said));
+                return Some(known.map_or(again.clone(), |it| format!("{it}; then {again}")));
             }
             Self::Store(error) => return error.next_step(),
-        })
+        };
+        Some(known.to_owned())
     }
 
     /// The request that failed, when that is what went wrong.
@@ -285,48 +286,44 @@ fn refused(
     product: Product,
     client: &str,
 ) -> Option<String> {
-    if let Some(remedy) = advice::azure_error(description) {
-        return Some(remedy.into());
+    const NO_GRANT: [&str; 2] = ["unauthorized_client", "unsupported_grant_type"];
+    if let Some(known) = advice::azure_error(description) {
+        return Some(known.to_owned());
     }
-    Some(match (code, grant) {
-        ("access_denied", _) => "the login was declined, or the user may not use this client: log \
-             in again and approve, or ask the administrator for access"
-            .into(),
-        ("expired_token", _) => "run doorward auth login again".into(),
-        ("invalid_client", _) => advice::unknown_client(product, client),
-        ("unauthorized_client" | "unsupported_grant_type", Grant::Device) => {
-            format!(
-                "enable the device flow for this client: {}",
-                advice::DEVICE_GRANT_REFUSED.for_client(product, client)
-            )
+    let known = match (code, grant) {
+        ("access_denied", _) => {
+            "the login was declined, or the user may not use this client: log in again and \
+             approve, or ask the administrator for access"
         }
-        ("unauthorized_client" | "unsupported_grant_type", Grant::Password) => {
-            format!(
+        ("expired_token", _) => "run doorward auth login again",
+        ("invalid_client", _) => return Some(advice::unknown_client(product, client)),
+        (code, Grant::Device) if NO_GRANT.contains(&code) => {
+            let how = advice::DEVICE_GRANT_REFUSED.for_client(product, client);
+            return Some(format!("enable the device flow for this client: {how}"));
+        }
+        (code, Grant::Password) if NO_GRANT.contains(&code) => {
+            let how = advice::PASSWORD_GRANT_REFUSED.for_client(product, client);
+            return Some(format!(
                 "log in with the device flow (without --username), or enable the password grant \
-                 for this client: {}",
-                advice::PASSWORD_GRANT_REFUSED.for_client(product, client)
-            )
+                 for this client: {how}"
+            ));
         }
-        ("unauthorized_client" | "unsupported_grant_type", Grant::Refresh) => {
-            "allow the refresh token grant for this client at the provider".into()
+        (code, Grant::Refresh) if NO_GRANT.contains(&code) => {
+            "allow the refresh token grant for this client at the provider"
         }
         ("invalid_grant", Grant::Password) => {
             "check user name and password; an account with multi-factor authentication or a \
              required action cannot log in this way: leave --username out"
-                .into()
         }
-        ("invalid_grant", _) => {
-            "the provider has ended the session: run doorward auth login again".into()
-        }
+        ("invalid_grant", _) => "the provider has ended the session: run doorward auth login again",
         ("invalid_scope", _) => {
-            "request scopes that the provider knows and this client may use: --scope".into()
+            "request scopes that the provider knows and this client may use: --scope"
         }
-        ("invalid_target", _) => "use a resource that the provider knows: --resource".into(),
-        ("server_error" | "temporarily_unavailable" | "slow_down", _) => {
-            "try again in a minute".into()
-        }
+        ("invalid_target", _) => "use a resource that the provider knows: --resource",
+        ("server_error" | "temporarily_unavailable" | "slow_down", _) => "try again in a minute",
         _ => return None,
-    })
+    };
+    Some(known.to_owned())
 }
 
 #[cfg(test)]

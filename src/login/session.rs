@@ -79,8 +79,8 @@ pub async fn signed_in(
             if freshness == Freshness::Now || !login.holds(clock.now()) {
                 return Err(trouble);
             }
-            let trouble = Some(trouble);
-            return Ok(SignedIn { context: name, login, secrets, refreshed: false, trouble });
+            let (refreshed, trouble) = (false, Some(trouble));
+            return Ok(SignedIn { context: name, login, secrets, refreshed, trouble });
         }
     };
     let kept = changing.keep_again(&login.kept, &tokens.secrets);
@@ -89,13 +89,8 @@ pub async fn signed_in(
     next.granted = next.granted.or(login.granted);
     contexts.logins.insert(name.clone(), next.clone());
     changing.write(&contexts)?;
-    Ok(SignedIn {
-        context: name,
-        login: next,
-        secrets: tokens.secrets,
-        refreshed: true,
-        trouble: None,
-    })
+    let secrets = tokens.secrets;
+    Ok(SignedIn { context: name, login: next, secrets, refreshed: true, trouble: None })
 }
 
 /// The login when its token will do: it is not near its end, or holds and cannot be refreshed.

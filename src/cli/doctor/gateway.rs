@@ -8,7 +8,7 @@ use doorward_core::identity::ProtectedHeaders;
 use url::Url;
 
 use crate::cli::output::{block_on, read_text, refuse};
-use crate::cli::{ConfigArgs, Exit, print_config_faults};
+use crate::cli::{ConfigArgs, Exit, refuse_config};
 use crate::config::{self, Settings};
 use crate::doctor::envoy::{self, MOST_BYTES};
 use crate::doctor::gateway::{self, GatewayProbe};
@@ -87,10 +87,7 @@ fn settings(args: &ConfigArgs) -> Result<Settings, Exit> {
         Err(_) if none_named => Settings::from_yaml("defaults", "auth: { enabled: false }"),
         other => other,
     };
-    settings.map_err(|faults| {
-        print_config_faults(&faults);
-        Exit::Usage
-    })
+    settings.map_err(|faults| refuse_config(&faults))
 }
 
 fn examine_file(path: &Path, settings: &Settings) -> Result<Vec<Section>, Exit> {

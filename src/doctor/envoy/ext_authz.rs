@@ -61,56 +61,49 @@ fn metadata(filter: &Place<'_>) -> Option<Finding> {
 
 /// Whether Doorward sees what it has to see.
 fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
+    const CHECK: &str = "allowed_headers";
+    let over_http = filter.get("http_service").is_some();
     let list = filter
-        .get("allowed_headers")
+        .get(CHECK)
         .or_else(|| filter.at("http_service.authorization_request.allowed_headers"));
     let authorization = "authorization".to_owned();
     if let Some(hidden) = filter.get("disallowed_headers") {
+        const REMEDY: &str = "remove it from disallowed_headers";
         let matchers = List::read(&hidden);
         let like: Vec<_> = matchers.texts().flat_map(|text| ours.like(text)).collect();
         let mut names = ours.to_see.iter().chain(&like).chain([&authorization]);
-        if matchers.expressions().any(|it| ours.may_be_taken_by(it))
-            && !names.clone().any(|name| matchers.takes(name) != Some(false))
-        {
-            return hidden.warn(
-                "allowed_headers",
-                "disallowed_headers hides names that an expression takes, which may be trusted",
-                "remove it from disallowed_headers",
-            );
-        }
         if let Some(lost) = names.find(|name| matchers.takes(name) != Some(false)) {
-            return hidden.fail(
-                "allowed_headers",
-                format!("disallowed_headers hides {lost} from Doorward"),
-                "remove it from disallowed_headers",
-            );
+            let found = format!("disallowed_headers hides {lost} from Doorward");
+            return hidden.fail(CHECK, found, REMEDY);
+        }
+        if matchers.expressions().any(|it| ours.may_be_taken_by(it)) {
+            let found =
+                "disallowed_headers hides names that an expression takes, which may be trusted";
+            return hidden.warn(CHECK, found, REMEDY);
         }
     }
+    // Over HTTP the service sees Host, Method, Path, Content-Length and Authorization.
     let Some(list) = list else {
-        // Over HTTP the service sees Host, Method, Path, Content-Length and Authorization.
-        return if filter.get("http_service").is_some() {
-            not_seen(filter, ours.to_see.first().map_or("", String::as_str), "not set", ours)
-        } else {
-            Finding::pass("allowed_headers", "Doorward sees every header")
-        };
+        if over_http {
+            let name = ours.to_see.first().map_or("", String::as_str);
+            return not_seen(filter, name, "not set", ours);
+        }
+        return Finding::pass(CHECK, "Doorward sees every header");
     };
     let matchers = List::read(&list);
     // Envoy adds Authorization by itself when it asks over HTTP.
-    let asked = filter.get("http_service").is_none().then_some(&authorization);
+    let asked = (!over_http).then_some(&authorization);
     if let Some(lost) = matchers.first(Some(false), asked) {
-        return list.fail(
-            "allowed_headers",
-            format!("{lost} is not in the list: every request arrives without a token"),
-            "add {exact: authorization}",
-        );
+        let found = "is not in the list: every request arrives without a token";
+        return list.fail(CHECK, format!("{lost} {found}"), "add {exact: authorization}");
     }
     if let Some(lost) = matchers.first(Some(false), &ours.to_see) {
         return not_seen(&list, lost, "incomplete", ours);
     }
-    let of_preflights = ours.of_preflights.iter().find(|name| matchers.takes(name) == Some(false));
-    if let Some(name) = of_preflights {
+    let mut of_preflights = ours.of_preflights.iter();
+    if let Some(name) = of_preflights.find(|name| matchers.takes(name) == Some(false)) {
         return list.fail(
-            "allowed_headers",
+            CHECK,
             format!(
                 "{name} is not in the list: Doorward cannot recognize CORS preflights without \
                  it, and rules.cors_preflight: allow lets none pass"
@@ -119,13 +112,10 @@ fn allowed_headers(filter: &Place<'_>, ours: &OurHeaders) -> Finding {
         );
     }
     if matchers.first(None, asked.into_iter().chain(&ours.to_see)).is_some() {
-        return list.warn(
-            "allowed_headers",
-            "a matcher that cannot be read decides what Doorward sees",
-            ours.remedy(),
-        );
+        let found = "a matcher that cannot be read decides what Doorward sees";
+        return list.warn(CHECK, found, ours.remedy());
     }
-    Finding::pass("allowed_headers", "the token and every trusted name")
+    Finding::pass(CHECK, "the token and every trusted name")
 }
 
 fn not_seen(place: &Place<'_>, name: &str, how: &str, ours: &OurHeaders) -> Finding {

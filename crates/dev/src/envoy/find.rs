@@ -1,6 +1,7 @@
 //! Where an Envoy is, without running or fetching anything.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::ENVOY_VERSION;
@@ -49,11 +50,8 @@ impl EnvoySearch {
     /// When `DOORWARD_ENVOY` is wrong: somebody who names an Envoy wants that one.
     pub fn find(&self) -> Result<Found, SearchError> {
         if let Some(named) = &self.named {
-            return if named.is_file() {
-                Ok(Found::Binary(named.clone()))
-            } else {
-                Err(SearchError::NamedIsMissing(named.clone()))
-            };
+            let is_there = named.is_file().then(|| Found::Binary(named.clone()));
+            return is_there.ok_or_else(|| SearchError::NamedIsMissing(named.clone()));
         }
         let on_path = self.path.iter().flat_map(std::env::split_paths).map(|dir| dir.join("envoy"));
         if let Some(binary) = on_path.into_iter().find(|file| is_executable(file)) {
@@ -61,11 +59,8 @@ impl EnvoySearch {
         }
         let dir = self.tools().ok_or(SearchError::NoCache)?.join(format!("envoy-{ENVOY_VERSION}"));
         let binary = binary_in(&dir);
-        if binary.is_file() {
-            Ok(Found::Binary(binary))
-        } else {
-            Ok(Found::Nothing { fetch_into: dir })
-        }
+        let is_there = binary.is_file();
+        Ok(if is_there { Found::Binary(binary) } else { Found::Nothing { fetch_into: dir } })
     }
 
     /// The place that `scripts/fetch` keeps tools in, too.
@@ -82,15 +77,8 @@ pub(super) fn binary_in(dir: &Path) -> PathBuf {
     dir.join("envoy").join("_bin").join("envoy")
 }
 
-#[cfg(unix)]
 fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
-    file.is_file()
 }
 
 #[cfg(test)]
