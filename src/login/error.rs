@@ -169,11 +169,11 @@ impl LoginError {
                  URL/.well-known/openid-configuration"
             }
             Self::NotOffered { endpoint: "device_authorization_endpoint", issuer } => {
-                match Product::recognise(issuer, None) {
-                    Product::Other => {
-                        "log in with --username, or have the device flow enabled at the provider"
-                    }
-                    product => advice::NO_DEVICE_FLOW.of(product),
+                let product = Product::recognise(issuer, None);
+                if product == Product::Other {
+                    "log in with --username, or have the device flow enabled at the provider"
+                } else {
+                    advice::NO_DEVICE_FLOW.of(product)
                 }
             }
             Self::NotOffered { .. } => "contact the provider's administrator",
