@@ -220,6 +220,7 @@ async fn a_reload_says_what_it_cannot_change_and_refuses_what_is_unsafe_on_what_
 
     // On loopback this would do; but that is not where the socket is.
     let unsafe_there = config("/two").replace("auth:\n", "auth:\n  allow_unsigned_jwt: true\n");
+    let unsafe_there = unsafe_there.replace(ISSUER, "http://127.0.0.1:1");
     write(dir.path(), "doorward.yaml", &unsafe_there);
     process.signal("HUP");
     let said = eventually("the refusal is logged", PATIENCE, async || {

@@ -87,6 +87,7 @@ mod support;
 mod tls_trouble;
 mod tls_trust;
 mod token_cache;
+mod unsigned;
 mod untrusted_issuer;
 mod wire;
 mod withdrawn_keys;

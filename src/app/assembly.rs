@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::Clock;
 use doorward_core::issuers::{Issuer, Issuers};
-use doorward_core::keys::KeySource;
+use doorward_core::keys::{KeySet, KeySource, StaticKeys};
 use doorward_core::rules::Rules;
 use doorward_core::token::UnsignedTokens;
 use doorward_core::token_cache::{Counters, TokenCache};
@@ -104,6 +104,13 @@ impl Assembly {
             }
             issuers.push(made);
         }
+        if let Some(unsigned) = &settings.unsigned {
+            // Nobody signs these.
+            let keys = Arc::new(StaticKeys::new(KeySet::default()));
+            let (rules, identity) = (unsigned.token.clone(), unsigned.identity.clone());
+            issuers.push(Issuer::new(rules, identity, keys).for_unsigned_tokens());
+        }
+        let names = issuers.iter().map(|issuer| issuer.name().to_owned()).collect();
         let cache = settings.cache.clone();
         let counters = Arc::clone(&shared.cache_counters);
         let rules = Rules::new(settings.bypass.clone())
@@ -124,7 +131,6 @@ impl Assembly {
         if !settings.auth_enabled {
             authorizer = authorizer.without_authentication();
         }
-        let names = settings.issuers.iter().map(|issuer| issuer.token.issuer.clone()).collect();
         let service = CheckService::new(CheckServiceParts {
             authorizer,
             pages: DenialPages::new(&settings.realm, settings.protected_resources.clone()),

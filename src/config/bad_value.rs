@@ -230,6 +230,16 @@ pub enum BadValue {
          loopback nor a unix socket"
     )]
     UnsignedBeyondLoopback { listener: &'static str },
+    #[error(
+        "tokens without a signature would be accepted in a cluster (KUBERNETES_SERVICE_HOST is set), \
+         where loopback is the whole pod's: they are for development on one machine"
+    )]
+    UnsignedInKubernetes,
+    #[error(
+        "tokens without a signature would be accepted beside those of {issuer}, which is not on this \
+         machine: remove one of the two"
+    )]
+    UnsignedBesideIssuer { issuer: Shown },
 
     // -- headers and paths --
     #[error("`{0}` is not a header name")]

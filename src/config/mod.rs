@@ -46,7 +46,7 @@ pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
     AccessKeySettings, IssuerSettings, ListenAddress, ListenerSettings, LogSettings,
     PlatformSettings, Provenance, ServerSettings, Settings, SubjectTokenSettings, TlsSettings,
-    WorkloadExchange, WorkloadTokenSettings,
+    UnsignedSettings, WorkloadExchange, WorkloadTokenSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;
@@ -77,7 +77,11 @@ pub struct Loaded {
 /// Everything that is wrong, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
     let Layers { layers, mut faults, ignored, files } = Layers::read(sources);
-    let mut checker = Checker { log_to_terminal: sources.log_to_terminal, ..Checker::default() };
+    let mut checker = Checker {
+        log_to_terminal: sources.log_to_terminal,
+        in_kubernetes: sources.in_kubernetes(),
+        ..Checker::default()
+    };
     let (merged, settings) = match merge_and_check(layers, &mut checker) {
         Ok(done) => done,
         Err(error) => {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub auth_enabled: bool,
     /// `true`: tokens with `alg: none` are accepted. Only with loopback listeners.
     pub allow_unsigned_jwt: bool,
+    /// What tokens without a signature mean that name no issuer; only with `allow_unsigned_jwt`.
+    pub unsigned: Option<UnsignedSettings>,
     /// The issuers, primary first, in the order of configuration. No two have the same
     /// `token.issuer`.
     pub issuers: Vec<IssuerSettings>,
@@ -69,6 +71,15 @@ pub struct Provenance {
     pub files: Vec<PathBuf>,
     /// The warnings of `config check`.
     pub warnings: Vec<String>,
+}
+
+/// Tokens without a signature and without an issuer, as NeMo Platform makes them for development.
+#[derive(Clone, Debug)]
+pub struct UnsignedSettings {
+    /// What they must satisfy: times alone.
+    pub token: TokenRules,
+    /// Where their claims are: where the primary issuer has them.
+    pub identity: IdentityRules,
 }
 
 /// One issuer: which tokens it may sign, whom they name, where its keys are.

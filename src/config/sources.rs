@@ -63,6 +63,11 @@ impl Sources {
         self
     }
 
+    /// Whether this is a pod: Kubernetes sets this variable in each.
+    pub(super) fn in_kubernetes(&self) -> bool {
+        self.environment.iter().any(|(name, _)| name == "KUBERNETES_SERVICE_HOST")
+    }
+
     /// Adds `--set KEY=VALUE`, later ones over earlier ones.
     #[must_use]
     pub fn overrides(mut self, overrides: impl IntoIterator<Item = String>) -> Self {

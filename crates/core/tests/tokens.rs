@@ -1,13 +1,20 @@
 //! The form of a token: three parts, two objects, and a header that asks for nothing odd.
 
+use std::sync::Arc;
+
+use doorward_core::authorizer::Authorizer;
 use doorward_core::bearer::BearerToken;
 use doorward_core::decision::{Decision, Fault, Reason};
+use doorward_core::identity::{HeaderRules, IdentityRules};
+use doorward_core::issuers::{Issuer, Issuers};
+use doorward_core::keys::{KeySet, StaticKeys};
 use doorward_core::token::{
-    Claims, CompactJws, Signing, TokenFault as T, UnsignedTokens, UnverifiedToken,
+    AudienceRule, Claims, CompactJws, Signing, TokenFault as T, TokenRules, UnsignedTokens,
+    UnverifiedToken,
 };
 use serde_json::json;
 
-use crate::support::{Setup, claims, ed, encode, get, signer, token};
+use crate::support::{ISSUER, Setup, Source, claims, ed, encode, from_now, get, signer, token};
 
 /// What a token comes to.
 fn judged(token: &str) -> Option<T> {
@@ -131,6 +138,21 @@ fn claims_that_are_an_object() {
 }
 
 /// Local development only: no signature at all, where that is said.
+/// An authorizer with somebody who stands for tokens without a signature.
+fn with_development(alone: bool) -> Authorizer {
+    let mut issuers = Issuers::default();
+    if !alone {
+        let rules = TokenRules::new(ISSUER, ["my-api"]);
+        issuers.add(rules, IdentityRules::default(), Source::of([&signer()]));
+    }
+    let rules = TokenRules::new("unsigned tokens", [""; 0]);
+    let rules = TokenRules { audience: AudienceRule::NotChecked, ..rules };
+    let keys = Arc::new(StaticKeys::new(KeySet::default()));
+    let nobody = Issuer::new(rules, IdentityRules::default(), keys);
+    issuers.push(nobody.for_unsigned_tokens());
+    Authorizer::new(issuers, HeaderRules::default())
+}
+
 #[test]
 fn unsigned_tokens() {
     let header = encode(r#"{"alg":"none"}"#);
@@ -138,6 +160,32 @@ fn unsigned_tokens() {
     let lenient = || Setup::new().authorizer().with_unsigned(UnsignedTokens::Accepted);
     assert_eq!(get("/").bearer(&unsigned).allowed(&lenient()).principal(), "alice");
     assert_eq!(judged(&unsigned), Some(T::Unsigned));
+    // Without `iss`, and without `aud`, it is nobody's, unless somebody stands for such tokens.
+    let of = |more| format!("{header}.{}.", encode(claims(more).to_string()));
+    let nobodys = of(json!({"iss": null, "aud": null}));
+    let strangers = of(json!({"iss": "https://other", "aud": null}));
+    assert_eq!(get("/").bearer(&nobodys).fault(&lenient()), Fault::Token(T::NoIssuer));
+    let development = |alone| with_development(alone).with_unsigned(UnsignedTokens::Accepted);
+    for alone in [false, true] {
+        let authorizer = development(alone);
+        assert_eq!(get("/").bearer(&nobodys).allowed(&authorizer).principal(), "alice");
+        let stranger = get("/").bearer(&strangers).decision(&authorizer);
+        let is_allowed = matches!(stranger, Decision::Allow(_));
+        assert_eq!(is_allowed, alone, "any issuer where there is none");
+        let expired = of(json!({"iss": null, "aud": null, "exp": from_now(-120)}));
+        assert_eq!(get("/").bearer(&expired).fault(&authorizer), Fault::Token(T::Expired));
+    }
+    // One of ours is held to its rules, and no signed token is nobody's.
+    let no_audience = of(json!({"aud": null}));
+    let fault = get("/").bearer(&no_audience).fault(&development(false));
+    assert_eq!(fault, Fault::Token(T::WrongAudience));
+    let signed = token(json!({"iss": null}));
+    assert_eq!(get("/").bearer(&signed).fault(&development(false)), Fault::Token(T::NoIssuer));
+    let by_name = token(json!({"iss": "unsigned tokens"}));
+    let fault = get("/").bearer(&by_name).fault(&development(false));
+    assert_eq!(fault, Fault::Token(T::UnknownIssuer));
+    let refused = get("/").bearer(&nobodys).fault(&with_development(true));
+    assert_eq!(refused, Fault::Token(T::Unsigned));
     let signed = format!("{unsigned}AAAA");
     assert_eq!(get("/").bearer(&signed).fault(&lenient()), Fault::Token(T::Unsigned));
     // All else is checked as ever, signatures too.

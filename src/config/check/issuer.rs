@@ -45,7 +45,9 @@ pub(super) fn check_all(
         let section = KeyPath::dotted("auth.issuers").join(index);
         issuers.push(all.check(c, &section, raw, false));
     }
-    let any = !issuers.is_empty() || platform::is_an_issuer(&config.auth);
+    let any = !issuers.is_empty()
+        || platform::is_an_issuer(&config.auth)
+        || config.auth.allow_unsigned_jwt;
     if !any && config.auth.enabled {
         c.bad(&KeyPath::dotted("auth.oidc.issuer"), BadValue::NoIssuer);
     }

@@ -15,6 +15,7 @@ mod platform_issuers;
 mod routes;
 mod rules;
 mod server;
+mod unsigned;
 mod values;
 
 use super::bad_value::BadValue;
@@ -41,6 +42,8 @@ pub(super) struct Found {
 pub(super) struct Checker {
     pub(super) found: Vec<Found>,
     pub(super) warnings: Vec<Warning>,
+    /// Whether this is a pod.
+    pub(super) in_kubernetes: bool,
     /// Whether `log.format: auto` means text.
     pub(super) log_to_terminal: bool,
     /// Whether anything below `server.console` is written in any layer.
@@ -72,7 +75,6 @@ impl Checker {
 
     /// Checks everything; `Some` when nothing was found.
     pub(super) fn settings(&mut self, config: &raw::Config) -> Option<Settings> {
-        let auth = KeyPath::dotted("auth");
         if !config.auth.enabled {
             self.warnings.push(Warning::AuthDisabled);
         }
@@ -82,14 +84,10 @@ impl Checker {
         let platform = platform::check(self, config);
         let issuers = self.with_platform(config, issuers, platform.as_ref());
         let server = server::check(self, &config.server);
-        if config.auth.allow_unsigned_jwt {
-            self.warnings.push(Warning::UnsignedAccepted);
-            let exposed = server.as_ref().and_then(server::beyond_this_machine);
-            if let Some(listener) = exposed {
-                let key = auth.join("allow_unsigned_jwt");
-                self.bad(&key, BadValue::UnsignedBeyondLoopback { listener });
-            }
-        }
+        let exposed = server.as_ref().and_then(server::beyond_this_machine);
+        let unsigned = config.auth.allow_unsigned_jwt.then(|| {
+            unsigned::check(self, config, exposed, issuers.as_deref(), leeway.unwrap_or_default())
+        });
         let max_token_bytes = self.number(
             "token.max_token_bytes",
             config.token.max_token_bytes as u64,
@@ -107,6 +105,7 @@ impl Checker {
         Some(Settings {
             auth_enabled: config.auth.enabled,
             allow_unsigned_jwt: config.auth.allow_unsigned_jwt,
+            unsigned: unsigned.map_or(Some(None), |checked| checked.map(Some))?,
             issuers: issuers?,
             max_token_bytes: usize::try_from(max_token_bytes?).ok()?,
             cache: config.cache.clone(),

@@ -13,8 +13,9 @@ sections! {
     pub struct Auth {
         /// `false` allows every request, and still strips trusted headers.
         pub enabled: bool = true,
-        /// Accept tokens with `alg: none`. For development only: refused unless every listener is
-        /// loopback or a unix socket.
+        /// Accept tokens with `alg: none`, also without `iss` and `aud`, or without any issuer
+        /// configured. For development only: refused unless every listener is loopback or a unix
+        /// socket, inside Kubernetes, and beside an issuer that is not on loopback.
         pub allow_unsigned_jwt: bool,
         /// The primary issuer.
         pub oidc: Oidc,

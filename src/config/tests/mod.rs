@@ -277,7 +277,10 @@ fn what_should_not_go_unnoticed_is_a_warning() {
             "auth: {oidc: {verify_audience: false, allowed_clients: [cli]}}",
             "issued for other applications are accepted, as long as one of allowed_clients requested",
         ),
-        ("auth: {allow_unsigned_jwt: true}", "anyone can make up a token"),
+        (
+            "auth: {allow_unsigned_jwt: true, oidc: {issuer: 'http://localhost:1'}}",
+            "anyone can make up a token",
+        ),
         ("auth: {enabled: false}", "every request is allowed"),
         ("rules: {bypass: ['/*']}", "no path needs a token"),
         ("rules: {routes: [{mode: bypass}]}", "rules.routes.0 opens every path"),

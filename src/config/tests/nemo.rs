@@ -313,3 +313,39 @@ fn the_preset_of_rules_stands_behind_what_is_written() {
     let faults = lines(on_minimal("rules: {preset: nemos}"));
     assert!(faults[0].contains("expected nemo, found the string \"nemos\""), "{faults:?}");
 }
+
+#[test]
+fn unsigned_tokens_are_for_one_machine() {
+    // As NeMo's quickstart sets it, with nothing about an issuer.
+    let quickstart = [("NMP_AUTH_ENABLED", "true"), ("NMP_AUTH_ALLOW_UNSIGNED_JWT", "true")];
+    let with = |more: &[(&str, &str)], text: &str| {
+        let pairs = [&quickstart, more].concat();
+        load(&yaml(text).environment(env(&pairs)))
+    };
+    let settings = with(&[], "{}").unwrap().settings;
+    assert!(settings.issuers.is_empty());
+    let unsigned = settings.unsigned.unwrap();
+    assert_eq!(unsigned.token.audience, AudienceRule::NotChecked);
+    let claims = "auth: {oidc: {enabled: false, email_claim: mail}}";
+    let settings = with(&[], claims).unwrap().settings;
+    assert_eq!(settings.unsigned.unwrap().identity.email.to_string(), "mail");
+    let local = "auth: {oidc: {issuer: 'http://localhost:1', client_id: a, subject_claim: uid}}";
+    let settings = with(&[], local).unwrap().settings;
+    assert_eq!(settings.unsigned.unwrap().identity.subject.to_string(), "uid");
+    assert!(load(&yaml(MINIMAL)).unwrap().settings.unsigned.is_none());
+    for (more, text, said) in [
+        (&[][..], MINIMAL, "beside those of https://idp.example, which is not on this machine"),
+        (
+            &[],
+            "auth: {issuers: [{issuer: dev, audience: a, jwks_uri: 'https://idp.example/k'}]}",
+            "beside those of dev",
+        ),
+        (&[("KUBERNETES_SERVICE_HOST", "10.0.0.1")], "{}", "would be accepted in a cluster"),
+        (&[], "server: {http: {listen: '0.0.0.0:8181'}}", "server.http is neither loopback nor"),
+    ] {
+        let faults = lines(with(more, text));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let key = "NMP_AUTH_ALLOW_UNSIGNED_JWT: auth.allow_unsigned_jwt: ";
+        assert!(faults[0].starts_with(key) && faults[0].contains(said), "{faults:?}");
+    }
+}
