@@ -110,7 +110,8 @@ def doorward_config(work, kind, unix, name="doorward", console=True):
     side by side have a `name` each.
 
     `kind`: one (worker), two (workers), forgetful (a cache so small that every token is
-    new), issuers-N, keys-1000, keys-1000-forgetful.
+    new), issuers-N, keys-1000, keys-1000-forgetful, one-asked and forgetful-asked (beside issuers
+    that are asked about their tokens).
     """
     issuer = "https://idp.example/realms/research"
     jwks = json.loads((work / ("jwks-1000.json" if "keys-1000" in kind else "jwks.json")).read_text())
@@ -127,6 +128,14 @@ def doorward_config(work, kind, unix, name="doorward", console=True):
             "console": {"enabled": console, "listen": f"127.0.0.1:{free_port()}"},
         },
     }
+    if "asked" in kind:
+        # Nobody listens there: no token of the measurement is asked about.
+        config["auth"]["issuers"].append({
+            "issuer": "https://asked.example", "audience": "nmp", "jwks": jwks, "opaque": True,
+            "introspection": {"endpoint": "https://127.0.0.1:9/", "client_id": "bench"}})
+        config["platform"] = {"base_url": "http://127.0.0.1:9"}
+        config["auth"]["access_keys"] = {"enabled": True, "status_url": "http://localhost:10/"}
+        config["auth"]["oidc"] = {"workload_token_exchange_enabled": True}
     if "forgetful" in kind:
         config["cache"] = {"max_entries": 16}
     path = Config(work / f"{name}-{kind}{'-unix' if unix else ''}.json")

@@ -22,6 +22,14 @@ impl Turns {
         Self { per_second: u64::from(per_second), window: AtomicU64::new(0) }
     }
 
+    /// Gives a turn of this second back, if it is still this second.
+    pub fn give_back(&self, now: UnixTime) {
+        let _ = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
+            let count = window & ((1 << COUNT_BITS) - 1);
+            (window >> COUNT_BITS == now.0 && count > 0).then(|| window - 1)
+        });
+    }
+
     /// Whether this second still has a turn, which is then taken.
     #[must_use]
     pub fn take(&self, now: UnixTime) -> bool {
@@ -48,5 +56,9 @@ mod tests {
         let taken = |second| (0..10).filter(|_| turns.take(UnixTime(second))).count();
         assert_eq!((taken(1_700_000_000), taken(1_700_000_001)), (3, 3));
         assert!(!Turns::new(0).take(UnixTime(1)));
+        turns.give_back(UnixTime(1_700_000_001));
+        assert_eq!(taken(1_700_000_001), 1);
+        turns.give_back(UnixTime(1_700_000_000));
+        assert_eq!(taken(1_700_000_001), 0, "another second's");
     }
 }

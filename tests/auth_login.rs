@@ -330,3 +330,29 @@ async fn a_file_that_is_broken_stays_as_it_is_and_one_that_is_open_is_closed() {
     ended.assert(1, &["cannot use", "caused by: ", "fix: "]);
     assert!(!ended.stderr.contains("bypasses"), "{ended:?}");
 }
+
+/// What `nemo auth login --unsigned-token` does, for whoever knows that one.
+#[tokio::test]
+async fn a_token_that_nobody_signed_is_one_of_the_same_words_as_nemos() {
+    let cli = Cli::new();
+    let login = ["auth", "login", "--base-url", "http://127.0.0.1:9", "--unsigned-token"];
+    cli.run(&login).await.assert(2, &["--email"]);
+    let who = ["--email", "dev@example.com", "--group", "a", "--group", "b", "--expires-in", "600"];
+    cli.run(&[&login[..], &who].concat()).await.assert(0, &["dev@example.com"]);
+    let ended = cli.run(&["auth", "token", "--decode"]).await;
+    ended.assert(0, &[]);
+    let claims: Value = serde_json::from_str(&ended.stdout).unwrap();
+    for name in ["sub", "email"] {
+        assert_eq!(claims[name], "dev@example.com", "{claims}");
+    }
+    assert_eq!(claims["groups"], json!(["a", "b"]));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 600);
+    assert!(token(&cli).await.ends_with('.'), "nobody signed it");
+    cli.run(&["auth", "refresh"]).await.assert(1, &["cannot be refreshed"]);
+    cli.run(&["auth", "logout"]).await.assert(0, &[]);
+    // Elsewhere such a token is good for nothing, and that is said.
+    let elsewhere =
+        ["auth", "login", "https://nmp.example", "--unsigned-token", "--email", "a@b.c"];
+    cli.run(&elsewhere).await.assert(0, &["no server that others can reach"]);
+    cli.run(&["auth", "login", "http://127.0.0.1:9", "--email", "a@b.c"]).await.assert(2, &[]);
+}

@@ -61,6 +61,7 @@ mod identity;
 mod init;
 mod init_choices;
 mod introspection;
+mod introspection_idps;
 mod key_sets;
 mod key_sources;
 mod key_waits;

@@ -224,6 +224,27 @@ async fn an_access_key_counts_while_the_platform_says_so() {
     doorward.eventually_is(&key, "status_unavailable").await;
 }
 
+/// A gateway over HTTP may keep the client's own headers: those are not to be mistaken for ours.
+#[tokio::test]
+async fn on_behalf_of_headers_of_a_client_are_denied_over_http() {
+    let registry = Registry::start().await;
+    let doorward = Doorward::start(&config(&registry, "15s").to_string()).await;
+    doorward.ready().await;
+    let (plain, delegated) =
+        (workload(&registry, json!({})), workload(&registry, json!({"act": {"sub": "job"}})));
+    let url = doorward.http("/apis/auth/ext-authz/v1/models");
+    for (token, header, status) in [
+        (&plain, "X-NMP-Principal-On-Behalf-Of", 200),
+        (&delegated, "X-NMP-Principal-Id", 200),
+        (&delegated, "X-NMP-Principal-On-Behalf-Of", 400),
+        (&delegated, "x-nmp-principal-on-behalf-of-email", 400),
+        (&delegated, "x-nmp-principal-on-behalf-of-groups", 400),
+    ] {
+        let request = http().get(&url).bearer_auth(token).header(header, "forged");
+        assert_eq!(request.send().await.unwrap().status(), status, "{header}");
+    }
+}
+
 /// The platform's address leads back to this very server: the question is known for one.
 #[tokio::test]
 async fn a_question_that_comes_back_ends_there() {
@@ -248,7 +269,7 @@ async fn a_question_that_comes_back_ends_there() {
 async fn what_is_off_is_not_accepted() {
     let registry = Registry::start().await;
     let (key, token) = (access_key(&registry, json!({})), workload(&registry, json!({})));
-    registry.issue(&key, json!({"principal": "alice"}));
+    registry.issue(&key, json!({"principal": "alice", "jti": key_id()}));
     for (access_keys, exchange, of_key, of_workload) in [
         (false, false, "unknown_issuer", "unknown_issuer"),
         (true, false, "authenticated", "unsupported_token"),

@@ -215,7 +215,10 @@ fn introspector(
     if let Some(same) = before.iter().find(|old| old.spec() == spec) {
         return Ok(Arc::clone(same));
     }
-    let (introspector, task) = Introspector::new(spec.clone(), Arc::clone(&shared.clock))?;
+    let same_issuer = before.iter().find(|old| old.spec().issuer == spec.issuer);
+    let predecessor = same_issuer.map(Arc::as_ref);
+    let clock = Arc::clone(&shared.clock);
+    let (introspector, task) = Introspector::new(spec.clone(), predecessor, clock)?;
     // It ends when nobody can ask any more.
     drop(background(task));
     Ok(introspector)

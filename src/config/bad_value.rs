@@ -155,6 +155,12 @@ pub enum BadValue {
         "tokens of several tenants name theirs, and opaque ones name nothing: set `opaque` elsewhere"
     )]
     OpaqueOfTenants,
+    #[error("is for opaque tokens: set `opaque: true` as well")]
+    PrefixWithoutOpaque,
+    #[error("`{0}` contains a character that no bearer token has (RFC 6750 §2.1)")]
+    NotOfTokens(Shown),
+    #[error("without `opaque: true` nothing is left to ask about: leave introspection out")]
+    AskedAboutNothing,
     #[error("missing: the URL of the issuer's introspection endpoint (RFC 7662)")]
     NoIntrospectionEndpoint,
     #[error("missing: issuers answer only clients that they know")]

@@ -132,6 +132,8 @@ pub struct PlatformSettings {
     pub discovery_cache_ttl: Duration,
     /// What workloads learn about the exchange of their tokens.
     pub exchange: WorkloadExchange,
+    /// Whom to trust over TLS besides the system's authorities when the platform is asked.
+    pub ca_file: Option<PathBuf>,
     /// Scoped Access Keys, when they are accepted.
     pub access_keys: Option<AccessKeySettings>,
     /// The platform's access tokens for workloads, when they are accepted.

@@ -1,22 +1,22 @@
 //! One question about a token: by RFC 7662, or as NeMo Platform is asked about its own.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use doorward_core::json_object::Object;
 use doorward_core::status::QUESTION_PARAMETER;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use oauth2::basic::BasicClient;
-use oauth2::{
-    AccessToken, AuthType, ClientId, HttpRequest, HttpResponse, IntrospectionUrl,
-    TokenIntrospectionResponse as _,
-};
+use oauth2::{AccessToken, AuthType, ClientId, HttpRequest, HttpResponse, IntrospectionUrl};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
 use super::fetch_error::FetchError;
 use super::http::{HttpFetcher, shown};
+use super::post::Reply;
 use super::trust::SetupError;
 use crate::secret::{ClientSecret, SecretError};
 
@@ -48,7 +48,8 @@ pub(super) enum Said {
     Inactive,
 }
 
-/// Why nothing was said of a token.
+/// Why nothing was said of a token. What an answer holds is not in the text: it may be the token, or
+/// the secret that was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QuestionError {
     #[error(transparent)]
@@ -57,10 +58,63 @@ pub(super) enum QuestionError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("{url}: it answered with status {status}")]
-    Status { url: String, status: u16 },
-    #[error("{url}: its answer makes no sense: {why}")]
-    Answer { url: String, why: String },
+    #[error("{url}: it answered with status {status}{code}")]
+    Status { url: String, status: u16, code: ErrorCode, retry_after: Option<Duration> },
+    #[error("{url}: its answer is not a JSON object with {wanted}")]
+    Answer { url: String, wanted: &'static str },
+    #[error("the runtime is stopping")]
+    Stopping,
+}
+
+/// The error code of an answer (RFC 6749 §5.2), if it is one of those that are known.
+#[derive(Debug)]
+pub(super) struct ErrorCode(Option<&'static str>);
+
+impl ErrorCode {
+    fn of(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        const KNOWN: [&str; 7] = [
+            "invalid_client",
+            "invalid_request",
+            "invalid_token",
+            "unauthorized_client",
+            "unsupported_token_type",
+            "access_denied",
+            "temporarily_unavailable",
+        ];
+        let said = serde_json::from_slice::<Object<Refusal>>(body).ok();
+        Self(said.and_then(|Object(said)| KNOWN.into_iter().find(|known| *known == said.error)))
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |code| write!(f, " ({code})"))
+    }
+}
+
+impl QuestionError {
+    /// How long the other side asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
+    }
+
+    /// Whether another client may fare better: the files that it reads may be others by now.
+    pub(super) fn is_of_client(&self) -> bool {
+        matches!(self, Self::Setup(_) | Self::Fetch(_))
+    }
+
+    fn status(url: &Url, reply: &Reply) -> Self {
+        Self::Status {
+            url: shown(url),
+            status: reply.status.as_u16(),
+            code: ErrorCode::of(&reply.body),
+            retry_after: reply.retry_after(),
+        }
+    }
 }
 
 impl Protocol {
@@ -78,15 +132,14 @@ impl Protocol {
     }
 }
 
-/// RFC 7662 §2. The `oauth2` crate writes the question and reads the answer; what else is in it,
-/// the rules of the issuer look at.
+/// RFC 7662 §2. The `oauth2` crate writes the question. Of the answer `active` alone is needed here;
+/// the rest is for the rules of the issuer.
 async fn introspect(
     http: &Arc<HttpFetcher>,
     endpoint: &Url,
     credentials: &ClientCredentials,
     token: &str,
 ) -> Result<Said, QuestionError> {
-    let answer = |why: String| QuestionError::Answer { url: shown(endpoint), why };
     let auth = if credentials.in_form { AuthType::RequestBody } else { AuthType::BasicAuth };
     let mut client = BasicClient::new(ClientId::new(credentials.id.clone()))
         .set_auth_type(auth)
@@ -95,35 +148,42 @@ async fn introspect(
         let secret = secret.clone();
         // A dead mount must not hold up the runtime's thread.
         let read = tokio::task::spawn_blocking(move || secret.read()).await;
-        let secret = read.map_err(|_| answer("the runtime is stopping".to_owned()))??;
+        let secret = read.map_err(|_| QuestionError::Stopping)??;
         client = client.set_client_secret(oauth2::ClientSecret::new(secret.expose().to_owned()));
     }
-    let body = Arc::new(Mutex::new(None));
+    let received = Arc::new(Mutex::new(None));
     let send = |request: HttpRequest| {
         let (head, form) = request.into_parts();
-        let (http, url, body) = (Arc::clone(http), endpoint.clone(), Arc::clone(&body));
+        let (http, url, received) = (Arc::clone(http), endpoint.clone(), Arc::clone(&received));
         Box::pin(async move {
             let reply = http.post(&url, head.headers, form).await?;
-            let mut response = HttpResponse::new(reply.body.to_vec());
-            *response.status_mut() = reply.status;
-            *response.headers_mut() = reply.header;
-            *body.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply.body);
-            Ok::<_, FetchError>(response)
+            *received.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply);
+            // What it says is read below: the crate wants more of it than RFC 7662 does.
+            Ok::<_, FetchError>(HttpResponse::new(b"{\"active\":false}".to_vec()))
         })
     };
     let token = AccessToken::new(token.to_owned());
     let asked = client.introspect(&token).set_token_type_hint("access_token").request_async(&send);
-    let said = asked.await.map_err(|error| match error {
-        oauth2::RequestTokenError::Request(error) => error.into(),
-        oauth2::RequestTokenError::ServerResponse(refusal) => answer(refusal.to_string()),
-        oauth2::RequestTokenError::Parse(error, _) => answer(error.to_string()),
-        oauth2::RequestTokenError::Other(why) => answer(why),
-    })?;
-    let body = body.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(match body {
-        Some(body) if said.active() => Said::Active(body.as_ref().into()),
-        Some(_) | None => Said::Inactive,
-    })
+    if let Err(oauth2::RequestTokenError::Request(error)) = asked.await {
+        return Err(error.into());
+    }
+    let reply = received.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let reply = reply.ok_or(QuestionError::Stopping)?;
+    if reply.status != StatusCode::OK {
+        return Err(QuestionError::status(endpoint, &reply));
+    }
+    #[derive(Deserialize)]
+    struct Answer {
+        active: bool,
+    }
+    match serde_json::from_slice::<Object<Answer>>(&reply.body) {
+        Ok(Object(Answer { active: true })) => Ok(Said::Active(reply.body.as_ref().into())),
+        Ok(Object(Answer { active: false })) => Ok(Said::Inactive),
+        Err(_) => {
+            let wanted = "`active`, which is true or false";
+            Err(QuestionError::Answer { url: shown(endpoint), wanted })
+        }
+    }
 }
 
 /// 200 with whom the token is of, or 401. The question carries a mark in its query: should this
@@ -133,12 +193,12 @@ async fn authenticate(
     endpoint: &Url,
     token: &str,
 ) -> Result<Said, QuestionError> {
-    let answer = |why: String| QuestionError::Answer { url: shown(endpoint), why };
+    let no_answer = |wanted| QuestionError::Answer { url: shown(endpoint), wanted };
     let mut url = endpoint.clone();
     url.query_pairs_mut().append_pair(QUESTION_PARAMETER, "status");
     let mut header = HeaderMap::new();
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.map_err(|error| answer(error.to_string()))?;
+    let mut value = value.map_err(|_| no_answer("a token that can be asked about"))?;
     value.set_sensitive(true);
     header.insert(AUTHORIZATION, value);
     let reply = http.post(&url, header, Vec::new()).await?;
@@ -151,10 +211,10 @@ async fn authenticate(
                 _id: String,
             }
             let read = serde_json::from_slice::<Object<Principal>>(&reply.body);
-            read.map_err(|error| answer(error.to_string()))?;
+            read.map_err(|_| no_answer("`principal`, a string"))?;
             Ok(Said::Active(reply.body.as_ref().into()))
         }
         StatusCode::UNAUTHORIZED => Ok(Said::Inactive),
-        other => Err(QuestionError::Status { url: shown(endpoint), status: other.as_u16() }),
+        _ => Err(QuestionError::status(endpoint, &reply)),
     }
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use doorward_core::clock::Clock;
-use doorward_core::status::{StatusAnswer, StatusFault, StatusQuestion, StatusSource};
+use doorward_core::clock::{Clock, UnixTime};
+use doorward_core::status::{Active, StatusAnswer, StatusFault, StatusQuestion, StatusSource};
 use doorward_core::token_cache::{NoRandomness, TokenHash, TokenHasher};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,15 +22,24 @@ use super::introspection::{Protocol, QuestionError, Said};
 use super::location::Access;
 use crate::turns::Turns;
 
-/// So many questions are under way at once.
-const MOST_UNDER_WAY: usize = 64;
-/// So many tokens are asked about in a second that nobody signed and that were not active before:
-/// anybody can make up such tokens.
-const UNSIGNED_PER_SECOND: u32 = 20;
-/// So many tokens are kept in mind that were active lately, and as many that were not. A hash each.
-const MOST_REMEMBERED: u64 = 20_000;
+/// So many questions are under way at once about tokens that an issuer signed, or that were active
+/// before; and so many about others.
+const PLACES: (usize, usize) = (64, 16);
+/// So many requests wait for answers at once.
+const MOST_WAITING: usize = 256;
+/// What is remembered of answers, in bytes, and of tokens that were active, in entries.
+const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
+const REMEMBERED_ACTIVE: u64 = 50_000;
 /// How long a token that was active is known for one that was issued.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
+/// How long an answer waits for a request that could not wait for it.
+const KEPT_FOR: Duration = Duration::from_secs(10);
+/// How long nobody is asked about a token again after there was no answer; and at most, where the
+/// other side wants to be left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Between two lines in the log.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 /// All that decides how tokens are asked about. Two equal ones ask alike: on a reload, what is
 /// known is kept.
@@ -48,6 +57,9 @@ pub struct IntrospectionSpec {
     pub timeout: Duration,
     /// How long an answer counts.
     pub recheck: Duration,
+    /// So many tokens are asked about in a second that nobody signed and that were not active
+    /// before: anybody can make up such tokens.
+    pub unknown_per_second: u32,
 }
 
 /// Asks about the tokens of one issuer. The questions are sent by a task of its own, since those
@@ -60,26 +72,43 @@ pub struct Introspector {
 struct Shared {
     spec: IntrospectionSpec,
     clock: Arc<dyn Clock>,
-    hasher: TokenHasher,
-    inactive: Cache<TokenHash, ()>,
-    once_active: Cache<TokenHash, ()>,
-    unsigned: Turns,
-    places: Arc<Semaphore>,
-    /// By token: these are not kept, only under way.
+    lately: Cache<TokenHash, Lately>,
+    recognized: Arc<Recognized>,
+    unknown: Turns,
+    places: [Arc<Semaphore>; 2],
+    waiting: Semaphore,
     under_way: Mutex<UnderWay>,
     http: Mutex<Option<Arc<HttpFetcher>>>,
     counts: Counts,
-    last_error: Mutex<Option<String>>,
+    /// Until when the other side wants to be left alone, in Unix seconds.
+    paused_until: AtomicU64,
+    warned_at: AtomicU64,
 }
 
+/// Which tokens were active in the last hour, by hash: whoever has one of those made nothing up.
+struct Recognized {
+    hasher: TokenHasher,
+    active: Cache<TokenHash, ()>,
+}
+
+/// An answer, and until when it is remembered.
+type Lately = (StatusAnswer, UnixTime);
+
+/// By token: these are not kept, only under way.
 type UnderWay = HashMap<Box<[u8]>, Pending>;
 
-/// The answer, once there is one.
-type Pending = watch::Receiver<Option<StatusAnswer>>;
+/// The answer, once there is one, and since when it is under way.
+#[derive(Clone)]
+struct Pending {
+    answer: watch::Receiver<Option<StatusAnswer>>,
+    since: Instant,
+}
 
 /// A question on its way.
 struct Question {
     about: StatusQuestion,
+    /// Whether the token is signed, or was active before.
+    is_known: bool,
     answered: watch::Sender<Option<StatusAnswer>>,
     place: OwnedSemaphorePermit,
 }
@@ -106,29 +135,48 @@ pub struct QuestionCounts {
 }
 
 impl Introspector {
-    /// One that asks as `spec` has it, and the task that sends its questions.
+    /// One that asks as `spec` has it, and the task that sends its questions. It knows the tokens
+    /// that its predecessor at the same endpoint knew.
     ///
     /// # Errors
     /// The system gives no random bytes.
     pub fn new(
         spec: IntrospectionSpec,
+        predecessor: Option<&Self>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), NoRandomness> {
-        let remembered = |time: Duration| {
-            Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(time).build()
+        let known = predecessor.map(|before| &before.shared).filter(|before| {
+            (&before.spec.issuer, &before.spec.endpoint) == (&spec.issuer, &spec.endpoint)
+        });
+        let recognized = match known {
+            Some(before) => Arc::clone(&before.recognized),
+            None => {
+                let active = Cache::builder().max_capacity(REMEMBERED_ACTIVE);
+                let active = active.time_to_live(KNOWN_FOR).build();
+                Arc::new(Recognized { hasher: TokenHasher::new()?, active })
+            }
         };
+        let lately = Cache::builder()
+            .max_capacity(REMEMBERED_BYTES)
+            .weigher(|_, (answer, _): &Lately| {
+                let document = answer.as_ref().map_or(0, |active| active.document.len());
+                u32::try_from(document + 128).unwrap_or(u32::MAX)
+            })
+            .time_to_live(spec.recheck.max(KEPT_FOR))
+            .build();
         let (questions, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             clock,
-            hasher: TokenHasher::new()?,
-            inactive: remembered(spec.recheck),
-            once_active: remembered(KNOWN_FOR),
-            unsigned: Turns::new(UNSIGNED_PER_SECOND),
-            places: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
+            lately,
+            recognized,
+            unknown: Turns::new(spec.unknown_per_second),
+            places: [PLACES.0, PLACES.1].map(|places| Arc::new(Semaphore::new(places))),
+            waiting: Semaphore::new(MOST_WAITING),
             under_way: Mutex::default(),
             http: Mutex::default(),
             counts: Counts::default(),
-            last_error: Mutex::default(),
+            paused_until: AtomicU64::new(0),
+            warned_at: AtomicU64::new(0),
             spec,
         });
         let task = send_all(Arc::clone(&shared), queue);
@@ -154,31 +202,36 @@ impl Introspector {
     fn join(&self, about: &StatusQuestion) -> Result<Pending, StatusFault> {
         let shared = &self.shared;
         let mut under_way = shared.under_way();
-        if let Some(answer) = under_way.get(about.token().as_bytes()) {
-            return Ok(answer.clone());
+        if let Some(pending) = under_way.get(about.token().as_bytes()) {
+            return Ok(pending.clone());
         }
-        let hash = shared.hasher.hash(about.token()).ok_or(StatusFault::NoAnswer)?;
-        let is_credible = about.is_signed() || shared.once_active.contains_key(&hash);
-        let place = Arc::clone(&shared.places).try_acquire_owned();
-        let place = match place {
-            Ok(place) if is_credible || shared.unsigned.take(shared.clock.now()) => place,
+        let hash = shared.hash(about).ok_or(StatusFault::NoAnswer)?;
+        let is_known = about.is_signed() || shared.recognized.active.contains_key(&hash);
+        let [known_places, other_places] = &shared.places;
+        let place = Arc::clone(if is_known { known_places } else { other_places });
+        let place = match place.try_acquire_owned() {
+            Ok(place) if is_known || shared.unknown.take(shared.clock.now()) => place,
             Ok(_) | Err(_) => {
                 shared.counts.held_back.fetch_add(1, Ordering::Relaxed);
                 return Err(StatusFault::Crowded);
             }
         };
         let (answered, answer) = watch::channel(None);
-        let question = Question { about: about.clone(), answered, place };
+        let question = Question { about: about.clone(), is_known, answered, place };
         self.questions.send(question).map_err(|_| StatusFault::NoAnswer)?;
-        under_way.insert(about.token().as_bytes().into(), answer.clone());
-        Ok(answer)
+        let pending = Pending { answer, since: Instant::now() };
+        under_way.insert(about.token().as_bytes().into(), pending.clone());
+        Ok(pending)
     }
 }
 
 impl StatusSource for Introspector {
-    fn known(&self, question: &StatusQuestion) -> Option<StatusFault> {
-        let hash = self.shared.hasher.hash(question.token())?;
-        self.shared.inactive.contains_key(&hash).then_some(StatusFault::Inactive)
+    fn known(&self, question: &StatusQuestion, now: UnixTime) -> Option<StatusAnswer> {
+        let shared = &self.shared;
+        let lately = shared.lately.get(&shared.hash(question)?);
+        let remembered = lately.filter(|(_, until)| now < *until).map(|(answer, _)| answer);
+        let is_paused = || now.0 < shared.paused_until.load(Ordering::Relaxed);
+        remembered.or_else(|| is_paused().then_some(Err(StatusFault::NoAnswer)))
     }
 
     fn ask<'s>(
@@ -188,7 +241,14 @@ impl StatusSource for Introspector {
     ) -> Pin<Box<dyn Future<Output = StatusAnswer> + Send + 's>> {
         let joined = self.join(question);
         Box::pin(async move {
-            let mut answer = joined?;
+            let Pending { mut answer, since } = joined?;
+            // What has taken that long will go on to take its time.
+            if since.elapsed() >= wait && answer.borrow().is_none() {
+                return Err(StatusFault::StillUnderWay);
+            }
+            let Ok(_place) = self.shared.waiting.try_acquire() else {
+                return Err(StatusFault::Crowded);
+            };
             let answer = tokio::time::timeout(wait, answer.wait_for(Option::is_some)).await;
             match answer.map_err(|_| StatusFault::StillUnderWay)?.as_deref() {
                 Ok(Some(answer)) => answer.clone(),
@@ -219,36 +279,61 @@ async fn send_all(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Questi
 
 impl Shared {
     async fn answer(self: Arc<Self>, question: Question) {
-        let Question { about, answered, place } = question;
-        let answer = match self.ask(&about).await {
+        let Question { about, is_known, answered, place } = question;
+        let asked_at = self.clock.now();
+        let good_until = asked_at.plus(self.spec.recheck);
+        let (answer, until) = match self.ask(&about).await {
             Ok(Said::Active(document)) => {
-                self.count(&self.counts.active, None);
-                Ok(document)
+                self.counts.active.fetch_add(1, Ordering::Relaxed);
+                if !is_known {
+                    // It was not made up.
+                    self.unknown.give_back(asked_at);
+                }
+                (Ok(Active { document, good_until }), good_until.min(asked_at.plus(KEPT_FOR)))
             }
             Ok(Said::Inactive) => {
-                self.count(&self.counts.inactive, None);
-                Err(StatusFault::Inactive)
+                self.counts.inactive.fetch_add(1, Ordering::Relaxed);
+                (Err(StatusFault::Inactive), good_until)
             }
             Err(error) => {
-                self.count(&self.counts.error, Some(error.to_string()));
-                // The files that it reads may be others by now.
-                *self.http() = None;
-                Err(StatusFault::NoAnswer)
+                self.counts.error.fetch_add(1, Ordering::Relaxed);
+                (Err(StatusFault::NoAnswer), self.failed(&error))
             }
         };
-        if let Some(hash) = self.hasher.hash(about.token()) {
+        if let Some(hash) = self.hash(&about) {
             match &answer {
-                Ok(_) => self.once_active.insert(hash, ()),
-                Err(StatusFault::Inactive) => {
-                    self.inactive.insert(hash, ());
-                    self.once_active.invalidate(&hash);
-                }
+                Ok(_) => self.recognized.active.insert(hash, ()),
+                Err(StatusFault::Inactive) => self.recognized.active.invalidate(&hash),
                 Err(_) => {}
             }
+            self.lately.insert(hash, (answer.clone(), until));
         }
         self.under_way().remove(about.token().as_bytes());
         drop(place);
         answered.send_replace(Some(answer));
+    }
+
+    /// Takes note of a question without an answer; until when the token is not asked about again.
+    fn failed(&self, error: &QuestionError) -> UnixTime {
+        let now = self.clock.now();
+        if error.is_of_client() {
+            *self.http() = None;
+        }
+        if let Some(pause) = error.retry_after() {
+            let until = now.plus(pause.min(LONGEST_PAUSE));
+            self.paused_until.fetch_max(until.0, Ordering::Relaxed);
+        }
+        let warned_at = UnixTime(self.warned_at.load(Ordering::Relaxed));
+        if now.since(warned_at) >= BETWEEN_WARNINGS {
+            self.warned_at.store(now.0, Ordering::Relaxed);
+            let issuer = &self.spec.issuer;
+            warn!(issuer, %error, "nobody can say whether a token of this issuer is active");
+        }
+        now.plus(PAUSE)
+    }
+
+    fn hash(&self, about: &StatusQuestion) -> Option<TokenHash> {
+        self.recognized.hasher.hash(about.token())
     }
 
     async fn ask(&self, about: &StatusQuestion) -> Result<Said, QuestionError> {
@@ -267,26 +352,6 @@ impl Shared {
     /// The client that questions are sent by; `None` where one is to be made.
     fn http(&self) -> MutexGuard<'_, Option<Arc<HttpFetcher>>> {
         self.http.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts how a question ended, and says so where that is news.
-    fn count(&self, count: &AtomicU64, error: Option<String>) {
-        count.fetch_add(1, Ordering::Relaxed);
-        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        let issuer = &self.spec.issuer;
-        match &error {
-            Some(error) if last.as_ref() != Some(error) => {
-                warn!(issuer, %error, "nobody can say whether tokens of this issuer are active");
-            }
-            None if last.is_some() => {
-                tracing::info!(
-                    issuer,
-                    "whether tokens of this issuer are active is answered again"
-                );
-            }
-            Some(_) | None => {}
-        }
-        *last = error;
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {

@@ -113,7 +113,10 @@ impl Evidence<'_> {
             return Facts::new(expected, format!("{name} {}", claim(found)));
         };
         let identity = verified.identity();
-        let kept: Vec<&str> = identity.groups().collect();
+        let kept: Vec<&str> = match identity.on_behalf_of() {
+            Some(of) => of.groups().collect(),
+            None => identity.groups().collect(),
+        };
         let fill = rules.groups_prefix.as_deref().unwrap_or_default();
         let fill = fill.replace("{tid}", self.token.text("tid").unwrap_or_default());
         let dropped: Vec<String> = named

@@ -28,6 +28,7 @@ impl Evidence<'_> {
                     "send no headers with the trusted prefix, and map fewer or shorter claims \
                      (`headers.claims`)"
                 }
+                RequestFault::BehalfSent => "send no `X-NMP-Principal-On-Behalf-Of` headers",
                 RequestFault::Unreadable => "send fewer headers, or shorter ones",
             },
             Fault::NoCredentials => "send `Authorization: Bearer <access token>`",
@@ -227,6 +228,7 @@ impl Evidence<'_> {
             TokenFault::AnotherKind(OtherKind::Logout | OtherKind::Event) => {
                 "send access_token: this token tells a client what has happened to a session or a user"
             }
+            TokenFault::AnotherKind(OtherKind::Unnamed) => "send access_token, and nothing else",
             TokenFault::AnotherKind(OtherKind::Id) | TokenFault::LikeIdToken(_) => {
                 return advice::token::ID_TOKEN.of(product).to_owned();
             }

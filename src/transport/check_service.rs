@@ -7,8 +7,8 @@ use bytes::Bytes;
 use doorward_core::VerifiedIdentity;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::{Clock, UnixTime};
-use doorward_core::decision::Decision;
-use doorward_core::request::{HeaderView, RequestView};
+use doorward_core::decision::{Decision, Fault};
+use doorward_core::request::{HeaderView, RequestFault, RequestView};
 use smallvec::SmallVec;
 
 use super::denial::{DenialPages, Resource};
@@ -87,8 +87,34 @@ impl CheckService {
         let started = Instant::now();
         let wait = self.wait(patience);
         let decision = self.parts.authorizer.authorize(request, self.now(), wait).await;
+        let decision = self.unless_behalf_is_sent(request, decision);
         self.take_note(request, &decision, started);
         decision
+    }
+
+    /// Over HTTP, Envoy sets of our headers only those that its file lists, and what we set is not
+    /// among those that we have it remove: a file that lists the usual four lets the client's own
+    /// on-behalf-of headers pass. What is seen of them is denied.
+    fn unless_behalf_is_sent(&self, request: &RequestView<'_>, decision: Decision) -> Decision {
+        let Decision::Allow(approval) = &decision else { return decision };
+        let delegates = |verified: &VerifiedIdentity| verified.identity().on_behalf_of().is_some();
+        if !approval.identity().is_some_and(delegates) {
+            return decision;
+        }
+        let names = &self.parts.authorizer.header_rules().names;
+        let behalf = [
+            &names.principal_on_behalf_of,
+            &names.principal_on_behalf_of_email,
+            &names.principal_on_behalf_of_groups,
+        ];
+        let is_sent = request.headers.iter().any(|header| {
+            behalf.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes()))
+        });
+        if is_sent {
+            Decision::Deny(Fault::from(RequestFault::BehalfSent).into())
+        } else {
+            decision
+        }
     }
 
     /// How long a request may wait for keys whose caller has this much time: three quarters

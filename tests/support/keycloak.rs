@@ -118,6 +118,30 @@ impl Keycloak {
         self.login("nmp", "alice", "wonderland", "openid profile email platform:read").await
     }
 
+    /// Logs alice in by the client `nmp-job`, which has a secret, and returns the access token.
+    pub async fn login_by_api(&self) -> String {
+        self.token(
+            "doorward",
+            &[
+                ("grant_type", "password"),
+                ("client_id", "nmp-job"),
+                ("client_secret", "nmp-job-secret"),
+                ("username", "alice"),
+                ("password", "wonderland"),
+            ],
+        )
+        .await
+    }
+
+    /// Makes a token of `nmp-job` worthless (RFC 7009).
+    pub async fn revoke(&self, token: &str) {
+        let url = format!("{}/protocol/openid-connect/revoke", self.issuer());
+        let job = [("client_id", "nmp-job"), ("client_secret", "nmp-job-secret")];
+        let form = [job[0], job[1], ("token", token)];
+        let answer = self.client.post(url).form(&form).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+
     /// The token of a machine.
     pub async fn client_credentials(&self) -> String {
         self.token(

@@ -151,9 +151,7 @@ impl<'a> MissingStatus<'a> {
     pub fn resolve(self, answer: StatusAnswer) -> Result<Attempt, Denial> {
         let Self { question, otherwise, attempt, .. } = self;
         match answer {
-            Ok(document) => {
-                Ok(Attempt { status: Some(Answered { question, document }), ..attempt })
-            }
+            Ok(active) => Ok(Attempt { status: Some(Answered { question, active }), ..attempt }),
             Err(fault) => {
                 let scopes = otherwise.scopes.filter(|_| fault == StatusFault::Inactive);
                 Err(Denial { fault: Fault::Status(fault), issuer: otherwise.issuer, scopes })

@@ -143,6 +143,12 @@ pub enum RequestFault {
          carry (56 KiB)"
     )]
     TooMuchToChange,
+    /// It has an on-behalf-of header of its own where ours is to be set, and its gateway may keep it.
+    #[error(
+        "the request has an on-behalf-of header of its own: over HTTP a gateway keeps it unless \
+         `allowed_upstream_headers` lets Doorward's through"
+    )]
+    BehalfSent,
     /// What describes it did not come whole, or is too long.
     #[error("the message that describes the request is incomplete or too long")]
     Unreadable,

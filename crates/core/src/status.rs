@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bearer::BearerToken;
+use crate::clock::UnixTime;
 use crate::request::RequestView;
 
 /// A parameter in the query of a question that is itself a request through a gateway. It stays in
@@ -16,9 +17,9 @@ pub const QUESTION_PARAMETER: &str = "doorward-question";
 
 /// Who is asked about the tokens of an issuer.
 pub trait StatusSource: Send + Sync {
-    /// What can be said at once: the token was called inactive a short while ago, or nobody can be
-    /// asked about it now. No I/O, no waiting.
-    fn known(&self, question: &StatusQuestion) -> Option<StatusFault>;
+    /// What can be said at once: what was answered a short while ago, or that nobody can be asked
+    /// about the token now. No I/O, no waiting.
+    fn known(&self, question: &StatusQuestion, now: UnixTime) -> Option<StatusAnswer>;
 
     /// Asks, and waits at most `wait`. However many requests have the same token, one question
     /// about it is under way; dropping the future leaves that one to the others.
@@ -65,19 +66,28 @@ impl fmt::Debug for StatusQuestion {
     }
 }
 
-/// The JSON object that says what an active token is, or why there is none.
-pub type StatusAnswer = Result<Arc<[u8]>, StatusFault>;
+/// That a token is active, or why that is not known.
+pub type StatusAnswer = Result<Active, StatusFault>;
+
+/// A token is active.
+#[derive(Clone, Debug)]
+pub struct Active {
+    /// What else was said of it: a JSON object.
+    pub document: Arc<[u8]>,
+    /// Until when that counts, at most until the token expires.
+    pub good_until: UnixTime,
+}
 
 /// An answer, and the token that it is about.
 #[derive(Clone)]
 pub(crate) struct Answered {
     pub(crate) question: StatusQuestion,
-    pub(crate) document: Arc<[u8]>,
+    pub(crate) active: Active,
 }
 
 impl Answered {
-    pub(crate) fn about(&self, token: BearerToken<'_>) -> Option<&[u8]> {
-        (self.question.token() == token).then_some(&*self.document)
+    pub(crate) fn about(&self, token: BearerToken<'_>) -> Option<&Active> {
+        (self.question.token() == token).then_some(&self.active)
     }
 }
 

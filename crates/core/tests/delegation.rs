@@ -76,6 +76,7 @@ fn of_the_actor_the_same_holds_as_of_a_subject() {
         (json!({"act": {}}), F::ActorUnfit, Reason::InvalidClaim),
         (json!({"act": "job"}), F::ActorUnfit, Reason::InvalidClaim),
         (json!({"act": []}), F::ActorUnfit, Reason::InvalidClaim),
+        (json!({"act": [{"sub": "job"}]}), F::ActorUnfit, Reason::InvalidClaim),
         (json!({"act": {"sub": ""}}), F::ActorUnfit, Reason::InvalidClaim),
         (json!({"act": {"sub": 5}}), F::ActorUnfit, Reason::InvalidClaim),
         (json!({"act": {"sub": "a b"}}), F::ActorUnfit, Reason::InvalidClaim),

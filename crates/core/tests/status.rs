@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use doorward_core::Authorizer;
 use doorward_core::authorizer::Outcome;
+use doorward_core::clock::UnixTime;
 use doorward_core::decision::{Fault, Reason};
 use doorward_core::identity::{HeaderRules, IdentityRules};
 use doorward_core::issuers::{Issuer, Issuers};
 use doorward_core::keys::Refetch;
 use doorward_core::needs::Needs;
-use doorward_core::status::{StatusAnswer, StatusFault as S, StatusQuestion, StatusSource};
+use doorward_core::status::{Active, StatusAnswer, StatusFault as S, StatusQuestion, StatusSource};
 use doorward_core::token::{AudienceRule, TokenFault as T, TokenRules, TokenUse};
 use doorward_core::token_cache::TokenCache;
 use serde_json::{Value, json};
 
-use crate::support::{Ask, ISSUER, Source, claims, ed, from_now, get, signer, snapshot, token};
+use crate::support::{
+    Ask, ISSUER, Source, claims, ed, encode, from_now, get, signer, snapshot, token,
+};
 
 const WAIT: Duration = Duration::from_secs(2);
 const RECHECK: Duration = Duration::from_secs(15);
@@ -27,8 +30,10 @@ const PLATFORM: &str = "https://nemo.example/apis/auth";
 
 /// Answers as it is told, and notes what it is asked.
 struct Registry {
-    answer: Mutex<StatusAnswer>,
-    known: Mutex<Option<S>>,
+    answer: Mutex<Result<Arc<[u8]>, S>>,
+    known: Mutex<Option<StatusAnswer>>,
+    /// When it is asked, in seconds from now.
+    at: Mutex<i64>,
     asked: Mutex<Vec<(String, bool)>>,
 }
 
@@ -37,6 +42,7 @@ impl Registry {
         let registry = Self {
             answer: Mutex::new(Err(S::NoAnswer)),
             known: Mutex::default(),
+            at: Mutex::default(),
             asked: Mutex::default(),
         };
         registry.say(answer);
@@ -53,8 +59,9 @@ impl Registry {
 }
 
 impl StatusSource for Registry {
-    fn known(&self, _: &StatusQuestion) -> Option<S> {
-        *self.known.lock().unwrap()
+    fn known(&self, _: &StatusQuestion, now: UnixTime) -> Option<StatusAnswer> {
+        *self.at.lock().unwrap() = i64::try_from(now.0 - from_now(0)).unwrap();
+        self.known.lock().unwrap().clone()
     }
 
     fn ask<'s>(
@@ -65,7 +72,9 @@ impl StatusSource for Registry {
         assert_eq!(wait, WAIT);
         let token = String::from_utf8(question.token().as_bytes().to_vec()).unwrap();
         self.asked.lock().unwrap().push((token, question.is_signed()));
-        Box::pin(ready(self.answer.lock().unwrap().clone()))
+        let good_until = UnixTime(from_now(*self.at.lock().unwrap())).plus(RECHECK);
+        let answer = self.answer.lock().unwrap().clone();
+        Box::pin(ready(answer.map(|document| Active { document, good_until })))
     }
 
     fn recheck(&self) -> Duration {
@@ -221,7 +230,7 @@ fn nobody_is_asked_about_a_token_that_does_not_count_anyway() {
 #[test]
 fn what_is_known_already_is_not_asked() {
     let registry = Registry::saying(Ok(json!({})));
-    *registry.known.lock().unwrap() = Some(S::Inactive);
+    *registry.known.lock().unwrap() = Some(Err(S::Inactive));
     let found = authorized(&asking(&registry), &get("/").with_token(json!({})));
     assert_eq!(found, Err(Fault::Status(S::Inactive)));
     assert_eq!(registry.questions(), 0);
@@ -259,7 +268,8 @@ fn an_answer_counts_for_its_own_token() {
         assert_eq!(missing.issuer().name(), ISSUER);
         assert!(missing.question().is_signed());
         assert!(!format!("{:?}", missing.question()).contains("eyJ"));
-        missing.resolve(Ok(br#"{"active": true}"#.as_slice().into())).unwrap()
+        let document = br#"{"active": true}"#.as_slice().into();
+        missing.resolve(Ok(Active { document, good_until: UnixTime::NEVER })).unwrap()
     });
     for (jti, decided) in [("a", true), ("b", false)] {
         get("/").with_token(json!({"jti": jti})).view(|request, now| {
@@ -350,10 +360,40 @@ fn what_the_issuer_says_is_held_against_the_rules() {
         let authorizer = asking(&Registry::saying(Ok(answer)));
         assert_eq!(authorized(&authorizer, &get("/").bearer("op_x")), expected, "{more}");
     }
-    let refresh = json!({"sub": "bob", "aud": "my-api", "typ": "Refresh"});
-    let authorizer = asking(&Registry::saying(Ok(refresh)));
-    let found = authorized(&authorizer, &get("/").bearer("op_x"));
-    assert!(matches!(found, Err(Fault::Token(T::AnotherKind(_)))), "{found:?}");
+    // Refresh tokens can be asked about, too, and say what they are in many ways.
+    for (name, value, reason) in [
+        ("typ", "Refresh", Reason::UnsupportedToken),
+        ("token_use", "refresh_token", Reason::UnsupportedToken),
+        ("token_use", "id", Reason::UnsupportedToken),
+        ("token_type", "refresh_token", Reason::UnsupportedToken),
+        ("token_type", "id_token", Reason::UnsupportedToken),
+        ("token_type", "N_A", Reason::UnsupportedToken),
+        ("token_type", "DPoP", Reason::UnsupportedToken),
+    ] {
+        let mut answer = good.clone();
+        answer[name] = json!(value);
+        let authorizer = asking(&Registry::saying(Ok(answer)));
+        for ask in [get("/").bearer("op_x"), get("/").with_token(json!({}))] {
+            let found = authorized(&authorizer, &ask).map_err(Fault::reason);
+            assert_eq!(found, Err(reason), "{name} {value}");
+        }
+    }
+    for (name, value) in [
+        ("token_use", json!("access")),
+        ("token_type", json!("bearer")),
+        ("token_type", json!("access_token")),
+        ("token_type", json!(null)),
+        ("exp", json!(null)),
+        ("nbf", json!(null)),
+        ("iat", json!(null)),
+        ("exp", json!(1_800_000_000.5)),
+        ("scope", json!(["a:read"])),
+    ] {
+        let mut answer = good.clone();
+        answer[name] = value;
+        let authorizer = asking(&Registry::saying(Ok(answer.clone())));
+        assert_eq!(authorized(&authorizer, &get("/").bearer("op_x")), Ok("bob".into()), "{answer}");
+    }
 }
 
 #[test]
@@ -365,10 +405,12 @@ fn what_is_no_token_of_the_issuers_is_asked_of_nobody() {
         ("==", T::NotThreeParts),
         ("op_\"x", T::NotThreeParts),
         ("op_=x", T::NotThreeParts),
-        ("a.b.c", T::NotBase64Url),
         ("e30.e30.x!", T::NotBase64Url),
-        // Three parts that are no JSON are a broken JWT.
-        ("AAAA.AAAA.AAAA", T::HeaderNotAnObject),
+        // A broken JWT is none that only its issuer can read.
+        (&*format!("{}=", token(json!({}))), T::NotBase64Url),
+        (&*token(json!({})).replacen('.', "=.", 1), T::NotBase64Url),
+        (token(json!({})).rsplit_once('.').unwrap().0, T::NotThreeParts),
+        (&*format!("{}.e30.x.x.x", encode(br#"{"alg":"dir","enc":"A256GCM"}"#)), T::NotThreeParts),
     ] {
         let registry = Registry::saying(Ok(json!({"sub": "bob", "aud": "my-api"})));
         let found = authorized(&asking(&registry), &get("/").bearer(bearer));
@@ -403,6 +445,49 @@ fn of_several_issuers_the_first_with_opaque_tokens_has_them() {
     assert_eq!(registries[1].questions(), 0);
 }
 
+/// Three parts, or broken base64: an issuer may give out what it likes.
+#[test]
+fn an_opaque_token_may_have_dots() {
+    let registry = Registry::saying(Ok(json!({"sub": "bob", "aud": "my-api"})));
+    for bearer in ["op_a.b.c", "op_AAAA.AAAA.AAAA", "op_.", "op_a.b", "op_e30.e30.e30"] {
+        let found = authorized(&asking(&registry), &get("/").bearer(bearer));
+        assert_eq!(found, Ok("bob".into()), "{bearer}");
+    }
+}
+
+/// What was answered while nobody could wait for it counts, from when it was asked.
+#[test]
+fn an_answer_that_came_later_is_taken() {
+    let registry = Registry::saying(Err(S::StillUnderWay));
+    let authorizer = asking(&registry);
+    for ask in [get("/").bearer("op_x"), get("/").with_token(json!({}))] {
+        let found = authorized(&authorizer, &ask);
+        assert_eq!(found, Err(Fault::Status(S::StillUnderWay)));
+        let document = json!({"sub": "alice", "aud": "my-api"}).to_string().into_bytes().into();
+        let good_until = UnixTime(from_now(5));
+        *registry.known.lock().unwrap() = Some(Ok(Active { document, good_until }));
+        assert_eq!(authorized(&authorizer, &ask.clone().at(3)), Ok("alice".into()));
+        *registry.known.lock().unwrap() = None;
+        assert_eq!(authorized(&authorizer, &ask.clone().at(4)), Ok("alice".into()), "cached");
+        assert!(authorized(&authorizer, &ask.clone().at(5)).is_err(), "asked 15 s ago");
+    }
+}
+
+/// That a token lives too long is a matter of what it says itself.
+#[test]
+fn an_answer_without_an_end_is_no_long_life() {
+    let rules = TokenRules {
+        asked_about: true,
+        max_lifetime: Some(Duration::from_secs(7200)),
+        ..TokenRules::new(ISSUER, ["my-api"])
+    };
+    let registry = Registry::saying(Ok(json!({})));
+    let issuer = Issuer::new(rules, IdentityRules::default(), Source::of([&signer()]));
+    let authorizer = of(issuer.with_status(Arc::clone(&registry) as _));
+    let ask = get("/").with_token(json!({"iat": from_now(0)}));
+    assert_eq!(authorized(&authorizer, &ask), Ok("alice".into()));
+}
+
 // -- NeMo Platform's own --
 
 #[test]
@@ -412,6 +497,11 @@ fn an_access_key_may_have_no_end_and_is_asked_about() {
     let ask = get("/").with_token(access_key(json!({})));
     assert_eq!(authorized(&authorizer, &ask), Ok("alice".into()));
     assert_eq!(registry.questions(), 1);
+    for other in [json!({}), json!({"principal": "alice"}), json!({"jti": key_id()})] {
+        let authorizer = platform(&Registry::saying(Ok(other.clone())));
+        let found = authorized(&authorizer, &ask);
+        assert_eq!(found, Err(Fault::Status(S::AboutAnother)), "{other}");
+    }
     let later = ask.clone().at(3_000);
     assert_eq!(authorized(&authorizer, &later), Ok("alice".into()));
     assert_eq!(registry.questions(), 2, "an answer does not count for ever");
@@ -421,7 +511,7 @@ fn an_access_key_may_have_no_end_and_is_asked_about() {
 
 #[test]
 fn an_access_key_has_what_the_platform_gives_it() {
-    let registry = Registry::saying(Ok(json!({})));
+    let registry = Registry::saying(Ok(json!({"principal": "alice", "jti": key_id()})));
     for (more, fault) in [
         (json!({"exp": from_now(-31)}), T::Expired),
         (json!({"nbf": from_now(31)}), T::NotYetValid),

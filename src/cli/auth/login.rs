@@ -9,6 +9,7 @@ use url::Url;
 
 use super::password::{self, PasswordSource};
 use super::progress::Progress;
+use super::unsigned::{self, UnsignedArgs};
 use super::{Failure, words};
 use crate::cli::Exit;
 use crate::cli::completions::contexts;
@@ -28,6 +29,7 @@ use crate::printable::printable;
   doorward auth login --issuer https://idp.example/realms/nmp --client-id nmp
   doorward auth login https://nmp.example --username alice --password-stdin < password
   NMP_OIDC_USERNAME=alice NMP_OIDC_PASSWORD=… doorward auth login https://nmp.example
+  doorward auth login http://localhost:8080 --unsigned-token --email alice@example.com
 
 Without a user name this is the device flow: open the URL shown in any browser, on any
 machine, and enter the code. Without a base URL or issuer it logs in again to the current
@@ -38,6 +40,10 @@ pub(super) struct LoginArgs {
     /// [env: NMP_BASE_URL]
     #[arg(value_name = "BASE_URL")]
     base_url: Option<String>,
+    /// The same as BASE_URL, by the name that it has in `nemo auth login`
+    #[arg(long = "base-url", value_name = "URL", conflicts_with = "base_url")]
+    #[arg(help_heading = "Where to log in")]
+    base_url_flag: Option<String>,
     /// Log in directly at this issuer; needs --client-id
     #[arg(long, value_name = "URL", help_heading = "Where to log in")]
     issuer: Option<String>,
@@ -81,12 +87,17 @@ pub(super) struct LoginArgs {
     #[arg(long, value_name = "NAME", help_heading = "Where to keep the tokens")]
     #[arg(add = ArgValueCandidates::new(contexts))]
     context: Option<String>,
+    #[command(flatten)]
+    unsigned: UnsignedArgs,
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Result<Exit, Failure> {
     // Before anybody types a password: what is there can be read, and replaced.
     let known = logins.lock().await?.read()?;
     let target = target(args, &known)?;
+    if let Some(tokens) = args.unsigned.tokens() {
+        return by_word(args, &target, &tokens, logins, place).await;
+    }
     let username = args.username.as_deref().filter(|name| !name.is_empty());
     let source = PasswordSource { flag: args.password.as_deref(), stdin: args.password_stdin };
     if username.is_none() && (source.flag.is_some() || source.stdin) {
@@ -132,14 +143,40 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Resu
             tokens?
         }
     };
-    let name = match (&args.context, &target) {
-        (Some(name), _) => name.clone(),
-        (None, Target::Again(name, _)) => (*name).to_owned(),
-        (None, Target::Issuer(_) | Target::Platform(_)) => provider.name().to_owned(),
-    };
+    let name = name(args, &target, &provider);
     let login = keep(logins, &name, provider, scopes, &tokens, place).await?;
     report(&name, &login, &tokens, logins);
     Ok(Exit::Done)
+}
+
+/// Keeps tokens that rest on nobody's word but that of who logs in.
+async fn by_word(
+    args: &LoginArgs,
+    target: &Target<'_>,
+    tokens: &Tokens,
+    logins: &Logins,
+    place: Place,
+) -> Result<Exit, Failure> {
+    let base_url = match target {
+        Target::Platform(base_url) => base_url,
+        Target::Again(_, login) => {
+            login.provider.base_url.as_ref().unwrap_or(&login.provider.issuer)
+        }
+        Target::Issuer(issuer) => *issuer,
+    };
+    let provider = unsigned::provider(base_url)?;
+    let name = name(args, target, &provider);
+    let login = keep(logins, &name, provider, Vec::new(), tokens, place).await?;
+    words::logged_in(&name, &login, SystemClock.now(), &logins.path());
+    Ok(Exit::Done)
+}
+
+fn name(args: &LoginArgs, target: &Target<'_>, provider: &Provider) -> String {
+    match (&args.context, target) {
+        (Some(name), _) => name.clone(),
+        (None, Target::Again(name, _)) => (*name).to_owned(),
+        (None, Target::Issuer(_) | Target::Platform(_)) => provider.name().to_owned(),
+    }
 }
 
 /// Where to log in.
@@ -156,7 +193,7 @@ fn target<'a>(args: &'a LoginArgs, known: &'a Contexts) -> Result<Target<'a>, Fa
     if let Some(issuer) = &args.issuer {
         return Ok(Target::Issuer(issuer));
     }
-    if let Some(base_url) = &args.base_url {
+    if let Some(base_url) = args.base_url.as_ref().or(args.base_url_flag.as_ref()) {
         return Ok(Target::Platform(base_url.clone()));
     }
     if args.context.is_some()

@@ -10,6 +10,7 @@ mod refresh;
 mod status;
 mod store_choice;
 mod token;
+mod unsigned;
 mod use_login;
 mod words;
 

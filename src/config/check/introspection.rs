@@ -23,6 +23,9 @@ pub(super) fn check(
         }
         return Some(None);
     };
+    if !raw.jwts && !issuer.opaque {
+        c.bad(&section.join("introspection.jwts"), BadValue::AskedAboutNothing);
+    }
     let section = section.join("introspection");
     let endpoint = match &raw.endpoint {
         Some(text) => {
@@ -57,6 +60,7 @@ pub(super) fn check(
         access: Access { key_bearer: None, ..access?.clone() },
         timeout: timeout?,
         recheck: recheck?,
+        unknown_per_second: raw.unknown_per_second,
     }))
 }
 

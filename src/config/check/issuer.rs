@@ -116,7 +116,7 @@ impl Issuers {
                 max_lifetime: max_lifetime?,
                 leeway: self.leeway,
                 token_use: TokenUse::OidcAccessToken,
-                asked_about: raw.introspection.is_some(),
+                asked_about: raw.introspection.as_ref().is_some_and(|asks| asks.jwts),
             },
             identity: identity?,
             keys: keys?,
@@ -135,8 +135,17 @@ impl Issuers {
         section: &KeyPath,
         raw: &raw::Issuer,
     ) -> Option<Option<String>> {
+        let key = section.join("opaque_prefix");
         if !raw.opaque {
+            if !raw.opaque_prefix.is_empty() {
+                c.bad(&key, BadValue::PrefixWithoutOpaque);
+            }
             return Some(None);
+        }
+        let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+        if !raw.opaque_prefix.as_bytes().iter().all(of_token) {
+            c.bad(&key, BadValue::NotOfTokens(raw.opaque_prefix.as_str().into()));
+            return None;
         }
         let key = section.join("opaque");
         if !raw.allowed_tenants.is_empty() {
@@ -184,6 +193,9 @@ impl Issuers {
         settings.keys = keys?;
         settings.borrows_from_primary = true;
         settings.opaque_prefix = None;
+        if let Some(introspection) = &mut settings.introspection {
+            introspection.issuer.clone_from(&settings.token.issuer);
+        }
         Some(settings)
     }
 

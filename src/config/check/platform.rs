@@ -39,6 +39,8 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<PlatformSet
     let client_secret =
         introspection::secret(c, &section, &oidc.client_secret, &oidc.client_secret_file);
     let exchange = exchange(c, config);
+    let ca_file = config.platform.ca_file.as_deref().map(values::ca_file);
+    let ca_file = c.keep_given(&KeyPath::dotted("platform.ca_file"), ca_file);
     let signing =
         if is_an_issuer(&config.auth) { Signing::check(c, config) } else { Signing::default() };
     let access_keys = access_keys(c, config, &signing);
@@ -56,6 +58,7 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<PlatformSet
         userinfo_endpoint: userinfo?,
         discovery_cache_ttl: ttl?,
         exchange: exchange?,
+        ca_file: ca_file?,
         access_keys: access_keys?,
         workload_tokens: workload_tokens?,
         subject_tokens: subject_tokens?,

@@ -19,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The issuers that `platform` stands for. `primary` says where workloads' own tokens have whom they
 /// speak of: what is wrong with its claims is said where that issuer is checked.
 pub(super) fn issuers(platform: &PlatformSettings, primary: &raw::Issuer) -> Vec<IssuerSettings> {
+    let access = Access { ca_file: platform.ca_file.clone(), ..Access::default() };
     let mut issuers = Vec::new();
     let mut access_keys = platform.access_keys.as_ref();
     if let Some(workloads) = &platform.workload_tokens {
@@ -28,14 +29,14 @@ pub(super) fn issuers(platform: &PlatformSettings, primary: &raw::Issuer) -> Vec
         let shared = access_keys.take_if(|keys| keys.issuer == workloads.issuer);
         issuers.push(IssuerSettings {
             access_keys: shared.map(access_key_rules),
-            introspection: shared.map(status),
-            ..issuer(rules, identity, &workloads.jwks_uri)
+            introspection: shared.map(|keys| status(keys, &access)),
+            ..issuer(rules, identity, &workloads.jwks_uri, &access)
         });
     }
     if let Some(keys) = access_keys {
         issuers.push(IssuerSettings {
-            introspection: Some(status(keys)),
-            ..issuer(access_key_rules(keys), IdentityRules::default(), &keys.jwks_uri)
+            introspection: Some(status(keys, &access)),
+            ..issuer(access_key_rules(keys), IdentityRules::default(), &keys.jwks_uri, &access)
         });
     }
     if let Some(subjects) = &platform.subject_tokens {
@@ -50,7 +51,7 @@ pub(super) fn issuers(platform: &PlatformSettings, primary: &raw::Issuer) -> Vec
         issuers.extend(subjects.issuers.iter().map(|name| {
             let audience = [subjects.audience.clone()];
             let rules = rules(name, audience, TokenUse::WorkloadSubjectToken);
-            issuer(rules, identity.clone(), &subjects.jwks_uri)
+            issuer(rules, identity.clone(), &subjects.jwks_uri, &access)
         }));
     }
     issuers
@@ -71,23 +72,30 @@ fn access_key_rules(keys: &AccessKeySettings) -> TokenRules {
     TokenRules { asked_about: true, ..rules }
 }
 
-fn status(keys: &AccessKeySettings) -> IntrospectionSpec {
+fn status(keys: &AccessKeySettings, access: &Access) -> IntrospectionSpec {
     IntrospectionSpec {
         issuer: keys.issuer.clone(),
         endpoint: keys.status_url.clone(),
         protocol: Protocol::Authenticate,
-        access: Access::default(),
+        access: access.clone(),
         timeout: TIMEOUT,
         recheck: keys.recheck,
+        // All of its keys are signed.
+        unknown_per_second: 0,
     }
 }
 
-fn issuer(token: TokenRules, identity: IdentityRules, jwks_uri: &Url) -> IssuerSettings {
+fn issuer(
+    token: TokenRules,
+    identity: IdentityRules,
+    jwks_uri: &Url,
+    access: &Access,
+) -> IssuerSettings {
     IssuerSettings {
         token,
         identity,
         keys: KeyLocation::JwksUri(jwks_uri.clone()),
-        access: Access::default(),
+        access: access.clone(),
         borrows_from_primary: false,
         access_keys: None,
         introspection: None,

@@ -148,10 +148,16 @@ sections! {
         pub client_secret_file: Option<PathBuf>,
         /// How client id and secret are sent.
         pub auth_method: AuthMethod,
+        /// Whether it is asked about JWTs, too, once their signature is verified. Some providers
+        /// answer on opaque tokens alone.
+        pub jwts: bool = true,
         /// How long an answer counts, at most until the token expires.
         pub cache: Span = Span::Seconds(60),
         /// How long one question may take.
         pub timeout: Span = Span::Seconds(5),
+        /// How many tokens a second it is asked about that nobody signed and that were not active
+        /// in the last hour: anybody can make up such tokens.
+        pub unknown_per_second: u32 = 20,
     }
 
     /// Presets for well-known providers.

@@ -2,6 +2,8 @@
 //!
 //! What else NeMo writes there is listed in `config::nemo`.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ sections! {
         /// Where clients reach the platform: the gateway. Its own tokens are issued under
         /// `{base_url}/apis/auth`, and their keys are at `{base_url}/apis/auth/jwks`.
         pub base_url: Option<String>,
+        /// PEM file of certificates to trust for the platform, in addition to the system's.
+        pub ca_file: Option<PathBuf>,
         /// Also talk to the platform over plain http on other machines, such as inside a cluster:
         /// anyone on the network path can then replace its keys and read the tokens that it is
         /// asked about.

@@ -35,7 +35,7 @@ impl Kind {
             TokenKind::Other(OtherKind::Refresh | OtherKind::Offline) => return Self::Refresh,
             TokenKind::Other(OtherKind::Logout | OtherKind::Event) => return Self::Logout,
             TokenKind::Other(OtherKind::Id) | TokenKind::LikeId(_) => return Self::Id,
-            TokenKind::Unsaid => {}
+            TokenKind::Unsaid | TokenKind::Other(OtherKind::Unnamed) => {}
         }
         // authentik's access tokens are its ID tokens with `azp` and `uid` in addition.
         let granted = ["scope", "scp", "roles", "permissions", "gty", "cid"].into_iter().any(has)

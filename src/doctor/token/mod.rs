@@ -25,7 +25,9 @@ use self::trial::{Failed, Trial};
 use super::report::{Finding, Outcome, Section};
 use crate::config::Settings;
 use crate::explain::{Check, Evidence};
+use crate::printable::printable;
 use crate::product::Product;
+use crate::token_parts::TokenParts;
 
 /// What was learned of an issuer that a token may be from.
 #[derive(Clone, Debug)]
@@ -48,6 +50,13 @@ pub fn examine_token(
     now: UnixTime,
 ) -> Section {
     let mut section = Section::new("token");
+    if let Some(issuer) = issuer_of_opaque(token, settings) {
+        let found =
+            format!("a token that is no JWT: only {issuer} can read it, and was not asked here");
+        let finding = Finding::warn(Check::Status.name(), printable(&found), ASK_BY_EXPLAIN);
+        section.findings.push(finding);
+        return section;
+    }
     let mut trial = Trial::new(token, settings, known, now);
     let mut done = Check::Route;
     while let Some(failed) =
@@ -62,8 +71,21 @@ pub fn examine_token(
     if let Some(mistaken) = section.findings.pop_if(is_mistaken) {
         section.findings.retain(|finding| finding.outcome != Outcome::Fail);
         section.findings.push(mistaken);
+    } else if trial.is_asked_about() {
+        let found = "not asked here: the token counts only while it is called active";
+        section.findings.push(Finding::warn(Check::Status.name(), found, ASK_BY_EXPLAIN));
     }
     section
+}
+
+const ASK_BY_EXPLAIN: &str = "`doorward explain` asks, and says what a server would decide";
+
+/// The issuer whose token this is, where only that can read it.
+fn issuer_of_opaque<'s>(token: &str, settings: &'s Settings) -> Option<&'s str> {
+    let issuer = settings.issuers.iter().find(|issuer| issuer.opaque_prefix.is_some())?;
+    let is_its = issuer.opaque_prefix.as_ref().is_some_and(|prefix| token.starts_with(prefix));
+    let is_opaque = TokenParts::of(token.as_bytes()).header.is_none();
+    (is_its && is_opaque).then_some(&issuer.token.issuer)
 }
 
 /// Adds the steps behind `done`, up to the one that fails; that one is returned where the rest

@@ -357,3 +357,23 @@ fn times_clients_and_prefixes() {
         assert_eq!((found[0].check, found[0].outcome), (check, Outcome::Fail));
     }
 }
+
+/// Nobody is asked here, and that is said: a revoked token would pass all else.
+#[test]
+fn tokens_that_somebody_has_to_be_asked_about() {
+    let introspection = json!({"endpoint": "https://i.example/introspect", "client_id": "d"});
+    let config = oidc(json!({
+        "issuer": "https://i.example", "client_id": "app", "opaque": true, "opaque_prefix": "op_",
+        "introspection": introspection,
+    }));
+    let found = examined_text(&config, "op_1");
+    assert_faults(&found, &[("warn status", "`doorward explain` asks")]);
+    assert!(found[0].found.contains("only https://i.example can read it"), "{found:?}");
+    assert!(faults(&examined_text(&config, "xx_1"))[0].starts_with("fail form"));
+    let claims = json!({
+        "iss": "https://i.example", "aud": "app", "sub": "s", "iat": NOW - 60, "exp": NOW + 600,
+        "email": "a@b.c", "groups": ["g"],
+        "scope": "a",
+    });
+    assert_faults(&examined(&config, &jwt(), &claims), &[("warn status", "`doorward explain`")]);
+}

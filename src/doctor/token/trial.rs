@@ -43,6 +43,7 @@ pub(super) struct Trial<'a> {
     known: &'a [KnownIssuer],
     facts: Vec<IssuerFacts>,
     rules: Vec<(TokenRules, IdentityRules)>,
+    is_asked_about: bool,
     now: UnixTime,
     /// The value of the `Authorization` header.
     authorization: String,
@@ -67,24 +68,33 @@ impl<'a> Trial<'a> {
         let parts = TokenParts::of(token.as_bytes());
         let (name, value) = ACCESS_KEY;
         let is_access_key = parts.text(name) == Some(value);
+        let named = parts.text("iss").unwrap_or_default();
+        let mut is_asked_about = false;
         let rules = settings.issuers.iter().map(|issuer| {
             let access_keys = issuer.access_keys.as_ref().filter(|_| is_access_key);
+            let rules = access_keys.unwrap_or(&issuer.token);
+            is_asked_about |= rules.asked_about && rules.issuer == named;
             // Nobody is asked about the token here.
-            let rules =
-                TokenRules { asked_about: false, ..access_keys.unwrap_or(&issuer.token).clone() };
-            (rules, issuer.identity.clone())
+            (TokenRules { asked_about: false, ..rules.clone() }, issuer.identity.clone())
         });
+        let rules = rules.collect();
         Self {
             settings,
             known,
             facts: known.iter().map(facts).collect(),
-            rules: rules.collect(),
+            rules,
+            is_asked_about,
             now,
             authorization: format!("Bearer {token}"),
             header: parts.header.unwrap_or_default(),
             claims: parts.claims,
             is_unsigned: false,
         }
+    }
+
+    /// Whether the token counts only when somebody says so.
+    pub(super) fn is_asked_about(&self) -> bool {
+        self.is_asked_about
     }
 
     /// Has the engine decide, by what counts now.

@@ -57,6 +57,15 @@ const clients = [
     redirect_uris: ['http://127.0.0.1/callback'],
   },
   {
+    // People again; their tokens are opaque.
+    client_id: 'nmp-opaque',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: ['http://127.0.0.1/callback'],
+  },
+  {
     // A machine; its tokens are RS256.
     client_id: 'nmp-job',
     client_secret: 'nmp-job-secret',
@@ -99,6 +108,8 @@ const configuration = {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
       // Without this an access token is opaque; with it, every one is a JWT for `resource`.
@@ -107,7 +118,7 @@ const configuration = {
       getResourceServerInfo: (ctx) => ({
         scope: scopes,
         audience: broken === 'wrong-audience' ? 'urn:doorward:elsewhere' : resource,
-        accessTokenFormat: 'jwt',
+        accessTokenFormat: ctx.oidc.client.clientId.endsWith('opaque') ? 'opaque' : 'jwt',
         jwt: { sign: { alg: ctx.oidc.client.clientId.endsWith('es256') ? 'ES256' : 'RS256' } },
       }),
     },

@@ -1,7 +1,9 @@
 //! Whom a token speaks of: from the cache, by its signature, or by the word of its issuer.
 
 use std::sync::Arc;
-use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::{Authorizer, NotAdmitted};
 use crate::bearer::BearerToken;
@@ -11,7 +13,7 @@ use crate::issuers::{Issuer, KeysFault};
 use crate::keys::RefetchCause;
 use crate::needs::{Attempt, MissingKey, MissingStatus, Needs};
 use crate::request::RequestView;
-use crate::status::{StatusFault, StatusQuestion, StatusSource, is_question};
+use crate::status::{Active, Answered, StatusFault, StatusQuestion, is_question};
 use crate::token::{Claims, CompactJws, TokenFault, TokenRules, UnverifiedToken, VerifiedToken};
 use crate::verified_identity::VerifiedIdentity;
 
@@ -32,18 +34,33 @@ impl Authorizer {
         if let Some(identity) = entry.and_then(|(cache, hash)| cache.find(hash, still_holds)) {
             return Ok((identity, false));
         }
-        let identity = match CompactJws::decode(bearer, self.max_token_bytes) {
-            Ok(jws) => self.verify(&jws, request, bearer, now, attempt)?,
-            Err(fault @ (TokenFault::NotThreeParts | TokenFault::NotBase64Url)) => {
-                let issuer = self.issuers.of_opaque(bearer).ok_or(fault)?;
-                self.introspect(issuer, request, bearer, now, attempt)?
-            }
-            Err(fault) => return Err(fault.into()),
+        let decoded = CompactJws::decode(bearer, self.max_token_bytes);
+        let identity = match self.opaque_issuer(bearer, &decoded) {
+            Some(issuer) => self.introspect(issuer, request, bearer, now, attempt)?,
+            None => self.verify(&decoded?, request, bearer, now, attempt)?,
         };
         if let Some((cache, hash)) = entry {
             cache.keep(hash, &identity);
         }
         Ok((identity, true))
+    }
+
+    /// The issuer of a token that is no JWT, not even a broken one: what its header says against it
+    /// is not to be got around by breaking the rest.
+    fn opaque_issuer(
+        &self,
+        bearer: BearerToken<'_>,
+        decoded: &Result<CompactJws<'_>, TokenFault>,
+    ) -> Option<&Issuer> {
+        let readable = match decoded {
+            Ok(jws) => jws.header().first() == Some(&b'{'),
+            Err(TokenFault::NotThreeParts | TokenFault::NotBase64Url) => false,
+            Err(_) => true,
+        };
+        if readable {
+            return None;
+        }
+        self.issuers.of_opaque(bearer).filter(|_| !has_jose_header(bearer))
     }
 
     /// Whom a token speaks of that its issuer has signed.
@@ -77,14 +94,15 @@ impl Authorizer {
         })?;
         if rules.asked_about && answer.is_none() {
             let question = StatusQuestion::new(bearer, true);
-            return Err(ask(issuer, request, question, attempt));
+            let attempt = answered(issuer, request, question, now, attempt)?;
+            return self.verify(jws, request, bearer, now, attempt);
         }
         Ok(identity)
     }
 
     fn verify_with(
         &self,
-        answer: Option<&[u8]>,
+        answer: Option<&Active>,
         unverified: UnverifiedToken<'_>,
         issuer: &Issuer,
         rules: &TokenRules,
@@ -95,12 +113,12 @@ impl Authorizer {
         let verified = VerifiedToken::verify(unverified, rules, keys.set(), now)?;
         let good_until = match answer {
             None => UnixTime::NEVER,
-            Some(answer) => {
-                let answer = Claims::parse(answer).map_err(|_| StatusFault::NoAnswer)?;
-                if !verified.claims().agree_with(&answer) {
+            Some(Active { document, good_until }) => {
+                let answer = Claims::parse(document).map_err(|_| StatusFault::NoAnswer)?;
+                if !verified.is_meant_by(&answer) {
                     return Err(StatusFault::AboutAnother.into());
                 }
-                verified.confirm(&answer, rules, now)?.min(recheck_at(issuer, now))
+                verified.confirm(&answer, rules, now)?.min(*good_until)
             }
         };
         let key_set = Some(keys.id());
@@ -116,14 +134,16 @@ impl Authorizer {
         now: UnixTime,
         attempt: Attempt,
     ) -> Result<Arc<VerifiedIdentity>, NotAdmitted<'a>> {
-        let Some(answer) = attempt.status.as_ref().and_then(|status| status.about(bearer)) else {
-            return Err(ask(issuer, request, StatusQuestion::new(bearer, false), attempt));
+        let Some(active) = attempt.status.as_ref().and_then(|status| status.about(bearer)) else {
+            let question = StatusQuestion::new(bearer, false);
+            let attempt = answered(issuer, request, question, now, attempt)?;
+            return self.introspect(issuer, request, bearer, now, attempt);
         };
         let read = || -> Result<_, Fault> {
-            let answer = Claims::parse(answer).map_err(|_| StatusFault::NoAnswer)?;
+            let answer = Claims::parse(&active.document).map_err(|_| StatusFault::NoAnswer)?;
             let token = VerifiedToken::introspected(answer, issuer.rules(), now)?;
-            let good_until = recheck_at(issuer, now);
-            Ok(VerifiedIdentity::new(&token, issuer, &self.headers, None, good_until)?)
+            let (headers, good_until) = (&self.headers, active.good_until);
+            Ok(VerifiedIdentity::new(&token, issuer, headers, None, good_until)?)
         };
         let issuer = Some(issuer.id());
         read().map_err(|fault| Denial { fault, issuer, scopes: None }.into())
@@ -141,27 +161,41 @@ impl Authorizer {
     }
 }
 
-/// Until when an answer counts that a token of `issuer` is active.
-fn recheck_at(issuer: &Issuer, now: UnixTime) -> UnixTime {
-    now.plus(issuer.status().map_or(Duration::ZERO, StatusSource::recheck))
+/// Whether the first part of a token, however it ends, is the header of a JWT or of an encrypted one
+/// (RFC 7515 §4, RFC 7516 §4).
+fn has_jose_header(bearer: BearerToken<'_>) -> bool {
+    let first = bearer.as_bytes().split(|byte| *byte == b'.').next().unwrap_or_default();
+    let padding = first.iter().rev().take_while(|byte| **byte == b'=').count();
+    let first = first.get(..first.len() - padding).unwrap_or_default();
+    let decoded =
+        [URL_SAFE_NO_PAD, STANDARD_NO_PAD].iter().find_map(|engine| engine.decode(first).ok());
+    let header = decoded.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    header.is_some_and(|header| header.get("alg").is_some())
 }
 
-/// What a token needs that somebody has to be asked about.
-fn ask<'a>(
+/// The same attempt with what was answered on a token a short while ago.
+fn answered<'a>(
     issuer: &'a Issuer,
     request: &RequestView<'_>,
     question: StatusQuestion,
+    now: UnixTime,
     attempt: Attempt,
-) -> NotAdmitted<'a> {
+) -> Result<Attempt, NotAdmitted<'a>> {
     let Some(source) = issuer.status() else {
-        return StatusFault::NoAnswer.denial(issuer).into();
+        return Err(StatusFault::NoAnswer.denial(issuer).into());
     };
-    let circular = is_question(request).then_some(StatusFault::Circular);
-    if let Some(fault) = circular.or_else(|| source.known(&question)) {
-        return fault.denial(issuer).into();
+    if is_question(request) {
+        return Err(StatusFault::Circular.denial(issuer).into());
     }
-    let otherwise = StatusFault::NoAnswer.denial(issuer);
-    Needs::Status(MissingStatus { issuer, source, question, otherwise, attempt }).into()
+    match source.known(&question, now) {
+        Some(Ok(active)) => Ok(Attempt { status: Some(Answered { question, active }), ..attempt }),
+        Some(Err(fault)) => Err(fault.denial(issuer).into()),
+        None => {
+            let otherwise = StatusFault::NoAnswer.denial(issuer);
+            let missing = MissingStatus { issuer, source, question, otherwise, attempt };
+            Err(Needs::Status(missing).into())
+        }
+    }
 }
 
 /// Why newer keys could make the difference, if they could.

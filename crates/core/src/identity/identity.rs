@@ -277,11 +277,14 @@ impl Writer<'_, '_> {
 
     /// Who acts for the subject: id and groups, of which the same holds as of a subject's.
     fn actor(&mut self) -> Result<(), IdentityFault> {
-        let json = self.claims.json_at("act", "/sub").ok_or(IdentityFault::ActorUnfit)?;
+        // No member of it twice: another parser might take the other one.
+        let act = self.claims.json("act").map(|json| Claims::parse(json.as_bytes()));
+        let Some(Ok(act)) = act else { return Err(IdentityFault::ActorUnfit) };
+        let json = act.json("sub").ok_or(IdentityFault::ActorUnfit)?;
         self.id(json, [IdentityFault::ActorReserved, IdentityFault::ActorUnfit])?;
         self.end(Part::Principal);
         self.end(Part::Email);
-        self.groups(self.claims.json_at("act", "/groups"));
+        self.groups(act.json("groups"));
         self.end(Part::Groups);
         Ok(())
     }

@@ -105,16 +105,6 @@ impl<'j> Claims<'j> {
         self.string(name).ok().flatten().is_some_and(|said| said == value)
     }
 
-    /// Whether what `others` say goes with these: where both name an issuer, or the token, they
-    /// name the same.
-    #[must_use]
-    pub fn agree_with(&self, others: &Claims<'_>) -> bool {
-        ["iss", "jti"].into_iter().all(|name| {
-            let [ours, theirs] = [self, others].map(|claims| claims.string(name).ok().flatten());
-            ours.zip(theirs).is_none_or(|(ours, theirs)| ours == theirs)
-        })
-    }
-
     /// The names of all members, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())

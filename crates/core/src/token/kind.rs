@@ -37,6 +37,8 @@ pub enum OtherKind {
     Logout,
     /// A security event token (RFC 8417 §2.2), as logout tokens are: its `events` is an object.
     Event,
+    /// Something that nobody here knows, by `token_use` or `token_type` of an answer about it.
+    Unnamed,
 }
 
 /// One claim, as far as it tells the kind of a token.
@@ -112,6 +114,7 @@ impl fmt::Display for OtherKind {
             Self::Offline => "an offline token",
             Self::Logout => "a logout token",
             Self::Event => "a security event token",
+            Self::Unnamed => "a token of another kind",
         })
     }
 }

@@ -10,6 +10,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::claims::{Claims, Text};
 use super::fault::TokenFault;
+use super::kind::OtherKind;
 use super::rules::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, TokenUse,
     is_guid,
@@ -66,8 +67,7 @@ impl<'j> VerifiedToken<'j> {
         if answer.string("iss").ok().flatten().is_some_and(|issuer| issuer != rules.issuer) {
             return Err(TokenFault::UnknownIssuer);
         }
-        rules.check_kind(answer.kind(None))?;
-        check_bound(&answer, rules)?;
+        check_answered_kind(&answer, rules)?;
         Self::checked(answer, None, rules, Expiry::Optional, now)
     }
 
@@ -82,6 +82,9 @@ impl<'j> VerifiedToken<'j> {
         rules: &TokenRules,
         now: UnixTime,
     ) -> Result<UnixTime, TokenFault> {
+        check_answered_kind(answer, rules)?;
+        // How long it lives, the token itself has said.
+        let rules = &TokenRules { max_lifetime: None, ..rules.clone() };
         let expires_at = check_times(answer, rules, Expiry::Optional, now)?;
         if answer.json("aud").is_some() {
             check_audience(answer, rules)?;
@@ -90,6 +93,23 @@ impl<'j> VerifiedToken<'j> {
             check_client(answer, rules)?;
         }
         Ok(expires_at.min(self.expires_at))
+    }
+
+    /// Whether an answer speaks of this token: where both name an issuer or the token, they name the
+    /// same. Of its own keys the platform names id and subject.
+    #[must_use]
+    pub fn is_meant_by(&self, answer: &Claims<'_>) -> bool {
+        let (names, required) = match self.token_use {
+            TokenUse::AccessKey => ([("jti", "jti"), ("sub", "principal")], true),
+            TokenUse::OidcAccessToken
+            | TokenUse::WorkloadAccessToken
+            | TokenUse::WorkloadSubjectToken => ([("jti", "jti"), ("iss", "iss")], false),
+        };
+        names.into_iter().all(|(ours, theirs)| {
+            let ours = self.claims.string(ours).ok().flatten();
+            let theirs = answer.string(theirs).ok().flatten();
+            ours.zip(theirs).map_or(!required, |(ours, theirs)| ours == theirs)
+        })
     }
 
     fn checked(
@@ -190,6 +210,29 @@ fn check_bound(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault
     }
 }
 
+/// Whether what is said of an active token is said of one for access, and for whoever bears it:
+/// refresh tokens can be asked about, too (RFC 7662 §2.1), and `token_type` (RFC 7662 §2.2) tells a
+/// bound token.
+fn check_answered_kind(answer: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+    rules.check_kind(answer.kind(None))?;
+    check_bound(answer, rules)?;
+    for name in ["token_use", "token_type"] {
+        let said = answer.string(name).ok().flatten().unwrap_or_default().to_ascii_lowercase();
+        match said.as_str() {
+            "" | "access" | "access_token" | "access token" | "bearer" => {}
+            "urn:ietf:params:oauth:token-type:access_token" => {}
+            "dpop" | "pop" | "mac" if rules.bound_tokens == BoundTokens::Ignored => {}
+            "dpop" | "pop" | "mac" => return Err(TokenFault::BoundToKey),
+            other if other.contains("refresh") => {
+                return Err(TokenFault::AnotherKind(OtherKind::Refresh));
+            }
+            "id" | "id_token" => return Err(TokenFault::AnotherKind(OtherKind::Id)),
+            _ => return Err(TokenFault::AnotherKind(OtherKind::Unnamed)),
+        }
+    }
+    Ok(())
+}
+
 /// Whether the token has what those for its use must have. Only the platform's own tell by
 /// [`ACCESS_KEY`] what they are; elsewhere it is a claim like others.
 fn check_use(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
@@ -269,18 +312,23 @@ fn check_times(
     expiry: Expiry,
     now: UnixTime,
 ) -> Result<UnixTime, TokenFault> {
+    // What is answered of a token may have `null` for what is not known.
+    let absent = |name: &str| expiry == Expiry::Optional && claims.json(name).is_none();
     let expires_at = match claims.numeric_date("exp") {
+        _ if absent("exp") => UnixTime::NEVER,
         Ok(Some(beyond)) if beyond > UnixTime::END_OF_YEAR_9999 => {
             return Err(TokenFault::ExpiryBeyondReason);
         }
         Ok(Some(expires_at)) => expires_at,
-        Ok(None) if expiry == Expiry::Optional => UnixTime::NEVER,
         Ok(None) | Err(_) => return Err(TokenFault::NoExpiry),
     };
     if expires_at.plus(rules.leeway) <= now {
         return Err(TokenFault::Expired);
     }
-    let date = |name| claims.numeric_date(name).map_err(|_| TokenFault::BadTime);
+    let date = |name| match claims.numeric_date(name) {
+        _ if absent(name) => Ok(None),
+        date => date.map_err(|_| TokenFault::BadTime),
+    };
     let is_ahead = |moment| moment > now.plus(rules.leeway);
     if date("nbf")?.is_some_and(is_ahead) {
         return Err(TokenFault::NotYetValid);
