@@ -19,6 +19,8 @@ mod headers;
 mod identity;
 mod keys;
 mod missing_keys;
+mod opaque;
+mod platform;
 mod routes;
 mod rules;
 mod status;

@@ -4,6 +4,7 @@
 //! Each step is a type that only the step before can make: [`CompactJws`],
 //! [`UnverifiedToken`], [`VerifiedToken`]. Whoever holds the last holds the proof.
 
+mod answer;
 mod claims;
 mod fault;
 mod jws;

@@ -10,7 +10,6 @@ use smallvec::{SmallVec, smallvec};
 
 use super::claims::{Claims, Text};
 use super::fault::TokenFault;
-use super::kind::OtherKind;
 use super::rules::{
     AudienceRule, BoundTokens, CLIENT_CLAIMS, TENANT_PLACEHOLDER, TenantRule, TokenRules, TokenUse,
     is_guid,
@@ -53,66 +52,7 @@ impl<'j> VerifiedToken<'j> {
         Self::checked(claims, tenant, rules, expiry, now)
     }
 
-    /// Checks what the issuer says (RFC 7662 §2.2) of a token that only it can read, against the
-    /// rules that its other tokens have to satisfy. The caller has seen that it calls the token
-    /// active. Without `exp` the token counts for as long as the answer does.
-    ///
-    /// # Errors
-    /// The first check that fails, in the order of the reason codes.
-    pub fn introspected(
-        answer: Claims<'j>,
-        rules: &TokenRules,
-        now: UnixTime,
-    ) -> Result<Self, TokenFault> {
-        if answer.string("iss").ok().flatten().is_some_and(|issuer| issuer != rules.issuer) {
-            return Err(TokenFault::UnknownIssuer);
-        }
-        check_answered_kind(&answer, rules)?;
-        Self::checked(answer, None, rules, Expiry::Optional, now)
-    }
-
-    /// Checks what was answered when somebody was asked whether this token is active, as far as
-    /// the answer goes; and says when it expires.
-    ///
-    /// # Errors
-    /// The first check that fails, in the order of the reason codes.
-    pub fn confirm(
-        &self,
-        answer: &Claims<'_>,
-        rules: &TokenRules,
-        now: UnixTime,
-    ) -> Result<UnixTime, TokenFault> {
-        check_answered_kind(answer, rules)?;
-        // How long it lives, the token itself has said.
-        let rules = &TokenRules { max_lifetime: None, ..rules.clone() };
-        let expires_at = check_times(answer, rules, Expiry::Optional, now)?;
-        if answer.json("aud").is_some() {
-            check_audience(answer, rules)?;
-        }
-        if CLIENT_CLAIMS.iter().any(|name| answer.json(name).is_some()) {
-            check_client(answer, rules)?;
-        }
-        Ok(expires_at.min(self.expires_at))
-    }
-
-    /// Whether an answer speaks of this token: where both name an issuer or the token, they name the
-    /// same. Of its own keys the platform names id and subject.
-    #[must_use]
-    pub fn is_meant_by(&self, answer: &Claims<'_>) -> bool {
-        let (names, required) = match self.token_use {
-            TokenUse::AccessKey => ([("jti", "jti"), ("sub", "principal")], true),
-            TokenUse::OidcAccessToken
-            | TokenUse::WorkloadAccessToken
-            | TokenUse::WorkloadSubjectToken => ([("jti", "jti"), ("iss", "iss")], false),
-        };
-        names.into_iter().all(|(ours, theirs)| {
-            let ours = self.claims.string(ours).ok().flatten();
-            let theirs = answer.string(theirs).ok().flatten();
-            ours.zip(theirs).map_or(!required, |(ours, theirs)| ours == theirs)
-        })
-    }
-
-    fn checked(
+    pub(super) fn checked(
         claims: Claims<'j>,
         tenant: Option<Cow<'j, str>>,
         rules: &TokenRules,
@@ -163,7 +103,7 @@ impl<'j> VerifiedToken<'j> {
 
 /// Whether a token must say when it ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Expiry {
+pub(super) enum Expiry {
     Required,
     Optional,
 }
@@ -203,34 +143,11 @@ fn check_kind(token: &UnverifiedToken<'_>, rules: &TokenRules) -> Result<(), Tok
     check_bound(token.claims(), rules)
 }
 
-fn check_bound(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+pub(super) fn check_bound(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
     match rules.bound_tokens {
         BoundTokens::Refused if claims.json("cnf").is_some() => Err(TokenFault::BoundToKey),
         BoundTokens::Refused | BoundTokens::Ignored => Ok(()),
     }
-}
-
-/// Whether what is said of an active token is said of one for access, and for whoever bears it:
-/// refresh tokens can be asked about, too (RFC 7662 §2.1), and `token_type` (RFC 7662 §2.2) tells a
-/// bound token.
-fn check_answered_kind(answer: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
-    rules.check_kind(answer.kind(None))?;
-    check_bound(answer, rules)?;
-    for name in ["token_use", "token_type"] {
-        let said = answer.string(name).ok().flatten().unwrap_or_default().to_ascii_lowercase();
-        match said.as_str() {
-            "" | "access" | "access_token" | "access token" | "bearer" => {}
-            "urn:ietf:params:oauth:token-type:access_token" => {}
-            "dpop" | "pop" | "mac" if rules.bound_tokens == BoundTokens::Ignored => {}
-            "dpop" | "pop" | "mac" => return Err(TokenFault::BoundToKey),
-            other if other.contains("refresh") => {
-                return Err(TokenFault::AnotherKind(OtherKind::Refresh));
-            }
-            "id" | "id_token" => return Err(TokenFault::AnotherKind(OtherKind::Id)),
-            _ => return Err(TokenFault::AnotherKind(OtherKind::Unnamed)),
-        }
-    }
-    Ok(())
 }
 
 /// Whether the token has what those for its use must have. Only the platform's own tell by
@@ -306,7 +223,7 @@ fn may_sign_for(key: &VerificationKey, issuer: &str, tenant: Option<&str>) -> bo
 
 /// RFC 7519 §4.1.4 to §4.1.6. `exp` is required, but where somebody is asked about each token: one
 /// that never ends could not be taken back.
-fn check_times(
+pub(super) fn check_times(
     claims: &Claims<'_>,
     rules: &TokenRules,
     expiry: Expiry,
@@ -350,7 +267,7 @@ fn check_times(
 
 /// The values of `aud` (RFC 7519 §4.1.3): one string or an array of strings.
 #[derive(Default)]
-struct Audiences<'j>(SmallVec<[Cow<'j, str>; 2]>);
+pub(super) struct Audiences<'j>(SmallVec<[Cow<'j, str>; 2]>);
 
 impl<'de> Deserialize<'de> for Audiences<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -382,7 +299,7 @@ impl<'de> Deserialize<'de> for Audiences<'de> {
     }
 }
 
-fn check_audience<'j>(
+pub(super) fn check_audience<'j>(
     claims: &Claims<'j>,
     rules: &TokenRules,
 ) -> Result<Audiences<'j>, TokenFault> {
@@ -398,7 +315,7 @@ fn check_audience<'j>(
     }
 }
 
-fn check_client(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
+pub(super) fn check_client(claims: &Claims<'_>, rules: &TokenRules) -> Result<(), TokenFault> {
     if rules.allowed_clients.is_empty() {
         return Ok(());
     }

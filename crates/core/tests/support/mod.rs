@@ -1,5 +1,6 @@
 //! What the tests share: keys that really sign, where they come from, an authorizer, and requests.
 
+pub mod registry;
 /// That of the development issuer, and of its crate this file alone: the rest needs a runtime.
 #[path = "../../../dev/src/signer.rs"]
 #[allow(dead_code)]
