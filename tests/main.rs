@@ -17,6 +17,7 @@ mod auth_browser;
 mod auth_faults;
 mod auth_key_ring;
 mod auth_login;
+mod auth_secret;
 mod auth_trouble;
 mod certificate_end;
 mod cli_pages;

@@ -54,6 +54,7 @@ pub use self::warning::Warning;
 use self::check::Checker;
 use self::layers::Layers;
 use self::merge::Merged;
+use crate::secret::ClientSecret;
 
 /// A configuration that is sound.
 #[derive(Clone, Debug)]
@@ -93,11 +94,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
     // What is missing may be what was taken out.
     let taken_out = !faults.is_empty();
     let found = checker.found.into_iter().filter(|found| !(taken_out && found.why.is_absence()));
-    faults.extend(found.map(|found| Fault {
-        source: merged.source(&found.written_at),
-        key: merged.as_written(found.key),
-        problem: found.why.into(),
-    }));
+    faults.extend(found.map(|found| found.fault(&merged)));
     match settings {
         Some(mut settings) if faults.is_empty() => {
             let warnings = checker.warnings.iter().map(ToString::to_string).collect();
@@ -114,6 +111,42 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
         }
         _ => Err(faults.into()),
     }
+}
+
+/// The client that people log in with, as far as a configuration names it.
+#[derive(Debug, Default)]
+pub struct LoginClient {
+    /// Whose client it is.
+    pub issuer: Option<String>,
+    /// Its id.
+    pub id: Option<String>,
+    /// Its secret.
+    pub secret: Option<ClientSecret>,
+}
+
+/// The client that people log in with, whatever else is right or wrong with a configuration:
+/// whoever logs in needs nothing more of it.
+///
+/// # Errors
+/// The secret cannot be meant, or a file that may have it cannot be read.
+pub fn login_client(sources: &Sources) -> Result<LoginClient, ConfigFaults> {
+    let Layers { layers, mut faults, .. } = Layers::read(sources);
+    faults.retain(|fault| {
+        let is_file = fault.key.is_root() && matches!(fault.source.origin, Origin::File(_));
+        is_file || fault.key.to_string().starts_with("auth.oidc.client_secret")
+    });
+    let unfit = |error: Box<figment::Error>| {
+        ConfigFaults::from(error.into_iter().map(does_not_fit).collect::<Vec<_>>())
+    };
+    let merged = Merged::new(layers).map_err(unfit)?;
+    let oidc = merged.config().map_err(unfit)?.auth.oidc;
+    let mut checker = Checker::default();
+    let secret = checker.client_secret(&oidc).flatten();
+    faults.extend(checker.found.into_iter().map(|found| found.fault(&merged)));
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
+    Ok(LoginClient { issuer: oidc.common.issuer, id: oidc.common.client_id, secret })
 }
 
 /// The name of a file beside a configuration that holds its JSON Schema.

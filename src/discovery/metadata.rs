@@ -44,6 +44,16 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Whether a client's secret has to be in the form: the issuer does not take it in the
+    /// `Authorization` header, as it would by default (OpenID Connect Discovery §3).
+    #[must_use]
+    pub fn wants_secret_in_form(&self) -> bool {
+        self.token_endpoint_auth_methods_supported.as_ref().is_some_and(|methods| {
+            let offers = |name: &str| methods.iter().any(|method| method == name);
+            !offers("client_secret_basic") && offers("client_secret_post")
+        })
+    }
+
     /// Reads the document found at `url`, which must be that of `issuer`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::advice::{fetching, login as advice};
 use crate::discovery::{FetchError, ObtainError, SetupError};
 use crate::printable::printable;
 use crate::product::Product;
+use crate::secret::SecretError;
 
 /// How tokens are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
@@ -35,6 +36,9 @@ pub enum LoginError {
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The secret of the client cannot be read.
+    #[error(transparent)]
+    ClientSecret(#[from] SecretError),
     /// A URL was expected.
     #[error("{:?} is not an http or https URL", printable(text))]
     NotAUrl {
@@ -157,6 +161,7 @@ impl LoginError {
         }
         let known = match self {
             Self::Setup(_) => "use another --ca-file",
+            Self::ClientSecret(_) => "log in again with --client-secret-file",
             Self::NotAUrl { .. } => "write the whole URL: https://nmp.example",
             Self::NoClientId => "pass the client id with --client-id",
             Self::NoPlatform(_) | Self::NotAPlatform { .. } => {

@@ -3,12 +3,15 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use doorward_core::clock::Clock;
 use doorward_core::json_object::Object;
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde::de::DeserializeOwned;
 use url::Url;
+use url::form_urlencoded::byte_serialize;
 
 use super::error::{Grant, LoginError};
 use super::lenient::{Refusal, TokenAnswer};
@@ -22,6 +25,7 @@ pub struct Exchange<'p> {
     pub(super) provider: &'p Provider,
     pub(super) http: &'p HttpFetcher,
     pub(super) clock: &'p dyn Clock,
+    secret: Option<Secret>,
 }
 
 /// How giving back a token came out.
@@ -39,7 +43,13 @@ impl<'p> Exchange<'p> {
     /// A conversation with `provider`.
     #[must_use]
     pub fn new(provider: &'p Provider, http: &'p HttpFetcher, clock: &'p dyn Clock) -> Self {
-        Self { provider, http, clock }
+        Self { provider, http, clock, secret: None }
+    }
+
+    /// The same for a client that has a secret (RFC 6749 §2.3.1).
+    #[must_use]
+    pub fn with_secret(self, secret: Option<Secret>) -> Self {
+        Self { secret, ..self }
     }
 
     /// Logs in with a password (RFC 6749 §4.3).
@@ -116,11 +126,17 @@ impl<'p> Exchange<'p> {
     }
 
     async fn post(&self, endpoint: &Url, form: &[(&str, &str)]) -> Result<Reply, FetchError> {
+        let in_form = self.secret.as_ref().filter(|_| self.provider.secret_in_form);
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("client_id", &self.provider.client_id)
+            .extend_pairs(in_form.map(|secret| ("client_secret", secret.expose())))
             .extend_pairs(form)
             .finish();
-        self.http.post(endpoint, HEADER.into_iter().collect(), form.into_bytes()).await
+        let in_header = self.secret.as_ref().filter(|_| !self.provider.secret_in_form);
+        let credentials = in_header.and_then(|secret| basic(&self.provider.client_id, secret));
+        let credentials = credentials.map(|value| (AUTHORIZATION, value));
+        let headers = HEADER.into_iter().chain(credentials).collect();
+        self.http.post(endpoint, headers, form.into_bytes()).await
     }
 
     /// Takes an answer for what it is. An error is one with whatever status it comes: some
@@ -170,6 +186,11 @@ impl<'p> Exchange<'p> {
             access_token: Secret::new(access_token),
             refresh_token: answer.refresh_token.map(Secret::new),
             id_token: answer.id_token.map(Secret::new),
+            // What is in a file stays there.
+            client_secret: self
+                .secret
+                .clone()
+                .filter(|_| self.provider.client_secret_file.is_none()),
         };
         Ok(Tokens::new(secrets, answer.scope, answer.expires_in, self.clock.now()))
     }
@@ -183,6 +204,16 @@ impl<'p> Exchange<'p> {
             client: self.provider.client_id.clone(),
         }
     }
+}
+
+/// RFC 6749 §2.3.1: each half is form-encoded, and both are joined by `:`.
+fn basic(id: &str, secret: &Secret) -> Option<HeaderValue> {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let credentials = format!("{}:{}", encoded(id), encoded(secret.expose()));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 const HEADER: [(HeaderName, HeaderValue); 1] =

@@ -33,7 +33,7 @@ pub use self::exchange::{Exchange, Revocation};
 pub use self::provider::{ClientOptions, Provider};
 pub use self::scopes::{NotGranted, not_granted, requested};
 pub use self::session::{Freshness, SignedIn, signed_in};
-pub(crate) use self::session::{TIMEOUT, http_for};
+pub(crate) use self::session::{TIMEOUT, client_secret, http_for};
 pub use self::store::{
     Contexts, Kept, KeyRing, KeyRingError, Login, Logins, Notice, Over, Place, SecretStore,
     StoreError,

@@ -48,6 +48,13 @@ pub struct Provider {
     /// A file of authorities to trust besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// The file with the client's secret, where it has one in a file: read each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_file: Option<PathBuf>,
+    /// Whether the secret goes into the form (`client_secret_post`), not into the `Authorization`
+    /// header, which is the default (OpenID Connect Discovery §3).
+    #[serde(default)]
+    pub secret_in_form: bool,
 }
 
 /// What the person logging in says of the client. What is `None` comes from the
@@ -163,6 +170,8 @@ impl Provider {
             scope_prefix: options.scope_prefix,
             parameters: options.parameters,
             ca_file: options.ca_file,
+            client_secret_file: None,
+            secret_in_form: published.secret_in_form,
         })
     }
 
@@ -188,6 +197,7 @@ struct Published {
     device: Option<Url>,
     revocation: Option<Url>,
     pkce: bool,
+    secret_in_form: bool,
 }
 
 async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginError> {
@@ -204,6 +214,7 @@ async fn published(http: &HttpFetcher, issuer: &str) -> Result<Published, LoginE
     };
     Ok(Published {
         pkce: metadata.offers_pkce(),
+        secret_in_form: metadata.wants_secret_in_form(),
         token: judged("token_endpoint", metadata.token_endpoint)?,
         device: judged("device_authorization_endpoint", metadata.device_authorization_endpoint)?,
         // Not worth a login: what is not trusted is not used.

@@ -6,9 +6,11 @@ use doorward_core::clock::Clock;
 
 use super::error::LoginError;
 use super::exchange::Exchange;
+use super::provider::Provider;
 use super::store::{Contexts, Login, Logins, Over};
 use super::tokens::Secrets;
 use crate::discovery::{Access, HttpFetcher};
+use crate::secret::{ClientSecret, Secret};
 
 /// How long one request to a provider may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -130,8 +132,20 @@ async fn refreshed(
         return Err(LoginError::Ended { context: name.to_owned(), over: None });
     };
     let http = http_for(login).await?;
-    let exchange = Exchange::new(&login.provider, &http, clock);
+    let secret = client_secret(&login.provider, secrets)?;
+    let exchange = Exchange::new(&login.provider, &http, clock).with_secret(secret);
     exchange.refresh(refresh_token, secrets.id_token.as_ref()).await
+}
+
+/// The secret of the client of a login, where it has one.
+pub(crate) fn client_secret(
+    provider: &Provider,
+    secrets: &Secrets,
+) -> Result<Option<Secret>, LoginError> {
+    match &provider.client_secret_file {
+        Some(path) => Ok(Some(ClientSecret::File(path.clone()).read()?)),
+        None => Ok(secrets.client_secret.clone()),
+    }
 }
 
 /// The HTTP client for a login's provider.

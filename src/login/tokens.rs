@@ -19,6 +19,9 @@ pub struct Secrets {
     /// Who logged in, when `openid` was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<Secret>,
+    /// The secret of the client that logged in, where it has one that is in no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
 }
 
 /// An answer of the token endpoint (RFC 6749 §5.1).
@@ -58,6 +61,7 @@ mod tests {
             access_token: Secret::new("hunter2"),
             refresh_token: Some(Secret::new("hunter3")),
             id_token: None,
+            client_secret: Some(Secret::new("hunter4")),
         };
         let shown = format!("{secrets:?}");
         assert!(!shown.contains("hunter"), "{shown}");

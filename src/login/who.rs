@@ -70,7 +70,8 @@ mod tests {
     fn the_id_token_names_the_person_before_the_access_token_does() {
         let access_token = jwt(&serde_json::json!({"sub": "machine"}));
         let person = serde_json::json!({"sub": "1", "name": "Alice\u{1b}[0m", "email": "a@b"});
-        let mut secrets = Secrets { access_token, refresh_token: None, id_token: None };
+        let mut secrets =
+            Secrets { access_token, refresh_token: None, id_token: None, client_secret: None };
         assert_eq!(Who::of(&secrets).words(), "machine");
         secrets.id_token = Some(jwt(&person));
         assert_eq!(Who::of(&secrets).words(), "Alice\\u{1b}[0m (a@b)");

@@ -11,15 +11,17 @@ use super::password::{self, PasswordSource};
 use super::progress::Progress;
 use super::unsigned::{self, UnsignedArgs};
 use super::{Failure, words};
-use crate::cli::Exit;
 use crate::cli::completions::contexts;
+use crate::cli::{ConfigArgs, Exit, refuse_config};
+use crate::config;
 use crate::discovery::{Access, HttpFetcher};
 use crate::login::{
     ClientOptions, Contexts, Exchange, Login, LoginError, Logins, Place, Provider, TIMEOUT, Tokens,
-    not_granted, requested,
+    client_secret, not_granted, requested,
 };
 use crate::loopback::is_loopback;
 use crate::printable::printable;
+use crate::secret::{ClientSecret, Secret};
 
 /// Log in with the device flow, or with a password.
 #[derive(Debug, Args)]
@@ -50,6 +52,10 @@ pub(super) struct LoginArgs {
     /// The client to log in with [default: the platform's]
     #[arg(long, value_name = "ID", help_heading = "Where to log in")]
     client_id: Option<String>,
+    /// File with the client's secret, where the provider requires one [default:
+    /// auth.oidc.client_secret or client_secret_file of --config, or their variables]
+    #[arg(long, value_name = "FILE", help_heading = "Where to log in")]
+    client_secret_file: Option<PathBuf>,
     /// PEM file of authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE", help_heading = "Where to log in")]
     ca_file: Option<PathBuf>,
@@ -89,6 +95,8 @@ pub(super) struct LoginArgs {
     context: Option<String>,
     #[command(flatten)]
     unsigned: UnsignedArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Result<Exit, Failure> {
@@ -111,7 +119,7 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Resu
     let options = options(args, &target);
     let access = Access { ca_file: options.ca_file.clone(), ..Access::default() };
     let http = HttpFetcher::new(&access, TIMEOUT).await.map_err(LoginError::from)?;
-    let provider = match &target {
+    let mut provider = match &target {
         Target::Issuer(issuer) => Provider::of_issuer(&http, issuer, options).await?,
         Target::Platform(base_url) => {
             warn_of_plain_http(base_url);
@@ -122,6 +130,7 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Resu
             None => Provider::of_issuer(&http, &before.issuer, options).await?,
         },
     };
+    let secret = secret(args, &target, logins, &mut provider)?;
     // Whoever logs in again without a word on scopes wants those of before.
     let defaults = match &target {
         Target::Again(_, before) => before.requested.join(" "),
@@ -131,7 +140,7 @@ pub(super) async fn run(args: &LoginArgs, logins: &Logins, place: Place) -> Resu
 
     words::asking(&provider, &scopes);
 
-    let exchange = Exchange::new(&provider, &http, &SystemClock);
+    let exchange = Exchange::new(&provider, &http, &SystemClock).with_secret(secret);
     let tokens = match (username, &password) {
         (Some(username), Some(password)) => {
             exchange.by_password(username, password, &scopes).await?
@@ -238,6 +247,46 @@ fn options(args: &LoginArgs, target: &Target<'_>) -> ClientOptions {
         }
     }
     options
+}
+
+/// The client's secret: of the command line, of the configuration where that is about this client, or
+/// of the last time. A file with it is kept in `provider`.
+fn secret(
+    args: &LoginArgs,
+    target: &Target<'_>,
+    logins: &Logins,
+    provider: &mut Provider,
+) -> Result<Option<Secret>, Failure> {
+    let given = match &args.client_secret_file {
+        Some(file) => Some(ClientSecret::File(file.clone())),
+        None => configured_secret(args, provider)?,
+    };
+    let Some(secret) = given else {
+        let Target::Again(_, before) = target else { return Ok(None) };
+        provider.client_secret_file.clone_from(&before.provider.client_secret_file);
+        return Ok(client_secret(&before.provider, &logins.secrets(before)?)?);
+    };
+    if let ClientSecret::File(file) = &secret {
+        provider.client_secret_file = Some(std::path::absolute(file).map_err(Failure::System)?);
+    }
+    Ok(Some(secret.read().map_err(LoginError::from)?))
+}
+
+/// The secret in the configuration. One of another client, or for another issuer, goes nowhere.
+fn configured_secret(
+    args: &LoginArgs,
+    provider: &Provider,
+) -> Result<Option<ClientSecret>, Failure> {
+    let client = config::login_client(&args.config.sources()).map_err(|faults| {
+        refuse_config(&faults);
+        Failure::Usage {
+            what: "the client's secret cannot be read from the configuration".into(),
+            next: "correct it, or use --client-secret-file".into(),
+        }
+    })?;
+    let is_meant = client.id.is_none_or(|id| id == provider.client_id)
+        && client.issuer.is_none_or(|issuer| issuer == provider.issuer);
+    Ok(client.secret.filter(|_| is_meant))
 }
 
 fn parameters(args: &LoginArgs) -> Vec<(String, String)> {

@@ -8,7 +8,7 @@ use super::{Failure, Which, words};
 use crate::cli::output::say;
 use crate::cli::style::GOOD;
 use crate::cli::{Exit, print_failure};
-use crate::login::{Exchange, Login, LoginError, Logins, Revocation, http_for};
+use crate::login::{Exchange, Login, LoginError, Logins, Revocation, client_secret, http_for};
 use crate::printable::printable;
 
 /// Revoke and delete the tokens.
@@ -69,7 +69,8 @@ pub(super) async fn run(args: &LogoutArgs, logins: &Logins) -> Result<Exit, Fail
 async fn give_back(logins: &Logins, login: &Login) -> Result<Revocation, LoginError> {
     let secrets = logins.secrets(login)?;
     let http = http_for(login).await?;
-    let exchange = Exchange::new(&login.provider, &http, &SystemClock);
+    let secret = client_secret(&login.provider, &secrets)?;
+    let exchange = Exchange::new(&login.provider, &http, &SystemClock).with_secret(secret);
     let mut outcome = Revocation::Revoked;
     if let Some(token) = &secrets.refresh_token {
         outcome = exchange.revoke(token, "refresh_token").await;

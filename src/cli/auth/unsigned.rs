@@ -46,7 +46,8 @@ impl UnsignedArgs {
         let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
         let token = format!("{}.{}.", part(json!({"alg": "none", "typ": "JWT"})), part(claims));
         let access_token = Secret::new(token);
-        let secrets = Secrets { access_token, refresh_token: None, id_token: None };
+        let secrets =
+            Secrets { access_token, refresh_token: None, id_token: None, client_secret: None };
         Some(Tokens { secrets, granted: None, obtained_at: now, expires_at: Some(expires_at) })
     }
 }
@@ -72,5 +73,7 @@ pub(super) fn provider(base_url: &str) -> Result<Provider, Failure> {
         scope_prefix: None,
         parameters: Vec::new(),
         ca_file: None,
+        client_secret_file: None,
+        secret_in_form: false,
     })
 }

@@ -19,7 +19,9 @@ mod unsigned;
 mod values;
 
 use super::bad_value::BadValue;
+use super::fault::Fault;
 use super::key_path::KeyPath;
+use super::merge::Merged;
 use super::raw;
 use super::resource::ProtectedResource;
 use super::settings::{IssuerSettings, LogSettings, PlatformSettings, Provenance, Settings};
@@ -35,6 +37,17 @@ pub(super) struct Found {
     /// The key to look up in the layers: another one when `key` itself is missing.
     pub(super) written_at: KeyPath,
     pub(super) why: BadValue,
+}
+
+impl Found {
+    /// The same with its place in the layers.
+    pub(super) fn fault(self, merged: &Merged) -> Fault {
+        Fault {
+            source: merged.source(&self.written_at),
+            key: merged.as_written(self.key),
+            problem: self.why.into(),
+        }
+    }
 }
 
 /// Collects what is wrong.

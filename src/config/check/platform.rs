@@ -11,6 +11,7 @@ use super::super::settings::{
 };
 use super::super::warning::Warning;
 use super::{Checker, access, introspection, key_location, values};
+use crate::secret::ClientSecret;
 
 /// The audience of workload tokens where nothing else is said, as NeMo has it.
 const WORKLOAD_AUDIENCE: &str = "nemo-platform";
@@ -36,8 +37,7 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<PlatformSet
     // URL simply has no document.
     let discovery_url = Some(&oidc.common).filter(|_| oidc.enabled);
     let discovery_url = discovery_url.and_then(key_location::document);
-    let client_secret =
-        introspection::secret(c, &section, &oidc.client_secret, &oidc.client_secret_file);
+    let client_secret = c.client_secret(oidc);
     let exchange = exchange(c, config);
     let ca_file = config.platform.ca_file.as_deref().map(values::ca_file);
     let ca_file = c.keep_given(&KeyPath::dotted("platform.ca_file"), ca_file);
@@ -63,6 +63,17 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<PlatformSet
         workload_tokens: workload_tokens?,
         subject_tokens: subject_tokens?,
     })
+}
+
+impl Checker {
+    /// The secret of the client that people log in with.
+    pub(in crate::config) fn client_secret(
+        &mut self,
+        oidc: &raw::Oidc,
+    ) -> Option<Option<ClientSecret>> {
+        let section = KeyPath::dotted("auth.oidc");
+        introspection::secret(self, &section, &oidc.client_secret, &oidc.client_secret_file)
+    }
 }
 
 /// Whether the platform signs tokens that are accepted here, so that no other issuer is needed.

@@ -78,7 +78,7 @@ fn logins(directory: &tempfile::TempDir, keep: Option<std::sync::Arc<Fake>>) -> 
 
 fn secrets(text: &str) -> Secrets {
     let refresh_token = Some(Secret::new(format!("{text}-refresh")));
-    Secrets { access_token: Secret::new(text), refresh_token, id_token: None }
+    Secrets { access_token: Secret::new(text), refresh_token, id_token: None, client_secret: None }
 }
 
 fn login(kept: Kept) -> Login {
@@ -94,6 +94,8 @@ fn login(kept: Kept) -> Login {
         scope_prefix: None,
         parameters: Vec::new(),
         ca_file: None,
+        client_secret_file: None,
+        secret_in_form: false,
     };
     let tokens = Tokens::new(secrets("t"), None, Some(Duration::from_secs(600)), UnixTime(1000));
     Login::new(provider, vec!["openid".into()], &tokens, kept)
