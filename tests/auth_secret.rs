@@ -7,6 +7,8 @@ use doorward_dev::{DevIssuer, DevIssuerOptions};
 use serde_json::json;
 
 use crate::support::cli::{Cli, Ended};
+use crate::support::doorward::Doorward;
+use crate::support::keycloak::Keycloak;
 use crate::support::oauth::{OAuth, tokens};
 
 /// The development issuer's confidential client.
@@ -122,4 +124,24 @@ async fn the_secret_goes_where_the_provider_wants_it_and_to_no_other() {
         let asked = provider.asked("/token").pop().unwrap();
         assert_eq!((asked.authorization, asked.form.get("client_secret")), (None, None), "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_confidential_client_of_keycloak_logs_in() {
+    let Some(keycloak) = Keycloak::start().await else { return };
+    let oidc = json!({
+        "issuer": keycloak.issuer(), "client_id": "nmp-job", "default_scopes": "platform:read",
+    });
+    let doorward = Doorward::start(&json!({"auth": {"oidc": oidc}}).to_string()).await;
+    let (cli, base_url) = (Cli::new(), doorward.http(""));
+    let login = ["auth", "login", &*base_url];
+    let refused = "the identity provider refused the password login: unauthorized_client";
+    cli.run_with(&login, &ALICE, "").await.assert(1, &[refused]);
+    let secret = [&ALICE[..], &[(VARIABLE, "nmp-job-secret")]].concat();
+    cli.run_with(&login, &secret, "").await.assert(0, &[]);
+    cli.run(&["auth", "refresh"]).await.assert(0, &["Refreshed"]);
+    let token = cli.run(&["auth", "token"]).await;
+    token.assert(0, &[]);
+    assert_eq!(token.stdout.trim_end().split('.').count(), 3, "{token:?}");
+    cli.run(&["auth", "logout"]).await.assert(0, &["the tokens are revoked"]);
 }
