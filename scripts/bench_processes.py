@@ -129,13 +129,10 @@ def doorward_config(work, kind, unix, name="doorward", console=True):
         },
     }
     if "asked" in kind:
-        # Nobody listens there: no token of the measurement is asked about.
+        # No token of the measurement is asked about.
         config["auth"]["issuers"].append({
             "issuer": "https://asked.example", "audience": "nmp", "jwks": jwks, "opaque": True,
             "introspection": {"endpoint": "https://127.0.0.1:9/", "client_id": "bench"}})
-        config["platform"] = {"base_url": "http://127.0.0.1:9"}
-        config["auth"]["access_keys"] = {"enabled": True, "status_url": "http://localhost:10/"}
-        config["auth"]["oidc"] = {"workload_token_exchange_enabled": True}
     if "forgetful" in kind:
         config["cache"] = {"max_entries": 16}
     path = Config(work / f"{name}-{kind}{'-unix' if unix else ''}.json")
