@@ -65,6 +65,20 @@ impl Demo {
     }
 }
 
+/// It is asked to end, so that its Envoy ends with it; whoever kills it leaves that behind.
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if self.process.has_ended() {
+            return;
+        }
+        self.process.signal("TERM");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.process.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 /// Shown with `--nocapture`.
 fn told(what: &str, commands: usize, begun: Instant) {
     println!("{what}: {commands} commands, {:.1} s", begun.elapsed().as_secs_f32());

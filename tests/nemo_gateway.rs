@@ -256,6 +256,39 @@ fn config_of_platform(platform: &Registry) -> String {
     config.to_string()
 }
 
+/// NeMo's own page lists four headers to let through. With such a file, whoever acts for somebody is
+/// denied: the subject would be lost, and a client's own word on it would arrive.
+#[tokio::test]
+async fn a_gateway_that_would_lose_the_subject_is_told_no() {
+    let platform = Registry::start().await;
+    let four = "{ exact: x-nmp-principal-id }, { exact: x-nmp-principal-email }, \
+                { exact: x-nmp-principal-groups }, { exact: x-nmp-scopes }";
+    let changes = [
+        (
+            "                              - { prefix: x-nmp-, ignore_case: true }\n                          allowed_client",
+            &*format!(
+                "                              [{four}]\n                          allowed_client"
+            ),
+        ),
+        (
+            "                            - { key: x-doorward-upstream, value: on-behalf-of }",
+            "                            - { key: x-other, value: none }",
+        ),
+        ("                          - safe_regex: { regex: \"(?i)x[^a-z0-9]+nmp.*\" }\n", ""),
+    ];
+    let config = config_of_platform(&platform);
+    let Some(gateway) = Gateway::start_changed("nemo-http.yaml", changes, &config).await else {
+        return;
+    };
+    let rows = rows_of_platform(&platform);
+    let row = rows.iter().find(|row| row.kind == "a workload's on behalf of somebody").unwrap();
+    let request = get(GUARDED).header("Authorization", &row.authorization);
+    let forged = request.header("X-NMP-Principal-On-Behalf-Of", "ceo");
+    let reply = gateway.send(&forged).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (403, "policy_unavailable"));
+    assert_eq!(arrived(&gateway), None);
+}
+
 /// The platform does not answer: its keys wait, and everybody else comes and goes.
 #[tokio::test]
 async fn with_the_platform_down_its_keys_alone_do_not_count() {

@@ -233,17 +233,26 @@ async fn on_behalf_of_headers_of_a_client_are_denied_over_http() {
     let (plain, delegated) =
         (workload(&registry, json!({})), workload(&registry, json!({"act": {"sub": "job"}})));
     let url = doorward.http("/apis/auth/ext-authz/v1/models");
-    for (token, header, status) in [
-        (&plain, "X-NMP-Principal-On-Behalf-Of", 200),
-        (&delegated, "X-NMP-Principal-Id", 200),
-        (&delegated, "X-NMP-Principal-On-Behalf-Of", 400),
-        (&delegated, "x-nmp-principal-on-behalf-of-email", 400),
-        (&delegated, "x-nmp-principal-on-behalf-of-groups", 400),
+    for (token, header, with_word, without) in [
+        (&plain, "X-NMP-Principal-On-Behalf-Of", 200, 200),
+        (&delegated, "X-NMP-Principal-Id", 200, 403),
+        (&delegated, "X-NMP-Principal-On-Behalf-Of", 400, 400),
+        (&delegated, "x-nmp-principal-on-behalf-of-email", 400, 400),
+        (&delegated, "x-nmp-principal-on-behalf-of-groups", 400, 400),
     ] {
-        let request = http().get(&url).bearer_auth(token).header(header, "forged");
-        assert_eq!(request.send().await.unwrap().status(), status, "{header}");
+        let request = || http().get(&url).bearer_auth(token).header(header, "forged");
+        let status = request().header(WORD.0, WORD.1).send().await.unwrap().status();
+        assert_eq!(status, with_word, "{header}");
+        assert_eq!(request().send().await.unwrap().status(), without, "{header}");
     }
+    // Whoever asks for himself is told; a gateway that asks in the same way gets no identity.
+    let (status, said, names) = authenticated(&doorward, "", &delegated).await;
+    assert_eq!((status, &said["principal"]), (200, &json!("alice")));
+    assert_eq!(names, [""; 0]);
 }
+
+/// What a gateway says that lets the on-behalf-of headers through.
+const WORD: (&str, &str) = ("x-doorward-upstream", "on-behalf-of");
 
 /// The platform's address leads back to this very server: the question is known for one.
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::cli::Cli;
 use crate::support::doorward::Doorward;
 use crate::support::http;
 use crate::support::signer::{RSA, claims, encode, from_now, jwks};
@@ -79,4 +80,17 @@ async fn beside_a_local_issuer_each_token_goes_by_its_own_rules() {
         assert_eq!(doorward.ask_with(&token).await.reason, "unsupported_token");
     }
     assert_eq!(doorward.ask_with(&signed).await.reason, "authenticated");
+}
+
+/// By the command itself, which reads its own environment.
+#[tokio::test]
+async fn no_pod_believes_what_nobody_has_signed() {
+    let cli = Cli::new();
+    let file = cli.home().join("doorward.yaml");
+    std::fs::write(&file, r#"{"auth": {"allow_unsigned_jwt": true}}"#).unwrap();
+    let arguments = ["config", "check", "--config", file.to_str().unwrap()];
+    cli.run(&arguments).await.assert(0, &[]);
+    let pod = [("KUBERNETES_SERVICE_HOST", "10.0.0.1")];
+    let said = cli.run_with(&arguments, &pod, "").await;
+    said.assert(2, &["would be accepted in a cluster"]);
 }

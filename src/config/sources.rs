@@ -17,6 +17,9 @@ pub struct Sources {
     pub(super) log_to_terminal: bool,
 }
 
+/// What Kubernetes sets in every pod.
+const OF_PODS: &str = "KUBERNETES_SERVICE_HOST";
+
 impl Sources {
     /// The built-in defaults alone.
     #[must_use]
@@ -32,7 +35,7 @@ impl Sources {
         // The one place that reads the environment; `vars` would panic on odd values.
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            let ours = name.starts_with("DOORWARD_") || name.starts_with("NMP_");
+            let ours = name.starts_with("DOORWARD_") || name.starts_with("NMP_") || name == OF_PODS;
             // A value that is not Unicode fits no key: it is refused there, not here.
             ours.then(|| (name, value.to_string_lossy().into_owned()))
         });
@@ -65,7 +68,7 @@ impl Sources {
 
     /// Whether this is a pod: Kubernetes sets this variable in each.
     pub(super) fn in_kubernetes(&self) -> bool {
-        self.environment.iter().any(|(name, _)| name == "KUBERNETES_SERVICE_HOST")
+        self.environment.iter().any(|(name, _)| name == OF_PODS)
     }
 
     /// Adds `--set KEY=VALUE`, later ones over earlier ones.

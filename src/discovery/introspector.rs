@@ -25,8 +25,8 @@ use crate::turns::Turns;
 /// So many questions are under way at once about tokens that an issuer signed, or that were active
 /// before; and so many about others.
 const PLACES: (usize, usize) = (64, 16);
-/// So many requests wait for answers at once.
-const MOST_WAITING: usize = 256;
+/// So many requests wait for answers at once, about the ones and the others.
+const MOST_WAITING: (usize, usize) = (256, 64);
 /// What is remembered of answers, in bytes, and of tokens that were active, in entries.
 const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
 const REMEMBERED_ACTIVE: u64 = 50_000;
@@ -76,7 +76,7 @@ struct Shared {
     recognized: Arc<Recognized>,
     unknown: Turns,
     places: [Arc<Semaphore>; 2],
-    waiting: Semaphore,
+    waiting: [Semaphore; 2],
     under_way: Mutex<UnderWay>,
     http: Mutex<Option<Arc<HttpFetcher>>>,
     counts: Counts,
@@ -102,6 +102,8 @@ type UnderWay = HashMap<Box<[u8]>, Pending>;
 struct Pending {
     answer: watch::Receiver<Option<StatusAnswer>>,
     since: Instant,
+    /// Whether the token is signed, or was active before.
+    is_known: bool,
 }
 
 /// A question on its way.
@@ -171,7 +173,7 @@ impl Introspector {
             recognized,
             unknown: Turns::new(spec.unknown_per_second),
             places: [PLACES.0, PLACES.1].map(|places| Arc::new(Semaphore::new(places))),
-            waiting: Semaphore::new(MOST_WAITING),
+            waiting: [MOST_WAITING.0, MOST_WAITING.1].map(Semaphore::new),
             under_way: Mutex::default(),
             http: Mutex::default(),
             counts: Counts::default(),
@@ -219,7 +221,7 @@ impl Introspector {
         let (answered, answer) = watch::channel(None);
         let question = Question { about: about.clone(), is_known, answered, place };
         self.questions.send(question).map_err(|_| StatusFault::NoAnswer)?;
-        let pending = Pending { answer, since: Instant::now() };
+        let pending = Pending { answer, since: Instant::now(), is_known };
         under_way.insert(about.token().as_bytes().into(), pending.clone());
         Ok(pending)
     }
@@ -241,12 +243,14 @@ impl StatusSource for Introspector {
     ) -> Pin<Box<dyn Future<Output = StatusAnswer> + Send + 's>> {
         let joined = self.join(question);
         Box::pin(async move {
-            let Pending { mut answer, since } = joined?;
+            let Pending { mut answer, since, is_known } = joined?;
+            let [known_waiting, others_waiting] = &self.shared.waiting;
+            let waiting = if is_known { known_waiting } else { others_waiting };
             // What has taken that long will go on to take its time.
             if since.elapsed() >= wait && answer.borrow().is_none() {
                 return Err(StatusFault::StillUnderWay);
             }
-            let Ok(_place) = self.shared.waiting.try_acquire() else {
+            let Ok(_place) = waiting.try_acquire() else {
                 return Err(StatusFault::Crowded);
             };
             let answer = tokio::time::timeout(wait, answer.wait_for(Option::is_some)).await;

@@ -100,6 +100,7 @@ impl Check {
                 IdentityFault::ActorUnfit | IdentityFault::ActorReserved => Self::Actor,
             },
             Fault::Rule(fault) => match fault {
+                RuleFault::BehalfNotPassed => Self::Actor,
                 RuleFault::UnknownMode
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue

@@ -150,6 +150,10 @@ impl Evidence<'_> {
                     "send `/` where slashes separate, and `%2F` only within a name; where names hold \
                      slashes, add the path above them to `rules.encoded_slashes`"
                 }
+                RuleFault::BehalfNotPassed => {
+                    "have the gateway let the on-behalf-of headers through, and say so \
+                     (docs/introspection.md)"
+                }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     "correct `context_extensions` of this route in Envoy's configuration"
                 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use doorward_core::VerifiedIdentity;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::{Clock, UnixTime};
-use doorward_core::decision::{Decision, Fault};
+use doorward_core::decision::{Approval, Decision, Fault};
 use doorward_core::request::{HeaderView, RequestFault, RequestView};
+use doorward_core::rules::RuleFault;
 use smallvec::SmallVec;
 
 use super::denial::{DenialPages, Resource};
@@ -87,18 +88,31 @@ impl CheckService {
         let started = Instant::now();
         let wait = self.wait(patience);
         let decision = self.parts.authorizer.authorize(request, self.now(), wait).await;
-        let decision = self.unless_behalf_is_sent(request, decision);
+        self.take_note(request, &decision, started);
+        decision
+    }
+
+    /// The same for Envoy's HTTP ext_authz.
+    pub(super) async fn decide_over_http(
+        &self,
+        request: &RequestView<'_>,
+        patience: Option<Duration>,
+    ) -> Decision {
+        let started = Instant::now();
+        let wait = self.wait(patience);
+        let decision = self.parts.authorizer.authorize(request, self.now(), wait).await;
+        let decision = self.unless_behalf_is_lost(request, decision);
         self.take_note(request, &decision, started);
         decision
     }
 
     /// Over HTTP, Envoy sets of our headers only those that its file lists, and what we set is not
-    /// among those that we have it remove: a file that lists the usual four lets the client's own
-    /// on-behalf-of headers pass. What is seen of them is denied.
-    fn unless_behalf_is_sent(&self, request: &RequestView<'_>, decision: Decision) -> Decision {
+    /// among those that we have it remove: with a file that lists the usual four, the client's own
+    /// on-behalf-of headers arrive, or none at all and the actor acts as itself. So the gateway has to
+    /// say that it lets ours through, and what is seen of the client's is denied.
+    fn unless_behalf_is_lost(&self, request: &RequestView<'_>, decision: Decision) -> Decision {
         let Decision::Allow(approval) = &decision else { return decision };
-        let delegates = |verified: &VerifiedIdentity| verified.identity().on_behalf_of().is_some();
-        if !approval.identity().is_some_and(delegates) {
+        if !delegates(approval) {
             return decision;
         }
         let names = &self.parts.authorizer.header_rules().names;
@@ -112,8 +126,10 @@ impl CheckService {
         });
         if is_sent {
             Decision::Deny(Fault::from(RequestFault::BehalfSent).into())
-        } else {
+        } else if passes_behalf(request) {
             decision
+        } else {
+            Decision::Deny(Fault::from(RuleFault::BehalfNotPassed).into())
         }
     }
 
@@ -207,4 +223,15 @@ impl CheckService {
     pub(super) fn documents(&self) -> &Documents {
         &self.parts.documents
     }
+}
+
+/// Whether somebody acts for another.
+pub(super) fn delegates(approval: &Approval) -> bool {
+    approval.identity().is_some_and(|verified| verified.identity().on_behalf_of().is_some())
+}
+
+/// Whether the gateway says that it lets the on-behalf-of headers through: by a header that it adds to
+/// what it asks us, in place of one that the client sent.
+pub(super) fn passes_behalf(request: &RequestView<'_>) -> bool {
+    request.header_values("x-doorward-upstream").eq([b"on-behalf-of"])
 }

@@ -9,13 +9,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use doorward_core::VerifiedIdentity;
 use doorward_core::decision::{Approval, Decision, Denial, Fault, Reason};
-use doorward_core::identity::Identity;
+use doorward_core::identity::{Identity, IdentityHeaders};
 use doorward_core::request::{HeaderView, RequestView, RouteView};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::check_message::Headers;
-use super::check_service::CheckService;
+use super::check_service::{CheckService, delegates, passes_behalf};
 use super::denial::{DenialAnswer, Resource};
 use super::http_connection;
 use super::responder::{Answer, Responder};
@@ -111,7 +111,7 @@ async fn ext_authz(service: &CheckService, request: &Request<()>, original: &str
         headers: &headers,
         route: RouteView::default(),
     };
-    let denial = match service.decide(&view, patience(request.headers())).await {
+    let denial = match service.decide_over_http(&view, patience(request.headers())).await {
         Decision::Allow(approval) => match allow(service, &approval, &headers) {
             Some(answer) => return answer,
             None => Denial::from(Fault::Internal),
@@ -145,6 +145,16 @@ fn allow(
     Some(answer)
 }
 
+/// 200 with no identity, and all names to strip.
+fn nobody(service: &CheckService) -> Option<Answer> {
+    let authorizer = service.authorizer();
+    let nobody = IdentityHeaders::new(None, authorizer.header_rules());
+    let remove = authorizer.protected().always(nobody).collect::<Vec<_>>().join(",");
+    let mut answer = Response::new(Bytes::new());
+    answer.headers_mut().insert(TO_REMOVE, HeaderValue::from_str(&remove).ok()?);
+    Some(answer)
+}
+
 /// Who the bearer of this request's own token is.
 async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     let headers = views(request);
@@ -164,7 +174,12 @@ async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
     match service.decide(&view, patience(request.headers())).await {
         Decision::Allow(approval) => {
             let whoami = whoami(&approval).to_string();
-            let answer = allow(service, &approval, &headers);
+            // A gateway that asks here, and would lose for whom the principal acts, gets nobody.
+            let answer = if delegates(&approval) && !passes_behalf(&view) {
+                nobody(service)
+            } else {
+                allow(service, &approval, &headers)
+            };
             answer.map_or_else(
                 || denied(service, request, &Denial::from(Fault::Internal)),
                 |answer| as_json(answer.map(|_| Bytes::from(whoami))),

@@ -323,9 +323,10 @@ impl Fault {
                 | RuleFault::AmbiguousRoute
                 | RuleFault::EncodedSlash
                 | RuleFault::StepsAside => Reason::MalformedRequest,
-                RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
-                    Reason::PolicyUnavailable
-                }
+                RuleFault::UnknownMode
+                | RuleFault::UnknownKey
+                | RuleFault::EmptyValue
+                | RuleFault::BehalfNotPassed => Reason::PolicyUnavailable,
             },
             Self::Overloaded => Reason::Overloaded,
             Self::Internal => Reason::InternalError,

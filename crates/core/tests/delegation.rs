@@ -44,6 +44,19 @@ fn the_actor_is_the_principal_on_behalf_of_the_subject() {
 }
 
 #[test]
+fn on_behalf_of_is_told_group_by_group() {
+    let more = json!({"groups": ["a", "b"], "act": {"sub": "job"}});
+    let decision = get("/").with_token(more).decision(&delegating().authorizer());
+    let Decision::Allow(approval) = decision else { panic!() };
+    let of = approval.identity().unwrap().identity().on_behalf_of().unwrap();
+    assert_eq!(of.groups().collect::<Vec<_>>(), ["a", "b"]);
+    let decision = get("/").with_token(json!({"act": {"sub": "job"}}));
+    let Decision::Allow(approval) = decision.decision(&delegating().authorizer()) else { panic!() };
+    let of = approval.identity().unwrap().identity().on_behalf_of().unwrap();
+    assert_eq!((of.groups().count(), of.email), (0, None));
+}
+
+#[test]
 fn elsewhere_who_acts_changes_nothing() {
     let more = json!({"act": {"sub": "job", "groups": ["jobs"]}, "groups": ["people"]});
     let told = get("/").with_token(more.clone()).decision(&Setup::new().authorizer());

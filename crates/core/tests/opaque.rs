@@ -43,6 +43,8 @@ fn what_the_issuer_says_is_held_against_the_rules() {
     for (more, expected) in [
         (json!({}), Ok("bob".to_owned())),
         (json!({"iss": "https://other.example"}), Err(Fault::Token(T::UnknownIssuer))),
+        (json!({"iss": [ISSUER]}), Err(Fault::Token(T::UnknownIssuer))),
+        (json!({"iss": 5}), Err(Fault::Token(T::UnknownIssuer))),
         (json!({"aud": null}), Err(Fault::Token(T::WrongAudience))),
         (json!({"aud": "other"}), Err(Fault::Token(T::WrongAudience))),
         (json!({"exp": from_now(-61)}), Err(Fault::Token(T::Expired))),
@@ -117,6 +119,10 @@ fn what_is_no_token_of_the_issuers_is_asked_of_nobody() {
         (&*format!("{}=", token(json!({}))), T::NotBase64Url),
         (&*token(json!({})).replacen('.', "=.", 1), T::NotBase64Url),
         (token(json!({})).rsplit_once('.').unwrap().0, T::NotThreeParts),
+        (&*format!("/{}", token(json!({}))), T::NotBase64Url),
+        (&*format!(".{}", token(json!({}))), T::NotThreeParts),
+        (&*format!("{}.e30.x=", encode("\u{feff} {\"enc\":1}")), T::NotBase64Url),
+        (&*format!("{}.e30.x=", encode("[\"alg\"]")), T::NotBase64Url),
         (&*format!("{}.e30.x.x.x", encode(br#"{"alg":"dir","enc":"A256GCM"}"#)), T::NotThreeParts),
     ] {
         let registry = Registry::saying(Ok(json!({"sub": "bob", "aud": "my-api"})));

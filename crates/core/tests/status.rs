@@ -160,7 +160,7 @@ fn an_answer_counts_for_its_own_token() {
         };
         assert_eq!(missing.issuer().name(), ISSUER);
         assert!(missing.question().is_signed());
-        assert!(!format!("{:?}", missing.question()).contains("eyJ"));
+        assert_eq!(format!("{:?}", missing.question()), "StatusQuestion { signed: true, .. }");
         let document = br#"{"active": true}"#.as_slice().into();
         missing.resolve(Ok(Active { document, good_until: UnixTime::NEVER })).unwrap()
     });

@@ -49,12 +49,15 @@ pub(super) fn check(
     Some(UnsignedSettings { token, identity })
 }
 
-/// Whether an issuer is on this machine, by its name and by where its keys are.
+/// Whether an issuer is on this machine: by its name and by where its keys are, of which one has to
+/// say so, and by whom it has asked about its tokens.
 fn is_local(issuer: &IssuerSettings) -> bool {
     let name = Url::parse(&issuer.token.issuer).ok();
     let keys = match &issuer.keys {
         KeyLocation::Discovery(url) | KeyLocation::JwksUri(url) => Some(url),
         KeyLocation::File(_) | KeyLocation::Inline(_) | KeyLocation::Borrowed => None,
     };
-    name.iter().chain(keys).all(is_loopback)
+    let asked = issuer.introspection.as_ref().map(|asked| &asked.endpoint);
+    let mut named = name.iter().chain(keys).peekable();
+    named.peek().is_some() && named.chain(asked).all(is_loopback)
 }

@@ -36,7 +36,7 @@ sections! {
         /// `endpoints` has is not looked up in it.
         pub endpoints_file: Option<PathBuf>,
         /// Settings of routes by host, path and method, for gateways that cannot send
-        /// `context_extensions` (Istio, HTTP ext_authz). The first that is about a request counts; what
+        /// `context_extensions` (Istio, HTTP ext_authz). The first that is about a request counts, but `deny` holds wherever it stands; what
         /// Envoy's own route sets takes the place of the same setting here.
         pub routes: Vec<Route>,
         /// Whether tokens without a platform scope (one with a `:`) need a scope, too.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::{Authorizer, NotAdmitted};
 use crate::bearer::BearerToken;
@@ -161,16 +163,31 @@ impl Authorizer {
     }
 }
 
-/// Whether the first part of a token, however it ends, is the header of a JWT or of an encrypted one
-/// (RFC 7515 §4, RFC 7516 §4).
+/// Whether a lenient reader could take the first part of a token for the header of a JWT or of an
+/// encrypted one (RFC 7515 §4, RFC 7516 §4): JSON, in either alphabet of base64.
 fn has_jose_header(bearer: BearerToken<'_>) -> bool {
-    let first = bearer.as_bytes().split(|byte| *byte == b'.').next().unwrap_or_default();
-    let padding = first.iter().rev().take_while(|byte| **byte == b'=').count();
-    let first = first.get(..first.len() - padding).unwrap_or_default();
-    let decoded =
-        [URL_SAFE_NO_PAD, STANDARD_NO_PAD].iter().find_map(|engine| engine.decode(first).ok());
-    let header = decoded.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
-    header.is_some_and(|header| header.get("alg").is_some())
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::URL_SAFE,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let of_front = |byte: &u8| b".~_/+-".contains(byte);
+    let token = bearer.as_bytes();
+    let front = token.iter().take_while(|byte| of_front(byte)).count();
+    let first = token.get(front..).and_then(|rest| rest.split(|byte| *byte == b'.').next());
+    let in_one_alphabet: Vec<u8> = first
+        .unwrap_or_default()
+        .iter()
+        .map(|byte| match byte {
+            b'+' => b'-',
+            b'/' => b'_',
+            other => *other,
+        })
+        .collect();
+    let json = LENIENT.decode(in_one_alphabet).unwrap_or_default();
+    let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&json);
+    matches!(json.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// The same attempt with what was answered on a token a short while ago.

@@ -57,6 +57,12 @@ pub enum RuleFault {
     /// The path is another one to a server that cuts parameters off.
     #[error("the path has a dot segment or an empty one with parameters, as in `/a/..;x/b`")]
     StepsAside,
+    /// The gateway does not say that it hands on for whom the principal acts.
+    #[error(
+        "the token acts on behalf of somebody, and the gateway does not say that it lets those headers \
+         through (`x-doorward-upstream: on-behalf-of`)"
+    )]
+    BehalfNotPassed,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,

@@ -106,15 +106,18 @@ impl Routes {
         segments: Option<&[&str]>,
         all: &mut SmallVec<[&'a ConfiguredRoute; 2]>,
     ) {
+        let mut is_settled = false;
+        // What is closed is closed, wherever it stands: no route in front of it opens it.
         for route in &self.0 {
+            if is_settled && !route.closed {
+                continue;
+            }
             let of_path = segments.map_or(Fit::Perhaps, |segments| route.path.fit(segments));
             let fit = of_path.min(route.fit_host(host)).min(route.fit_method(request));
             if fit != Fit::No && !all.iter().any(|known| std::ptr::eq(*known, route)) {
                 all.push(route);
             }
-            if fit == Fit::Exact {
-                break;
-            }
+            is_settled |= fit == Fit::Exact;
         }
     }
 }

@@ -22,7 +22,7 @@ impl<'j> VerifiedToken<'j> {
         rules: &TokenRules,
         now: UnixTime,
     ) -> Result<Self, TokenFault> {
-        if answer.string("iss").ok().flatten().is_some_and(|issuer| issuer != rules.issuer) {
+        if answer.string("iss").map_or(true, |named| named.is_some_and(|it| it != rules.issuer)) {
             return Err(TokenFault::UnknownIssuer);
         }
         check_answered_kind(&answer, rules)?;
@@ -65,7 +65,8 @@ impl<'j> VerifiedToken<'j> {
         };
         names.into_iter().all(|(ours, theirs)| {
             let ours = self.claims().string(ours).ok().flatten();
-            let theirs = answer.string(theirs).ok().flatten();
+            // One of another type names nothing that is ours.
+            let Ok(theirs) = answer.string(theirs) else { return false };
             ours.zip(theirs).map_or(!required, |(ours, theirs)| ours == theirs)
         })
     }
