@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::redact::REDACTED;
+use crate::redact::{REDACTED, Shown};
 use crate::regular_file::read_file;
 
 /// A token, a password or another secret. `Debug` does not show it, and the schema of the
@@ -62,27 +62,34 @@ impl ClientSecret {
 fn read(path: &Path) -> Result<Secret, SecretError> {
     /// No secret is longer.
     const MAX_BYTES: usize = 64 * 1024;
-    let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
+    let unreadable = |cause| SecretError::Unreadable { path: shown(path), cause };
     let content = read_file(path, MAX_BYTES).map_err(unreadable)?;
-    let text = str::from_utf8(&content).map_err(|_| SecretError::NoSecret(path.to_owned()))?;
+    let text = str::from_utf8(&content).map_err(|_| SecretError::NoSecret(path.into()))?;
     match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(SecretError::NoSecret(path.to_owned())),
+        "" => Err(SecretError::NoSecret(path.into())),
         secret => Ok(Secret::new(secret)),
     }
+}
+
+/// The path of a file that cannot be read. One that is there, or looks like a path, is shown; anything
+/// else may be the secret itself, written in the wrong place.
+fn shown(path: &Path) -> Shown {
+    let looks_like_one = path.is_absolute() || path.starts_with(".") || path.starts_with("..");
+    if looks_like_one || path.exists() { path.into() } else { Shown::new(REDACTED) }
 }
 
 /// Why there is no secret. Says nothing of what a file holds.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
-    #[error("`{}` cannot be read: {cause}", path.display())]
+    #[error("`{path}` cannot be read: {cause}")]
     Unreadable {
         /// The file that should have the secret.
-        path: PathBuf,
+        path: Shown,
         /// The system's answer.
         cause: io::Error,
     },
     /// The file is empty, or no text.
-    #[error("`{}` does not contain a secret", .0.display())]
-    NoSecret(PathBuf),
+    #[error("`{0}` does not contain a secret")]
+    NoSecret(Shown),
 }

@@ -206,10 +206,15 @@ fn a_host_that_is_missing_or_odd_opens_nothing_and_is_held_to_everything() {
         let asked = asked("/o/a", host);
         assert_eq!(came_to(&only_b, &asked), refused(F::InsufficientScope), "{shown}");
     }
-    let addresses = self::rules(&["[::1],127.0.0.1 * /* bypass"]);
-    for (host, expected) in
-        [("[::1]:80", Ok("bypassed")), ("127.0.0.1", Ok("bypassed")), ("[::2]", NO_TOKEN)]
-    {
+    let addresses = self::rules(&["[::1],2001:db8::1,127.0.0.1 * /* bypass"]);
+    for (host, expected) in [
+        ("[::1]:80", Ok("bypassed")),
+        ("[0:0:0:0:0:0:0:1]", Ok("bypassed")),
+        ("[2001:DB8:0::1]:8443", Ok("bypassed")),
+        ("127.0.0.1", Ok("bypassed")),
+        ("[::2]", NO_TOKEN),
+        ("2001:db8::1", NO_TOKEN),
+    ] {
         assert_eq!(came_to(&addresses, &get("/").host(host)), expected, "{host}");
     }
 }

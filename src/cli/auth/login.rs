@@ -266,10 +266,11 @@ fn secret(
         provider.client_secret_file.clone_from(&before.provider.client_secret_file);
         return Ok(client_secret(&before.provider, &logins.secrets(before)?)?);
     };
+    let text = secret.read().map_err(LoginError::from)?;
     if let ClientSecret::File(file) = &secret {
         provider.client_secret_file = Some(std::path::absolute(file).map_err(Failure::System)?);
     }
-    Ok(Some(secret.read().map_err(LoginError::from)?))
+    Ok(Some(text))
 }
 
 /// The secret in the configuration. One of another client, or for another issuer, goes nowhere.

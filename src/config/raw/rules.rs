@@ -48,7 +48,7 @@ sections! {
     /// last slash, with parameters, for a `Host` that is missing or odd. Where a route of any path has
     /// `deny`, `scopes` or `audience`, a path that can be read in two ways is 400.
     pub struct Route {
-        /// The hosts, without port. Default: any. A client may name any host: what restricts one is
+        /// The hosts, without port (IPv6 addresses with or without brackets). Default: any. A client may name any host: what restricts one is
         /// safe only where the gateway leads each host elsewhere.
         pub host: Texts,
         /// The path: exact (`/health`), with any name in a place (`/models/{name}`), or everything

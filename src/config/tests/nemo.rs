@@ -264,7 +264,9 @@ fn a_client_secret_is_never_shown() {
         ("client_secret: ''".to_owned(), "must not be empty"),
         (format!("client_secret: s3cret, client_secret_file: {file}"), "keep one"),
         (format!("client_secret_file: {}", empty.display()), "does not contain a secret"),
-        ("client_secret_file: /no/such".to_owned(), "cannot be read"),
+        ("client_secret_file: /no/such".to_owned(), "`/no/such` cannot be read"),
+        // The secret itself, in the wrong place.
+        ("client_secret_file: q8Q~s3cret".to_owned(), "`***` cannot be read"),
     ] {
         let faults = lines(on_minimal(&format!("auth: {{oidc: {{{text}}}}}")));
         assert_eq!(faults.len(), 1, "{faults:?}");

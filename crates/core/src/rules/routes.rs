@@ -6,6 +6,7 @@
 //! a route for the request exactly as it stands; what restricts holds in every reading.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use smallvec::SmallVec;
@@ -226,16 +227,25 @@ impl FromStr for RoutePath {
     }
 }
 
-/// A host, without port.
+/// A host, without port: a name, or an IP address (of IPv6 with or without its brackets).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host(Box<str>);
+pub enum Host {
+    /// A name, or an IPv4 address.
+    Name(Box<str>),
+    /// An IPv6 address, which can be written in several ways.
+    Address(Ipv6Addr),
+}
 
 impl FromStr for Host {
     type Err = NotAHost;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
         match HostName::of(text.as_bytes()) {
-            Some(HostName(name)) if name.len() == text.len() => Ok(Self(text.into())),
+            Some(HostName::Name(name)) if name.len() == text.len() => Ok(Self::Name(name.into())),
+            Some(HostName::Address(address)) if text.ends_with(']') => Ok(Self::Address(address)),
             Some(_) | None => Err(NotAHost),
         }
     }
@@ -248,13 +258,19 @@ pub struct NotAHost;
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "[{address}]"),
+        }
     }
 }
 
 /// The host that a request names.
 #[derive(Clone, Copy, Debug)]
-struct HostName<'a>(&'a str);
+enum HostName<'a> {
+    Name(&'a str),
+    Address(Ipv6Addr),
+}
 
 impl<'a> HostName<'a> {
     /// `None` where none is named, or not in the usual way: who reads `a.example.` or `u@a.example`
@@ -269,19 +285,21 @@ impl<'a> HostName<'a> {
             || port.strip_prefix(':').is_some_and(|port| {
                 !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
             });
-        let is_address =
-            host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|address| {
-                address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
-            });
+        if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return address.parse().ok().filter(|_| is_port).map(Self::Address);
+        }
         let is_label = |label: &str| {
             let of_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             !label.is_empty() && label.bytes().all(of_label)
         };
-        let is_host = is_address || host.split('.').all(is_label);
-        (is_port && is_host).then_some(Self(host))
+        (is_port && host.split('.').all(is_label)).then_some(Self::Name(host))
     }
 
     fn is(self, host: &Host) -> bool {
-        self.0.eq_ignore_ascii_case(&host.0)
+        match (self, host) {
+            (Self::Name(own), Host::Name(name)) => own.eq_ignore_ascii_case(name),
+            (Self::Address(own), Host::Address(address)) => own == *address,
+            (Self::Name(_), Host::Address(_)) | (Self::Address(_), Host::Name(_)) => false,
+        }
     }
 }
