@@ -141,6 +141,29 @@ fn what_is_no_token_of_the_issuers_is_asked_of_nobody() {
     assert_eq!((found, registry.questions()), (Err(Fault::Token(T::NotThreeParts)), 0));
 }
 
+/// What is wrong with a JWT is not to be got around by breaking it, nor is it to be told to whoever
+/// knows opaque tokens. With a character that no JWT has, in either alphabet, padded or not.
+#[test]
+fn a_broken_jwt_is_asked_of_nobody() {
+    let rules = TokenRules::new(ISSUER, ["my-api"]);
+    for (bearer, questions) in [
+        // `>>>???` is `-` and `_` in the one alphabet, `+` and `/` in the other.
+        (format!("{}.x.y~", encode(br#"{"x":">>>???"}"#)), 0),
+        (format!("{}.x.y~", encode(br#"{"x":">>>???"}"#).replace('-', "+").replace('_', "/")), 0),
+        (format!("{}=.x.y~", encode(br#"{"a":1}"#)), 0),
+        (format!("-{}.x.y~", encode(br#"{"a":12}"#)), 0),
+        (format!("{}.x.y~", encode(b" [1]")), 0),
+        (format!("{}.x.y~", encode(b"x{}")), 1),
+        ("x~y".to_owned(), 1),
+    ] {
+        let registry = Registry::saying(Ok(json!({"sub": "bob", "aud": "my-api"})));
+        let issuer = Issuer::new(rules.clone(), IdentityRules::default(), Source::empty());
+        let issuer = issuer.with_status(Arc::clone(&registry) as _).with_opaque_tokens("");
+        let _ = authorized(&of(issuer), &get("/").bearer(bearer.clone()));
+        assert_eq!(registry.questions(), questions, "{bearer}");
+    }
+}
+
 #[test]
 fn of_several_issuers_the_first_with_opaque_tokens_has_them() {
     let registries = [0, 1].map(|n| Registry::saying(Ok(json!({"sub": format!("of-{n}")}))));
