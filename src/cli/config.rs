@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, write_config_faults};
 use super::style::{DIM, GOOD, WARN};
-use super::{ConfigArgs, Exit, OUTPUT};
+use super::{CONFIGURATION, ConfigArgs, Exit, OUTPUT};
 use crate::config::{self, ConfigFaults, Fault, Loaded, Sources};
 
 /// Of the files in `envoy/`.
@@ -23,6 +23,7 @@ const DEFAULT_PREFIX: &str = "x-nmp-";
 #[command(after_help = "\
 Examples:
   doorward config check doorward.yaml
+  doorward config check --module doorward.yaml
   doorward config show --changed -c doorward.yaml
   doorward config diff doorward.yaml new.yaml
   doorward config schema > doorward.schema.json")]
@@ -37,6 +38,11 @@ enum Verb {
     Check {
         #[command(flatten)]
         config: NamedConfig,
+        /// Check FILE as the module inside Envoy would read it (`filter_config`): its settings
+        /// alone, and nothing of the environment
+        #[arg(long, value_name = "FILE", help_heading = CONFIGURATION,
+              conflicts_with_all = ["named", "files", "overrides"])]
+        module: Option<PathBuf>,
         /// Print the findings as JSON
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
@@ -84,7 +90,10 @@ impl NamedConfig {
 pub(super) fn run(command: &ConfigCommand) -> Exit {
     let err = &mut output::Stderr;
     output::print(Exit::Done, |out| match &command.verb {
-        Verb::Check { config, json } => check(&config.sources(), *json, out, err),
+        Verb::Check { module: Some(file), json, .. } => {
+            check(&Sources::of_module().files([file.clone()]), *json, out, err)
+        }
+        Verb::Check { config, module: None, json } => check(&config.sources(), *json, out, err),
         Verb::Show { config, json, changed } => show(&config.sources(), *json, *changed, out, err),
         Verb::Diff { old, new } => diff::run(old, new, out, err),
         Verb::Schema => json_to(out, &config::json_schema()).map(|()| Exit::Done),
@@ -105,7 +114,9 @@ fn check(
     match loaded {
         Ok(loaded) => {
             remarks(&loaded, err)?;
-            to_see(&loaded, err)?;
+            if !sources.are_of_module() {
+                to_see(&loaded, err)?;
+            }
             let issuers = loaded.settings.issuers.len();
             let plural = if issuers == 1 { "" } else { "s" };
             writeln!(

@@ -66,6 +66,8 @@ pub enum BadValue {
     Credentials(Shown),
     #[error("`{0}` is not an http or https URL of a proxy")]
     NotAProxy(Shown),
+    #[error("has no effect with keys.envoy_cluster: set it in that cluster of Envoy's")]
+    OfCluster,
 
     // -- issuers --
     #[error("no issuer: set auth.oidc.issuer, auth.issuers or auth.preset, or auth.enabled: false")]
@@ -274,6 +276,8 @@ pub enum BadValue {
     NoTokenToAsk,
     #[error("says nothing about this route: give it mode, scopes, audience or deny")]
     RouteOfNothing,
+    #[error("says nothing about this route: give it mode, scopes or audience")]
+    EnvoyRouteOfNothing,
     #[error("{0}")]
     NotAnEndpoint(String),
     #[error(
@@ -332,6 +336,7 @@ impl BadValue {
                 | Self::NoClient
                 | Self::NoTenant
                 | Self::NoResource
+                | Self::EnvoyRouteOfNothing
         )
     }
 }

@@ -13,21 +13,23 @@ use super::layer::Layer;
 use super::nearest::nearest;
 use super::plain;
 use super::problem::Problem;
+use super::reader::Reader;
 use super::shape::{Key, Shape};
 use crate::redact::Shown;
 
 /// A key whose text is read word by word, whatever stands between them.
 const WORDS: &str = "default_scopes";
 
-/// Takes out of `layer` what does not fit the configuration, and says what that was.
-pub(super) fn conform(layer: &mut Layer) -> Vec<Fault> {
+/// Takes out of `layer` what does not fit the configuration or is not for `reader`, and says what
+/// that was.
+pub(super) fn conform(layer: &mut Layer, reader: Reader) -> Vec<Fault> {
     let mut value = std::mem::replace(&mut layer.value, Dict::new().into());
     // An empty file is a map without keys.
     if matches!(value, Value::Empty(..)) {
         return Vec::new();
     }
-    let mut misfits = Misfits { layer, faults: Vec::new() };
-    let fits = misfits.fits(&KeyPath::default(), &mut value, Shape::of_config());
+    let mut misfits = Misfits { layer, reader, faults: Vec::new() };
+    let fits = misfits.fits(&KeyPath::default(), &mut value, reader.shape());
     let mut faults = misfits.faults;
     faults.sort_by_key(|fault| fault.source.line);
     if fits {
@@ -39,6 +41,7 @@ pub(super) fn conform(layer: &mut Layer) -> Vec<Fault> {
 /// What does not fit in a layer.
 struct Misfits<'l> {
     layer: &'l Layer,
+    reader: Reader,
     faults: Vec<Fault>,
 }
 
@@ -89,8 +92,15 @@ impl Misfits<'_> {
         section: &Shape,
     ) -> bool {
         let path = section_path.join(name);
-        match section.key(name) {
-            None => self.refuse(&path, Problem::UnknownKey { nearest: nearest(&path) }),
+        let key = section.key(name);
+        if let (Some(_), Some(why)) = (key, self.reader.unserved(&path)) {
+            return self.refuse(&path, why.into());
+        }
+        match key {
+            None => {
+                let nearest = nearest(&path, self.reader);
+                self.refuse(&path, Problem::UnknownKey { nearest })
+            }
             Some(key) if matches!(value, Value::Empty(..)) => {
                 fill_blank(value, key);
                 true
@@ -206,7 +216,7 @@ mod tests {
     fn misfits(yaml: &str) -> (serde_json::Value, Vec<String>) {
         let document = Format::Yaml.parse(yaml).unwrap();
         let mut layer = Layer::new(Origin::Set, document);
-        let faults = conform(&mut layer);
+        let faults = conform(&mut layer, Reader::Server);
         let line = |fault: &Fault| {
             format!("{}: {}: {}", fault.source.line.unwrap_or(0), fault.key, fault.problem)
         };

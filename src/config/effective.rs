@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use super::fault::{Origin, Source};
 use super::key_path::KeyPath;
 use super::merge::Merged;
+use super::reader::Reader;
 use super::shape::Shape;
 use crate::redact::{REDACTED, redact};
 
@@ -55,8 +56,8 @@ impl fmt::Display for Step {
 }
 
 impl Effective {
-    pub(super) fn new(merged: &Merged) -> Self {
-        let mut walk = Walk { merged, entries: Vec::new() };
+    pub(super) fn new(merged: &Merged, reader: Reader) -> Self {
+        let mut walk = Walk { merged, reader, entries: Vec::new() };
         walk.section(merged.value(), Shape::of_config(), &[]);
         Self { entries: walk.entries }
     }
@@ -127,6 +128,7 @@ fn path(steps: &[Step]) -> KeyPath {
 
 struct Walk<'m> {
     merged: &'m Merged,
+    reader: Reader,
     entries: Vec<Entry>,
 }
 
@@ -136,6 +138,9 @@ impl Walk<'_> {
         for key in shape.keys() {
             let Some(value) = members.get(&key.name) else { continue };
             let steps = [steps, &[Step::Key(key.name.clone())]].concat();
+            if self.reader.unserved(&path(&steps)).is_some() {
+                continue;
+            }
             match (&key.shape, value) {
                 (shape @ Shape::Section(_), Value::Dict(..)) => self.section(value, shape, &steps),
                 (Shape::Table(_), Value::Dict(_, table)) if !table.is_empty() => {

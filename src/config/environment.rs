@@ -9,6 +9,7 @@ use super::key_path::KeyPath;
 use super::nearest::{nearest, nearest_variable, same_letters};
 use super::nemo;
 use super::problem::Problem;
+use super::reader::Reader;
 use super::shape::{Shape, keys};
 
 /// NeMo Platform's names: `NMP_AUTH_OIDC__ISSUER`.
@@ -20,11 +21,12 @@ pub(super) const PREFIX: &str = "DOORWARD_";
 
 /// Variables that stand for flags of the command line, steer tests, or say where
 /// `scripts/fetch` has put a tool: no configuration.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 16] = [
     "DOORWARD_CONFIG",
     "DOORWARD_UPDATE_DOCS",
     "DOORWARD_SKIP",
     "DOORWARD_ENVOY",
+    "DOORWARD_MODULE",
     "DOORWARD_KEYCLOAK",
     "DOORWARD_OIDC_PROVIDER",
     "DOORWARD_CHROMIUM",
@@ -136,7 +138,7 @@ pub(super) fn override_flag(text: &str) -> Result<Setting, (KeyPath, Problem)> {
     });
     set.ok_or_else(|| {
         let key = KeyPath::dotted(name);
-        let nearest = nearest(&key);
+        let nearest = nearest(&key, Reader::Server);
         (key, Problem::UnknownKey { nearest })
     })
 }

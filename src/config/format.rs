@@ -51,6 +51,12 @@ impl Format {
         }
     }
 
+    /// Of a text without a name: YAML, which people write, unless it is JSON, which programs do.
+    pub(super) fn of_text(text: &str) -> Self {
+        let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if text.trim_start().starts_with('{') && is_json() { Self::Json } else { Self::Yaml }
+    }
+
     /// Reads `text`; an empty one has an empty map or nothing.
     pub(super) fn parse(self, text: &str) -> Result<Document, SyntaxError> {
         match self {
@@ -82,6 +88,8 @@ fn json(text: &str) -> Result<Document, SyntaxError> {
     match yaml(text) {
         Err(error @ serde_saphyr::Error::DuplicateMappingKey { .. }) => Err(syntax("JSON", &error)),
         Err(_) => Ok(Document::from(value)),
+        // The one line of what a program has written tells nobody anything.
+        Ok(_) if !text.trim().contains('\n') => Ok(Document::from(value)),
         Ok(document) => Ok(document),
     }
 }

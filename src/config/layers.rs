@@ -14,6 +14,7 @@ use super::key_path::KeyPath;
 use super::layer::Layer;
 use super::nemo;
 use super::problem::Problem;
+use super::reader::Reader;
 use super::sources::Sources;
 
 /// No configuration is this long; a wrong path may well be.
@@ -39,12 +40,13 @@ pub(super) struct Layers {
     pub(super) faults: Vec<Fault>,
     pub(super) ignored: Vec<IgnoredKey>,
     pub(super) files: Vec<PathBuf>,
+    reader: Reader,
 }
 
 impl Layers {
     /// Reads everything that `sources` name.
     pub(super) fn read(sources: &Sources) -> Self {
-        let mut layers = Self::default();
+        let mut layers = Self { reader: sources.reader, ..Self::default() };
         for (name, path) in &sources.environment {
             if name == NEMO_FILE && !path.is_empty() {
                 layers.nemo_file(Path::new(path));
@@ -58,7 +60,12 @@ impl Layers {
             }
         }
         for (name, text) in &sources.inline {
-            layers.text(Origin::Inline(name.clone()), Format::Yaml, text, Unknown::Refused);
+            layers.text(
+                Origin::Inline(name.clone()),
+                Format::of_text(text),
+                text,
+                Unknown::Refused,
+            );
         }
         for (name, value) in &sources.environment {
             layers.variable(name, nemo_variable(name, value), Unknown::Ignored);
@@ -141,7 +148,7 @@ impl Layers {
         for key in nemo::take_out(&mut layer) {
             self.ignore(key.to_string(), layer.source(&key), None, true);
         }
-        for Fault { key, source, problem } in conform(&mut layer) {
+        for Fault { key, source, problem } in conform(&mut layer, self.reader) {
             match (unknown, problem) {
                 (Unknown::Ignored, Problem::UnknownKey { nearest }) => {
                     self.ignore(key.to_string(), source, nearest, false);

@@ -10,6 +10,7 @@ mod conform;
 mod effective;
 mod environment;
 mod fault;
+mod filter_config;
 mod format;
 mod key_path;
 mod layer;
@@ -22,6 +23,7 @@ mod plain;
 mod preset;
 mod problem;
 pub mod raw;
+mod reader;
 #[cfg(test)]
 mod reference;
 mod resource;
@@ -37,16 +39,18 @@ use std::path::PathBuf;
 pub use self::bad_value::BadValue;
 pub use self::effective::{Effective, Entry, Step};
 pub use self::fault::{ConfigFaults, Fault, Origin, Source};
+pub use self::filter_config::{load_filter_config, load_route};
 pub(crate) use self::format::yaml_fault;
 pub use self::key_path::KeyPath;
 pub use self::layers::IgnoredKey;
 pub use self::problem::Problem;
 pub use self::raw::DecisionLog;
+pub use self::reader::Unserved;
 pub use self::resource::{ProtectedResource, ResourceId};
 pub use self::settings::{
     AccessKeySettings, IssuerSettings, ListenAddress, ListenerSettings, LogSettings,
-    PlatformSettings, Provenance, ServerSettings, Settings, SubjectTokenSettings, TlsSettings,
-    UnsignedSettings, WorkloadExchange, WorkloadTokenSettings,
+    ModuleSettings, PlatformSettings, Provenance, RouteSettings, ServerSettings, Settings,
+    SubjectTokenSettings, TlsSettings, UnsignedSettings, WorkloadExchange, WorkloadTokenSettings,
 };
 pub use self::sources::Sources;
 pub use self::warning::Warning;
@@ -77,7 +81,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
-    let Layers { layers, mut faults, ignored, files } = Layers::read(sources);
+    let Layers { layers, mut faults, ignored, files, .. } = Layers::read(sources);
     let mut checker = Checker {
         log_to_terminal: sources.log_to_terminal,
         in_kubernetes: sources.in_kubernetes(),
@@ -99,7 +103,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigFaults> {
         Some(mut settings) if faults.is_empty() => {
             let warnings = checker.warnings.iter().map(ToString::to_string).collect();
             settings.provenance = Provenance { files: files.clone(), warnings };
-            let (warnings, effective) = (checker.warnings, Effective::new(&merged));
+            let (warnings, effective) = (checker.warnings, Effective::new(&merged, sources.reader));
             Ok(Loaded { settings, warnings, ignored, effective, files })
         }
         None if faults.is_empty() => {

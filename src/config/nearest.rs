@@ -1,6 +1,7 @@
 //! The key somebody may have meant: a typo's neighbour, or a key that stands elsewhere.
 
 use super::key_path::KeyPath;
+use super::reader::Reader;
 use super::shape::{Shape, keys};
 
 /// How alike two names must be to be taken for each other.
@@ -10,10 +11,10 @@ const ALIKE_VARIABLES: f64 = 0.7;
 /// How alike a name must be to a key of quite another section.
 const VERY_ALIKE: f64 = 0.85;
 
-/// The key most like the one at `unknown`, which is none. A neighbour is preferred unless a key
-/// elsewhere fits better.
-pub(super) fn nearest(unknown: &KeyPath) -> Option<KeyPath> {
-    let (mut path, mut section) = (KeyPath::default(), Shape::of_config());
+/// The key most like the one at `unknown`, which is none, among those that `reader` acts on. A
+/// neighbour is preferred unless a key elsewhere fits better.
+pub(super) fn nearest(unknown: &KeyPath, reader: Reader) -> Option<KeyPath> {
+    let (mut path, mut section) = (KeyPath::default(), reader.shape());
     let mut steps = unknown.steps().iter();
     let name = loop {
         let step = steps.next()?;
@@ -24,8 +25,11 @@ pub(super) fn nearest(unknown: &KeyPath) -> Option<KeyPath> {
         };
         path = path.join(step);
     };
+    // `doorward.mode`, as Envoy's `context_extensions` have it.
+    let name = name.rsplit('.').next().unwrap_or(name);
     let neighbours = section.keys().iter().map(|key| (path.join(&key.name), &key.name));
-    let others = keys().iter().map(|(path, key)| (path.clone(), &key.name));
+    let neighbours = neighbours.filter(|(path, _)| reader.serves(path));
+    let others = reader.keys().map(|(path, key)| (path, &key.name));
     let scored = |(path, other): (KeyPath, &String)| (likeness(name, other), path);
     match (likest(neighbours.map(scored), ALIKE), likest(others.map(scored), VERY_ALIKE)) {
         (Some((near, key)), Some((far, _))) if near >= far => Some(key),
@@ -69,7 +73,7 @@ mod tests {
 
     fn suggestion(path: &[&str], name: &str) -> Option<String> {
         let section = path.iter().fold(KeyPath::default(), |path, step| path.join(step));
-        nearest(&section.join(name)).map(|key| key.to_string())
+        nearest(&section.join(name), Reader::Server).map(|key| key.to_string())
     }
 
     #[test]

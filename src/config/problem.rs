@@ -2,6 +2,7 @@
 
 use super::bad_value::BadValue;
 use super::key_path::KeyPath;
+use super::reader::Unserved;
 use crate::redact::Shown;
 
 /// Why something is refused.
@@ -38,6 +39,9 @@ pub enum Problem {
     /// `--set` without `=`.
     #[error("`{0}` is not KEY=VALUE, as in `--set auth.enabled=false`")]
     NotAnOverride(Shown),
+    /// The key is for another reader of configurations.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
     /// The value is of another type than the key.
     #[error("expected {expected}, found {found}{}", hint.map_or(String::new(), |hint| format!("; {hint}")))]
     WrongType {

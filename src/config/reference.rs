@@ -6,6 +6,7 @@ use std::path::Path;
 use super::environment::variable_name;
 use super::key_path::KeyPath;
 use super::raw;
+use super::reader::Reader;
 use super::shape::{Key, Shape};
 
 const INTRODUCTION: &str = include_str!("reference.md");
@@ -37,7 +38,9 @@ fn section(page: &mut String, key: &Key, path: &KeyPath) {
             );
         }
     }
-    if each.is_empty() && keys.iter().any(|key| !is_section(&key.shape)) {
+    if !Reader::Server.serves(path) {
+        // The module reads no environment.
+    } else if each.is_empty() && keys.iter().any(|key| !is_section(&key.shape)) {
         let example = keys.iter().find(|key| !is_section(&key.shape));
         if let Some(key) = example {
             let name = variable_name(&path.join(&key.name));

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorward_core::identity::{HeaderRules, IdentityRules};
+use doorward_core::request::RouteView;
 use doorward_core::rules::{ConfiguredRoute, EndpointRules, PathRule, SlashPrefix};
 use doorward_core::token::TokenRules;
 use url::Url;
 
-use super::raw::{Cache, DecisionLog};
+use super::raw::{Cache, DecisionLog, Mode};
 use super::resource::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, IntrospectionSpec, KeyLocation};
 use crate::loopback::is_loopback_address;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub platform: PlatformSettings,
     /// Listeners and threads.
     pub server: ServerSettings,
+    /// What is the module's alone; the server has none of it.
+    pub module: ModuleSettings,
     /// What is logged, and how it looks.
     pub log: LogSettings,
     /// Where all this was found.
@@ -71,6 +74,41 @@ pub struct Provenance {
     pub files: Vec<PathBuf>,
     /// The warnings of `config check`.
     pub warnings: Vec<String>,
+}
+
+/// What the module inside Envoy does beside deciding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleSettings {
+    /// Whether it answers for the discovery document, `authenticate` and RFC 9728 itself.
+    pub documents: bool,
+    /// The cluster of Envoy's that keys are fetched through; `None`: by a thread of its own.
+    pub envoy_cluster: Option<String>,
+}
+
+/// What one of Envoy's routes asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteSettings {
+    pub(super) mode: Option<Mode>,
+    pub(super) scopes: Option<Box<str>>,
+    pub(super) audience: Option<Box<str>>,
+}
+
+impl RouteSettings {
+    /// The same as the decision takes it, as if it had come in `context_extensions`.
+    #[must_use]
+    pub fn view(&self) -> RouteView<'_> {
+        let mode = self.mode.map(|mode| match mode {
+            Mode::Required => "required",
+            Mode::Optional => "optional",
+            Mode::Bypass => "bypass",
+        });
+        RouteView {
+            mode: mode.map(str::as_bytes),
+            scopes: self.scopes.as_deref().map(str::as_bytes),
+            audience: self.audience.as_deref().map(str::as_bytes),
+            unknown: None,
+        }
+    }
 }
 
 /// Tokens without a signature and without an issuer, as NeMo Platform makes them for development.

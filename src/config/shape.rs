@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use figment::value::{Empty, Value};
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 
@@ -65,14 +66,19 @@ impl Shape {
     pub(super) fn of_config() -> &'static Self {
         static SHAPE: OnceLock<Shape> = OnceLock::new();
         SHAPE.get_or_init(|| {
-            let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
-            let schema = settings.into_generator().into_root_schema_for::<raw::Config>();
-            let (mut shape, _) = shape(schema.as_value());
+            let mut shape = Self::of::<raw::Config>();
             // A schema has its keys by name; people are shown them in the order of declaration.
             let declared = serde_json::to_string_pretty(&raw::Config::with_every_section());
             shape.order_by(&Lines::of_yaml(&declared.unwrap_or_default()), &KeyPath::default());
             shape
         })
+    }
+
+    /// What may stand where a `T` is read, its keys by name.
+    pub(super) fn of<T: JsonSchema>() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
+        let schema = settings.into_generator().into_root_schema_for::<T>();
+        shape(schema.as_value()).0
     }
 
     /// The keys of a section; of anything else none.
@@ -143,18 +149,21 @@ impl Shape {
 
 /// Every key of the configuration but those in lists and tables, outermost first within its section.
 pub(super) fn keys() -> &'static [(KeyPath, &'static Key)] {
+    static KEYS: OnceLock<Vec<(KeyPath, &'static Key)>> = OnceLock::new();
+    KEYS.get_or_init(|| keys_of(Shape::of_config()))
+}
+
+/// The same of what may stand elsewhere.
+pub(super) fn keys_of(shape: &'static Shape) -> Vec<(KeyPath, &'static Key)> {
     fn collect(shape: &'static Shape, path: &KeyPath, all: &mut Vec<(KeyPath, &'static Key)>) {
         all.extend(shape.keys().iter().map(|key| (path.join(&key.name), key)));
         for key in shape.keys() {
             collect(&key.shape, &path.join(&key.name), all);
         }
     }
-    static KEYS: OnceLock<Vec<(KeyPath, &'static Key)>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let mut all = Vec::new();
-        collect(Shape::of_config(), &KeyPath::default(), &mut all);
-        all
-    })
+    let mut all = Vec::new();
+    collect(shape, &KeyPath::default(), &mut all);
+    all
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration.

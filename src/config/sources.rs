@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use super::reader::Reader;
+
 /// The layers a configuration is made of, from [`load`](super::load)'s point of view.
 /// Later ones win: NeMo's file, files, inline texts, NeMo's variables, Doorward's
 /// variables, overrides.
@@ -15,6 +17,7 @@ pub struct Sources {
     pub(super) environment: Vec<(String, String)>,
     pub(super) overrides: Vec<String>,
     pub(super) log_to_terminal: bool,
+    pub(super) reader: Reader,
 }
 
 /// What Kubernetes sets in every pod.
@@ -25,6 +28,12 @@ impl Sources {
     #[must_use]
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The built-in defaults of the module inside Envoy, which has no environment.
+    #[must_use]
+    pub fn of_module() -> Self {
+        Self { reader: Reader::Module, ..Self::none() }
     }
 
     /// The environment of this process.
@@ -41,6 +50,12 @@ impl Sources {
         });
         let log_to_terminal = std::io::stderr().is_terminal();
         Self { log_to_terminal, ..Self::none() }.environment(environment)
+    }
+
+    /// Whether they are those of the module inside Envoy, which sees every header.
+    #[must_use]
+    pub fn are_of_module(&self) -> bool {
+        self.reader == Reader::Module
     }
 
     /// Adds `--config` files, later ones over earlier ones.

@@ -9,10 +9,11 @@ mod identity;
 mod introspection;
 mod issuer;
 mod key_location;
+mod module;
 mod overlap;
 mod platform;
 mod platform_issuers;
-mod routes;
+pub(super) mod routes;
 mod rules;
 mod server;
 mod unsigned;
@@ -97,6 +98,7 @@ impl Checker {
         let platform = platform::check(self, config);
         let issuers = self.with_platform(config, issuers, platform.as_ref());
         let server = server::check(self, &config.server);
+        let module = module::check(self, config);
         let exposed = server.as_ref().and_then(server::beyond_this_machine);
         let unsigned = config.auth.allow_unsigned_jwt.then(|| {
             unsigned::check(self, config, exposed, issuers.as_deref(), leeway.unwrap_or_default())
@@ -134,6 +136,7 @@ impl Checker {
             protected_resources: protected_resources?,
             platform: platform?,
             server: server?,
+            module: module?,
             log: log?,
             provenance: Provenance::default(),
         })

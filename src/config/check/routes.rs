@@ -1,7 +1,8 @@
-//! `rules.routes`: a route's settings by host, path and method.
+//! `rules.routes`: a route's settings by host, path and method; and those of Envoy's own routes.
 
 use doorward_core::rules::{ConfiguredRoute, TokenRequirement};
 
+use super::super::settings::RouteSettings;
 use super::{BadValue, Checker, KeyPath, Warning, raw, values};
 
 /// The routes, in their order.
@@ -61,4 +62,27 @@ fn consistent(c: &mut Checker, key: &KeyPath, raw: &raw::Route) {
     if opens && is_everything && raw.host.is_empty() && raw.methods.is_empty() {
         c.warnings.push(Warning::EverythingOpen { key: key.to_string() });
     }
+}
+
+/// What one of Envoy's routes says to the module.
+pub(in crate::config) fn of_envoy(c: &mut Checker, raw: &raw::EnvoyRoute) -> RouteSettings {
+    let mut words = |name: &str, list: &raw::Texts| {
+        let key = KeyPath::dotted(name);
+        let words: Vec<_> = list.iter().flat_map(|text| text.split_whitespace()).collect();
+        if words.is_empty() && !list.is_empty() {
+            c.bad(&key, BadValue::Empty);
+        }
+        for word in &words {
+            c.keep(&key, values::word(word));
+        }
+        (!words.is_empty()).then(|| words.join(" ").into_boxed_str())
+    };
+    let (scopes, audience) = (words("scopes", &raw.scopes), words("audience", &raw.audience));
+    let asks = scopes.is_some() || audience.is_some();
+    if asks && raw.mode == Some(raw::Mode::Bypass) {
+        c.bad(&KeyPath::dotted("mode"), BadValue::NoTokenToAsk);
+    } else if *raw == raw::EnvoyRoute::default() {
+        c.bad(&KeyPath::default(), BadValue::EnvoyRouteOfNothing);
+    }
+    RouteSettings { mode: raw.mode, scopes, audience }
 }

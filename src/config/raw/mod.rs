@@ -22,7 +22,9 @@ pub use self::auth::{
     Auth, AuthMethod, BoundTokens, Delegation, Entra, Introspection, Issuer, Oidc, Preset,
 };
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
-pub use self::rules::{CorsPreflight, Endpoint, Mode, Route, Rules, RulesPreset, ScopeDemand};
+pub use self::rules::{
+    CorsPreflight, Endpoint, EnvoyRoute, Mode, Route, Rules, RulesPreset, ScopeDemand,
+};
 
 fn listener(listen: &str) -> Listener {
     Listener { listen: listen.to_owned(), tls: None }
@@ -53,6 +55,8 @@ sections! {
         pub protected_resource: ProtectedResource,
         /// Logging.
         pub log: Log,
+        /// Inside Envoy only (docs/module.md).
+        pub module: Module,
     }
 
     /// Where Doorward listens.
@@ -168,6 +172,17 @@ sections! {
         pub refresh_max: Span = "1h".into(),
         /// Time between two background refreshes when there is no `Cache-Control`.
         pub refresh_default: Span = "5m".into(),
+        /// Inside Envoy only: the cluster of Envoy's through which keys are fetched, with its TLS,
+        /// proxy and limits. Default: Doorward's own client.
+        pub envoy_cluster: Option<String>,
+    }
+
+    /// Inside Envoy only (docs/module.md).
+    pub struct Module {
+        /// Whether the filter answers `/apis/auth/discovery`, `/apis/auth/authenticate` and the
+        /// documents of RFC 9728 itself, as the server's HTTP port does. Otherwise requests for them
+        /// go upstream like others.
+        pub documents: bool,
     }
 
     /// The verified-token cache.

@@ -67,6 +67,17 @@ sections! {
         pub deny: bool,
     }
 
+    /// What one of Envoy's routes says to the module, in its own configuration of the filter. It
+    /// goes before what `rules` says.
+    pub struct EnvoyRoute {
+        /// Whether a token is needed. Default: what `rules` says.
+        pub mode: Option<Mode>,
+        /// A token needs one of these scopes.
+        pub scopes: Texts,
+        /// A token needs one of these audiences, beside that of its issuer.
+        pub audience: Texts,
+    }
+
     /// What one method of an endpoint asks for.
     // Read from the file of endpoints by serde alone.
     #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 mod access;
 mod faults;
 mod meant;
+mod module;
 mod nemo;
 
 use std::path::PathBuf;
@@ -351,6 +352,8 @@ fn what_the_check_of_types_lets_pass_serde_takes() {
     config.rules.routes.iter_mut().for_each(|route| route.deny = true);
     let text = serde_json::to_string(&config).unwrap();
     let loaded = on_minimal(&format!("{text}\n"));
-    let faults = lines(loaded);
+    let mut faults = lines(loaded);
+    // What is for another reader is refused by name, not by type.
+    faults.retain(|fault| !fault.contains("is a setting of the module"));
     assert!(faults.iter().all(|fault| fault.contains("no issuer")), "{faults:?}");
 }
