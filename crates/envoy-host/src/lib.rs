@@ -1,0 +1,40 @@
+//! A host for Envoy's dynamic modules, for tests: it loads the module that it is linked with, gives it
+//! configurations and requests, and holds it to what the ABI ("v0.2.0") asks of modules.
+//!
+//! It does what Envoy does, and is stricter where Envoy trusts:
+//!
+//! - The bytes of headers, names and configurations that a module was shown are overwritten and freed
+//!   when the ABI lets them go: at the next setter, and when the hook returns.
+//! - Handles are numbers, never addresses: a module that looks into one crashes, and one that is used
+//!   after its stream, configuration or scheduler is gone is found.
+//! - What only a worker's or the main thread may call is found elsewhere.
+//! - A stream's events come from any thread, in any order, and after its end.
+//!
+//! What a module does wrong is told by [`violations`].
+//!
+//! | module | does |
+//! |---|---|
+//! | `abi` | the C types, and how what a module has in memory is read |
+//! | `hooks` | what a module exports |
+//! | `callbacks`, `counting` | what it finds in Envoy |
+//! | `config` | configurations, of filters and of routes |
+//! | `stream` | one request on its way through the filter |
+//! | `headers` | a header map whose bytes are lent |
+//! | `statistics` | counters, gauges and histograms with labels |
+//! | `main_thread` | Envoy's main thread: configurations, their events, their calls to clusters |
+//! | `registry` | handle → what it stands for; violations; the log |
+
+mod abi;
+mod callbacks;
+mod config;
+mod counting;
+mod headers;
+mod hooks;
+mod main_thread;
+mod registry;
+mod statistics;
+mod stream;
+
+pub use config::{Call, Called, Cluster, Config, Refused, Route};
+pub use registry::{Live, Violation, live, log_from, logged, violations};
+pub use stream::{Metadata, Reply, Request, Response, Stream, Value};
