@@ -1,13 +1,16 @@
 # What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint check-deploy deny fuzz mutants tools bench bench-envoy
+.PHONY: help build module test lint check-deploy deny fuzz mutants tools bench bench-envoy
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## the release binary, target/release/doorward
 	cargo build --release --locked
+
+module: ## Doorward inside Envoy, libdoorward_envoy.so; prints its path
+	@scripts/module
 
 test: ## every test; fetches the real components that some of them start
 	scripts/test

@@ -25,11 +25,16 @@ pub(super) struct Overview {
 }
 
 impl Overview {
-    pub(super) fn new(assembly: &Assembly, shared: Shared, resources: Resources) -> Self {
+    pub(super) fn new(
+        assembly: &Assembly,
+        service: Arc<ArcSwap<CheckService>>,
+        shared: Shared,
+        resources: Resources,
+    ) -> Self {
         Self {
             shared,
             resources,
-            service: Arc::clone(assembly.service()),
+            service,
             keys: ArcSwap::from_pointee(assembly.keys()),
             introspectors: ArcSwap::from_pointee(assembly.introspectors().to_vec()),
             was_ready: AtomicBool::new(false),
@@ -112,28 +117,33 @@ impl AdminView for Overview {
             .load()
             .iter()
             .map(|keys| {
-                let expires = expires_in(keys, now);
-                let IssuerStatus { issuer, keys, obtained_at, fetches, .. } = keys.status();
-                let FetchCounts { ok, unchanged, withdrawn, empty, error } = fetches;
-                KeySetFacts {
-                    questions: self.questions(&issuer),
-                    issuer,
-                    fetches: vec![
-                        ("ok", ok),
-                        ("unchanged", unchanged),
-                        ("withdrawn", withdrawn),
-                        ("empty", empty),
-                        ("error", error),
-                    ],
-                    keys,
-                    age: obtained_at.map(|moment| now.since(moment)),
-                    expires_in: expires,
-                }
+                let facts = facts(keys, now);
+                KeySetFacts { questions: self.questions(&facts.issuer), ..facts }
             })
             .collect();
         self.resources.take_note();
         let entries = self.service.load().authorizer().remembered_tokens();
         self.shared.metrics.render(&self.shared.cache_counters, entries, &facts)
+    }
+}
+
+/// What metrics tell of an issuer's keys at `now`.
+pub(super) fn facts(issuer_keys: &IssuerKeys, now: UnixTime) -> KeySetFacts {
+    let IssuerStatus { issuer, keys, obtained_at, fetches, .. } = issuer_keys.status();
+    let FetchCounts { ok, unchanged, withdrawn, empty, error } = fetches;
+    KeySetFacts {
+        issuer,
+        fetches: vec![
+            ("ok", ok),
+            ("unchanged", unchanged),
+            ("withdrawn", withdrawn),
+            ("empty", empty),
+            ("error", error),
+        ],
+        questions: Vec::new(),
+        keys,
+        age: obtained_at.map(|moment| now.since(moment)),
+        expires_in: expires_in(issuer_keys, now),
     }
 }
 

@@ -4,19 +4,20 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::clock::Clock;
+use doorward_core::identity::HeaderRules;
 use doorward_core::issuers::{Issuer, Issuers};
 use doorward_core::keys::{KeySet, KeySource, StaticKeys};
 use doorward_core::rules::Rules;
 use doorward_core::token::UnsignedTokens;
 use doorward_core::token_cache::{Counters, TokenCache};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::tasks::background;
 use super::{StartError, documents};
-use crate::config::{IssuerSettings, Settings};
+use crate::config::raw::Cache;
+use crate::config::{IssuerSettings, Settings, UnsignedSettings};
 use crate::discovery::{
     IntrospectionSpec, Introspector, IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of,
 };
@@ -36,10 +37,36 @@ pub(super) struct Shared {
 
 /// One configuration at work.
 pub(super) struct Assembly {
-    service: Arc<ArcSwap<CheckService>>,
+    service: Arc<CheckService>,
     keys: Vec<Keeper<IssuerKeys>>,
     metadata: Option<Keeper<IssuerMetadata>>,
     introspectors: Vec<Arc<Introspector>>,
+    verification: Verification,
+    tokens: Option<Arc<TokenCache>>,
+}
+
+/// What verified tokens depend on: where all of it is equal, they can be shared
+/// ([`Authorizer::with_cache`]).
+#[derive(PartialEq)]
+struct Verification {
+    issuers: Vec<IssuerSettings>,
+    unsigned: Option<UnsignedSettings>,
+    allow_unsigned_jwt: bool,
+    headers: HeaderRules,
+    cache: Cache,
+}
+
+impl Verification {
+    fn of(settings: &Settings) -> Self {
+        let Settings { issuers, unsigned, allow_unsigned_jwt, headers, cache, .. } = settings;
+        Self {
+            issuers: issuers.clone(),
+            unsigned: unsigned.clone(),
+            allow_unsigned_jwt: *allow_unsigned_jwt,
+            headers: headers.clone(),
+            cache: cache.clone(),
+        }
+    }
 }
 
 /// Something that a task keeps fresh, for as long as anybody wants it.
@@ -50,7 +77,14 @@ struct Keeper<T> {
     lender: Option<Arc<IssuerKeys>>,
 }
 
-struct Task(AbortHandle);
+/// Ends when it is dropped.
+pub(super) struct Task(AbortHandle);
+
+impl Task {
+    pub(super) fn new<T>(task: JoinHandle<T>) -> Self {
+        Self(task.abort_handle())
+    }
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
@@ -63,7 +97,7 @@ impl<T> Keeper<T> {
         (kept, task): (Arc<T>, impl Future<Output = ()> + Send + 'static),
         lender: Option<Arc<IssuerKeys>>,
     ) -> Self {
-        Self { kept, task: Arc::new(Task(background(task).abort_handle())), lender }
+        Self { kept, task: Arc::new(Task::new(background(task))), lender }
     }
 
     fn share(&self) -> Self {
@@ -73,20 +107,22 @@ impl<T> Keeper<T> {
 }
 
 impl Assembly {
-    /// Puts settings to work: at once when there is a `predecessor`, whose service then
-    /// opens to the new authorizer.
+    /// Puts settings to work. What others at work obtained or keep fresh, and these settings
+    /// want too, is shared with them: `others` are asked in turn.
     pub(super) fn new(
         settings: Settings,
         shared: &Shared,
-        predecessor: Option<&Self>,
+        others: &[&Self],
     ) -> Result<Self, StartError> {
-        let keys = keys(&settings, shared, predecessor.map_or(&[], |before| &before.keys));
-        let before = predecessor.and_then(|before| before.metadata.as_ref());
-        let metadata = metadata(&settings, shared, before);
+        let of_others = others.iter().flat_map(|other| &other.keys).collect::<Vec<_>>();
+        let keys = keys(&settings, shared, &of_others);
+        let of_others = others.iter().filter_map(|other| other.metadata.as_ref());
+        let metadata = metadata(&settings, shared, &of_others.collect::<Vec<_>>());
 
         let mut issuers = Issuers::default();
         let mut introspectors = Vec::new();
-        let before = predecessor.map_or_else(Vec::new, |before| before.introspectors.clone());
+        let of_others = others.iter().flat_map(|other| &other.introspectors).cloned();
+        let before: Vec<_> = of_others.collect();
         for (issuer, keeper) in settings.issuers.iter().zip(&keys) {
             let source: Arc<dyn KeySource> = keeper.kept.clone();
             let (rules, identity) = (issuer.token.clone(), issuer.identity.clone());
@@ -111,8 +147,8 @@ impl Assembly {
             issuers.push(Issuer::new(rules, identity, keys).for_unsigned_tokens());
         }
         let names = issuers.iter().map(|issuer| issuer.name().to_owned()).collect();
-        let cache = settings.cache.clone();
-        let counters = Arc::clone(&shared.cache_counters);
+        let verification = Verification::of(&settings);
+        let tokens = tokens(&verification, shared, others)?;
         let rules = Rules::new(settings.bypass.clone())
             .with_routes(settings.routes.clone())
             .with_endpoints(settings.endpoints.clone())
@@ -121,9 +157,8 @@ impl Assembly {
         let mut authorizer = Authorizer::new(issuers, settings.headers.clone())
             .with_rules(rules)
             .with_max_token_bytes(settings.max_token_bytes);
-        if let Some(max_entries) = NonZeroU64::new(cache.max_entries) {
-            let cache = TokenCache::new(max_entries, cache.max_bytes, counters)?;
-            authorizer = authorizer.with_cache(cache);
+        if let Some(tokens) = &tokens {
+            authorizer = authorizer.with_cache(Arc::clone(tokens));
         }
         if settings.allow_unsigned_jwt {
             authorizer = authorizer.with_unsigned(UnsignedTokens::Accepted);
@@ -145,17 +180,11 @@ impl Assembly {
             ),
             watcher: shared.watcher.clone(),
         });
-        let service = match predecessor {
-            None => Arc::new(ArcSwap::from_pointee(service)),
-            Some(before) => {
-                before.service.store(Arc::new(service));
-                Arc::clone(&before.service)
-            }
-        };
-        Ok(Self { service, keys, metadata, introspectors })
+        let service = Arc::new(service);
+        Ok(Self { service, keys, metadata, introspectors, verification, tokens })
     }
 
-    pub(super) fn service(&self) -> &Arc<ArcSwap<CheckService>> {
+    pub(super) fn service(&self) -> &Arc<CheckService> {
         &self.service
     }
 
@@ -163,17 +192,38 @@ impl Assembly {
         &self.introspectors
     }
 
+    /// The verified tokens, where they are remembered: a number that names the cache, and how many
+    /// there are.
+    pub(super) fn remembered(&self) -> Option<(usize, u64)> {
+        self.tokens.as_ref().map(|tokens| (Arc::as_ptr(tokens).addr(), tokens.len()))
+    }
+
     pub(super) fn keys(&self) -> Vec<Arc<IssuerKeys>> {
         self.keys.iter().map(|keeper| Arc::clone(&keeper.kept)).collect()
     }
 }
 
-/// The keys of every issuer. Those of the predecessor that are wanted unchanged are
-/// shared with their task; where only a setting changed, what was obtained is handed on.
+/// The verified tokens: those of one of the others that verifies alike.
+fn tokens(
+    verification: &Verification,
+    shared: &Shared,
+    others: &[&Assembly],
+) -> Result<Option<Arc<TokenCache>>, StartError> {
+    if let Some(alike) = others.iter().find(|other| other.verification == *verification) {
+        return Ok(alike.tokens.clone());
+    }
+    let Cache { max_entries, max_bytes } = verification.cache;
+    let Some(max_entries) = NonZeroU64::new(max_entries) else { return Ok(None) };
+    let counters = Arc::clone(&shared.cache_counters);
+    Ok(Some(Arc::new(TokenCache::new(max_entries, max_bytes, counters)?)))
+}
+
+/// The keys of every issuer. Those of others that are wanted unchanged are shared with their
+/// task; where only a setting changed, what was obtained is handed on.
 fn keys(
     settings: &Settings,
     shared: &Shared,
-    before: &[Keeper<IssuerKeys>],
+    others: &[&Keeper<IssuerKeys>],
 ) -> Vec<Keeper<IssuerKeys>> {
     let mut keepers: Vec<Keeper<IssuerKeys>> = Vec::with_capacity(settings.issuers.len());
     for issuer in &settings.issuers {
@@ -187,16 +237,17 @@ fn keys(
             .first()
             .filter(|_| issuer.borrows_from_primary)
             .map(|primary| Arc::clone(&primary.kept));
-        let same_issuer = before.iter().find(|old| old.kept.spec().issuer == spec.issuer);
         let same_lender = |old: &Keeper<IssuerKeys>| match (&old.lender, &lender) {
             (Some(old), Some(new)) => Arc::ptr_eq(old, new),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        keepers.push(match same_issuer {
-            Some(old) if *old.kept.spec() == spec && same_lender(old) => old.share(),
-            other => {
-                let predecessor = other.map(|old| old.kept.as_ref());
+        let same = others.iter().find(|old| *old.kept.spec() == spec && same_lender(old));
+        keepers.push(match same {
+            Some(same) => same.share(),
+            None => {
+                let same_issuer = others.iter().find(|old| old.kept.spec().issuer == spec.issuer);
+                let predecessor = same_issuer.map(|old| old.kept.as_ref());
                 let borrowed = lender.clone().map(|lender| lender as Arc<dyn KeySource>);
                 let clock = Arc::clone(&shared.clock);
                 Keeper::new(keys_of(spec, borrowed, predecessor, clock), lender)
@@ -228,7 +279,7 @@ fn introspector(
 fn metadata(
     settings: &Settings,
     shared: &Shared,
-    before: Option<&Keeper<IssuerMetadata>>,
+    others: &[&Keeper<IssuerMetadata>],
 ) -> Option<Keeper<IssuerMetadata>> {
     let IssuerSettings { token, access, .. } = settings.issuers.first()?;
     let url = settings.platform.discovery_url.clone()?;
@@ -240,10 +291,11 @@ fn metadata(
         ttl: settings.platform.discovery_cache_ttl,
         cache_dir: settings.fetch.cache_dir.clone(),
     };
-    Some(match before {
-        Some(old) if *old.kept.spec() == spec => old.share(),
-        other => {
-            let predecessor = other.map(|old| old.kept.as_ref());
+    let same = others.iter().find(|old| *old.kept.spec() == spec);
+    Some(match same {
+        Some(same) => same.share(),
+        None => {
+            let predecessor = others.first().map(|old| old.kept.as_ref());
             Keeper::new(IssuerMetadata::new(spec, predecessor, Arc::clone(&shared.clock)), None)
         }
     })

@@ -5,9 +5,11 @@
 //! the workers do nothing but answer checks.
 
 mod admin;
+mod announce;
 mod assembly;
 mod console;
 mod documents;
+mod embedded;
 mod expiry;
 mod files;
 mod fixed;
@@ -21,13 +23,16 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use doorward_core::clock::{Clock as _, SystemClock};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::admin::Overview;
+pub use self::announce::announce;
 use self::assembly::{Assembly, Shared};
 use self::console::{About, Console};
+pub use self::embedded::{Asked, Embedded, Later};
 use self::expiry::ExpiryLog;
 pub use self::fixed::needs_restart;
 use self::fixed::{Bound, Fixed};
@@ -38,8 +43,8 @@ use self::tasks::{background, spawn_thread, worker};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};
 use crate::transport::{
-    AdminFront, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener, ListenerTls,
-    MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
+    AdminFront, CheckService, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener,
+    ListenerTls, MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
 };
 
 /// How often readiness and keys are looked at, for gRPC health and the log, until ready and from
@@ -161,6 +166,8 @@ impl Drop for Running {
 struct Server {
     shared: Shared,
     assembly: Assembly,
+    /// What the fronts decide with: that of the assembly.
+    service: Arc<ArcSwap<CheckService>>,
     drain: Duration,
     fixed: Fixed,
     tls: Vec<(&'static str, ListenerTls)>,
@@ -207,7 +214,7 @@ impl Server {
             watcher,
         };
         let about = About::new(&settings);
-        let assembly = Assembly::new(settings, &shared, None)?;
+        let assembly = Assembly::new(settings, &shared, &[])?;
         shared.metrics.config().started(shared.clock.now());
         let expiry = ExpiryLog::new(&tls, shared.metrics.config().clone());
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -215,10 +222,15 @@ impl Server {
         for name in ["", SERVICE] {
             health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
-        let service = Arc::clone(assembly.service());
+        let service = Arc::new(ArcSwap::new(Arc::clone(assembly.service())));
         let most = files::most_connections(max_connections);
         let resources = Resources::new(most, shared.metrics.connections().clone());
-        let overview = Arc::new(Overview::new(&assembly, shared.clone(), resources.clone()));
+        let overview = Arc::new(Overview::new(
+            &assembly,
+            Arc::clone(&service),
+            shared.clone(),
+            resources.clone(),
+        ));
 
         let (stop, stopped) = watch::channel(false);
         let (admin_queue, mut admin_jobs) = mpsc::unbounded_channel();
@@ -239,7 +251,8 @@ impl Server {
             admin_resources,
             stopped.clone(),
         ));
-        let known = Console::new(shared.clone(), service, Arc::clone(&overview), about);
+        let known =
+            Console::new(shared.clone(), Arc::clone(&service), Arc::clone(&overview), about);
         let known = Arc::new(known);
         if let Some(port) = console_port {
             let front = ConsoleFront::new(Arc::clone(&known) as _, console_tls.as_ref());
@@ -258,7 +271,19 @@ impl Server {
         });
         background(report_health(health.clone(), Arc::clone(&overview), expiry));
         let (workers, console) = (threads, known);
-        Ok(Self { shared, assembly, drain, fixed, tls, stop, workers, health, overview, console })
+        Ok(Self {
+            shared,
+            assembly,
+            service,
+            drain,
+            fixed,
+            tls,
+            stop,
+            workers,
+            health,
+            overview,
+            console,
+        })
     }
 
     fn addresses(&self) -> Bound {
@@ -299,7 +324,8 @@ impl Server {
             }
         }
         let about = About::new(&settings);
-        let assembly = Assembly::new(settings, &self.shared, Some(&self.assembly))?;
+        let assembly = Assembly::new(settings, &self.shared, &[&self.assembly])?;
+        self.service.store(Arc::clone(assembly.service()));
         for (tls, prepared) in prepared {
             tls.put_to_work(prepared);
         }

@@ -59,8 +59,8 @@ pub fn explain_request(
             clock: Arc::new(Fixed(now)),
             watcher: None,
         };
-        let assembly = Assembly::new(settings, &shared, None)?;
-        let service = assembly.service().load_full();
+        let assembly = Assembly::new(settings, &shared, &[])?;
+        let service = Arc::clone(assembly.service());
         let keys = assembly.keys();
         let decision = decide(service.authorizer(), &keys, request, now, patience).await;
         Ok(told(&service, &keys, &client, request, now, &decision))

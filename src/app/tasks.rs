@@ -2,7 +2,7 @@
 
 use std::thread::JoinHandle;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 
 use super::start_error::StartError;
@@ -31,6 +31,14 @@ pub(super) fn background<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
     tokio::spawn(task)
+}
+
+/// The same on the runtime of another thread.
+pub(super) fn background_on<T: Send + 'static>(
+    runtime: &Handle,
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    runtime.spawn(task)
 }
 
 pub(super) fn spawn_thread(

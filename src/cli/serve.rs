@@ -1,6 +1,5 @@
 //! `doorward serve`: the server, until it is told to stop.
 
-use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::refuse;
 use super::watched::Watched;
 use super::{ConfigArgs, Exit, OUTPUT, refuse_config};
-use crate::app::{self, Running};
+use crate::app::{self, Running, announce};
 use crate::config::{self, Loaded, Sources};
 use crate::telemetry;
 
@@ -77,24 +76,6 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
             Exit::Done
         }
         Err(error) => refuse(Exit::Failed)(error),
-    }
-}
-
-/// Says once what should not go unnoticed.
-fn announce(loaded: &Loaded) {
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    let ignored = |nemos: bool| {
-        let keys = loaded.ignored.iter().filter(|key| key.is_nemos == nemos);
-        let names: BTreeSet<_> = keys.map(|key| key.name.as_str()).collect();
-        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
-    };
-    if let Some(keys) = ignored(true) {
-        tracing::info!(keys, "these are settings of NeMo Platform's own: Doorward ignores them");
-    }
-    if let Some(keys) = ignored(false) {
-        tracing::info!(keys, "these keys and variables are not settings of Doorward");
     }
 }
 

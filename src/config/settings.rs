@@ -112,7 +112,7 @@ impl RouteSettings {
 }
 
 /// Tokens without a signature and without an issuer, as NeMo Platform makes them for development.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsignedSettings {
     /// What they must satisfy: times alone.
     pub token: TokenRules,
@@ -121,7 +121,7 @@ pub struct UnsignedSettings {
 }
 
 /// One issuer: which tokens it may sign, whom they name, where its keys are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// What its tokens must satisfy; `token.issuer` is its name.
     pub token: TokenRules,

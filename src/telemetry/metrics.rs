@@ -32,6 +32,7 @@ use doorward_core::decision::{Approval, Basis, Decision, Reason};
 use doorward_core::issuers::IssuerId;
 use doorward_core::token_cache::Counters;
 use prometheus::core::Collector as _;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, Result, TextEncoder,
@@ -195,6 +196,31 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn render(&self, cache: &Counters, entries: u64, key_sets: &[KeySetFacts]) -> String {
+        self.look(cache, entries, key_sets);
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8(text).unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(%error, "metrics could not be rendered");
+                String::new()
+            }
+        }
+    }
+
+    /// All metrics as values.
+    #[must_use]
+    pub fn gather(
+        &self,
+        cache: &Counters,
+        entries: u64,
+        key_sets: &[KeySetFacts],
+    ) -> Vec<MetricFamily> {
+        self.look(cache, entries, key_sets);
+        self.registry.gather()
+    }
+
+    /// Brings up to date what is counted elsewhere.
+    fn look(&self, cache: &Counters, entries: u64, key_sets: &[KeySetFacts]) {
         use std::sync::atomic::Ordering::Relaxed;
         catch_up(&self.cache_hits, cache.hits.load(Relaxed));
         catch_up(&self.cache_misses, cache.misses.load(Relaxed));
@@ -219,14 +245,6 @@ impl Metrics {
             }
             if let Some(seconds) = facts.expires_in {
                 self.expires.with_label_values(&[issuer]).set(seconds);
-            }
-        }
-        let mut text = Vec::new();
-        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            Ok(()) => String::from_utf8(text).unwrap_or_default(),
-            Err(error) => {
-                tracing::error!(%error, "metrics could not be rendered");
-                String::new()
             }
         }
     }

@@ -9,6 +9,7 @@ mod history;
 mod logging;
 mod metrics;
 mod register;
+mod tally;
 
 pub use self::config::{ConfigMetrics, Reload};
 pub use self::connections::{Closed, ConnectionMetrics, CutOff, LISTENERS, TlsFailure};
@@ -17,3 +18,4 @@ pub use self::denials::{RecentDenial, RecentDenials};
 pub use self::history::{History, LOOK_EVERY, Totals, Windows};
 pub use self::logging::{LoggingError, install};
 pub use self::metrics::{KeySetFacts, Metrics, Recorder};
+pub use self::tally::{Change, STATISTICS, Statistic, Step, Tally};

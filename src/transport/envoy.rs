@@ -20,6 +20,7 @@ use super::fields::{
     delimited, header, put_delimited, put_header, put_list_member, put_member, put_number,
     put_removal, put_text, removal,
 };
+use super::members::{self, Members};
 use super::unary::{PREFIX_BYTES, put_prefix};
 
 /// `CheckResponse.status`, code 0: what allows.
@@ -159,29 +160,10 @@ impl Encoder {
     }
 
     fn render(&self, verified: &VerifiedIdentity, set: IdentityHeaders<'_>) -> Rendering {
-        let identity = verified.identity();
         // Room for the values and for what is around them.
-        let mut metadata = Vec::with_capacity(512 + identity.text_bytes());
-        if let Some(name) = verified.tenant_issuer() {
-            put_member("issuer", name, &mut metadata);
-        }
-        put_member("principal", identity.principal(), &mut metadata);
-        if let Some(email) = identity.email() {
-            put_member("email", email, &mut metadata);
-        }
-        put_list_member("groups", identity.groups(), &mut metadata);
-        if let Some(of) = identity.on_behalf_of() {
-            put_member("on_behalf_of", of.subject, &mut metadata);
-            if let Some(email) = of.email {
-                put_member("on_behalf_of_email", email, &mut metadata);
-            }
-            put_list_member("on_behalf_of_groups", of.groups(), &mut metadata);
-        }
-        if let Some(actor) = identity.told_actor() {
-            put_member("actor", actor, &mut metadata);
-        }
-        put_list_member("scopes", identity.scopes(), &mut metadata);
-        render(metadata, set, &self.protected)
+        let mut metadata = Struct(Vec::with_capacity(512 + verified.identity().text_bytes()));
+        members::identity(verified, &mut metadata);
+        render(metadata.0, set, &self.protected)
     }
 
     fn issuer(&self, id: Option<IssuerId>) -> &[u8] {
@@ -225,18 +207,30 @@ fn render(metadata: Vec<u8>, set: IdentityHeaders<'_>, protected: &ProtectedHead
     Rendering { bytes: bytes.into_boxed_slice(), splice }
 }
 
-/// The members that dynamic metadata always has.
+/// Members of dynamic metadata, encoded one behind the other: a `google.protobuf.Struct`.
+#[derive(Default)]
+struct Struct(Vec<u8>);
+
+impl<'m> Members<'m> for Struct {
+    fn text(&mut self, name: &'static str, text: &'m str) {
+        put_member(name, text, &mut self.0);
+    }
+
+    fn list(&mut self, name: &'static str, items: impl Iterator<Item = &'m str> + Clone) {
+        put_list_member(name, items, &mut self.0);
+    }
+}
+
 fn outcome(decision: &str, reason: &str) -> Vec<u8> {
-    let mut members = Vec::new();
-    put_member("decision", decision, &mut members);
-    put_member("reason", reason, &mut members);
-    members
+    let mut encoded = Struct::default();
+    members::outcome(decision, reason, &mut encoded);
+    encoded.0
 }
 
 fn issuer_member(name: &str) -> Vec<u8> {
-    let mut member = Vec::new();
-    put_member("issuer", name, &mut member);
-    member
+    let mut encoded = Struct::default();
+    members::issuer(name, &mut encoded);
+    encoded.0
 }
 
 /// Status and HTTP answer of a denial: `google.rpc.Status` and `DeniedHttpResponse`, whose headers

@@ -74,31 +74,39 @@ impl Responder for HttpFront {
 
 async fn answer(service: &CheckService, request: Request<()>) -> Answer {
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if let Some(original) = target.strip_prefix(EXT_AUTHZ) {
-        return ext_authz(service, &request, original).await;
+    match target.strip_prefix(EXT_AUTHZ) {
+        Some(original) => ext_authz(service, &request, original).await,
+        None => document(service, &request).await,
     }
+}
+
+/// Whether [`document`] has an answer for requests with this path, their query left out.
+pub(super) fn is_document(path: &str) -> bool {
+    path == DISCOVERY || is_authenticate(path) || path.starts_with(PROTECTED_RESOURCE)
+}
+
+/// As NeMo's own, by any method, and with the path of another request behind.
+fn is_authenticate(path: &str) -> bool {
+    path.strip_prefix(AUTHENTICATE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The documents: who issues tokens, and whom one speaks of.
+pub(super) async fn document(service: &CheckService, request: &Request<()>) -> Answer {
     match request.uri().path() {
-        // As NeMo's own, by any method, and with the path of another request behind.
-        path if path.strip_prefix(AUTHENTICATE).is_some_and(is_below) => {
-            authenticate(service, &request).await
-        }
+        path if is_authenticate(path) => authenticate(service, request).await,
         DISCOVERY => match *request.method() {
             Method::GET | Method::HEAD => json_answer((service.documents().discovery)()),
             _ => not_allowed("GET, HEAD"),
         },
         // RFC 9728 §3.1: the path of the resource may follow.
         path if path.starts_with(PROTECTED_RESOURCE) => {
-            match service.documents().protected_resource(path, &authority(&request)) {
+            match service.documents().protected_resource(path, &authority(request)) {
                 Some(document) => json_answer(document.to_owned()),
                 None => not_found(),
             }
         }
         _ => not_found(),
     }
-}
-
-fn is_below(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with('/')
 }
 
 /// The same decision as `Check`, for the request whose path follows our prefix.
@@ -260,7 +268,7 @@ fn as_json(mut answer: Answer) -> Answer {
     answer
 }
 
-fn not_found() -> Answer {
+pub(super) fn not_found() -> Answer {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer

@@ -7,6 +7,7 @@
 mod identify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bearer::BearerToken;
@@ -42,7 +43,7 @@ pub struct Authorizer {
     names_bytes: usize,
     max_token_bytes: usize,
     unsigned: UnsignedTokens,
-    cache: Option<TokenCache>,
+    cache: Option<Arc<TokenCache>>,
 }
 
 /// What [`Authorizer::decide`] comes to.
@@ -90,10 +91,12 @@ impl Authorizer {
         Self { rules, ..self }
     }
 
-    /// Remembers verified tokens.
+    /// Remembers verified tokens. A cache may be shared by authorizers that verify alike: with
+    /// equal issuers in the same order, equal rules for their tokens and identities, and equal
+    /// rules for headers. What paths and routes ask for may differ.
     #[must_use]
-    pub fn with_cache(self, cache: TokenCache) -> Self {
-        Self { cache: Some(cache), ..self }
+    pub fn with_cache(self, cache: impl Into<Arc<TokenCache>>) -> Self {
+        Self { cache: Some(cache.into()), ..self }
     }
 
     /// Refuses longer tokens unread.
@@ -123,7 +126,7 @@ impl Authorizer {
     /// How many tokens are remembered, about.
     #[must_use]
     pub fn remembered_tokens(&self) -> u64 {
-        self.cache.as_ref().map_or(0, TokenCache::len)
+        self.cache.as_ref().map_or(0, |cache| cache.len())
     }
 
     /// Longer tokens are refused unread, in bytes.

@@ -12,6 +12,7 @@ use crate::request::HeaderView;
 ///
 /// A request goes on only with all of these changes: the upstream believes what it finds.
 pub struct HeaderChanges<'a> {
+    client: &'a [HeaderView<'a>],
     set: IdentityHeaders<'a>,
     protected: &'a ProtectedHeaders,
     sent: SmallVec<[&'a [u8]; 8]>,
@@ -37,7 +38,7 @@ impl<'a> HeaderChanges<'a> {
             });
             sent.extend(opaque.map(|header| header.name));
         }
-        Self { set, protected, sent }
+        Self { client, set, protected, sent }
     }
 
     /// The headers to set: names, in lower case, and values.
@@ -57,6 +58,14 @@ impl<'a> HeaderChanges<'a> {
     #[must_use]
     pub fn sent(&self) -> &[&'a [u8]] {
         &self.sent
+    }
+
+    /// Of all names to remove, those that this client sent, as it spelled them. There is no more to
+    /// remove where every header was seen.
+    pub fn present(&self) -> impl Iterator<Item = &'a [u8]> {
+        let is_ours = |name: &[u8]| self.protected.covers(name) && !self.set.set(name);
+        let names = self.client.iter().map(|header| header.name);
+        names.filter(move |name| is_ours(name) || self.sent.contains(name))
     }
 
     /// How many bytes they take as headers of an answer, the names to remove as a list in one.

@@ -2,7 +2,7 @@
 //!
 //! A token itself is never kept: the key is its 128-bit GMAC (NIST SP 800-38D) under a key
 //! drawn at random when the cache is made (`docs/decisions/0004-token-cache.md`). One cache
-//! belongs to one authorizer, and so to one configuration.
+//! belongs to authorizers that [verify alike](crate::Authorizer::with_cache).
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZeroU64;
@@ -19,7 +19,7 @@ use crate::verified_identity::VerifiedIdentity;
 /// What an entry takes besides its texts: the cache's own node and the structures.
 const ENTRY_OVERHEAD_BYTES: usize = 640;
 
-/// The verified tokens of one authorizer.
+/// Verified tokens.
 pub struct TokenCache {
     entries: Cache<TokenHash, Arc<VerifiedIdentity>, BuildHasherDefault<AlreadyHashed>>,
     hasher: TokenHasher,

@@ -30,7 +30,7 @@ impl Authorizer {
     ) -> Result<(Arc<VerifiedIdentity>, bool), NotAdmitted<'_>> {
         // Longer tokens are refused unread: they are not hashed either.
         let of_length = bearer.as_bytes().len() <= self.max_token_bytes;
-        let cache = self.cache.as_ref().filter(|_| of_length && !attempt.uncached);
+        let cache = self.cache.as_deref().filter(|_| of_length && !attempt.uncached);
         let entry = cache.and_then(|cache| Some((cache, cache.hash(bearer)?)));
         let still_holds = |identity: &VerifiedIdentity| self.still_holds(identity, now);
         if let Some(identity) = entry.and_then(|(cache, hash)| cache.find(hash, still_holds)) {

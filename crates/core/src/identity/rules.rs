@@ -9,7 +9,7 @@ use super::claim_path::ClaimPath;
 use super::value::Profile;
 
 /// Where one issuer's tokens carry whom they speak of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityRules {
     /// The principal; `sub` when the token lacks this claim.
     pub subject: ClaimPath,
@@ -83,7 +83,7 @@ pub enum EmailDomains {
 pub(super) const TENANT: &str = "{tid}";
 
 /// Which headers carry the identity, and what they may hold. The same for all issuers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeaderRules {
     /// The character set and limits of values.
     pub profile: Profile,

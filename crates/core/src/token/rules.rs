@@ -11,7 +11,7 @@ use crate::keys::AlgorithmSet;
 pub const TENANT_PLACEHOLDER: &str = "{tenantid}";
 
 /// The rules for the tokens of one issuer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRules {
     /// What `iss` must be, to the byte; with [`TENANT_PLACEHOLDER`] in it, what it must
     /// be once the token's `tid` is filled in.

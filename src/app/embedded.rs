@@ -1,0 +1,271 @@
+//! Doorward inside another program, which has the listeners: Envoy, with the module of
+//! `crates/envoy-module`.
+//!
+//! One thread a process obtains keys, asks where somebody has to be asked, and looks at what is
+//! counted; it starts with the first configuration and ends with the last. Configurations come and
+//! go while others serve: what is wanted alike by several is shared by them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ::http::Response;
+use bytes::Bytes;
+use doorward_core::clock::SystemClock;
+use doorward_core::decision::{Decision, Denial, Fault};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+
+use super::admin::facts;
+use super::assembly::{Assembly, Shared, Task};
+use super::shortage::ShortageLog;
+use super::start_error::StartError;
+use super::tasks::{background_on, spawn_thread};
+use crate::config::Settings;
+use crate::telemetry::{Change, Metrics, Tally};
+use crate::transport::{CheckService, KeptRequest};
+
+/// How often what is counted is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// One configuration at work inside another program. It ends when this is dropped.
+pub struct Embedded {
+    assembly: Assembly,
+    documents: bool,
+    /// Asks the program to fetch [`changes`](Self::changes), from the thread where it can.
+    teller: Box<dyn Fn() + Send + Sync>,
+    background: Arc<Background>,
+}
+
+/// What became of a request for which somebody had to be asked.
+#[derive(Debug)]
+pub enum Later {
+    /// A decision.
+    Decided(Decision),
+    /// The answer to a request for a document.
+    Document(Response<Bytes>),
+}
+
+/// Somebody is asked. Dropped, nobody is any more.
+pub struct Asked {
+    _task: Task,
+}
+
+impl Embedded {
+    /// Puts settings to work. `teller` is called, from another thread and at most once a second,
+    /// when there are [`changes`](Self::changes).
+    ///
+    /// # Errors
+    /// The system gives no thread, or no random bytes.
+    pub fn start(
+        settings: Settings,
+        teller: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, StartError> {
+        let background = Background::running()?;
+        let documents = settings.module.documents;
+        let others = background.live();
+        let assembly = {
+            let _entered = background.runtime.enter();
+            let others: Vec<_> = others.iter().rev().map(|other| &other.assembly).collect();
+            Assembly::new(settings, &background.shared, &others)?
+        };
+        let teller = Box::new(teller);
+        let embedded = Arc::new(Self { assembly, documents, teller, background });
+        embedded.background.add(&embedded);
+        Ok(embedded)
+    }
+
+    /// Decides requests.
+    #[must_use]
+    pub fn service(&self) -> &CheckService {
+        self.assembly.service()
+    }
+
+    /// Whether a request with this path is answered with a document.
+    #[must_use]
+    pub fn serves(&self, path: &[u8]) -> bool {
+        self.documents && CheckService::is_document(path)
+    }
+
+    /// Decides a request for which somebody has to be asked, or answers one for a document. `done`
+    /// is called from another thread, once, whatever happens.
+    #[must_use]
+    pub fn ask(&self, request: KeptRequest, done: impl FnOnce(Later) + Send + 'static) -> Asked {
+        let service = Arc::clone(self.assembly.service());
+        let is_document = self.serves(request.path());
+        let answer = Answer(Some(done));
+        let task = background_on(&self.background.runtime, async move {
+            answer.give(if is_document {
+                Later::Document(service.document(&request).await)
+            } else {
+                Later::Decided(service.decide_kept(&request).await)
+            });
+        });
+        Asked { _task: Task::new(task) }
+    }
+
+    /// What the program's own statistics are to be told: of all configurations, by whichever asks.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        std::mem::take(&mut self.background.statistics().pending)
+    }
+}
+
+/// Gives an answer even if nobody comes to one: whoever asked holds a request up.
+struct Answer<D: FnOnce(Later)>(Option<D>);
+
+impl<D: FnOnce(Later)> Answer<D> {
+    fn give(mut self, later: Later) {
+        if let Some(done) = self.0.take() {
+            done(later);
+        }
+    }
+}
+
+impl<D: FnOnce(Later)> Drop for Answer<D> {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Later::Decided(Decision::Deny(Denial::from(Fault::Internal))));
+        }
+    }
+}
+
+/// What all configurations of a process share. It lives as long as one of them.
+struct Background {
+    runtime: Handle,
+    shared: Shared,
+    /// The oldest first.
+    configurations: Mutex<Vec<Weak<Embedded>>>,
+    statistics: Mutex<Statistics>,
+    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+#[derive(Default)]
+struct Statistics {
+    tally: Tally,
+    pending: Vec<Change>,
+    shortages: ShortageLog,
+}
+
+static RUNNING: Mutex<Weak<Background>> = Mutex::new(Weak::new());
+
+impl Background {
+    /// The one of this process; started if there is none.
+    fn running() -> Result<Arc<Self>, StartError> {
+        let mut running = lock(&RUNNING);
+        if let Some(background) = running.upgrade() {
+            return Ok(background);
+        }
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name("doorward")
+            .build()
+            .map_err(StartError::Thread)?;
+        let shared = Shared {
+            metrics: Metrics::new()?,
+            cache_counters: Arc::default(),
+            denials: None,
+            clock: Arc::new(SystemClock),
+            watcher: None,
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (here, there) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        let thread = spawn_thread("doorward", move || run(runtime, there, stopped))?;
+        let background = Arc::new(Self {
+            runtime: handle,
+            shared,
+            configurations: Mutex::default(),
+            statistics: Mutex::default(),
+            thread: Some((stop, thread)),
+        });
+        let _ = here.send(Arc::downgrade(&background));
+        *running = Arc::downgrade(&background);
+        Ok(background)
+    }
+
+    fn live(&self) -> Vec<Arc<Embedded>> {
+        lock(&self.configurations).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add(&self, embedded: &Arc<Embedded>) {
+        let mut configurations = lock(&self.configurations);
+        configurations.retain(|one| one.strong_count() > 0);
+        configurations.push(Arc::downgrade(embedded));
+        drop(configurations);
+        // What the last one showed is gone with it: the new one shows it from the start.
+        let mut statistics = self.statistics();
+        let again = statistics.tally.again();
+        statistics.pending.extend(again);
+    }
+
+    fn statistics(&self) -> MutexGuard<'_, Statistics> {
+        lock(&self.statistics)
+    }
+
+    /// Looks at what was counted and at the keys, and has the newest configuration tell of it.
+    fn look(&self) {
+        let live = self.live();
+        let Some(newest) = live.last() else { return };
+        let now = self.shared.clock.now();
+        let mut keys: Vec<_> = live.iter().flat_map(|one| one.assembly.keys()).collect();
+        // The newest of an issuer's counts.
+        keys.reverse();
+        let mut seen = std::collections::HashSet::new();
+        keys.retain(|keys| seen.insert(keys.spec().issuer.clone()));
+        let facts: Vec<_> = keys.iter().map(|keys| facts(keys, now)).collect();
+        let mut caches: Vec<_> = live.iter().filter_map(|one| one.assembly.remembered()).collect();
+        caches.sort_unstable();
+        caches.dedup_by_key(|(cache, _)| *cache);
+        let entries = caches.iter().map(|(_, tokens)| tokens).sum();
+        let families = self.shared.metrics.gather(&self.shared.cache_counters, entries, &facts);
+        let mut statistics = self.statistics();
+        let changes = statistics.tally.changes(&families);
+        statistics.pending.extend(changes);
+        statistics.shortages.look(&keys, now);
+        let is_told = statistics.pending.is_empty();
+        drop(statistics);
+        if !is_told {
+            (newest.teller)();
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let Some((stop, thread)) = self.thread.take() else { return };
+        let _ = stop.send(());
+        // It may be that thread itself that lets go last.
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The body of the thread.
+fn run(
+    runtime: Runtime,
+    background: oneshot::Receiver<Weak<Background>>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        let Ok(background) = background.await else { return };
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return,
+                _ = looks.tick() => {
+                    if let Some(background) = background.upgrade() {
+                        background.look();
+                    }
+                }
+            }
+        }
+    });
+    // A look-up of a name may hold its helper up for long; nobody waits for that.
+    runtime.shutdown_background();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
