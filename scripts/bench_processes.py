@@ -17,15 +17,19 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
+def cargo_build(here, *what):
+    """Builds as for a release; what cargo says of it, a dictionary a line."""
+    cargo = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics", *what]
+    done = subprocess.run(cargo, cwd=here, check=True, stdout=subprocess.PIPE, text=True)
+    return map(json.loads, done.stdout.splitlines())
+
+
 def build(here):
     """The server as it is shipped and the rig, and Envoy's message definitions for ghz."""
     say("building (the first time takes minutes)")
-    cargo = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
     built = {}
     for package in ("doorward", "rig"):
-        lines = subprocess.run([*cargo, "--package", package, "--bin", package], cwd=here, check=True,
-                               stdout=subprocess.PIPE, text=True).stdout.splitlines()
-        for line in map(json.loads, lines):
+        for line in cargo_build(here, "--package", package, "--bin", package):
             if line.get("executable") and line["target"]["name"] == package:
                 built[package] = line["executable"]
             if line["reason"] == "build-script-executed":
@@ -33,6 +37,16 @@ def build(here):
                 if definitions.exists():
                     built["protoset"] = definitions
     return built
+
+
+def build_module(here):
+    """The module for Envoy, as `make module` builds it."""
+    for line in cargo_build(here, "--package", "doorward-envoy"):
+        if line["reason"] == "compiler-artifact" and line["target"]["name"] == "doorward_envoy":
+            for path in map(Path, line["filenames"]):
+                if path.suffix == ".so":
+                    return path
+    raise SystemExit("bench: cargo has built no module")
 
 
 def fetch(here, tool):
