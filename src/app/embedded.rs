@@ -32,6 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Embedded {
     assembly: Assembly,
     documents: bool,
+    metadata: bool,
     /// Asks the program to fetch [`changes`](Self::changes), from the thread where it can.
     teller: Box<dyn Fn() + Send + Sync>,
     background: Arc<Background>,
@@ -62,7 +63,7 @@ impl Embedded {
         teller: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StartError> {
         let background = Background::running()?;
-        let documents = settings.module.documents;
+        let (documents, metadata) = (settings.module.documents, settings.module.metadata);
         let others = background.live();
         let assembly = {
             let _entered = background.runtime.enter();
@@ -70,7 +71,7 @@ impl Embedded {
             Assembly::new(settings, &background.shared, &others)?
         };
         let teller = Box::new(teller);
-        let embedded = Arc::new(Self { assembly, documents, teller, background });
+        let embedded = Arc::new(Self { assembly, documents, metadata, teller, background });
         embedded.background.add(&embedded);
         Ok(embedded)
     }
@@ -79,6 +80,12 @@ impl Embedded {
     #[must_use]
     pub fn service(&self) -> &CheckService {
         self.assembly.service()
+    }
+
+    /// Whether other filters and access logs are told of decisions, by dynamic metadata.
+    #[must_use]
+    pub fn leaves_metadata(&self) -> bool {
+        self.metadata
     }
 
     /// Whether a request with this path is answered with a document.

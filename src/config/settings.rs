@@ -81,6 +81,8 @@ pub struct Provenance {
 pub struct ModuleSettings {
     /// Whether it answers for the discovery document, `authenticate` and RFC 9728 itself.
     pub documents: bool,
+    /// Whether it leaves dynamic metadata.
+    pub metadata: bool,
     /// The cluster of Envoy's that keys are fetched through; `None`: by a thread of its own.
     pub envoy_cluster: Option<String>,
 }

@@ -60,12 +60,11 @@ impl<'a> HeaderChanges<'a> {
         &self.sent
     }
 
-    /// Of all names to remove, those that this client sent, as it spelled them. There is no more to
-    /// remove where every header was seen.
+    /// The names that this client sent and that are ours, as it spelled them: those to set too. Where
+    /// every header is seen, these are to be taken away first, and there is nothing else to remove.
     pub fn present(&self) -> impl Iterator<Item = &'a [u8]> {
-        let is_ours = |name: &[u8]| self.protected.covers(name) && !self.set.set(name);
         let names = self.client.iter().map(|header| header.name);
-        names.filter(move |name| is_ours(name) || self.sent.contains(name))
+        names.filter(|name| self.protected.covers(name) || self.sent.contains(name))
     }
 
     /// How many bytes they take as headers of an answer, the names to remove as a list in one.

@@ -95,6 +95,8 @@ unsafe extern "C" {
     fn http_get_headers(filter: *mut c_void, kind: u32, headers: *mut Pair) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_set_header"]
     fn http_set_header(filter: *mut c_void, kind: u32, key: Buffer, value: Buffer) -> bool;
+    #[link_name = "envoy_dynamic_module_callback_http_add_header"]
+    fn http_add_header(filter: *mut c_void, kind: u32, key: Buffer, value: Buffer) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_send_response"]
     fn http_send_response(
         filter: *mut c_void,
@@ -225,19 +227,18 @@ impl EnvoyStream<'_> {
         pairs.iter().map(view).collect()
     }
 
-    /// Gives a header one value; those that it has go.
-    pub fn set_request_header(&mut self, name: &str, value: &str) {
-        self.put_request_header(name.as_bytes(), Buffer::of(value.as_bytes()));
+    /// Adds a header that the request does not have. To set one, whether it is there or not, costs
+    /// Envoy an index of all headers.
+    pub fn add_request_header(&mut self, name: &str, value: &str) {
+        let (name, value) = (Buffer::of(name.as_bytes()), Buffer::of(value.as_bytes()));
+        // SAFETY: the filter is Envoy's, which copies name and value.
+        unsafe { http_add_header(self.filter, REQUEST_HEADER, name, value) };
     }
 
     /// Removes a header with all its values.
     pub fn remove_request_header(&mut self, name: &[u8]) {
-        self.put_request_header(name, Buffer::NULL);
-    }
-
-    fn put_request_header(&mut self, name: &[u8], value: Buffer) {
-        // SAFETY: the filter is Envoy's, which copies name and value.
-        unsafe { http_set_header(self.filter, REQUEST_HEADER, Buffer::of(name), value) };
+        // SAFETY: the filter is Envoy's, which copies the name; no value removes.
+        unsafe { http_set_header(self.filter, REQUEST_HEADER, Buffer::of(name), Buffer::NULL) };
     }
 
     /// Sets texts in a namespace of the stream's dynamic metadata.

@@ -21,5 +21,6 @@ pub(super) fn check(c: &mut Checker, config: &raw::Config) -> Option<ModuleSetti
             }
         }
     }
-    Some(ModuleSettings { documents: config.module.documents, envoy_cluster: envoy_cluster? })
+    let raw::Module { documents, metadata } = config.module;
+    Some(ModuleSettings { documents, metadata, envoy_cluster: envoy_cluster? })
 }

@@ -183,6 +183,10 @@ sections! {
         /// documents of RFC 9728 itself, as the server's HTTP port does. Otherwise requests for them
         /// go upstream like others.
         pub documents: bool,
+        /// Whether decision, reason and identity are left in dynamic metadata, under the names that
+        /// ext_authz has there, for access logs and for filters such as RBAC. Nobody else needs
+        /// them, and to Envoy they are the larger part of what the filter costs.
+        pub metadata: bool = true,
     }
 
     /// The verified-token cache.

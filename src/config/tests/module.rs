@@ -29,7 +29,7 @@ fn it_is_given_as_json_as_yaml_or_as_the_path_of_a_file() {
     for text in [MINIMAL, json, path, &format!("{path}\n"), toml.to_str().unwrap()] {
         let loaded = filter_config(text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
         assert_eq!(loaded.settings.issuers[0].token.issuer, "https://idp.example", "{text}");
-        assert_eq!(loaded.settings.module, ModuleSettings::default());
+        assert!(loaded.settings.module.metadata && !loaded.settings.module.documents);
         assert_eq!(loaded.files.len(), usize::from(text.starts_with('/')), "{text}");
     }
     let faults = lines(filter_config("/no/such/doorward.yaml"));
@@ -101,7 +101,8 @@ fn settings_of_the_server_are_refused_by_name() {
 fn the_modules_own_settings_are_for_the_module_alone() {
     let own = "module: {documents: true}\nkeys: {envoy_cluster: idp}\n";
     let loaded = filter_config(&format!("{MINIMAL}{own}")).unwrap();
-    let wanted = ModuleSettings { documents: true, envoy_cluster: Some("idp".into()) };
+    let wanted =
+        ModuleSettings { documents: true, metadata: true, envoy_cluster: Some("idp".into()) };
     assert_eq!(loaded.settings.module, wanted);
     assert_eq!(loaded.effective.value("module.documents"), Some(&json!(true)));
     assert!(loaded.effective.value("server.workers").is_none());
