@@ -6,21 +6,29 @@ use std::ffi::c_void;
 
 use crate::registry::violation;
 
-/// `envoy_dynamic_module_type_{envoy,module}_buffer`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Buffer {
-    start: *const u8,
-    length: usize,
+#[cfg(not(feature = "stand-in"))]
+mod types {
+    /// `envoy_dynamic_module_type_{envoy,module}_buffer`.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    pub(crate) struct Buffer {
+        pub(super) ptr: *const u8,
+        pub(super) length: usize,
+    }
+
+    /// `envoy_dynamic_module_type_{envoy,module}_http_header`, and `…_module_key_value_pair`.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    pub(crate) struct Pair {
+        pub(crate) key: Buffer,
+        pub(crate) value: Buffer,
+    }
 }
 
-/// `envoy_dynamic_module_type_{envoy,module}_http_header`, and `…_module_key_value_pair`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Pair {
-    pub(crate) key: Buffer,
-    pub(crate) value: Buffer,
-}
+/// Miri lets no type of one side be taken for one of the other, were it laid out alike.
+#[cfg(feature = "stand-in")]
+use crate::module_abi as types;
+pub(crate) use types::{Buffer, Pair};
 
 /// Envoy's side of a stream, a configuration or a scheduler. Never an address.
 pub(crate) type Handle = *mut c_void;
@@ -37,10 +45,12 @@ unsafe impl Send for ModulePointer {}
 unsafe impl Sync for ModulePointer {}
 
 impl Buffer {
-    pub(crate) const NULL: Self = Self { start: std::ptr::null(), length: 0 };
+    pub(crate) fn nothing() -> Self {
+        Self { ptr: std::ptr::null(), length: 0 }
+    }
 
-    pub(crate) fn lent((start, length): (*const u8, usize)) -> Self {
-        Self { start, length }
+    pub(crate) fn lent((ptr, length): (*const u8, usize)) -> Self {
+        Self { ptr, length }
     }
 
     /// A copy of what the module has there; `None` for its null.
@@ -48,11 +58,11 @@ impl Buffer {
     /// # Safety
     /// It is null, or so many bytes of the module's that are initialized and nobody writes to.
     pub(crate) unsafe fn read(self) -> Option<Vec<u8>> {
-        if self.start.is_null() {
+        if self.ptr.is_null() {
             return None;
         }
         // SAFETY: as the caller says.
-        Some(unsafe { std::slice::from_raw_parts(self.start, self.length) }.to_vec())
+        Some(unsafe { std::slice::from_raw_parts(self.ptr, self.length) }.to_vec())
     }
 
     /// The same as text.

@@ -94,7 +94,7 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_get_header(
     let (value, values) = found.unwrap_or_default();
     // SAFETY: the module has room for one; whether it wants the count, it says by null.
     unsafe {
-        result.write(value.unwrap_or(Buffer::NULL));
+        result.write(value.unwrap_or_else(Buffer::nothing));
         if !count.is_null() {
             count.write(values);
         }

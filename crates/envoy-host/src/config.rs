@@ -1,6 +1,7 @@
 //! Configurations of filters and of routes, as Envoy makes them of what it is configured with.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) struct ConfigPeer {
     statistics: Mutex<Statistics>,
     main: Arc<MainThread>,
     calls: Mutex<u64>,
+    told: AtomicU64,
 }
 
 /// Answers what a module asks a cluster for; `None`: the connection is reset.
@@ -106,6 +108,7 @@ impl Config {
                     statistics: Mutex::default(),
                     main,
                     calls: Mutex::new(0),
+                    told: AtomicU64::new(0),
                 });
                 callbacks::set_validation(validation);
                 let made = hooks::config_new(peer.handle, "doorward", bytes.as_bytes());
@@ -136,6 +139,12 @@ impl Config {
         Stream::begin(Arc::clone(&self.0), request)
     }
 
+    /// How often the module has had the main thread come to this configuration.
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.0.told.load(Ordering::Relaxed)
+    }
+
     /// All that the module counts under this configuration: by name, labels as Prometheus writes them.
     #[must_use]
     pub fn statistics(&self) -> BTreeMap<String, u64> {
@@ -164,6 +173,7 @@ impl ConfigPeer {
                 && let Some(module) = config.module()
             {
                 hooks::config_scheduled(config.handle, module, event);
+                config.told.fetch_add(1, Ordering::Relaxed);
             }
         });
     }

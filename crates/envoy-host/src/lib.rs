@@ -22,6 +22,7 @@
 //! | `headers` | a header map whose bytes are lent |
 //! | `statistics` | counters, gauges and histograms with labels |
 //! | `main_thread` | Envoy's main thread: configurations, their events, their calls to clusters |
+//! | `stand_in` | a filter that does all that one may, behind the module's own `abi.rs` |
 //! | `registry` | handle → what it stands for; violations; the log |
 
 mod abi;
@@ -34,6 +35,18 @@ mod main_thread;
 mod registry;
 mod statistics;
 mod stream;
+
+// The module's file with `unsafe`, with a filter behind it that Miri can run: `make module-san`.
+#[cfg(feature = "stand-in")]
+extern crate self as doorward_core;
+#[cfg(feature = "stand-in")]
+#[allow(missing_docs, unreachable_pub, unfulfilled_lint_expectations)]
+#[path = "../../envoy-module/src/abi.rs"]
+pub mod module_abi;
+#[cfg(feature = "stand-in")]
+mod stand_in;
+#[cfg(feature = "stand-in")]
+pub use stand_in::{configuration, filter, log, request, route};
 
 pub use config::{Call, Called, Cluster, Config, Refused, Route};
 pub use registry::{Live, Violation, live, log_from, logged, violations};
