@@ -1,7 +1,7 @@
 # What there is to do here; `make` prints the list. The work is in scripts/ and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help build module test lint check-deploy deny fuzz mutants tools bench bench-envoy
+.PHONY: help build module module-san soak-module test lint check-deploy deny fuzz mutants tools bench bench-envoy
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -11,6 +11,12 @@ build: ## the release binary, target/release/doorward
 
 module: ## Doorward inside Envoy, libdoorward_envoy.so; prints its path
 	@scripts/module
+
+module-san: ## the module under Miri and AddressSanitizer, on nightly (ten minutes the first time)
+	scripts/module-san
+
+soak-module: ## the module in a real Envoy: 400,000 requests, 20 listener updates, every answer checked
+	scripts/soak-module
 
 test: ## every test; fetches the real components that some of them start
 	scripts/test

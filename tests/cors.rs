@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::check::{Ask, get};
 use crate::support::doorward::Doorward;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, NEMO, PLAIN};
 use crate::support::raw;
 use crate::support::served::Served;
 use crate::support::signer::{RSA, claims, jwks};
@@ -111,8 +111,8 @@ fn of_browser(path: &str) -> raw::RawRequest {
 
 #[tokio::test]
 async fn by_the_rule_a_preflight_reaches_the_upstream_through_envoy() {
-    for file in ["envoy.yaml", "envoy-http.yaml", "nemo-grpc.yaml", "nemo-http.yaml"] {
-        let Some(gateway) = Gateway::start(file, &config("allow").to_string()).await else {
+    for file in [PLAIN, NEMO].concat() {
+        let Some(mut gateway) = Gateway::start(file, &config("allow").to_string()).await else {
             return;
         };
         let forged = of_browser("/v1/models").header("x_nmp_principal_id", "root");
@@ -130,7 +130,7 @@ async fn by_the_rule_a_preflight_reaches_the_upstream_through_envoy() {
         let other = raw::request("OPTIONS", "/v1/models").header("Origin", "https://app.example");
         assert_eq!(gateway.send(&other).await.status, 401, "{file}");
         assert!(gateway.echo().take().is_empty());
-        gateway.doorward().reload(&config("deny").to_string()).await;
+        gateway.reload(&config("deny").to_string()).await;
         assert_eq!(gateway.send(&of_browser("/v1/models")).await.status, 401, "{file}");
         assert!(gateway.echo().take().is_empty());
     }

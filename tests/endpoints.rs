@@ -180,7 +180,13 @@ async fn the_route_asks_on_top() {
 /// Whatever Envoy makes of a path before it asks, and whatever it passes on.
 #[tokio::test]
 async fn no_spelling_leads_around_the_table() {
-    let Some(gateway) = Gateway::start("envoy.yaml", &config("optional")).await else { return };
+    for file in ["envoy.yaml", "module.yaml"] {
+        let Some(gateway) = Gateway::start(file, &config("optional")).await else { return };
+        no_spelling_leads_around_the_table_of(&gateway).await;
+    }
+}
+
+async fn no_spelling_leads_around_the_table_of(gateway: &Gateway) {
     let path = "/apis/secrets/v2/workspaces/team/secrets/key";
     let (good, bad) = (token("secrets:read"), token("models:read"));
     let reply = gateway.send(&raw::get(path).bearer(&good)).await;

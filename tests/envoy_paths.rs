@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::check;
 use crate::support::doorward::Doorward;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, NEMO, PLAIN};
 use crate::support::raw::{get, request};
 use crate::support::signer::{RSA, STRANGER, claims, from_now, jwks};
 
@@ -96,7 +96,7 @@ fn config() -> String {
 
 #[tokio::test]
 async fn no_path_sneaks_through_a_bypass() {
-    for file in ["envoy.yaml", "envoy-http.yaml", "nemo-grpc.yaml", "nemo-http.yaml"] {
+    for file in [PLAIN, NEMO].concat() {
         let Some(gateway) = Gateway::start(file, &config()).await else { return };
         for path in NEVER {
             let reply = gateway.send(&get(path)).await;
@@ -121,7 +121,7 @@ async fn no_path_sneaks_through_a_bypass() {
 #[tokio::test]
 async fn nobody_from_outside_reaches_the_internal_paths_of_nemo() {
     let token = RSA.token("RS256", &claims(ISSUER, json!({})));
-    for file in ["nemo-grpc.yaml", "nemo-http.yaml"] {
+    for file in NEMO {
         let Some(gateway) = Gateway::start(file, &config()).await else { return };
         for path in [
             "/internal",
@@ -194,7 +194,7 @@ async fn an_ambiguous_path_needs_a_token_whatever_lets_its_route_through() {
 async fn repeated_authorization_is_malformed() {
     let good = RSA.token("RS256", &claims(ISSUER, json!({})));
     let forged = STRANGER.token("RS256", &claims(ISSUER, json!({"sub": "root"})));
-    for file in ["envoy.yaml", "envoy-http.yaml"] {
+    for file in PLAIN {
         let Some(gateway) = Gateway::start(file, &config()).await else { return };
         for (first, second) in [
             (format!("Bearer {good}"), format!("Bearer {good}")),
@@ -234,7 +234,7 @@ async fn denials_arrive_as_they_were_made() {
     let mut config: serde_json::Value = serde_json::from_str(&config()).unwrap();
     config["auth"]["issuers"] = json!([{"issuer": "http://127.0.0.1:9", "audience": "nmp"}]);
     config["protected_resource"] = json!({"resource": "https://platform.example/"});
-    for file in ["envoy.yaml", "envoy-http.yaml"] {
+    for file in PLAIN {
         let Some(gateway) = Gateway::start(file, &config.to_string()).await else { return };
         for token in &denials {
             let ask = check::get("/v1/models");
@@ -243,7 +243,7 @@ async fn denials_arrive_as_they_were_made() {
                 Some(token) => (ask.bearer(token), request.bearer(token)),
                 None => (ask, request),
             };
-            let meant = gateway.doorward().ask(ask).await;
+            let meant = gateway.meant(ask).await;
             assert_ne!(meant.status, 200);
             let reply = gateway.send(&request).await;
             // Over HTTP no denial is a 5xx, which Envoy would take for a failure of ours.

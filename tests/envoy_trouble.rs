@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
-use crate::support::envoy::{Envoy, fill};
+use crate::support::envoy::{Behind, Envoy, fill};
 use crate::support::gateway::{Gateway, behind};
 use crate::support::raw::get;
 use crate::support::signer::{RSA, claims, jwks};
@@ -37,6 +37,29 @@ async fn without_doorward_nobody_passes() {
     }
 }
 
+/// Inside Envoy there is nothing to lose on the way: without the module, or with a configuration that
+/// it refuses, there is no door at all.
+#[tokio::test]
+async fn without_the_module_there_is_no_door() {
+    let Some(binary) = tools::tool("envoy").await else { return };
+    let file = tools::file("envoy/module.yaml");
+    let dir = tempfile::tempdir().unwrap();
+    let faulty = dir.path().join("doorward.yaml");
+    std::fs::write(&faulty, r#"{"auth": {"oidc": {"isuer": "https://idp.example"}}}"#).unwrap();
+    let path = format!("value: {}", faulty.display());
+    for (line, changed, said) in [
+        ("name: doorward_envoy\n", "name: doorward_absent\n", "doorward_absent"),
+        ("value: ./doorward.yaml", path.as_str(), "did you mean auth.oidc.issuer?"),
+    ] {
+        let changed = file.replace(line, changed);
+        assert_ne!(changed, file);
+        let config = fill(&changed, Behind { grpc: 0, http: 0, upstream: 1 });
+        let refused = Envoy::try_run(&binary, "module.yaml", &config).await;
+        let told = refused.err().expect("Envoy starts without Doorward");
+        assert!(told.contains(said), "{told}");
+    }
+}
+
 /// `failure_mode_allow` opens the door when Doorward fails. That it cannot tell is no
 /// failure: it denies, over either protocol in words that Envoy takes for a denial.
 #[tokio::test]
@@ -57,4 +80,10 @@ async fn what_cannot_be_told_opens_no_door() {
         assert_eq!((reply.status, reply.reason().as_str()), (status, "keys_unavailable"));
         assert!(gateway.echo().take().is_empty(), "{file}");
     }
+    // Inside it there is no such setting.
+    let gateway = Gateway::start("module.yaml", &config.to_string()).await.unwrap();
+    let request = get("/v1/models").bearer(&token).header("X-NMP-Principal-Id", "service:jobs");
+    let reply = gateway.send(&request).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (503, "keys_unavailable"));
+    assert!(gateway.echo().take().is_empty());
 }

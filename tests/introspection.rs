@@ -38,7 +38,8 @@ fn active(name: &str) -> String {
 #[tokio::test]
 async fn what_is_asked_and_what_becomes_of_the_answer() {
     let registry = Registry::start().await;
-    let doorward = Doorward::start_explained(&config(&registry, json!({}))).await;
+    let doorward =
+        Doorward::start_explained_outside(&config(&registry, json!({})), "introspection").await;
     registry.issue("opaque-1", bob());
     let outcome = doorward.ask_with("opaque-1").await;
     assert_eq!(outcome.reason, "authenticated", "{outcome:?}");
@@ -246,7 +247,7 @@ async fn a_prefix_tells_the_issuers_tokens() {
     let registry = Registry::start().await;
     let mut config: Value = serde_json::from_str(&config(&registry, json!({}))).unwrap();
     config["auth"]["issuers"][0]["opaque_prefix"] = json!("op_");
-    let doorward = Doorward::start_explained(&config.to_string()).await;
+    let doorward = Doorward::start_explained_outside(&config.to_string(), "opaque_prefix").await;
     registry.issue("op_1", bob());
     registry.issue("xx_1", bob());
     assert_eq!(doorward.ask_with("op_1").await.status, 200);

@@ -32,7 +32,7 @@ async fn keycloak_says_which_tokens_are_active() {
     let Some(mut keycloak) = Keycloak::start().await else { return };
     let endpoint = "/protocol/openid-connect/token/introspect";
     let config = config(&keycloak.issuer(), json!({"client_id": "nmp"}), endpoint, true);
-    let doorward = Doorward::start_explained(&config).await;
+    let doorward = Doorward::start_explained_outside(&config, "introspection").await;
     doorward.ready().await;
     // Keycloak answers whom the token is for.
     let outcome = doorward.ask_with(&keycloak.login_alice().await).await;
@@ -57,8 +57,11 @@ async fn oidc_provider_says_what_its_opaque_tokens_are() {
     let Some(mut provider) = OidcProvider::start().await else { return };
     let issuer = provider.issuer().to_owned();
     let more = json!({"audience": RESOURCE, "opaque": true});
-    let doorward =
-        Doorward::start_explained(&config(&issuer, more, "/token/introspection", false)).await;
+    let doorward = Doorward::start_explained_outside(
+        &config(&issuer, more, "/token/introspection", false),
+        "opaque",
+    )
+    .await;
     doorward.ready().await;
     let opaque = provider.login_with("nmp-opaque", "alice").await;
     assert!(!opaque.contains('.'), "{opaque}");

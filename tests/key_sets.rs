@@ -3,10 +3,22 @@
 use serde_json::{Value, json};
 
 use crate::support::check::get;
-use crate::support::doorward::Doorward;
+use crate::support::doorward::{Doorward, Front, each_front};
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{RSA, Signer, claims};
 use crate::support::{PATIENCE, eventually};
+
+each_front! {
+    a_flood_of_made_up_kids_costs_one_fetch_and_known_ones_nothing,
+    the_first_token_of_a_new_key_passes,
+    a_key_that_leaves_the_set_stops_counting_in_the_cache_too,
+    an_issuer_that_is_down_at_the_start_is_found_when_it_comes_up,
+    the_last_good_keys_serve_on_through_every_kind_of_trouble,
+    keys_older_than_max_stale_are_not_believed,
+    a_fetch_that_hangs_delays_nobody_who_does_not_need_it,
+    keys_survive_a_restart_without_their_issuer,
+    a_reload_keeps_the_keys_and_forgets_the_verifications,
+}
 
 /// A configuration with this primary issuer and these times.
 fn config(idp: &Idp, keys: Value) -> String {
@@ -18,11 +30,10 @@ fn token(idp: &Idp, signer: &Signer, id: &str) -> String {
     signer.token("EdDSA", &claims(&idp.issuer(), json!({"jti": id})))
 }
 
-#[tokio::test]
-async fn a_flood_of_made_up_kids_costs_one_fetch_and_known_ones_nothing() {
+async fn a_flood_of_made_up_kids_costs_one_fetch_and_known_ones_nothing(front: Front) {
     let known = Signer::ed("known");
     let idp = Idp::start([&known]).await;
-    let doorward = Doorward::start(&config(&idp, json!({"cool_down": "1h"}))).await;
+    let doorward = Doorward::start_at(front, &config(&idp, json!({"cool_down": "1h"}))).await;
     doorward.ready().await;
     assert_eq!(idp.key_requests(), 1);
     let mut checker = doorward.checker().await;
@@ -37,11 +48,10 @@ async fn a_flood_of_made_up_kids_costs_one_fetch_and_known_ones_nothing() {
 }
 
 /// However short a time ago the keys were fetched, as after a start.
-#[tokio::test]
-async fn the_first_token_of_a_new_key_passes() {
+async fn the_first_token_of_a_new_key_passes(front: Front) {
     let (old, new) = (Signer::ed("old"), Signer::ed("new"));
     let idp = Idp::start([&old]).await;
-    let doorward = Doorward::start(&config(&idp, json!({}))).await;
+    let doorward = Doorward::start_at(front, &config(&idp, json!({}))).await;
     doorward.ready().await;
     assert_eq!(doorward.ask_with(&token(&idp, &old, "1")).await.reason, "authenticated");
     idp.publish([&old, &new]);
@@ -49,12 +59,11 @@ async fn the_first_token_of_a_new_key_passes() {
     assert_eq!(doorward.ask_with(&token(&idp, &old, "1")).await.reason, "authenticated");
 }
 
-#[tokio::test]
-async fn a_key_that_leaves_the_set_stops_counting_in_the_cache_too() {
+async fn a_key_that_leaves_the_set_stops_counting_in_the_cache_too(front: Front) {
     let (leaving, staying) = (Signer::ed("leaving"), Signer::ed("staying"));
     let idp = Idp::start([&leaving, &staying]).await;
     let refresh = json!({"refresh_min": "50ms", "refresh_default": "50ms"});
-    let doorward = Doorward::start(&config(&idp, refresh)).await;
+    let doorward = Doorward::start_at(front, &config(&idp, refresh)).await;
     doorward.ready().await;
     let (gone, kept) = (token(&idp, &leaving, "1"), token(&idp, &staying, "1"));
     for token in [&gone, &gone, &kept, &kept] {
@@ -75,11 +84,10 @@ async fn a_key_that_leaves_the_set_stops_counting_in_the_cache_too() {
     assert_eq!(doorward.ask_with(&gone).await.reason, "bad_signature");
 }
 
-#[tokio::test]
-async fn an_issuer_that_is_down_at_the_start_is_found_when_it_comes_up() {
+async fn an_issuer_that_is_down_at_the_start_is_found_when_it_comes_up(front: Front) {
     let signer = Signer::ed("k");
     let mut idp = Idp::down([&signer]).await;
-    let doorward = Doorward::start(&config(&idp, json!({"refresh_min": "100ms"}))).await;
+    let doorward = Doorward::start_at(front, &config(&idp, json!({"refresh_min": "100ms"}))).await;
     let token = token(&idp, &signer, "1");
     let outcome = doorward.ask_with(&token).await;
     assert_eq!((outcome.status, outcome.reason.as_str()), (503, "keys_unavailable"));
@@ -92,12 +100,11 @@ async fn an_issuer_that_is_down_at_the_start_is_found_when_it_comes_up() {
     doorward.eventually_is(&token, "authenticated").await;
 }
 
-#[tokio::test]
-async fn the_last_good_keys_serve_on_through_every_kind_of_trouble() {
+async fn the_last_good_keys_serve_on_through_every_kind_of_trouble(front: Front) {
     let signer = Signer::ed("k");
     let mut idp = Idp::start([&signer]).await;
     let times = json!({"refresh_min": "50ms", "refresh_default": "50ms", "timeout": "100ms"});
-    let doorward = Doorward::start(&config(&idp, times)).await;
+    let doorward = Doorward::start_at(front, &config(&idp, times)).await;
     doorward.ready().await;
     let errors =
         format!("doorward_key_set_fetches_total{{issuer=\"{}\",outcome=\"error\"}}", idp.issuer());
@@ -125,12 +132,11 @@ async fn the_last_good_keys_serve_on_through_every_kind_of_trouble() {
     assert_eq!(doorward.ask_with(&token(&idp, &signer, "x")).await.reason, "authenticated");
 }
 
-#[tokio::test]
-async fn keys_older_than_max_stale_are_not_believed() {
+async fn keys_older_than_max_stale_are_not_believed(front: Front) {
     let signer = Signer::ed("k");
     let mut idp = Idp::start([&signer]).await;
     let times = json!({"refresh_min": "1s", "refresh_default": "1s", "refresh_max": "1s", "max_stale": "2s"});
-    let doorward = Doorward::start(&config(&idp, times)).await;
+    let doorward = Doorward::start_at(front, &config(&idp, times)).await;
     doorward.ready().await;
     let token = token(&idp, &signer, "1");
     assert_eq!(doorward.ask_with(&token).await.reason, "authenticated");
@@ -140,8 +146,7 @@ async fn keys_older_than_max_stale_are_not_believed() {
     doorward.eventually_is(&token, "authenticated").await;
 }
 
-#[tokio::test]
-async fn a_fetch_that_hangs_delays_nobody_who_does_not_need_it() {
+async fn a_fetch_that_hangs_delays_nobody_who_does_not_need_it(front: Front) {
     let (known, unknown) = (Signer::ed("known"), Signer::ed("unknown"));
     let (hanging, lively) = (Idp::start([&known]).await, Idp::start([&*RSA]).await);
     let never = Idp::start([&known]).await;
@@ -157,7 +162,7 @@ async fn a_fetch_that_hangs_delays_nobody_who_does_not_need_it() {
         // So long that whatever waits for it is still waiting when all else is done.
         "keys": {"wait": "30s", "timeout": "30s"},
     });
-    let doorward = Doorward::start(&config.to_string()).await;
+    let doorward = Doorward::start_at(front, &config.to_string()).await;
     let of_lively = RSA.token("RS256", &claims(&lively.issuer(), json!({})));
     let of_known = token(&hanging, &known, "1");
     doorward.eventually_is(&of_lively, "authenticated").await;
@@ -185,13 +190,12 @@ async fn a_fetch_that_hangs_delays_nobody_who_does_not_need_it() {
     assert!(waiting.try_join_next().is_none(), "those who need the fetch wait for it");
 }
 
-#[tokio::test]
-async fn keys_survive_a_restart_without_their_issuer() {
+async fn keys_survive_a_restart_without_their_issuer(front: Front) {
     let (signer, stranger) = (Signer::ed("k"), Signer::ed("k"));
     let mut idp = Idp::start([&signer]).await;
     let dir = tempfile::tempdir().unwrap();
     let config = config(&idp, json!({"key_cache_dir": dir.path()}));
-    let doorward = Doorward::start(&config).await;
+    let doorward = Doorward::start_at(front, &config).await;
     doorward.ready().await;
     eventually("the keys are kept", PATIENCE, async || {
         // The keys and the discovery document.
@@ -203,16 +207,15 @@ async fn keys_survive_a_restart_without_their_issuer() {
     .await;
     drop(doorward);
     idp.stop().await;
-    let doorward = Doorward::start(&config).await;
+    let doorward = Doorward::start_at(front, &config).await;
     doorward.eventually_is(&token(&idp, &signer, "1"), "authenticated").await;
     assert_eq!(doorward.ask_with(&token(&idp, &stranger, "1")).await.reason, "bad_signature");
 }
 
-#[tokio::test]
-async fn a_reload_keeps_the_keys_and_forgets_the_verifications() {
+async fn a_reload_keeps_the_keys_and_forgets_the_verifications(front: Front) {
     let signer = Signer::ed("k");
     let mut idp = Idp::start([&signer]).await;
-    let doorward = Doorward::start(&config(&idp, json!({}))).await;
+    let doorward = Doorward::start_at(front, &config(&idp, json!({}))).await;
     doorward.ready().await;
     let token = token(&idp, &signer, "1");
     assert_eq!(doorward.ask_with(&token).await.header("x-nmp-principal-id"), Some("alice"));

@@ -7,11 +7,18 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::check::{Outcome, get};
-use crate::support::doorward::Doorward;
-use crate::support::gateway::Gateway;
+use crate::support::doorward::{Doorward, Front, each_front};
+use crate::support::gateway::{Gateway, NEMO, PLAIN};
 use crate::support::idp::{Answer, Idp};
 use crate::support::signer::{Signer, claims};
 use crate::support::{http, raw};
+
+each_front! {
+    a_rotation_at_a_slow_issuer_costs_one_fetch_and_no_denial,
+    made_up_kids_take_their_places_and_no_more,
+    a_new_key_under_an_old_name_passes_from_its_first_token_on,
+    bad_signatures_cost_one_fetch_and_nobody_elses,
+}
 
 /// How long the issuer takes for each document.
 const SLOW: Duration = Duration::from_millis(500);
@@ -29,7 +36,11 @@ fn of_old() -> Value {
 }
 
 async fn started(idp: &Idp, keys: Value) -> Doorward {
-    let doorward = Doorward::start(&config(idp, keys)).await;
+    started_at(Front::Grpc, idp, keys).await
+}
+
+async fn started_at(front: Front, idp: &Idp, keys: Value) -> Doorward {
+    let doorward = Doorward::start_at(front, &config(idp, keys)).await;
     doorward.ready().await;
     assert_eq!(idp.key_requests(), 1);
     doorward
@@ -39,7 +50,7 @@ fn token(idp: &Idp, signer: &Signer, id: usize) -> String {
     signer.token("EdDSA", &claims(&idp.issuer(), json!({"jti": id.to_string()})))
 }
 
-/// So many first tokens of this key at once, by gRPC.
+/// So many first tokens of this key at once.
 async fn burst(doorward: &Doorward, idp: &Idp, signer: &Signer, count: usize) -> Vec<Outcome> {
     let checker = doorward.checker().await;
     let mut asking = JoinSet::new();
@@ -50,11 +61,10 @@ async fn burst(doorward: &Doorward, idp: &Idp, signer: &Signer, count: usize) ->
     asking.join_all().await
 }
 
-#[tokio::test]
-async fn a_rotation_at_a_slow_issuer_costs_one_fetch_and_no_denial() {
+async fn a_rotation_at_a_slow_issuer_costs_one_fetch_and_no_denial(front: Front) {
     let (old, new) = (Signer::ed("old"), Signer::ed("new"));
     let idp = Idp::start([&old]).await;
-    let doorward = started(&idp, of_old()).await;
+    let doorward = started_at(front, &idp, of_old()).await;
     idp.slow(SLOW, [&old, &new]);
     for outcome in burst(&doorward, &idp, &new, 32).await {
         assert_eq!(outcome.reason, "authenticated");
@@ -87,7 +97,7 @@ async fn so_it_does_over_http() {
 #[tokio::test]
 async fn so_it_does_behind_envoy() {
     let (old, new) = (Signer::ed("old"), Signer::ed("new"));
-    for file in ["envoy.yaml", "envoy-http.yaml", "nemo-grpc.yaml", "nemo-http.yaml"] {
+    for file in [PLAIN, NEMO].concat() {
         let idp = Idp::start([&old]).await;
         let Some(gateway) = Gateway::start(file, &config(&idp, of_old())).await else { return };
         idp.slow(SLOW, [&old, &new]);
@@ -130,12 +140,11 @@ async fn the_answer_comes_before_the_caller_gives_up() {
     assert!(start.elapsed() >= timeout * 3 / 4 && start.elapsed() < timeout);
 }
 
-#[tokio::test]
-async fn made_up_kids_take_their_places_and_no_more() {
+async fn made_up_kids_take_their_places_and_no_more(front: Front) {
     const PLACES: usize = 256;
     let known = Signer::ed("known");
     let idp = Idp::start([&known]).await;
-    let doorward = started(&idp, json!({"wait": "30s", "timeout": "30s"})).await;
+    let doorward = started_at(front, &idp, json!({"wait": "30s", "timeout": "30s"})).await;
     idp.answer_keys(Answer::Hang);
     let made_up = Signer::ed("made-up");
     let checker = doorward.checker().await;
@@ -161,11 +170,10 @@ async fn made_up_kids_take_their_places_and_no_more() {
 }
 
 /// An IdP that was set up anew may give an old name to a new key.
-#[tokio::test]
-async fn a_new_key_under_an_old_name_passes_from_its_first_token_on() {
+async fn a_new_key_under_an_old_name_passes_from_its_first_token_on(front: Front) {
     let (old, new) = (Signer::ed("signing-key"), Signer::ed("signing-key"));
     let idp = Idp::start([&old]).await;
-    let doorward = started(&idp, of_old()).await;
+    let doorward = started_at(front, &idp, of_old()).await;
     let mut checker = doorward.checker().await;
     let of_old = get("/").bearer(&token(&idp, &old, 0));
     assert_eq!(checker.ask(of_old.clone()).await.reason, "authenticated");
@@ -177,11 +185,10 @@ async fn a_new_key_under_an_old_name_passes_from_its_first_token_on() {
     assert_eq!(checker.ask(of_old).await.reason, "bad_signature");
 }
 
-#[tokio::test]
-async fn bad_signatures_cost_one_fetch_and_nobody_elses() {
+async fn bad_signatures_cost_one_fetch_and_nobody_elses(front: Front) {
     let (known, stranger, new) = (Signer::ed("known"), Signer::ed("known"), Signer::ed("new"));
     let idp = Idp::start([&known]).await;
-    let doorward = started(&idp, json!({"cool_down": "1h"})).await;
+    let doorward = started_at(front, &idp, json!({"cool_down": "1h"})).await;
     let mut checker = doorward.checker().await;
     for id in 0..200 {
         let outcome = checker.ask(get("/").bearer(&token(&idp, &stranger, id))).await;

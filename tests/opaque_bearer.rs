@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::check::{self, Ask};
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echoed;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, NEMO, PLAIN};
 use crate::support::raw;
 use crate::support::signer::{RSA, claims, jwks};
 
@@ -81,10 +81,10 @@ async fn where_nobody_looks_at_the_token_it_is_removed_unless_it_may_be_a_jwt() 
 async fn it_does_not_arrive_behind_a_real_envoy() {
     let good = RSA.token("RS256", &claims(ISSUER, json!({})));
     let good = format!("Bearer {good}");
-    for file in ["envoy.yaml", "envoy-http.yaml", "nemo-grpc.yaml", "nemo-http.yaml"] {
-        let Some(gateway) = Gateway::start(file, &config("nemo", true)).await else { return };
+    for file in [PLAIN, NEMO].concat() {
+        let Some(mut gateway) = Gateway::start(file, &config("nemo", true)).await else { return };
         for (enabled, path) in [(true, "/public/page"), (false, "/v1/models")] {
-            gateway.doorward().reload(&config("nemo", enabled)).await;
+            gateway.reload(&config("nemo", enabled)).await;
             let kept = KEPT.into_iter().chain([good.as_str()]).map(|value| (value, true));
             for (value, arrives) in REMOVED.into_iter().map(|value| (value, false)).chain(kept) {
                 let request = raw::get(path).header("Authorization", value);

@@ -87,7 +87,9 @@ async fn over_http(doorward: &Doorward, token: &str) -> (u16, String) {
 #[tokio::test]
 async fn every_kind_of_token_and_what_becomes_of_it() {
     let registry = Registry::start().await;
-    let doorward = Doorward::start_explained(&config(&registry, "1s").to_string()).await;
+    let doorward =
+        Doorward::start_explained_outside(&config(&registry, "1s").to_string(), "access_keys")
+            .await;
     doorward.ready().await;
     let idp = |more| RSA.token("RS256", &claims(IDP, more));
     let ids = ["1", "2", "3", "4"].map(|n| format!("ak_{}{n}", "0".repeat(31)));
@@ -159,7 +161,9 @@ static STRANGER_KEY: std::sync::LazyLock<Signer> =
 #[tokio::test]
 async fn a_workload_acts_on_behalf_of_somebody() {
     let registry = Registry::start().await;
-    let doorward = Doorward::start_explained(&config(&registry, "15s").to_string()).await;
+    let doorward =
+        Doorward::start_explained_outside(&config(&registry, "15s").to_string(), "access_keys")
+            .await;
     doorward.ready().await;
     let token = workload(
         &registry,
@@ -287,7 +291,7 @@ async fn what_is_off_is_not_accepted() {
         let mut config = config(&registry, "15s");
         config["auth"]["access_keys"]["enabled"] = json!(access_keys);
         config["auth"]["oidc"]["workload_token_exchange_enabled"] = json!(exchange);
-        let doorward = Doorward::start_explained(&config.to_string()).await;
+        let doorward = Doorward::start_explained_outside(&config.to_string(), "access_keys").await;
         doorward.ready().await;
         assert_eq!(doorward.ask_with(&key).await.reason, of_key);
         assert_eq!(doorward.ask_with(&token).await.reason, of_workload);

@@ -142,7 +142,13 @@ async fn routes_of_the_configuration_hold_behind_gateways_that_send_none() {
         return;
     };
     let http = Gateway::start("envoy-http.yaml", &config).await.unwrap();
-    for (name, gateway) in [("gRPC", &grpc), ("HTTP", &http)] {
+    // A route of the module's says something, or has no such section: nothing comes by these.
+    let unsaid = [
+        ("match: { prefix: /public/ }", "match: { prefix: /nowhere/ }"),
+        ("match: { prefix: /optional/ }", "match: { prefix: /nowhere-else/ }"),
+    ];
+    let inside = Gateway::start_changed("module.yaml", unsaid, &config).await.unwrap();
+    for (name, gateway) in [("gRPC", &grpc), ("HTTP", &http), ("module", &inside)] {
         for case in cases() {
             let Case { method, host, path, reason, .. } = &case;
             let reply = gateway.send(&case.request("")).await;

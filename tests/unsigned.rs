@@ -20,11 +20,14 @@ fn made_up(more: Value) -> String {
     format!("{}.{}.", part(json!({"alg": "none", "typ": "JWT"})), part(claims))
 }
 
+/// What the module inside Envoy does not serve.
+const UNSERVED: &str = "allow_unsigned_jwt";
+
 #[tokio::test]
 async fn nemos_development_login_needs_no_issuer() {
     for oidc in [json!({}), json!({"enabled": false, "issuer": "https://idp.example"})] {
         let config = json!({"auth": {"allow_unsigned_jwt": true, "oidc": oidc}}).to_string();
-        let doorward = Doorward::start_explained(&config).await;
+        let doorward = Doorward::start_explained_outside(&config, UNSERVED).await;
         let outcome = doorward.ask_with(&made_up(json!({"scope": "models:read"}))).await;
         assert_eq!(outcome.reason, "authenticated", "{outcome:?}");
         for (name, value) in [
@@ -63,7 +66,7 @@ async fn beside_a_local_issuer_each_token_goes_by_its_own_rules() {
     let oidc = json!({"issuer": LOCAL, "client_id": "nmp", "jwks": jwks([&*RSA])});
     let with =
         |allowed: bool| json!({"auth": {"allow_unsigned_jwt": allowed, "oidc": oidc}}).to_string();
-    let doorward = Doorward::start_explained(&with(true)).await;
+    let doorward = Doorward::start_explained_outside(&with(true), UNSERVED).await;
     let signed = RSA.token("RS256", &claims(LOCAL, json!({})));
     for (token, reason) in [
         (made_up(json!({})), "authenticated"),
@@ -75,7 +78,7 @@ async fn beside_a_local_issuer_each_token_goes_by_its_own_rules() {
         assert_eq!(doorward.ask_with(&token).await.reason, reason, "{token}");
     }
     // Without the switch none of it.
-    let doorward = Doorward::start_explained(&with(false)).await;
+    let doorward = Doorward::start_explained_outside(&with(false), UNSERVED).await;
     for token in [made_up(json!({})), made_up(json!({"iss": LOCAL, "aud": "nmp"}))] {
         assert_eq!(doorward.ask_with(&token).await.reason, "unsupported_token");
     }

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doorward_core::request::{HeaderView, RequestView, RouteView};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
+use doorward_envoy_host::Request;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
+use envoy_types::pb::google::protobuf::Value;
 use envoy_types::pb::google::protobuf::value::Kind;
 use tonic::transport::Channel;
+
+use super::module::{self, Module};
 
 /// What a reply to `Check` comes down to.
 #[derive(Clone, Debug)]
@@ -26,19 +30,20 @@ pub struct Outcome {
     pub body: String,
     /// Dynamic metadata, texts alone.
     pub metadata: BTreeMap<String, String>,
+    /// The lists in dynamic metadata.
+    pub lists: BTreeMap<String, Vec<String>>,
 }
 
 impl Outcome {
     pub fn of(reply: &CheckResponse) -> Self {
-        let metadata: BTreeMap<String, String> = reply
-            .dynamic_metadata
-            .iter()
-            .flat_map(|metadata| &metadata.fields)
-            .filter_map(|(name, value)| match value.kind.as_ref()? {
-                Kind::StringValue(text) => Some((name.clone(), text.clone())),
-                _ => None,
-            })
-            .collect();
+        let (mut metadata, mut lists) = (BTreeMap::new(), BTreeMap::new());
+        for (name, value) in reply.dynamic_metadata.iter().flat_map(|metadata| &metadata.fields) {
+            if let Some(Kind::ListValue(list)) = &value.kind {
+                lists.insert(name.clone(), list.values.iter().map(text).collect());
+            } else {
+                metadata.insert(name.clone(), text(value));
+            }
+        }
         let code = reply.status.as_ref().unwrap().code;
         let (status, set, removed, body) = match reply.http_response.as_ref().unwrap() {
             HttpResponse::OkResponse(ok) => {
@@ -66,11 +71,19 @@ impl Outcome {
             assert!(!headers.contains_key(&name.to_lowercase()), "{name} is set and removed");
         }
         let reason = metadata.get("reason").cloned().unwrap_or_default();
-        Self { status, reason, headers, removed, body, metadata }
+        Self { status, reason, headers, removed, body, metadata, lists }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// Members of dynamic metadata are texts, and lists of texts.
+fn text(value: &Value) -> String {
+    match &value.kind {
+        Some(Kind::StringValue(text)) => text.clone(),
+        other => panic!("{other:?} is no text"),
     }
 }
 
@@ -145,8 +158,31 @@ impl Ask {
         use_it(&RequestView { method, path, authority, headers: &headers, route })
     }
 
+    /// The same for a filter inside Envoy, and what its route is configured with.
+    pub fn inside(&self) -> (Request, Option<String>) {
+        let request =
+            self.inside_headers().into_iter().fold(Request::default(), |request, header| {
+                request.header(header.0.as_bytes(), &header.1)
+            });
+        (request, module::route(&self.route))
+    }
+
+    /// The headers that a filter inside Envoy sees, pseudo headers included, in lower case.
+    pub fn inside_headers(&self) -> Vec<(String, Vec<u8>)> {
+        let HttpRequest { method, path, host, .. } = &self.http;
+        let pseudo = [(":method", method), (":authority", host), (":path", path)];
+        self.view(|request| {
+            let sent = request.headers.iter().map(|header| {
+                let name = String::from_utf8(header.name.to_ascii_lowercase()).unwrap();
+                (name, header.value.to_vec())
+            });
+            let pseudo = pseudo.map(|(name, value)| (name.to_owned(), value.clone().into_bytes()));
+            pseudo.into_iter().chain(sent).collect()
+        })
+    }
+
     pub fn message(self) -> CheckRequest {
-        let request = Request { http: Some(self.http), ..Request::default() };
+        let request = attribute_context::Request { http: Some(self.http), ..Default::default() };
         let attributes = AttributeContext {
             request: Some(request),
             context_extensions: self.route,
@@ -156,39 +192,58 @@ impl Ask {
     }
 }
 
-/// Calls `Check` the way Envoy does.
+/// Asks for decisions the way Envoy does.
 #[derive(Clone)]
-pub struct Checker(AuthorizationClient<Channel>);
+pub enum Checker {
+    /// By `Check`.
+    Grpc(AuthorizationClient<Channel>),
+    /// The module inside it.
+    Module(Module),
+}
 
 impl Checker {
     pub async fn connect(address: &str) -> Self {
-        Self(AuthorizationClient::connect(format!("http://{address}")).await.unwrap())
+        Self::Grpc(AuthorizationClient::connect(format!("http://{address}")).await.unwrap())
     }
 
     pub fn over(channel: Channel) -> Self {
-        Self(AuthorizationClient::new(channel))
+        Self::Grpc(AuthorizationClient::new(channel))
     }
 
     pub async fn ask(&mut self, ask: Ask) -> Outcome {
-        self.send(ask.message()).await
+        match self {
+            Self::Grpc(_) => self.send(ask.message()).await,
+            Self::Module(module) => module.ask(ask).await,
+        }
     }
 
-    /// The same with a deadline, as Envoy sends it.
+    /// The same with a deadline, as Envoy sends it; there is none inside Envoy.
     pub async fn ask_within(&mut self, timeout: Duration, ask: Ask) -> Outcome {
+        let client = match self {
+            Self::Grpc(client) => client,
+            Self::Module(module) => return module.ask(ask).await,
+        };
         let mut request = tonic::Request::new(ask.message());
         request.set_timeout(timeout);
-        let reply = self.0.check(request).await.expect("Check answers in time, never fails");
+        let reply = client.check(request).await.expect("Check answers in time, never fails");
         Outcome::of(reply.get_ref())
     }
 
     /// `None`: there is nobody to ask any more.
     pub async fn try_ask(&mut self, ask: Ask) -> Option<Outcome> {
-        let reply = self.0.check(ask.message()).await.ok()?;
+        let reply = self.client().check(ask.message()).await.ok()?;
         Some(Outcome::of(reply.get_ref()))
     }
 
     pub async fn send(&mut self, message: CheckRequest) -> Outcome {
-        let reply = self.0.check(message).await.expect("Check answers, never fails");
+        let reply = self.client().check(message).await.expect("Check answers, never fails");
         Outcome::of(reply.get_ref())
+    }
+
+    fn client(&mut self) -> &mut AuthorizationClient<Channel> {
+        match self {
+            Self::Grpc(client) => client,
+            Self::Module(_) => panic!("the module takes no messages"),
+        }
     }
 }

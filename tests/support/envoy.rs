@@ -54,7 +54,8 @@ impl Envoy {
                 .arg("--admin-address-path")
                 .arg(&admin_file)
                 .arg("-c")
-                .arg(&file),
+                .arg(&file)
+                .env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", super::gateway::module_dir()),
         );
         let client = http();
         let listeners = eventually("Envoy is ready", Duration::from_secs(30), async || {

@@ -15,6 +15,7 @@ pub mod frames;
 pub mod gateway;
 pub mod idp;
 pub mod keycloak;
+pub mod module;
 pub mod oauth;
 pub mod oidc_provider;
 pub mod pages;

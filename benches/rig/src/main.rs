@@ -3,7 +3,8 @@
 //! - `floor`: a `Check` server that decides nothing, of the same tonic;
 //! - `mint DIR TOKENS`: keys, really signed tokens and the requests that carry them;
 //! - `fire …`: load over gRPC, where ghz cannot;
-//! - `http …`: load over HTTP/1.1, on an Envoy.
+//! - `http …`: load over HTTP/1.1, on an Envoy;
+//! - `soak …`: an Envoy with the module inside it, through listener updates (`scripts/soak-module`).
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ mod flags;
 mod floor;
 mod http;
 mod mint;
+mod soak;
 mod spread;
 mod stream;
 #[path = "../../support/mod.rs"]
@@ -50,6 +52,10 @@ fn main() {
         "http" => {
             let local = tokio::task::LocalSet::new();
             println!("{}", local.block_on(&runtime, http::fire(&flags)));
+        }
+        "soak" => {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, soak::soak(&flags));
         }
         other => panic!("no verb {other:?}: see the top of benches/rig/src/main.rs"),
     }

@@ -1,6 +1,6 @@
 //! Configurations of filters and of routes, as Envoy makes them of what it is configured with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -143,12 +143,6 @@ impl Config {
     #[must_use]
     pub fn told(&self) -> u64 {
         self.0.told.load(Ordering::Relaxed)
-    }
-
-    /// All that the module counts under this configuration: by name, labels as Prometheus writes them.
-    #[must_use]
-    pub fn statistics(&self) -> BTreeMap<String, u64> {
-        self.0.statistics().all()
     }
 }
 

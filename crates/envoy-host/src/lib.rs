@@ -36,6 +36,10 @@ mod registry;
 mod statistics;
 mod stream;
 
+// For its hooks, which `hooks` names as C does.
+#[cfg(feature = "module")]
+use doorward_envoy as _;
+
 // The module's file with `unsafe`, with a filter behind it that Miri can run: `make module-san`.
 #[cfg(feature = "stand-in")]
 extern crate self as doorward_core;
@@ -50,4 +54,5 @@ pub use stand_in::{configuration, filter, log, request, route};
 
 pub use config::{Call, Called, Cluster, Config, Refused, Route};
 pub use registry::{Live, Violation, live, log_from, logged, violations};
+pub use statistics::statistics;
 pub use stream::{Metadata, Reply, Request, Response, Stream, Value};

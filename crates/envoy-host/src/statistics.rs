@@ -1,6 +1,7 @@
-//! Counters, gauges and histograms as Envoy keeps them for one configuration.
+//! Counters, gauges and histograms as Envoy keeps them.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// What a module counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +31,14 @@ pub(crate) enum Outcome {
     Frozen = 3,
 }
 
+/// One store for all configurations, as in Envoy.
+static VALUES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// What a configuration has defined.
 #[derive(Default)]
 pub(crate) struct Statistics {
     /// By id.
     defined: Vec<(Kind, String, Vec<String>)>,
-    /// By name and labels as Prometheus writes them.
-    values: BTreeMap<String, u64>,
     /// From the end of the configuration's hook on nothing can be defined.
     frozen: bool,
 }
@@ -78,7 +81,8 @@ impl Statistics {
             true => name.clone(),
             false => format!("{name}{{{}}}", pairs.join(",")),
         };
-        let value = self.values.entry(key).or_default();
+        let mut values = VALUES.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = values.entry(key).or_default();
         *value = match change {
             Change::Add(more) => value.saturating_add(more),
             Change::Subtract(less) => value.saturating_sub(less),
@@ -87,8 +91,10 @@ impl Statistics {
         };
         Outcome::Success
     }
+}
 
-    pub(crate) fn all(&self) -> BTreeMap<String, u64> {
-        self.values.clone()
-    }
+/// All that modules count in this process: by name, labels as Prometheus writes them.
+#[must_use]
+pub fn statistics() -> BTreeMap<String, u64> {
+    VALUES.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -1,5 +1,8 @@
 //! What the host finds wrong with modules: hooks that do as their configuration says.
+//!
+//! Where nobody else brings hooks.
 
+#![cfg(not(any(feature = "module", feature = "stand-in")))]
 #![allow(missing_docs, clippy::missing_safety_doc)]
 
 use std::ffi::{c_char, c_void};
