@@ -22,6 +22,7 @@ use super::shortage::ShortageLog;
 use super::start_error::StartError;
 use super::tasks::{background_on, spawn_thread};
 use crate::config::Settings;
+use crate::discovery::{Call, Carrier, Cluster};
 use crate::telemetry::{Change, Metrics, Tally};
 use crate::transport::{CheckService, KeptRequest};
 
@@ -33,7 +34,8 @@ pub struct Embedded {
     assembly: Assembly,
     documents: bool,
     metadata: bool,
-    /// Asks the program to fetch [`changes`](Self::changes), from the thread where it can.
+    /// Asks the program to fetch [`changes`](Self::changes) and [`calls`](Self::calls), on the thread
+    /// where it can.
     teller: Box<dyn Fn() + Send + Sync>,
     background: Arc<Background>,
 }
@@ -53,16 +55,23 @@ pub struct Asked {
 }
 
 impl Embedded {
-    /// Puts settings to work. `teller` is called, from another thread and at most once a second,
-    /// when there are [`changes`](Self::changes).
+    /// Puts settings to work. `teller` is called, from any thread, when there are
+    /// [`changes`](Self::changes), at most once a second, or [`calls`](Self::calls).
     ///
     /// # Errors
     /// The system gives no thread, or no random bytes.
     pub fn start(
-        settings: Settings,
+        mut settings: Settings,
         teller: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StartError> {
         let background = Background::running()?;
+        if let Some(name) = settings.module.envoy_cluster.take() {
+            let cluster = Cluster::new(name, Arc::new(Outgoing(Arc::downgrade(&background))));
+            settings
+                .issuers
+                .iter_mut()
+                .for_each(|issuer| issuer.access.cluster = Some(cluster.clone()));
+        }
         let (documents, metadata) = (settings.module.documents, settings.module.metadata);
         let others = background.live();
         let assembly = {
@@ -116,6 +125,29 @@ impl Embedded {
     pub fn changes(&self) -> Vec<Change> {
         std::mem::take(&mut self.background.statistics().pending)
     }
+
+    /// What is to be fetched through the program's clusters, for any of the configurations.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut lock(&self.background.outgoing))
+    }
+
+    /// Gives back what this one will not see answered: another may.
+    pub fn return_calls(&self, calls: impl IntoIterator<Item = Call>) {
+        lock(&self.background.outgoing).extend(calls);
+    }
+}
+
+/// Calls on their way to the program.
+struct Outgoing(Weak<Background>);
+
+impl Carrier for Outgoing {
+    fn carry(&self, call: Call) {
+        if let Some(background) = self.0.upgrade() {
+            lock(&background.outgoing).push(call);
+            background.tell();
+        }
+    }
 }
 
 /// Gives an answer even if nobody comes to one: whoever asked holds a request up.
@@ -144,6 +176,7 @@ struct Background {
     /// The oldest first.
     configurations: Mutex<Vec<Weak<Embedded>>>,
     statistics: Mutex<Statistics>,
+    outgoing: Mutex<Vec<Call>>,
     thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -184,6 +217,7 @@ impl Background {
             shared,
             configurations: Mutex::default(),
             statistics: Mutex::default(),
+            outgoing: Mutex::default(),
             thread: Some((stop, thread)),
         });
         let _ = here.send(Arc::downgrade(&background));
@@ -204,16 +238,26 @@ impl Background {
         let mut statistics = self.statistics();
         let again = statistics.tally.again();
         statistics.pending.extend(again);
+        drop(statistics);
+        self.tell();
+    }
+
+    /// Has the newest configuration told that there is something to fetch, if there is.
+    fn tell(&self) {
+        let is_any = !lock(&self.outgoing).is_empty() || !self.statistics().pending.is_empty();
+        let newest = lock(&self.configurations).iter().rev().find_map(Weak::upgrade);
+        if let Some(newest) = newest.filter(|_| is_any) {
+            (newest.teller)();
+        }
     }
 
     fn statistics(&self) -> MutexGuard<'_, Statistics> {
         lock(&self.statistics)
     }
 
-    /// Looks at what was counted and at the keys, and has the newest configuration tell of it.
+    /// Looks at what was counted and at the keys.
     fn look(&self) {
         let live = self.live();
-        let Some(newest) = live.last() else { return };
         let now = self.shared.clock.now();
         let mut keys: Vec<_> = live.iter().flat_map(|one| one.assembly.keys()).collect();
         // The newest of an issuer's counts.
@@ -230,11 +274,8 @@ impl Background {
         let changes = statistics.tally.changes(&families);
         statistics.pending.extend(changes);
         statistics.shortages.look(&keys, now);
-        let is_told = statistics.pending.is_empty();
         drop(statistics);
-        if !is_told {
-            (newest.teller)();
-        }
+        self.tell();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_rustls::rustls;
 
 use super::bearer::BearerError;
+use super::carrier::CarrierFault;
 use super::url_policy::{MAX_REDIRECTS, RefusedUrl};
 
 /// Why no document came from a URL. Its text says which URL, what happened and the
@@ -42,6 +43,14 @@ pub enum FetchErrorKind {
     /// Name not found, connection refused, TLS failed, connection lost…
     #[error("{}", Causes(.0))]
     Exchange(reqwest::Error),
+    /// The cluster did not bring it.
+    #[error("the cluster {name} of Envoy's: {fault}")]
+    Cluster {
+        /// Its name.
+        name: String,
+        /// What came in the way.
+        fault: CarrierFault,
+    },
     /// All of it took longer than allowed.
     #[error("no complete answer within {0:?}")]
     TimedOut(Duration),

@@ -8,6 +8,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    USER_AGENT,
 };
 use reqwest::{Client, Proxy, Response, StatusCode, redirect};
 use url::Url;
@@ -23,6 +24,8 @@ use crate::redact::redact_text;
 
 /// Largest document that is read. Real key sets and metadata have a few kilobytes.
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+const ACCEPTED: &str = "application/json, */*;q=0.5";
+const OURSELVES: &str = concat!("doorward/", env!("CARGO_PKG_VERSION"));
 /// Connections are kept for the second request of a refresh, not for the next refresh:
 /// by then a firewall may have forgotten them without a word.
 const KEEP_IDLE: Duration = Duration::from_secs(5);
@@ -93,16 +96,12 @@ impl HttpFetcher {
         // Redirects are followed by hand: each may need another client, and the
         // error should name it.
         for _ in 0..=url_policy::MAX_REDIRECTS {
-            let mut request = self.client_for(&url)?.get(url.clone());
             let bearer = match &self.access.key_bearer {
                 Some(bearer) => bearer.for_request(&url).await?,
                 None => None,
             };
             let is_shown = bearer.is_some();
-            if let Some(bearer) = bearer {
-                request = request.header(AUTHORIZATION, bearer);
-            }
-            let response = request.send().await?;
+            let response = self.send(&url, bearer).await?;
             let status = response.status();
             if status == StatusCode::OK {
                 let header = response.headers().clone();
@@ -120,6 +119,26 @@ impl HttpFetcher {
             };
         }
         Err(FetchErrorKind::TooManyRedirects)
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        bearer: Option<HeaderValue>,
+    ) -> Result<Response, FetchErrorKind> {
+        let mut headers: HeaderMap =
+            bearer.into_iter().map(|bearer| (AUTHORIZATION, bearer)).collect();
+        let Some(cluster) = &self.access.cluster else {
+            let request = self.client_for(url)?.get(url.clone());
+            return Ok(request.headers(headers).send().await?);
+        };
+        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        headers.insert(USER_AGENT, HeaderValue::from_static(OURSELVES));
+        let answer = cluster
+            .get(url, headers, self.timeout)
+            .await
+            .map_err(|fault| FetchErrorKind::Cluster { name: cluster.name().to_owned(), fault })?;
+        Ok(answer.into())
     }
 
     fn refused(
@@ -154,11 +173,11 @@ impl HttpFetcher {
 
     fn build(&self, way: Way) -> Result<Client, FetchErrorKind> {
         let mut accept = HeaderMap::new();
-        accept.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+        accept.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         let mut tls = self.ca_file.client_config().map_err(FetchErrorKind::Tls)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut builder = Client::builder()
-            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
+            .user_agent(OURSELVES)
             .default_headers(accept)
             .redirect(redirect::Policy::none())
             .referer(false)

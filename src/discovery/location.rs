@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::bearer::KeyBearer;
+use super::carrier::Cluster;
 use super::emptied::EmptySet;
 
 /// Where the key set of one issuer is found.
@@ -46,6 +47,8 @@ pub struct Access {
     pub ca_file: Option<PathBuf>,
     /// A token to show when fetching keys, and to whom.
     pub key_bearer: Option<KeyBearer>,
+    /// The cluster through which another program fetches instead; proxy and authorities are its own.
+    pub cluster: Option<Cluster>,
 }
 
 /// When keys are fetched and how long they are believed.

@@ -19,10 +19,12 @@
 //! | `trust`, `bearer` | whom it trusts over TLS, and the token that some want to see |
 //! | `post` | the same client, sending a form: what logging in needs |
 //! | `metadata` | what a discovery document says |
+//! | `carrier` | documents that another program fetches, through its clusters |
 //! | `cache_file` | the last good document on disk |
 
 mod bearer;
 mod cache_file;
+mod carrier;
 mod cool_down;
 mod emptied;
 mod fetch_error;
@@ -50,6 +52,7 @@ mod url_policy;
 mod tests;
 
 pub use self::bearer::{BearerError, KeyBearer};
+pub use self::carrier::{Answer, Call, Carrier, CarrierFault, Cluster};
 pub use self::emptied::EmptySet;
 pub use self::fetch_error::{FetchError, FetchErrorKind};
 pub use self::freshness::Freshness;

@@ -107,7 +107,8 @@ impl FetchError {
             FetchErrorKind::Status { status: 407, .. } => Some(Obstacle::ProxyCredentials),
             FetchErrorKind::WantsTls(_) => Some(Obstacle::NotPlain),
             FetchErrorKind::Exchange(error) => Some(of_exchange(error, self.is_plain())),
-            FetchErrorKind::Tls(_)
+            FetchErrorKind::Cluster { .. }
+            | FetchErrorKind::Tls(_)
             | FetchErrorKind::Bearer(_)
             | FetchErrorKind::BearerWithheld { .. }
             | FetchErrorKind::Status { .. }

@@ -14,6 +14,7 @@ use doorward_core::request::{HeaderView, RequestView, RouteView};
 
 use super::check_service::CheckService;
 use super::denial::DenialAnswer;
+use super::fields::put_list_member;
 use super::http;
 use super::members::{self, Members};
 
@@ -140,6 +141,14 @@ impl CheckService {
                 }
             }
         }
+    }
+
+    /// A member that is an empty list, encoded as a `google.protobuf.Struct` of its own.
+    #[must_use]
+    pub fn empty_list(name: &str) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        put_list_member(name, std::iter::empty(), &mut encoded);
+        encoded
     }
 
     /// Whether [`document`](Self::document) answers requests with this path.

@@ -35,6 +35,7 @@ mod main_thread;
 mod registry;
 mod statistics;
 mod stream;
+mod structs;
 
 // For its hooks, which `hooks` names as C does.
 #[cfg(feature = "module")]

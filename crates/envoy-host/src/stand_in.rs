@@ -32,8 +32,11 @@ pub mod route {
 
 pub mod configuration {
     use std::sync::Mutex;
+    use std::time::Duration;
 
-    use crate::module_abi::{ConfigurationScheduler, EnvoyConfiguration, StatisticId, log_enabled};
+    use crate::module_abi::{
+        Answered, CallFault, ConfigurationScheduler, EnvoyConfiguration, StatisticId, log_enabled,
+    };
 
     pub struct Configuration {
         pub does: String,
@@ -63,12 +66,22 @@ pub mod configuration {
         }
 
         /// Counts, on the main thread.
-        pub fn tell(&self, envoy: &EnvoyConfiguration<'_>) {
+        pub fn scheduled(&self, envoy: &EnvoyConfiguration<'_>) {
             assert!(self.does != "panic when told", "as configured");
+            let request = [(":method", "GET"), (":path", "/"), ("host", "a.example")];
+            let sent = envoy.send("nowhere", &request, Duration::from_secs(1));
+            assert_eq!(sent, Err(CallFault::NoCluster));
             let labels = ["a".to_owned(), "b".to_owned()];
             envoy.add(self.counter.unwrap(), &labels, 2);
             envoy.set(self.gauge.unwrap(), &[], 7);
             assert!(envoy.define("too late", &[], true).is_none());
+        }
+    }
+
+    impl Configuration {
+        pub fn answered(&self, id: u64, answer: Answered<'_>) {
+            let (headers, body) = answer.unwrap();
+            super::log::error(&format!("{id}: {} headers, {} bytes", headers.len(), body.len()));
         }
     }
 
@@ -165,10 +178,11 @@ pub mod filter {
         // What is borrowed goes before anything is set: otherwise this does not compile.
         drop(headers);
         names.iter().for_each(|name| envoy.remove_request_header(name));
-        envoy.set_request_header("x-set", &route);
+        envoy.add_request_header("x-set", &route);
         let left = envoy.request_headers().len().to_string();
         envoy.set_metadata("ns", &[("count", &count), ("left", &left), ("empty", "")]);
         envoy.set_metadata("ns", &[]);
+        envoy.set_metadata_struct("ns", b"\x0a\x0a\x0a\x04none\x12\x02\x32\x00");
         for item in ["one", &values.to_string()] {
             envoy.add_to_metadata_list("ns", "list", item);
         }

@@ -19,6 +19,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use doorward_core::request::HeaderView;
 use smallvec::SmallVec;
@@ -64,11 +65,8 @@ impl Buffer {
     /// # Safety
     /// Null, or bytes that stay as they are for `'b`.
     unsafe fn bytes<'b>(self) -> &'b [u8] {
-        if self.ptr.is_null() {
-            return &[];
-        }
         // SAFETY: the caller says so.
-        unsafe { std::slice::from_raw_parts(self.ptr, self.length) }
+        unsafe { slice(self.ptr, self.length) }
     }
 }
 
@@ -120,6 +118,8 @@ unsafe extern "C" {
         key: Buffer,
         value: Buffer,
     ) -> bool;
+    #[link_name = "envoy_dynamic_module_callback_http_set_dynamic_metadata_struct"]
+    fn http_set_dynamic_metadata_struct(filter: *mut c_void, namespace: Buffer, members: Buffer);
     #[link_name = "envoy_dynamic_module_callback_get_most_specific_route_config"]
     fn get_most_specific_route_config(filter: *mut c_void) -> *const c_void;
     #[link_name = "envoy_dynamic_module_callback_http_filter_continue_decoding"]
@@ -136,6 +136,16 @@ unsafe extern "C" {
     fn http_filter_config_scheduler_commit(scheduler: *mut c_void, event: u64);
     #[link_name = "envoy_dynamic_module_callback_http_filter_config_scheduler_delete"]
     fn http_filter_config_scheduler_delete(scheduler: *mut c_void);
+    #[link_name = "envoy_dynamic_module_callback_http_filter_config_http_callout"]
+    fn http_filter_config_http_callout(
+        config: *mut c_void,
+        id: *mut u64,
+        cluster: Buffer,
+        headers: *const Pair,
+        headers_size: usize,
+        body: Buffer,
+        timeout_milliseconds: u64,
+    ) -> u32;
     #[link_name = "envoy_dynamic_module_callback_http_filter_config_define_counter"]
     fn http_filter_config_define_counter(
         config: *mut c_void,
@@ -192,8 +202,18 @@ pub struct EnvoyStream<'h> {
 /// How many headers are read without memory of their own.
 const MANY: usize = 48;
 
-/// The headers of a request, as they are in Envoy.
+/// Headers, as they are in Envoy.
 pub type Headers<'h> = SmallVec<[HeaderView<'h>; MANY]>;
+
+/// # Safety
+/// Headers whose bytes stay as they are for `'h`.
+unsafe fn views<'h>(pairs: &[Pair]) -> Headers<'h> {
+    let view = |pair: &Pair| {
+        // SAFETY: the caller says so.
+        unsafe { HeaderView { name: pair.key.bytes(), value: pair.value.bytes() } }
+    };
+    pairs.iter().map(view).collect()
+}
 
 impl EnvoyStream<'_> {
     /// # Safety
@@ -218,13 +238,9 @@ impl EnvoyStream<'_> {
         // SAFETY: there is room for as many as Envoy has just said that there are.
         let read = unsafe { http_get_headers(self.filter, REQUEST_HEADER, pairs.cast()) };
         let size = if read { size } else { 0 };
-        // SAFETY: Envoy has written that many.
-        let pairs = unsafe { std::slice::from_raw_parts(pairs.cast::<Pair>(), size) };
-        let view = |pair: &Pair| {
-            // SAFETY: Envoy's bytes stay until a header is set, which takes the handle exclusively.
-            unsafe { HeaderView { name: pair.key.bytes(), value: pair.value.bytes() } }
-        };
-        pairs.iter().map(view).collect()
+        // SAFETY: Envoy has written that many. Its bytes stay until a header is set, which takes the
+        // handle exclusively.
+        unsafe { views(std::slice::from_raw_parts(pairs.cast::<Pair>(), size)) }
     }
 
     /// Adds a header that the request does not have. To set one, whether it is there or not, costs
@@ -250,6 +266,14 @@ impl EnvoyStream<'_> {
             let (pairs, size) = (pairs.as_ptr(), pairs.len());
             http_set_dynamic_metadata_string_batch(self.filter, namespace, pairs, size);
         }
+    }
+
+    /// The same with members that are a `google.protobuf.Struct`, encoded: dearer, and the one way to
+    /// an empty list.
+    pub fn set_metadata_struct(&mut self, namespace: &str, members: &[u8]) {
+        let (namespace, members) = (Buffer::of(namespace.as_bytes()), Buffer::of(members));
+        // SAFETY: the filter is Envoy's, which reads both before it returns.
+        unsafe { http_set_dynamic_metadata_struct(self.filter, namespace, members) };
     }
 
     /// Adds a text to a list in a namespace of the stream's dynamic metadata.
@@ -319,6 +343,22 @@ impl Drop for StreamScheduler {
     }
 }
 
+/// What was answered through a cluster: headers, `:status` among them, and body.
+pub type Answered<'h> = Result<(Headers<'h>, Vec<u8>), CallFault>;
+
+/// Why there is no answer through a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFault {
+    /// There is none of that name.
+    NoCluster,
+    /// It has no host that takes requests.
+    NoHost,
+    /// The connection was lost, or the time was up.
+    Reset,
+    /// The answer is larger than Envoy reads.
+    TooLarge,
+}
+
 /// A configuration of the filter, for as long as a hook runs.
 pub struct EnvoyConfiguration<'h> {
     config: *mut c_void,
@@ -368,6 +408,33 @@ impl EnvoyConfiguration<'_> {
         let (StatisticId(id), size) = (gauge, labels.len());
         // SAFETY: the configuration is Envoy's, which copies the labels.
         unsafe { http_filter_config_set_gauge(self.config, id, labels.as_ptr(), size, value) };
+    }
+
+    /// Sends a request without a body through a cluster; its number, by which
+    /// [`Configuration::answered`] is told.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub fn send(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<u64, CallFault> {
+        let pairs: SmallVec<[Pair; 8]> = headers.iter().map(Pair::of).collect();
+        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let (cluster, mut id) = (Buffer::of(cluster.as_bytes()), 0);
+        // SAFETY: the configuration is Envoy's, which copies all of it.
+        let result = unsafe {
+            let (pairs, size) = (pairs.as_ptr(), pairs.len());
+            let (config, id) = (self.config, &raw mut id);
+            http_filter_config_http_callout(config, id, cluster, pairs, size, Buffer::NULL, timeout)
+        };
+        match result {
+            0 => Ok(id),
+            2 => Err(CallFault::NoCluster),
+            _ => Err(CallFault::NoHost),
+        }
     }
 
     /// Has the main thread come back to this configuration from another thread.
@@ -507,7 +574,50 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
     let envoy = EnvoyConfiguration { config, hook: PhantomData };
     // SAFETY: it came out of `http_filter_config_new`.
     let configuration = unsafe { &*configuration.cast::<Configuration>() };
-    guarded(|| configuration.tell(&envoy), || {});
+    guarded(|| configuration.scheduled(&envoy), || {});
+}
+
+/// The answer to a request that was sent through a cluster.
+///
+/// # Safety
+/// As abi.h has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
+    _config: *mut c_void,
+    configuration: *const c_void,
+    id: u64,
+    result: u32,
+    headers: *const Pair,
+    headers_size: usize,
+    chunks: *const Buffer,
+    chunks_size: usize,
+) {
+    // SAFETY: it came out of `http_filter_config_new`.
+    let configuration = unsafe { &*configuration.cast::<Configuration>() };
+    let answer = || match result {
+        0 => {
+            // SAFETY: as abi.h has it, for as long as the hook runs.
+            let (headers, chunks) =
+                unsafe { (slice(headers, headers_size), slice(chunks, chunks_size)) };
+            // SAFETY: as above.
+            let chunks = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() });
+            // SAFETY: as above.
+            Ok((unsafe { views(headers) }, chunks.copied().collect()))
+        }
+        2 => Err(CallFault::TooLarge),
+        _ => Err(CallFault::Reset),
+    };
+    guarded(|| configuration.answered(id, answer()), || {});
+}
+
+/// # Safety
+/// Null, or so many that stay as they are for `'s`.
+unsafe fn slice<'s, T>(start: *const T, size: usize) -> &'s [T] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller says so.
+    unsafe { std::slice::from_raw_parts(start, size) }
 }
 
 /// What a route says; null refuses it.

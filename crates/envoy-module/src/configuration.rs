@@ -1,13 +1,15 @@
 //! The configuration of a filter: `filter_config` → one at work, shared with others like it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward::app::{Embedded, announce};
 use doorward::config::{ConfigFaults, Loaded, load_filter_config};
+use doorward::discovery::{Call, CarrierFault};
 
-use crate::abi::EnvoyConfiguration;
-use crate::log;
+use crate::abi::{Answered, CallFault, EnvoyConfiguration, Headers};
 use crate::statistics::Statistics;
+use crate::{log, request};
 
 /// The only `filter_name` there is.
 pub const FILTER_NAME: &[u8] = b"doorward";
@@ -17,6 +19,8 @@ pub struct Configuration {
     /// Nothing, where Envoy only validates: no request comes then.
     embedded: Option<Arc<Embedded>>,
     statistics: Statistics,
+    /// Calls to clusters that are under way, by Envoy's number; the main thread's alone.
+    calls: Mutex<HashMap<u64, Call>>,
 }
 
 impl Configuration {
@@ -41,11 +45,13 @@ impl Configuration {
         announce(&loaded);
         let statistics = Statistics::define(envoy);
         if envoy.only_validates() {
-            return Some(Self { embedded: None, statistics });
+            return Some(Self { embedded: None, statistics, calls: Mutex::default() });
         }
         let scheduler = envoy.scheduler();
         match Embedded::start(loaded.settings, move || scheduler.commit()) {
-            Ok(embedded) => Some(Self { embedded: Some(embedded), statistics }),
+            Ok(embedded) => {
+                Some(Self { embedded: Some(embedded), statistics, calls: Mutex::default() })
+            }
             Err(error) => {
                 log::error(&format!("the filter cannot be put to work: {error}"));
                 None
@@ -59,11 +65,51 @@ impl Configuration {
         self.embedded.as_deref()
     }
 
-    /// Tells Envoy what has changed of the statistics.
-    pub fn tell(&self, envoy: &EnvoyConfiguration<'_>) {
-        if let Some(embedded) = &self.embedded {
-            self.statistics.tell(envoy, &embedded.changes());
+    /// Tells Envoy what has changed of the statistics, and has it fetch what is to be fetched.
+    pub fn scheduled(&self, envoy: &EnvoyConfiguration<'_>) {
+        let Some(embedded) = &self.embedded else { return };
+        self.statistics.tell(envoy, &embedded.changes());
+        for call in embedded.calls() {
+            let sent = envoy.send(&call.cluster, &request::headers_of(&call), call.timeout);
+            match sent {
+                Ok(id) => drop(self.calls().insert(id, call)),
+                Err(fault) => call.answer(Err(told(fault))),
+            }
         }
+    }
+
+    /// Hands over what came of a call.
+    pub fn answered(&self, id: u64, answer: Answered<'_>) {
+        let call = self.calls().remove(&id);
+        if let Some(call) = call {
+            let whole = |(headers, body): (Headers<'_>, Vec<u8>)| {
+                request::answer_of(&headers, body).ok_or(CarrierFault::Reset)
+            };
+            call.answer(answer.map_err(told).and_then(whole));
+        }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<u64, Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Configuration {
+    /// Envoy drops with a configuration what was called through it: whoever serves on calls again.
+    fn drop(&mut self) {
+        let calls = std::mem::take(&mut *self.calls());
+        if let Some(embedded) = &self.embedded {
+            embedded.return_calls(calls.into_values());
+        }
+    }
+}
+
+fn told(fault: CallFault) -> CarrierFault {
+    match fault {
+        CallFault::NoCluster => CarrierFault::NoCluster,
+        CallFault::NoHost => CarrierFault::NoHost,
+        CallFault::Reset => CarrierFault::Reset,
+        CallFault::TooLarge => CarrierFault::TooLarge,
     }
 }
 

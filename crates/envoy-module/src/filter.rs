@@ -41,12 +41,13 @@ pub struct Stream {
     waiting: RefCell<Option<Waiting>>,
 }
 
-/// A name to remove, out of Envoy's own bytes: the first change takes those away.
-type Name = SmallVec<[u8; 48]>;
+/// Names to remove, out of Envoy's own bytes: the first change takes those away. Nearly always there
+/// are none.
+type Names = Vec<Box<[u8]>>;
 
 /// What a decision comes to, with nothing borrowed from the request any more.
 enum Verdict<'s> {
-    Allow { approval: &'s Approval, remove: SmallVec<[Name; 2]> },
+    Allow { approval: &'s Approval, remove: Names },
     Deny { answer: Cow<'s, DenialAnswer>, is_grpc: bool },
 }
 
@@ -114,7 +115,7 @@ fn verdict<'s>(
     match decision {
         Decision::Allow(approval) => {
             let changes = service.authorizer().header_changes(approval, request.headers());
-            Verdict::Allow { approval, remove: changes.present().map(Name::from_slice).collect() }
+            Verdict::Allow { approval, remove: changes.present().map(Box::from).collect() }
         }
         Decision::Deny(denial) => {
             let answer = service.denial_answer(denial, request.authority(), request.path());
@@ -203,6 +204,9 @@ impl<'m> Members<'m> for Metadata<'m, '_, '_> {
     }
 
     fn list(&mut self, name: &'static str, items: impl Iterator<Item = &'m str> + Clone) {
+        if items.clone().next().is_none() {
+            self.envoy.set_metadata_struct(METADATA_NAMESPACE, &CheckService::empty_list(name));
+        }
         items.for_each(|item| self.envoy.add_to_metadata_list(METADATA_NAMESPACE, name, item));
     }
 }

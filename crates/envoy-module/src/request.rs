@@ -1,5 +1,6 @@
-//! What Envoy shows of a request, as the core takes it.
+//! What Envoy shows of a request, as the core takes it; and requests of our own, as Envoy takes them.
 
+use doorward::discovery::{Answer, Call};
 use doorward_core::request::{HeaderView, RequestView, RouteView};
 
 use crate::abi::Headers;
@@ -68,4 +69,37 @@ impl<'h> Request<'h> {
 fn is_grpc_type(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+}
+
+/// The headers of a request to be sent through a cluster.
+#[must_use]
+pub fn headers_of(call: &Call) -> Vec<(&str, &str)> {
+    let (path, origin) = (url::Position::BeforePath, url::Position::BeforeHost);
+    let front = [
+        (":method", "GET"),
+        (":scheme", call.url.scheme()),
+        (":path", &call.url[path..url::Position::AfterQuery]),
+        ("host", &call.url[origin..url::Position::AfterPort]),
+    ];
+    let more = call.headers.iter();
+    let more = more.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    front.into_iter().chain(more).collect()
+}
+
+/// An answer out of its headers, `:status` among them, and its body; `None`: it has no status.
+#[must_use]
+pub fn answer_of(headers: &[HeaderView<'_>], body: Vec<u8>) -> Option<Answer> {
+    let mut answer = Answer::new(body.into());
+    let mut status = None;
+    for HeaderView { name, value } in headers {
+        if *name == b":status" {
+            status = http::StatusCode::from_bytes(value).ok();
+        } else if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
+        {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    *answer.status_mut() = status?;
+    Some(answer)
 }
