@@ -17,6 +17,8 @@ pub(super) enum Reader {
     Module,
     /// The same, of what one of Envoy's routes says.
     Route,
+    /// Whoever only looks at a configuration, be it the server's or the module's.
+    Onlooker,
 }
 
 /// Why a key that there is has no place in a configuration.
@@ -48,7 +50,7 @@ impl Reader {
     pub(super) fn shape(self) -> &'static Shape {
         static ROUTE: OnceLock<Shape> = OnceLock::new();
         match self {
-            Self::Server | Self::Module => Shape::of_config(),
+            Self::Server | Self::Module | Self::Onlooker => Shape::of_config(),
             Self::Route => ROUTE.get_or_init(Shape::of::<raw::EnvoyRoute>),
         }
     }
@@ -87,7 +89,7 @@ impl Reader {
                 }
                 _ => return None,
             },
-            Self::Route => return None,
+            Self::Route | Self::Onlooker => return None,
         };
         Some(unserved)
     }

@@ -96,16 +96,21 @@ pub struct RouteSettings {
 }
 
 impl RouteSettings {
-    /// The same as the decision takes it, as if it had come in `context_extensions`.
+    /// Whether a token is needed, in the word for it.
     #[must_use]
-    pub fn view(&self) -> RouteView<'_> {
-        let mode = self.mode.map(|mode| match mode {
+    pub fn mode(&self) -> Option<&'static str> {
+        self.mode.map(|mode| match mode {
             Mode::Required => "required",
             Mode::Optional => "optional",
             Mode::Bypass => "bypass",
-        });
+        })
+    }
+
+    /// The same as the decision takes it, as if it had come in `context_extensions`.
+    #[must_use]
+    pub fn view(&self) -> RouteView<'_> {
         RouteView {
-            mode: mode.map(str::as_bytes),
+            mode: self.mode().map(str::as_bytes),
             scopes: self.scopes.as_deref().map(str::as_bytes),
             audience: self.audience.as_deref().map(str::as_bytes),
             unknown: None,

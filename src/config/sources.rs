@@ -52,6 +52,12 @@ impl Sources {
         Self { log_to_terminal, ..Self::none() }.environment(environment)
     }
 
+    /// The same, to be looked at only: settings of the server and of the module may stand in it.
+    #[must_use]
+    pub fn to_look_at(self) -> Self {
+        Self { reader: Reader::Onlooker, ..self }
+    }
+
     /// Whether they are those of the module inside Envoy, which sees every header.
     #[must_use]
     pub fn are_of_module(&self) -> bool {

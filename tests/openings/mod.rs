@@ -4,7 +4,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `filter.yaml`, `neighbours.yaml`, `routes.yaml`, `entrances.yaml` | the rows |
+//! | `filter.yaml`, `neighbours.yaml`, `routes.yaml`, `entrances.yaml`, `module.yaml` | the rows |
 //! | `row`, `patch` | how a row is read, and applied |
 //! | `probes` | what is asked of its Envoy |
 
@@ -26,7 +26,7 @@ use crate::support::doctor_envoy::faults;
 use crate::support::doorward::Doorward;
 use crate::support::echo::Echo;
 use crate::support::envoy::{Behind, Envoy, fill};
-use crate::support::gateway::behind;
+use crate::support::gateway::{behind, module_dir};
 use crate::support::signer::{RSA, claims, jwks};
 use crate::support::tools;
 
@@ -45,15 +45,21 @@ async fn table(file: &str) {
     let (doorward, echo) = (Doorward::start(&config.to_string()).await, Echo::start().await);
     doorward.ready().await;
     let ports = behind(&doorward, &echo);
+    // What the module reads, where that is not in Envoy's own file.
+    let dir = tempfile::tempdir().unwrap();
+    let keys_of_module = dir.path().join("doorward.yaml");
+    std::fs::write(&keys_of_module, config.to_string()).unwrap();
+    let keys_of_module = keys_of_module.to_str().unwrap();
     let text = tools::file(&format!("tests/openings/{file}"))
         .replace("IN_BASE64", &STANDARD.encode(format!("Bearer {token}")))
         .replace("TOKEN", &token)
         .replace("UPSTREAM_PORT", &ports.upstream.to_string())
+        .replace("MODULE_SO", module_dir().join("libdoorward_envoy.so").to_str().unwrap())
         .replace("JWKS", &keys.to_string());
     let only = std::env::var("ONLY").unwrap_or_default();
     let mut wrong = String::new();
     for row in rows(&text).iter().filter(|row| row.name.contains(&only)) {
-        let config = configuration(row, ports);
+        let config = configuration(row, ports).replace("./doorward.yaml", keys_of_module);
         let (envoy, shown) = match Envoy::try_run(&binary, "envoy.yaml", &config).await {
             Err(said) => (Verdict::Refused, said),
             Ok(envoy) => {
@@ -101,6 +107,11 @@ async fn filters_around_it() {
 #[tokio::test]
 async fn routes_at_every_level() {
     table("routes.yaml").await;
+}
+
+#[tokio::test]
+async fn inside_envoy() {
+    table("module.yaml").await;
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ fn place(name: &str) -> (&'static str, Option<Put>) {
         // The one that takes everything: of `envoy.yaml`, and of `envoy-http.yaml`.
         "route" => ("MANAGER/route_config/virtual_hosts/0/routes/5", None),
         "only_route" => ("MANAGER/route_config/virtual_hosts/0/routes/0", None),
+        // The same of `module.yaml`.
+        "last_route" => ("MANAGER/route_config/virtual_hosts/0/routes/2", None),
         other => panic!("no place is called {other}"),
     }
 }

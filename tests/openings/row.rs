@@ -6,7 +6,8 @@
 //!   fails: shadow_mode            # the doctor's checks that fail, or `warns`; none: no remark
 //! ```
 //!
-//! Besides: `file` (`envoy.yaml`), `replace` (lines of it, before it is read), `probe`.
+//! Besides: `file` (`envoy.yaml`, or what stands above the rows), `replace` (lines of it, before it is
+//! read), `probe`.
 
 use doorward::doctor::Outcome;
 use serde_json::{Map, Value};
@@ -29,16 +30,17 @@ pub struct Row {
 /// The rows of a table.
 pub fn rows(table: &str) -> Vec<Row> {
     let table: Value = serde_saphyr::from_str(table).unwrap_or_else(|error| panic!("{error}"));
+    let file = table["file"].as_str().unwrap_or("envoy.yaml");
     let rows = table["rows"].as_array().unwrap();
-    rows.iter().map(|row| Row::read(row.as_object().unwrap())).collect()
+    rows.iter().map(|row| Row::read(file, row.as_object().unwrap())).collect()
 }
 
 impl Row {
-    fn read(members: &Map<String, Value>) -> Self {
+    fn read(file: &str, members: &Map<String, Value>) -> Self {
         let mut row = Self {
             name: String::new(),
             envoy: Verdict::Holds,
-            file: "envoy.yaml".to_owned(),
+            file: file.to_owned(),
             replace: Vec::new(),
             changes: Vec::new(),
             probe: Probe::Requests,

@@ -21,6 +21,8 @@ const FIELDS: [&str; 6] = [
 pub(super) const MIRRORS: &str = "request_mirror_policies";
 /// The type of the filter that asks.
 pub(super) const EXT_AUTHZ: &str = ".http.ext_authz.v3.ExtAuthz";
+/// The type of filters that are dynamic modules.
+pub(super) const MODULE: &str = ".http.dynamic_modules.v3.DynamicModuleFilter";
 /// In the order of their numbers.
 const TYPES: [&str; 5] = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
 /// Extensions that lead where their configuration says: to addresses, or to clusters.
@@ -74,8 +76,9 @@ impl<'v> Clusters<'v> {
             doorward: None,
         };
         let is_filter = |place: &Place<'_>| place.is_a(EXT_AUTHZ);
+        let decides = |place: &Place<'_>| is_filter(place) || is_doorward(place);
         let mut open = listeners(roots);
-        open.retain(|listener| listener.find(&is_filter).is_empty());
+        open.retain(|listener| listener.find(&decides).is_empty());
         clusters.passing = open
             .iter()
             .flat_map(|listener| {
@@ -319,6 +322,13 @@ pub(super) fn is_address(end: &str) -> bool {
 /// Whether a name says that this is Doorward.
 pub(super) fn is_called_doorward(name: &str) -> bool {
     name.to_ascii_lowercase().contains("doorward")
+}
+
+/// Whether the configuration of a filter is that of Doorward inside Envoy.
+pub(super) fn is_doorward(filter: &Place<'_>) -> bool {
+    let fields = ["filter_name", "dynamic_module_config.name", "dynamic_module_config.module"];
+    let said = |field: &str| filter.at(field).is_some_and(|it| it.has_text(is_called_doorward));
+    filter.is_a(MODULE) && fields.iter().any(|field| said(field))
 }
 
 /// The listeners of a file.

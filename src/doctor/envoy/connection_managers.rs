@@ -1,15 +1,15 @@
 //! What is found at an HTTP connection manager.
 
-use super::OurHeaders;
-use super::clusters::{Clusters, EXT_AUTHZ, MIRRORS, service};
+use super::clusters::{Clusters, EXT_AUTHZ, MIRRORS, MODULE, is_doorward, service};
 use super::entrances::Guarded;
 use super::filters::Filter;
 use super::manager::{Chain, MANAGER, Manager, Own};
 use super::place::{Place, and_more};
 use super::routes::Way;
 use super::runtime::Runtime;
+use super::{OurHeaders, RulesInForce};
 use super::{
-    bootstrap, denials, ext_authz, filters, identity, modes, order, paths, routes, upgrades,
+    bootstrap, denials, ext_authz, filters, identity, modes, module, order, paths, routes, upgrades,
 };
 use crate::doctor::report::{Finding, Outcome, Section};
 
@@ -17,13 +17,15 @@ const CONFIG_DUMP: &str =
     "examine its source too (`curl …/config_dump` of Envoy's admin has all of it)";
 
 const OFF_REMEDY: &str = "check it anyway and let it pass: check_settings: {context_extensions: \
-                          {doorward.mode: bypass}}, or rules.bypass of Doorward's configuration";
+                          {doorward.mode: bypass}}, for the module filter_config: {mode: bypass}, \
+                          or rules.bypass of Doorward's configuration";
 
 /// What the findings at one place need to know of others.
+#[derive(Clone, Copy)]
 struct Scope<'s, 'v> {
     roots: &'s [Place<'v>],
-    clusters: Clusters<'v>,
-    guarded: Guarded,
+    clusters: &'s Clusters<'v>,
+    guarded: &'s Guarded,
     ours: &'s OurHeaders,
     by_path: bool,
 }
@@ -32,7 +34,8 @@ struct Scope<'s, 'v> {
 /// other ways in. `by_path`: Doorward has rules for paths.
 pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders, by_path: bool) -> Vec<Section> {
     let is_manager = |place: &Place<'_>| place.is_a(MANAGER) && place.get("http_filters").is_some();
-    let wanted = |place: &Place<'_>| is_manager(place) || place.is_a(EXT_AUTHZ);
+    let wanted =
+        |place: &Place<'_>| is_manager(place) || place.is_a(EXT_AUTHZ) || is_doorward(place);
     let found = roots.iter().flat_map(|root| root.find(&wanted));
     let (managers, alone): (Vec<_>, Vec<_>) = found.partition(is_manager);
     let tables: Vec<_> = roots.iter().flat_map(|root| root.find(&routes::is_table)).collect();
@@ -40,21 +43,42 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders, by_path: bool) ->
     let managers: Vec<_> =
         managers.iter().map(|it| Manager::read(it, &tables, &clusters)).collect();
     let guarded = Guarded::of(&managers, roots, &clusters);
-    let scope = Scope { roots, clusters, guarded, ours, by_path };
-    let mut sections: Vec<_> = managers.iter().map(|manager| scope.section(manager)).collect();
-    sections.extend(alone.iter().map(|filter| Section {
-        title: format!("ext_authz filter at {}", filter.path),
-        findings: ext_authz::findings(filter, &[], &[], roots, ours),
+    let scope = Scope { roots, clusters: &clusters, guarded: &guarded, ours, by_path };
+    let mut sections: Vec<_> = managers
+        .iter()
+        .map(|manager| scope.with_rules_of(manager, |it| it.section(manager)))
+        .collect();
+    sections.extend(alone.iter().map(|filter| {
+        let (what, findings) = match is_doorward(filter) {
+            true => ("Doorward's module", module::findings(filter)),
+            false => ("ext_authz filter", ext_authz::findings(filter, &[], &[], roots, ours)),
+        };
+        Section { title: format!("{what} at {}", filter.path), findings }
     }));
     if !managers.is_empty() {
-        sections.extend(scope.guarded.sections(roots, &scope.clusters));
+        sections.extend(guarded.sections(roots, &clusters));
         sections.extend(bootstrap::sections(roots, ours));
         sections.extend(bootstrap::spelling(roots));
     }
     sections
 }
 
-impl<'v> Scope<'_, 'v> {
+impl<'s, 'v> Scope<'s, 'v> {
+    /// Examines a manager by the configuration that Doorward has there: the module its own.
+    fn with_rules_of<T>(
+        &self,
+        manager: &Manager<'v>,
+        examine: impl FnOnce(Scope<'_, 'v>) -> T,
+    ) -> T {
+        let modules = manager.chain.asking().filter_map(|(filter, _)| filter.module());
+        let Some(settings) = modules.filter_map(module::settings).next() else {
+            return examine(*self);
+        };
+        let rules = RulesInForce::from(&settings);
+        let ours = OurHeaders::in_force(&settings.headers, rules);
+        examine(Scope { ours: &ours, by_path: rules.by_path, ..*self })
+    }
+
     fn section(&self, manager: &Manager<'v>) -> Section {
         let place = &manager.place;
         let title = match place.text("stat_prefix") {
@@ -81,27 +105,28 @@ impl<'v> Scope<'_, 'v> {
             said.extend(manager.tables.iter().cloned());
             said.extend(manager.place.get("early_header_mutation_extensions"));
             said.extend(self.upstream_options(manager, "http_filters"));
-            self.guarded.unasked(manager, &self.clusters, &said)
+            self.guarded.unasked(manager, self.clusters, &said)
         });
         if asked.is_none() && findings.iter().all(|finding| finding.outcome != Outcome::Fail) {
             return findings;
         }
         findings.extend(paths::findings(&manager.place, &manager.tables));
         findings.extend(self.chain(manager, &manager.chain));
-        for (_, chain) in upgrades::chains(manager, &self.clusters) {
+        for (_, chain) in upgrades::chains(manager, self.clusters) {
             let odd = self.chain(manager, &chain);
             findings.extend(odd.into_iter().filter(|finding| finding.outcome != Outcome::Pass));
         }
         if asked.is_some() {
-            let own = |way: &Way<'v>| self.guarded.own(way, &self.clusters);
+            let own = |way: &Way<'v>| self.guarded.own(way, self.clusters);
             findings.extend(self.ways_off(manager, &own));
             for (filter, config) in manager.chain.asking() {
                 let (ways, ours) = (&manager.ways, self.ours);
                 findings.extend(modes::findings(filter, config, ways, self.by_path, ours));
             }
-            findings.extend(upgrades::finding(manager, &self.clusters, &own));
+            findings.extend(upgrades::finding(manager, self.clusters, &own));
             findings.extend(denials::finding(manager));
-            for (_, config) in manager.chain.asking() {
+            let asking = manager.chain.asking().filter_map(|(filter, _)| filter.ext_authz());
+            for config in asking {
                 findings.extend(self.clusters.asked(config, &self.guarded.upstreams));
             }
         }
@@ -120,12 +145,13 @@ impl<'v> Scope<'_, 'v> {
         if asking.is_empty() {
             return Vec::new();
         }
-        let own = |way: &Way<'v>| self.guarded.own(way, &self.clusters);
+        let own = |way: &Way<'v>| self.guarded.own(way, self.clusters);
         let front = manager.front(chain, &own);
         let mut findings: Vec<_> = asking
             .iter()
-            .flat_map(|(_, it)| {
-                ext_authz::findings(it, &front, &manager.ways, self.roots, self.ours)
+            .flat_map(|(filter, config)| match filter.module() {
+                Some(module) => module::findings(module),
+                None => ext_authz::findings(config, &front, &manager.ways, self.roots, self.ours),
             })
             .collect();
         let upstream = self.upstream_filters(manager, chain);
@@ -138,9 +164,10 @@ impl<'v> Scope<'_, 'v> {
         let mut behind = said_of(manager, &late);
         behind.extend(manager.tables.iter().cloned());
         behind.extend(self.upstream_options(manager, MIRRORS));
-        let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.place.text("name")).collect();
+        let names: Vec<_> = asking.iter().filter_map(|(it, _)| it.namespace()).collect();
         findings.push(identity::behind(&behind, &names, self.ours));
-        let others = chain.filters.iter().filter(|filter| filter.ext_authz().is_none());
+        let others = chain.filters.iter();
+        let others = others.filter(|it| it.ext_authz().is_none() && it.module().is_none());
         let others: Vec<_> = others.chain(&upstream).collect();
         findings.extend(identity::in_our_name(&said_of(manager, &others), &names));
         let mut early = said_of(manager, &front);
@@ -170,7 +197,7 @@ impl<'v> Scope<'_, 'v> {
 
     /// This list of the protocol options of every cluster that ways may lead to.
     fn upstream_options(&self, manager: &Manager<'v>, list: &str) -> Vec<Place<'v>> {
-        let names = manager.clusters(&self.clusters);
+        let names = manager.clusters(self.clusters);
         names.iter().flat_map(|name| self.clusters.options(name, list)).collect()
     }
 
@@ -186,7 +213,7 @@ impl<'v> Scope<'_, 'v> {
         let (grave, apart): (Vec<_>, Vec<_>) =
             manager.unguarded(own).into_iter().partition(|(way, _)| {
                 self.guarded.upstreams.is_empty()
-                    || self.guarded.may_be_reached(way, &self.clusters)
+                    || self.guarded.may_be_reached(way, self.clusters)
                     || way.to_doorward()
             });
         if let Some((way, place)) = grave.first() {
@@ -212,7 +239,7 @@ impl<'v> Scope<'_, 'v> {
                 format!("nothing, if nothing does; else {OFF_REMEDY}"),
             ));
         }
-        let doubtful = |way: &&Way<'v>| self.guarded.is_doubtful(way, &self.clusters);
+        let doubtful = |way: &&Way<'v>| self.guarded.is_doubtful(way, self.clusters);
         let mut own = manager.off_ways().filter(|(way, _)| own(way));
         if let Some((way, place)) = own.find(|(way, _)| doubtful(way)) {
             return Some(place.warn(
@@ -250,28 +277,31 @@ fn said_of<'v>(manager: &Manager<'v>, filters: &[&Filter<'v>]) -> Vec<Place<'v>>
 fn asked_finding(manager: &Manager<'_>) -> Finding {
     let mut asking = manager.chain.asking().map(|(filter, _)| filter);
     let Some(filter) = asking.find(|filter| !filter.picked) else {
+        let module = manager.chain.asking().any(|(filter, _)| filter.module().is_some());
         return manager.place.fail(
-            "ext_authz",
+            if module { "module" } else { "ext_authz" },
             "Doorward is asked only where a matcher says so",
-            "move ext_authz out of the matcher; use doorward.mode or rules.bypass for what needs \
+            "move its filter out of the matcher; use a route's mode or rules.bypass for what needs \
              no token",
         );
     };
+    let check = if filter.module().is_some() { "module" } else { "ext_authz" };
     if manager.never_asks() {
         return filter.place.fail(
-            "ext_authz",
+            check,
             "the filter is disabled, and no route turns it on",
             "remove disabled: true",
         );
     }
     if filter.discovered() {
         return filter.place.warn(
-            "ext_authz",
+            check,
             "the filter's configuration may be replaced from elsewhere",
             CONFIG_DUMP,
         );
     }
-    Finding::pass("ext_authz", "Doorward is asked")
+    let how = if filter.module().is_some() { "decides inside Envoy" } else { "is asked" };
+    Finding::pass(check, format!("Doorward {how}"))
 }
 
 /// A filter that asks once its configuration has come.
@@ -279,7 +309,7 @@ fn undiscovered(manager: &Manager<'_>) -> Option<Finding> {
     let mut filters = manager.chain.filters.iter().filter(|filter| filter.discovered());
     let filter = filters.find(|filter| {
         let types = filter.place.texts("config_discovery.type_urls");
-        types.iter().any(|kind| kind.ends_with(EXT_AUTHZ))
+        types.iter().any(|kind| kind.ends_with(EXT_AUTHZ) || kind.ends_with(MODULE))
     })?;
     Some(match filter.config {
         None => filter.place.warn(

@@ -98,8 +98,8 @@ impl Guarded {
         clusters: &Clusters<'v>,
         said: &[Place<'v>],
     ) -> Vec<Finding> {
-        const ADD: &str =
-            "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml";
+        const ADD: &str = "add envoy.filters.http.ext_authz in front of the router, as in envoy/envoy.yaml, or \
+             Doorward itself, as in envoy/module.yaml";
         let ways: Vec<_> = manager.ways.iter().filter(|way| !self.own(way, clusters)).collect();
         let known = !manager.tables.is_empty()
             && manager.tables.iter().all(|table| table.everywhere("vhds").is_empty());
@@ -118,7 +118,7 @@ impl Guarded {
             let cached = cached.map(|filter| {
                 let found = "answers requests before the listener that checks them is reached";
                 let found = format!("{} {found}", filter.name());
-                filter.place.fail("filter_order", found, "move it behind ext_authz")
+                filter.place.fail("filter_order", found, "move it behind Doorward's filter")
             });
             let odd = identity::in_front(said).into_iter().chain(cached);
             return [Finding::pass("ext_authz", found)].into_iter().chain(odd).collect();
@@ -158,7 +158,7 @@ impl Guarded {
 
     /// What a network filter means that is no HTTP connection manager.
     fn entrance<'v>(&self, filter: &Place<'v>, clusters: &Clusters<'v>) -> Option<Finding> {
-        const ASK: &str = "send it through the listener with ext_authz, or remove it";
+        const ASK: &str = "send it through the listener with Doorward's filter, or remove it";
         let texts = filter.all_texts();
         let names = clusters.in_texts(filter);
         let name = filter.text("name").unwrap_or("a filter");
@@ -201,14 +201,14 @@ impl Guarded {
                      not show where it leads"
                 ),
                 "make sure that nothing behind it trusts identity headers, or send it through the \
-                 listener with ext_authz",
+                 listener with Doorward's filter",
             ));
         }
-        // What it says in a tunnel, the listener with ext_authz takes for the client's.
+        // What it says in a tunnel, the listener with the filter takes for the client's.
         identity::in_front(std::slice::from_ref(filter))
     }
 
-    /// Whether all of this are listeners with ext_authz.
+    /// Whether all of this are listeners with Doorward's filter.
     fn is_guarded_listener(&self, ends: &BTreeSet<String>) -> bool {
         let mut addresses = addresses(ends).peekable();
         addresses.peek().is_some() && addresses.all(|address| self.listeners.contains(address))

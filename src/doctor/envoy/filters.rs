@@ -3,6 +3,7 @@
 
 use std::slice;
 
+use super::clusters::is_doorward;
 use super::place::Place;
 
 /// A filter, taken out of what it may be wrapped in.
@@ -108,6 +109,20 @@ impl<'v> Filter<'v> {
     /// The ext_authz filter's configuration, when this is one.
     pub(super) fn ext_authz(&self) -> Option<&Place<'v>> {
         self.config.as_ref().filter(|config| config.is_a(".http.ext_authz.v3.ExtAuthz"))
+    }
+
+    /// Doorward's configuration inside Envoy, when this filter is Doorward itself.
+    pub(super) fn module(&self) -> Option<&Place<'v>> {
+        self.config.as_ref().filter(|config| is_doorward(config))
+    }
+
+    /// Where what Doorward answered to it is kept as dynamic metadata: what the module tells, it
+    /// tells in the name of ext_authz.
+    pub(super) fn namespace(&self) -> Option<&'v str> {
+        match self.module() {
+            Some(_) => Some("envoy.filters.http.ext_authz"),
+            None => self.place.text("name"),
+        }
     }
 
     /// Where it is off, unless a route says otherwise.

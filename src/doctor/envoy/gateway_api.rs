@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::OurHeaders;
 use super::asking::Fields;
-use super::identity;
+use super::clusters::is_called_doorward;
 use super::kubernetes::{is_of, named, namespace, of_kind, same_namespace};
 use super::place::Place;
+use super::{identity, module};
 use crate::doctor::report::{Finding, Section};
 
 /// How `extAuth` is written.
@@ -29,11 +30,42 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     let security: Vec<_> = of_envoy_gateway("SecurityPolicy").collect();
     let mut sections: Vec<Section> =
         security.iter().map(|policy| security_policy(policy, ours)).collect();
+    let inside: Vec<_> = of_envoy_gateway("EnvoyExtensionPolicy").collect();
+    let proxies: Vec<_> = of_envoy_gateway("EnvoyProxy").collect();
+    let modules = inside.iter().filter_map(|policy| extension_policy(policy, &proxies));
+    let before = sections.len();
+    sections.extend(modules);
+    let decides = !security.is_empty() || sections.len() > before;
     sections.extend(of_envoy_gateway("ClientTrafficPolicy").map(client_traffic));
-    if !security.is_empty() {
-        sections.extend(routes(roots, &security));
+    if decides {
+        sections.extend(routes(roots, [&security, &inside]));
     }
     sections
+}
+
+/// Doorward inside Envoy, as a policy names it.
+fn module<'v>(policy: &Place<'v>) -> Option<Place<'v>> {
+    let called = |it: &Place<'_>, field| it.text(field).is_some_and(is_called_doorward);
+    let mut modules = policy.items("spec.dynamicModule").into_iter();
+    modules.find(|it| called(it, "filterName") || called(it, "name"))
+}
+
+/// `proxies` register what policies may load.
+fn extension_policy(policy: &Place<'_>, proxies: &[&Place<'_>]) -> Option<Section> {
+    let module = module(policy)?;
+    let given = module.get("config").map(|config| config.value.to_string()).unwrap_or_default();
+    let mut findings = vec![
+        Finding::pass("module", "Doorward decides inside Envoy"),
+        module::configuration(&module, Some(given.into_bytes())),
+    ];
+    findings.extend(module::misnamed(&module, "filterName"));
+    let registered = proxies.iter().flat_map(|proxy| proxy.items("spec.dynamicModules"));
+    for entry in registered.filter(|entry| entry.text("name") == module.text("name")) {
+        findings.extend(entry.at("source.remote").map(|remote| module::loaded_from(&remote)));
+        findings.push(module::stays_loaded(&entry, "doNotClose"));
+    }
+    let title = format!("Envoy Gateway's EnvoyExtensionPolicy {}", named(policy));
+    Some(Section { title, findings })
 }
 
 fn security_policy(policy: &Place<'_>, ours: &OurHeaders) -> Section {
@@ -129,7 +161,7 @@ fn client_traffic(policy: &Place<'_>) -> Section {
 }
 
 /// Whether every route is under a policy, its own or its Gateway's.
-fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
+fn routes(roots: &[Place<'_>], policies: [&[&Place<'_>]; 2]) -> Option<Section> {
     let all: Vec<_> = of_kind(roots, ["HTTPRoute", "GRPCRoute"]).collect();
     let mut raw = of_kind(roots, ["TCPRoute", "TLSRoute", "UDPRoute"]);
     let guarded: Vec<_> = all.iter().flat_map(|route| backends(route)).collect();
@@ -144,10 +176,15 @@ fn routes(roots: &[Place<'_>], policies: &[&Place<'_>]) -> Option<Section> {
             ),
             "remove it",
         )
-    } else if let Some(route) = all.iter().find(|route| !is_asked_about(route, policies)) {
+    } else if let Some(route) =
+        // One kind of policy takes nothing from the other.
+        all
+            .iter()
+            .find(|route| !policies.iter().any(|kind| is_asked_about(route, kind)))
+    {
         route.fail(
             "routes_off",
-            format!("the route {} is under no policy with extAuth", named(route)),
+            format!("the route {} is under no policy with extAuth or the module", named(route)),
             "target the Gateway: routes added later are then covered too",
         )
     } else if all.is_empty() {
@@ -166,7 +203,12 @@ fn backends<'v>(route: &Place<'v>) -> Vec<(&'v str, &'v str)> {
         .collect()
 }
 
-/// Whether a policy with extAuth holds for all of a route: its own, or those of all its Gateways.
+/// Whether a policy has Doorward decide.
+fn decides(policy: &Place<'_>) -> bool {
+    policy.at("spec.extAuth").is_some() || module(policy).is_some()
+}
+
+/// Whether a policy that decides holds for all of a route: its own, or those of all its Gateways.
 fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
     let kind = route.text("kind").unwrap_or_default();
     let inherited = || {
@@ -182,7 +224,7 @@ fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
                 // Gateways and their labels may be in another file.
                 let selects = policy.items("spec.targetSelectors");
                 let selects = selects.iter().any(|it| it.text("kind") == Some("Gateway"));
-                policy.at("spec.extAuth").is_some()
+                decides(policy)
                     && (selects || targeted(policy, "Gateway", of, gateway).iter().any(whole))
             })
         };
@@ -193,7 +235,7 @@ fn is_asked_about(route: &Place<'_>, policies: &[&Place<'_>]) -> bool {
         selected(policy, route) || targets.iter().any(|it| it.get("sectionName").is_none())
     };
     let own: Vec<_> = policies.iter().filter(is_own).collect();
-    let asks = |policy: &&&Place<'_>| policy.at("spec.extAuth").is_some();
+    let asks = |policy: &&&Place<'_>| decides(policy);
     let merges = |policy: &&Place<'_>| policy.at("spec.mergeType").is_some();
     // A policy of the route's own replaces that of its Gateway, unless they are merged.
     own.iter().any(asks) || own.iter().all(|policy| merges(policy)) && inherited()

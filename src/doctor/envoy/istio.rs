@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::OurHeaders;
 use super::asking::Fields;
+use super::clusters::is_doorward;
 use super::kubernetes::{is_of, named, of_kind};
 use super::names::glob_takes;
 use super::place::Place;
@@ -35,17 +36,56 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
     }
     let policies = roots.iter().filter(|root| is_custom(root));
     sections.extend(policies.map(|it| policy(it, &known, roots)));
+    sections.extend(roots.iter().filter_map(placed));
     sections.extend(unasked(roots));
     sections
+}
+
+/// The patches of an EnvoyFilter that put Doorward itself into the chain.
+fn inside<'v>(root: &Place<'v>) -> Vec<Place<'v>> {
+    let patches = match root.text("kind") {
+        Some("EnvoyFilter") => root.items("spec.configPatches"),
+        Some(_) | None => Vec::new(),
+    };
+    let is_doorward =
+        |it: &Place<'_>| it.at("patch.value.typed_config").is_some_and(|it| is_doorward(&it));
+    patches.into_iter().filter(is_doorward).collect()
+}
+
+/// Where an EnvoyFilter puts Doorward among other filters; its configuration is examined for itself.
+fn placed(root: &Place<'_>) -> Option<Section> {
+    let patches = inside(root);
+    let first = patches.first()?;
+    let late = patches.iter().find(|it| it.text("patch.operation") != Some("INSERT_FIRST"));
+    let finding = match late {
+        Some(patch) => patch.warn(
+            "filter_order",
+            "other filters may stand before it, and believe identity headers that clients made up",
+            "set operation: INSERT_FIRST",
+        ),
+        None => Finding::pass("filter_order", "before every other filter"),
+    };
+    let found = match first.text("match.context") {
+        Some("SIDECAR_OUTBOUND") => first.fail(
+            "module",
+            "it decides about requests that a workload sends, not about those that reach it",
+            "set context: GATEWAY, or SIDECAR_INBOUND",
+        ),
+        Some(_) | None => Finding::pass("module", "Doorward decides inside Envoy"),
+    };
+    let title = format!("Istio's EnvoyFilter {}", named(root));
+    Some(Section { title, findings: vec![found, finding] })
 }
 
 /// Gateways and routes of Istio's, and no policy that asks about them.
 fn unasked(roots: &[Place<'_>]) -> Option<Section> {
     let of_istio = |kind| of_kind(roots, [kind]).filter(|root| is_of(root, "networking.istio.io/"));
-    let policies: Vec<_> = roots.iter().filter(|root| is_custom(root)).collect();
+    let policies: Vec<_> =
+        roots.iter().filter(|root| is_custom(root) || !inside(root).is_empty()).collect();
     let is_asked = |gateway: &&Place<'_>| {
         policies.iter().any(|policy| {
             let wanted = policy.at("spec.selector.matchLabels");
+            let wanted = wanted.or_else(|| policy.at("spec.workloadSelector.labels"));
             // A label that the gateway does not ask for, its pods may have all the same.
             let other = |label: &Place<'_>| {
                 let has = gateway.at("spec.selector").and_then(|has| has.value.get(label.key()));

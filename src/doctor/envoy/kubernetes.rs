@@ -2,6 +2,7 @@
 //! and policies set, filters that extensions put in, patches of what a control plane makes.
 
 use super::OurHeaders;
+use super::clusters::{is_called_doorward, is_doorward};
 use super::identity;
 use super::order::code_changes;
 use super::place::Place;
@@ -49,11 +50,11 @@ pub(super) fn sections(roots: &[Place<'_>], ours: &OurHeaders) -> Vec<Section> {
                 headers(root, ours)
             }
             "EnvoyFilter" | "EnvoyPatchPolicy" => patches(root, ours),
-            "EnvoyExtensionPolicy" => {
-                code(root, ours).or_else(|| filter(root, "adds filters behind ext_authz"))
+            "EnvoyExtensionPolicy" if brings_others(root) => {
+                code(root, ours).or_else(|| filter(root, "adds filters behind Doorward's"))
             }
             "WasmPlugin" if !matches!(root.text("spec.phase"), Some("AUTHN")) => {
-                filter(root, "is a filter that may stand behind ext_authz")
+                filter(root, "is a filter that may stand behind Doorward's")
             }
             "EnvoyProxy" => filter_order(root),
             _ => None,
@@ -114,7 +115,9 @@ fn patches(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
         return Some(finding);
     }
     let harmless = |patch: &Place<'_>| {
-        patch.text("applyTo").is_some_and(|what| HARMLESS.contains(&what))
+        // Doorward itself, where Istio's own part says what there is to say of it.
+        patch.at("patch.value.typed_config").is_some_and(|it| is_doorward(&it))
+            || patch.text("applyTo").is_some_and(|what| HARMLESS.contains(&what))
             || patch.text("type").is_some_and(|what| what.ends_with(".Cluster"))
     };
     let other = list.iter().find(|patch| !harmless(patch))?;
@@ -129,7 +132,7 @@ fn code(root: &Place<'_>, ours: &OurHeaders) -> Option<Finding> {
     let name = code_changes(&root.all_texts(), ours)?;
     Some(root.fail(
         "filter_order",
-        format!("its code changes {name}, which may be done behind ext_authz"),
+        format!("its code changes {name}, which may be done behind Doorward's filter"),
         "leave identity headers alone in it",
     ))
 }
@@ -145,8 +148,26 @@ fn filter(root: &Place<'_>, what: &str) -> Option<Finding> {
 /// Envoy Gateway lets one say where ext_authz stands.
 fn filter_order(root: &Place<'_>) -> Option<Finding> {
     let order = root.at("spec.filterOrder")?;
-    let moved = order.has_text(|text| text == "envoy.filters.http.ext_authz");
-    moved.then(|| {
-        order.warn("filter_order", "ext_authz is put elsewhere among the filters", COMES_OUT)
-    })
+    let moves = |entry: &Place<'_>| match entry.text("name") {
+        // To the front is where Doorward itself belongs.
+        Some("envoy.filters.http.dynamic_modules") => entry.get("after").is_some(),
+        Some(_) | None => entry.has_text(|text| text == "envoy.filters.http.ext_authz"),
+    };
+    let moved = order.children().into_iter().find(moves)?;
+    let name = moved.text("name").unwrap_or_default();
+    let name = if name.ends_with("dynamic_modules") { "the module" } else { "ext_authz" };
+    Some(moved.warn(
+        "filter_order",
+        format!("{name} is put elsewhere among the filters"),
+        COMES_OUT,
+    ))
+}
+
+/// Whether a policy brings more filters than Doorward itself.
+fn brings_others(policy: &Place<'_>) -> bool {
+    let code = ["extProc", "wasm", "lua"].iter();
+    let modules = policy.items("spec.dynamicModule");
+    code.map(|kind| policy.items(&format!("spec.{kind}"))).any(|it| !it.is_empty())
+        || modules.is_empty()
+        || modules.iter().any(|it| !is_called_doorward(it.text("name").unwrap_or_default()))
 }

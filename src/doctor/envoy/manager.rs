@@ -25,7 +25,7 @@ pub(super) struct Manager<'v> {
 /// Filters in the order in which requests meet them.
 pub(super) struct Chain<'v> {
     pub(super) filters: Vec<Filter<'v>>,
-    /// Which of them ask Doorward.
+    /// Which of them ask Doorward, or are Doorward themselves.
     asking: Vec<usize>,
 }
 
@@ -147,15 +147,17 @@ fn off_in<'v>(chain: &Chain<'v>, way: &Way<'v>) -> Option<Place<'v>> {
 impl<'v> Chain<'v> {
     pub(super) fn read(list: &[Place<'v>], clusters: &Clusters<'_>) -> Self {
         let filters = in_order(list);
-        let asks = |filter: &Filter<'v>| filter.ext_authz().is_some_and(|it| clusters.is_asked(it));
+        let asks = |filter: &Filter<'v>| {
+            filter.module().is_some() || filter.ext_authz().is_some_and(|it| clusters.is_asked(it))
+        };
         let asking = filters.iter().enumerate().filter(|(_, filter)| asks(filter));
         let asking = asking.map(|(index, _)| index).collect();
         Self { filters, asking }
     }
 
-    /// The filters that ask Doorward, each with its configuration.
+    /// The filters that ask Doorward, or are Doorward, each with its configuration.
     pub(super) fn asking(&self) -> impl Iterator<Item = (&Filter<'v>, &Place<'v>)> {
         let filters = self.asking.iter().filter_map(|index| self.filters.get(*index));
-        filters.filter_map(|filter| Some((filter, filter.ext_authz()?)))
+        filters.filter_map(|filter| Some((filter, filter.ext_authz().or(filter.module())?)))
     }
 }

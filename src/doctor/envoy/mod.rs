@@ -13,6 +13,7 @@
 //! | `manager`, `filters`, `routes`, `clusters` | what Envoy makes of it: filters in their order, ways to upstreams |
 //! | `connection_managers` | what is found at each HTTP connection manager |
 //! | `ext_authz`, `enabled` | the filter itself |
+//! | `module` | the filter where it is Doorward itself, inside Envoy |
 //! | `names` | which header names a list of matchers lets pass |
 //! | `order`, `identity` | filters around it, and who else changes what it answered |
 //! | `modes`, `upgrades`, `denials`, `paths` | what routes tell Doorward, and what can undo its answer |
@@ -36,6 +37,7 @@ mod istio;
 mod kubernetes;
 mod manager;
 mod modes;
+mod module;
 mod names;
 mod order;
 mod paths;
@@ -67,23 +69,13 @@ pub fn examine(
     headers: &HeaderRules,
     rules: impl Into<RulesInForce>,
 ) -> Result<Vec<Section>, NotEnvoy> {
-    let RulesInForce { by_path, preflights, delegation } = rules.into();
+    let rules = rules.into();
     let documents = documents(text)?;
     let places = Place::roots(&documents);
-    let names = &headers.names;
-    let on_behalf_of = [
-        &names.principal_on_behalf_of,
-        &names.principal_on_behalf_of_email,
-        &names.principal_on_behalf_of_groups,
-    ];
-    let mut headers = OurHeaders::new(headers);
-    headers.set.extend(on_behalf_of.into_iter().filter(|_| delegation).cloned());
-    if preflights {
-        headers.of_preflights = &["origin", "access-control-request-method"];
-    }
+    let headers = OurHeaders::in_force(headers, rules);
     let mut sections: Vec<_> = Place::by_bootstrap(&places)
         .iter()
-        .flat_map(|places| connection_managers::sections(places, &headers, by_path))
+        .flat_map(|places| connection_managers::sections(places, &headers, rules.by_path))
         .collect();
     sections.extend(istio::sections(&places, &headers));
     sections.extend(gateway_api::sections(&places, &headers));
@@ -146,6 +138,21 @@ struct OurHeaders {
 }
 
 impl OurHeaders {
+    fn in_force(headers: &HeaderRules, rules: RulesInForce) -> Self {
+        let names = &headers.names;
+        let on_behalf_of = [
+            &names.principal_on_behalf_of,
+            &names.principal_on_behalf_of_email,
+            &names.principal_on_behalf_of_groups,
+        ];
+        let mut ours = Self::new(headers);
+        ours.set.extend(on_behalf_of.into_iter().filter(|_| rules.delegation).cloned());
+        if rules.preflights {
+            ours.of_preflights = &["origin", "access-control-request-method"];
+        }
+        ours
+    }
+
     fn new(rules: &HeaderRules) -> Self {
         let names = &rules.names;
         let set: Vec<String> =

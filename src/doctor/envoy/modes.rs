@@ -1,9 +1,11 @@
-//! What Envoy's routes tell Doorward: `context_extensions`, and paths that change behind it.
+//! What Envoy's routes tell Doorward, in `context_extensions` or in the module's own configuration of
+//! a route, and paths that change behind it.
 
 use super::OurHeaders;
 use super::clusters::service;
 use super::ext_authz::http_headers;
 use super::filters::Filter;
+use super::module;
 use super::place::Place;
 use super::routes::Way;
 use crate::doctor::report::{Finding, Outcome};
@@ -20,8 +22,12 @@ pub(super) fn findings(
     let asked: Vec<_> = ways.iter().filter(|way| way.off(filter).is_none()).collect();
     let first =
         |check: &dyn Fn(&Way<'_>) -> Option<Finding>| asked.iter().find_map(|way| check(way));
+    let is_module = filter.module().is_some();
     let findings = [
-        first(&|way| unheard(way, filter, config)),
+        first(&|way| match is_module {
+            true => module::unheard(way, filter, config),
+            false => unheard(way, filter, config),
+        }),
         first(&|way| elsewhere(way, filter, config, ours)),
         first(&|way| wide_open(way, filter)),
         first(&|way| rewritten(way, filter, by_path)),
@@ -31,6 +37,9 @@ pub(super) fn findings(
 
 /// The mode of a way, and where it stands.
 fn mode<'v>(way: &Way<'v>, filter: &Filter<'v>) -> Option<(&'v str, Place<'v>)> {
+    if filter.module().is_some() {
+        return module::mode(way, filter);
+    }
     let mut settings = way.check_settings(filter).into_iter();
     settings.find_map(|settings| {
         let extensions = settings.get("context_extensions")?;
@@ -111,7 +120,7 @@ fn wide_open(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
     (lets_in(mode) && way.takes_everything()).then(|| {
         place.warn(
             "modes",
-            format!("doorward.mode is {mode} for every path: no request needs a token"),
+            format!("the mode is {mode} for every path: no request needs a token"),
             "list the paths that need none, and remove the mode from all others",
         )
     })

@@ -20,20 +20,23 @@ pub(super) fn finding<'v>(
     }
     let late: Vec<_> = late.iter().filter(|filter| filter.power() == Power::Any).collect();
     let Some(first) = late.first() else {
-        return Finding::pass("filter_order", "ext_authz, then nothing that changes the identity");
+        return Finding::pass(
+            "filter_order",
+            "Doorward's filter, then nothing that changes the identity",
+        );
     };
     let rewriting =
         late.iter().find_map(|filter| Some((filter, rewritten(manager, filter, ours)?)));
     if let Some((filter, name)) = rewriting {
         return filter.place.fail(
             "filter_order",
-            format!("{} comes after ext_authz, and its code changes {name}", filter.name()),
-            "put it before ext_authz, or leave identity headers alone in it",
+            format!("{} comes after Doorward's filter, and its code changes {name}", filter.name()),
+            "put it before Doorward's filter, or leave identity headers alone in it",
         );
     }
     let others: Vec<_> = late.iter().skip(1).map(|filter| filter.name()).collect();
     let mut found =
-        format!("{} comes after ext_authz and may change identity headers", first.name());
+        format!("{} comes after Doorward's filter and may change identity headers", first.name());
     if !others.is_empty() {
         found.push_str(&format!(" (so do {})", others.join(", ")));
     }
@@ -43,7 +46,7 @@ pub(super) fn finding<'v>(
     first.place.warn(
         "filter_order",
         found,
-        "make sure that it does not, or put it before ext_authz",
+        "make sure that it does not, or put it before Doorward's filter",
     )
 }
 
@@ -99,7 +102,7 @@ pub(super) fn route_again<'v>(manager: &Manager<'v>, behind: &[&Filter<'v>]) -> 
                  what that requires is never checked",
                 way.route.path
             ),
-            "put it before ext_authz",
+            "put it before Doorward's filter",
         ),
         None => place.warn(
             "route_cache",
@@ -107,21 +110,24 @@ pub(super) fn route_again<'v>(manager: &Manager<'v>, behind: &[&Filter<'v>]) -> 
                 "{name} has the route selected again after the decision: another route may be \
                  used with this one's decision"
             ),
-            "put it before ext_authz",
+            "put it before Doorward's filter",
         ),
     })
 }
 
 /// What a filter in front of ours does that it must not, and the remedy.
 fn too_early(filter: &Filter<'_>, ours: &OurHeaders) -> Option<(&'static str, &'static str)> {
-    const REMEDY: &str = "put ext_authz before it";
+    const REMEDY: &str = "put Doorward's filter before it";
     if filter.is("router") {
         Some((
-            "comes before ext_authz, which is then never reached",
-            "put ext_authz before the router",
+            "comes before Doorward's filter, which is then never reached",
+            "put Doorward's filter before the router",
         ))
     } else if filter.power() == Power::Answers {
-        Some(("comes before ext_authz, and answers requests that were never checked", REMEDY))
+        Some((
+            "comes before Doorward's filter, and answers requests that were never checked",
+            REMEDY,
+        ))
     } else if believes(filter, ours) {
         Some(("reads the identity before Doorward has replaced what the client sent", REMEDY))
     } else {

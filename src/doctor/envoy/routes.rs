@@ -157,7 +157,7 @@ impl<'v> Way<'v> {
     }
 
     /// What is said of a filter on this way, the most specific first.
-    fn said(&self, filter: &Filter<'v>) -> impl Iterator<Item = Vec<Place<'v>>> {
+    pub(super) fn said(&self, filter: &Filter<'v>) -> impl Iterator<Item = Vec<Place<'v>>> {
         let said = self.settings.iter().rev().map(|settings| filter.said_in(settings));
         said.filter(|said| !said.is_empty())
     }
@@ -176,7 +176,7 @@ impl<'v> Way<'v> {
     }
 }
 
-/// Whether an entry of `typed_per_filter_config` takes the ext_authz filter out.
+/// Whether an entry of `typed_per_filter_config` takes the filter out.
 fn turned_off<'v>(said: &Place<'v>) -> Option<Place<'v>> {
     if said.flag("disabled") == Some(true) {
         return Some(said.clone());

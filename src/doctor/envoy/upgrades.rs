@@ -27,16 +27,16 @@ pub(super) fn finding<'v>(
 ) -> Option<Finding> {
     for (upgrade, chain) in chains(manager, clusters) {
         let (place, why) = if chain.asking().all(|(filter, _)| filter.picked) {
-            (upgrade.clone(), "without ext_authz")
+            (upgrade.clone(), "without Doorward's")
         } else if let Some(off) = manager.off_after(&chain, own) {
-            (off, "in which ext_authz is off")
+            (off, "in which Doorward's is off")
         } else {
             continue;
         };
         return Some(place.fail(
             "upgrades",
             format!("{} has filters of its own, {why}", kind(&upgrade)),
-            "remove filters there, or put ext_authz into them",
+            "remove filters there, or put Doorward's into them",
         ));
     }
     let names = manager.clusters(clusters).into_iter();
