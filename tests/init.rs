@@ -287,8 +287,7 @@ async fn wrong_usage_is_told_before_anybody_is_asked() {
     let place = Place::new();
     let nowhere = "https://idp.example";
     for (more, part) in [
-        (&["--gateway", "module"][..], "does not run inside Envoy yet"),
-        (&["--gateway", "nginx"], "[possible values: envoy, istio, envoy-gateway]"),
+        (&["--gateway", "nginx"][..], "[possible values: envoy, istio, envoy-gateway, module]"),
         (&["--gateway", "envoy", "--upstream", "here"], "expected HOST:PORT"),
         (&["--gateway", "envoy", "--upstream", "a}b:80"], "expected HOST:PORT"),
         (&["--gateway", "istio", "--upstream", "127.0.0.1:80"], "SERVICE.NAMESPACE:PORT"),
@@ -305,6 +304,30 @@ async fn wrong_usage_is_told_before_anybody_is_asked() {
     let ended = place.cli.run(&["init", "--issuer", nowhere, "--out", &out]).await;
     ended.assert(2, &["--issuer URL and --client-id ID are required", "no terminal"]);
     assert_eq!(place.names(), [""; 0]);
+}
+
+/// Doorward inside Envoy: its own keys alone, Envoy's file with the path to them.
+#[tokio::test]
+async fn envoy_with_doorward_inside() {
+    let idp = Idp::start([&*RSA]).await;
+    let place = Place::new();
+    let ended = place.init(&idp.issuer(), &["--gateway", "module"]).await;
+    ended.assert(0, &["wrote"]);
+    assert_eq!(place.names(), ["doorward.yaml", "envoy.yaml"]);
+    let (config, envoy) = (place.file("doorward.yaml"), place.file("envoy.yaml"));
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("module:\n") && !text.contains("\nserver:"), "{text}");
+    every_line_is_explained(&text);
+    let written = std::fs::read_to_string(&envoy).unwrap();
+    assert!(written.contains(&format!("value: \"{config}\"\n")), "{written}");
+    let steps = next_steps(&ended.stderr);
+    let check = ["config", "check", "--module", &config];
+    assert!(steps.contains(&format!("doorward {}", check.join(" "))), "{steps:?}");
+    place.cli.run(&check).await.assert(0, &["valid (1 issuer)"]);
+    let examine = ["doctor", "--config", &config, "--envoy", &envoy];
+    assert!(steps.contains(&format!("doorward {}", examine.join(" "))), "{steps:?}");
+    let said = place.cli.run(&examine).await;
+    assert!(said.assert(0, &[]).stdout.contains("all is well"), "{said:?}");
 }
 
 /// The commands that `init` prints, one a line.

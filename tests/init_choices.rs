@@ -2,22 +2,25 @@
 //! name, without a network.
 
 use doorward::config::{self, Sources};
-use doorward::init::{Choices, Gateway, published_issuer};
+use doorward::init::{Choices, Gateway, Runs, published_issuer};
 use doorward::product::Product;
 use serde_json::{Value, json};
 
 use crate::support::doctor_envoy::faults_with;
 
-const GATEWAYS: [(&str, Gateway); 3] = [
+const GATEWAYS: [(&str, Gateway); 4] = [
     ("envoy", Gateway::Envoy),
     ("istio", Gateway::Istio),
     ("envoy-gateway", Gateway::EnvoyGateway),
+    ("module", Gateway::Module),
 ];
+const DEFAULTS: &str = "auth: {enabled: false}";
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 
 /// By their real names, without a network.
 #[test]
 fn sound_for_every_product_and_gateway() {
+    let dir = tempfile::tempdir().unwrap();
     let entra = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     let v1 = format!("https://sts.windows.net/{TENANT}/");
     let ciam = format!("https://{TENANT}.ciamlogin.com/{TENANT}/v2.0");
@@ -53,11 +56,15 @@ fn sound_for_every_product_and_gateway() {
                 client_id: "app".into(),
                 audience: None,
                 ca_file: None,
-                in_cluster: gateway.in_cluster(),
+                runs: gateway.runs(),
                 product,
             }
             .configuration(&json!({"issuer": issuer}));
-            let loaded = config::load(&Sources::none().inline_yaml("doorward.yaml", &text))
+            let sources = match gateway.runs() {
+                Runs::Here | Runs::InCluster => Sources::none(),
+                Runs::InsideEnvoy => Sources::of_module(),
+            };
+            let loaded = config::load(&sources.inline_yaml("doorward.yaml", &text))
                 .unwrap_or_else(|faults| panic!("{faults}\n{text}"));
             assert_eq!(loaded.warnings, [], "{text}");
             let primary = &loaded.settings.issuers[0];
@@ -75,10 +82,15 @@ fn sound_for_every_product_and_gateway() {
             assert_eq!(found, audiences, "{issuer}");
             every_line_is_explained(&text);
 
-            let files = gateway.files(&gateway.default_upstream(), &text).unwrap();
+            let keys = dir.path().join("doorward.yaml");
+            std::fs::write(&keys, &text).unwrap();
+            let keys = keys.to_str().unwrap();
+            let files = gateway.files(&gateway.default_upstream(), &text, keys).unwrap();
             let side = files.iter().zip(gateway.file_names());
+            // The module's own configuration is examined with its file.
+            let beside = if gateway.runs() == Runs::InsideEnvoy { DEFAULTS } else { &text };
             for (file, _) in side.filter(|(_, name)| **name != "kubernetes.yaml") {
-                assert_eq!(faults_with(&text, file), [], "{name} for {issuer}");
+                assert_eq!(faults_with(beside, file), [], "{name} for {issuer}");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use doorward::explain::Check;
-use doorward::init::Choices;
+use doorward::init::{Choices, Runs};
 use doorward::product::Product;
 use doorward_core::decision::Reason;
 use rcgen::{CertificateParams, KeyPair};
@@ -265,7 +265,7 @@ async fn what_init_writes_takes_the_good_token() {
             client_id: client.into_iter().find_map(text).unwrap(),
             audience: text(&oidc["audience"]),
             ca_file: None,
-            in_cluster: false,
+            runs: Runs::Here,
             issuer: issuer.clone(),
         };
         let written = choices.configuration(&json!({"issuer": issuer}));

@@ -38,11 +38,6 @@ enum Verb {
     Check {
         #[command(flatten)]
         config: NamedConfig,
-        /// Check FILE as the module inside Envoy would read it (`filter_config`): its settings
-        /// alone, and nothing of the environment
-        #[arg(long, value_name = "FILE", help_heading = CONFIGURATION,
-              conflicts_with_all = ["named", "files", "overrides"])]
-        module: Option<PathBuf>,
         /// Print the findings as JSON
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
@@ -75,12 +70,20 @@ struct NamedConfig {
     /// The configuration files, as with --config
     #[arg(value_name = "FILE")]
     named: Vec<PathBuf>,
+    /// Read FILE as the module inside Envoy reads it (`filter_config`): only settings that the
+    /// module has, and nothing of the environment
+    #[arg(long, value_name = "FILE", help_heading = CONFIGURATION,
+          conflicts_with_all = ["named", "files", "overrides"])]
+    module: Option<PathBuf>,
     #[command(flatten)]
     rest: ConfigArgs,
 }
 
 impl NamedConfig {
     fn sources(&self) -> Sources {
+        if let Some(file) = &self.module {
+            return Sources::of_module().files([file.clone()]);
+        }
         let mut config = self.rest.clone();
         config.files.extend_from_slice(&self.named);
         config.sources()
@@ -90,10 +93,7 @@ impl NamedConfig {
 pub(super) fn run(command: &ConfigCommand) -> Exit {
     let err = &mut output::Stderr;
     output::print(Exit::Done, |out| match &command.verb {
-        Verb::Check { module: Some(file), json, .. } => {
-            check(&Sources::of_module().files([file.clone()]), *json, out, err)
-        }
-        Verb::Check { config, module: None, json } => check(&config.sources(), *json, out, err),
+        Verb::Check { config, json } => check(&config.sources(), *json, out, err),
         Verb::Show { config, json, changed } => show(&config.sources(), *json, *changed, out, err),
         Verb::Diff { old, new } => diff::run(old, new, out, err),
         Verb::Schema => json_to(out, &config::json_schema()).map(|()| Exit::Done),

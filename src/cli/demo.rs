@@ -38,6 +38,7 @@ const MAX_UNSHOWN: usize = 256;
 Examples:
   doorward demo
   doorward demo --once
+  doorward demo --inside
   doorward demo --upstream http://127.0.0.1:3000
   doorward demo --no-envoy    (then: doorward auth login http://127.0.0.1:8181)
 
@@ -69,6 +70,10 @@ pub struct DemoArgs {
     /// Port for requests; 0: use free ports for everything [default: 10000, or a free one]
     #[arg(long, value_name = "PORT", help_heading = "What to run")]
     pub port: Option<u16>,
+    /// Run Doorward inside Envoy, as a dynamic module, where that has been built (`make module`, or
+    /// DOORWARD_MODULE names it)
+    #[arg(long, conflicts_with_all = ["no_envoy", "issuer_only", "write"], help_heading = "What to run")]
+    pub inside: bool,
     /// Run without Envoy: send requests to Doorward's HTTP front
     #[arg(long, help_heading = "What to run")]
     pub no_envoy: bool,
@@ -96,6 +101,13 @@ pub enum DemoError {
     Search(SearchError),
     #[error("Envoy did not start (`--no-envoy` runs without it)")]
     Envoy(#[from] EnvoyError),
+    #[error(
+        "--inside: there is no libdoorward_envoy.so: build it (`make module`), or set \
+         DOORWARD_MODULE to its path"
+    )]
+    NoModule,
+    #[error("--inside: there is no Envoy to run inside of")]
+    NoEnvoy,
     #[error("the server did not start")]
     Server(#[source] ServerFailure),
     #[error("the server was not ready within {} s", READY_WITHIN.as_secs())]
@@ -121,6 +133,19 @@ pub enum DemoError {
 /// When something did not come up, or, with `--once`, did not come out as it should.
 pub fn run(args: &DemoArgs) -> Result<(), DemoError> {
     run_with(args, &envoy_search(), server::start)
+}
+
+/// The file of the module: where this process says it is, beside this program, or where `make
+/// module` puts it.
+fn find_module() -> Option<PathBuf> {
+    const NAME: &str = "libdoorward_envoy.so";
+    let named = std::env::var_os("DOORWARD_MODULE").filter(|value| !value.is_empty());
+    if let Some(named) = named {
+        return Some(PathBuf::from(named)).filter(|file| file.is_file());
+    }
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name(NAME));
+    let built = PathBuf::from("target/release").join(NAME);
+    beside.into_iter().chain([built]).find(|file| file.is_file())
 }
 
 /// Where this process says an Envoy may be.

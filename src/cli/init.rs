@@ -12,9 +12,9 @@ use super::doctor::spinner;
 use super::output::{self, block_on, refuse, say, wrong};
 use super::style::{DIM, GOOD};
 use super::{Exit, OUTPUT, refuse_config};
-use crate::config::{self, Settings};
+use crate::config::{self, Sources};
 use crate::doctor::{Examination, Examined, Outcome};
-use crate::init::{Choices, Gateway, Upstream, every_tenant, published_issuer};
+use crate::init::{Choices, Gateway, Runs, Upstream, every_tenant, published_issuer};
 use crate::loopback::with_scheme;
 use crate::printable::printable;
 use crate::product::Product;
@@ -75,8 +75,7 @@ enum GatewayName {
     Istio,
     /// Envoy Gateway (Gateway API)
     EnvoyGateway,
-    /// Inside Envoy itself
-    #[value(hide = true)]
+    /// Envoy on this machine, with Doorward inside it
     Module,
 }
 
@@ -90,11 +89,7 @@ fn init(args: &InitArgs) -> Result<(), Exit> {
         Some(GatewayName::Envoy) => Some(Gateway::Envoy),
         Some(GatewayName::Istio) => Some(Gateway::Istio),
         Some(GatewayName::EnvoyGateway) => Some(Gateway::EnvoyGateway),
-        Some(GatewayName::Module) => {
-            let what =
-                "--gateway module: Doorward does not run inside Envoy yet; use --gateway envoy";
-            return Err(wrong(Exit::Usage, what));
-        }
+        Some(GatewayName::Module) => Some(Gateway::Module),
     };
     // Faults of the command line first: nobody waits for a provider to be told of them.
     let names: Vec<_> = gateway
@@ -113,9 +108,10 @@ fn init(args: &InitArgs) -> Result<(), Exit> {
     }
     let upstream =
         gateway.map(|gateway| args.upstream.clone().unwrap_or_else(|| gateway.default_upstream()));
+    let keys = keys_of_module(&args.out);
     let side = |configuration: &str| match gateway.zip(upstream.as_ref()) {
         Some((gateway, upstream)) => gateway
-            .files(upstream, configuration)
+            .files(upstream, configuration, &keys)
             .map_err(|error| wrong(Exit::Usage, format!("--upstream: {error}"))),
         None => Ok(Vec::new()),
     };
@@ -127,7 +123,7 @@ fn init(args: &InitArgs) -> Result<(), Exit> {
         client_id,
         audience: args.audience.clone(),
         ca_file: args.ca_file.as_ref().map(|file| file.display().to_string()),
-        in_cluster: gateway.is_some_and(Gateway::in_cluster),
+        runs: gateway.map_or(Runs::Here, Gateway::runs),
         product: Product::Other,
     })?;
     let texts = [provider.configuration.clone()].into_iter().chain(side(&provider.configuration)?);
@@ -143,6 +139,12 @@ fn init(args: &InitArgs) -> Result<(), Exit> {
     // Whoever closed standard error does not want to read it.
     let _ = words::say(&provider, gateway, &targets, &mut output::Stderr);
     Ok(())
+}
+
+/// Where the module finds the configuration, when Envoy is started from here.
+fn keys_of_module(out: &Path) -> String {
+    let is_clear = out.is_absolute() || out.starts_with(".");
+    if is_clear { out.display().to_string() } else { format!("./{}", out.display()) }
 }
 
 /// The schema that the first line of the configuration names to editors. One that is there was
@@ -218,9 +220,13 @@ struct Provider {
 /// chosen, as `doctor` will.
 fn examine(mut choices: Choices) -> Result<Provider, Exit> {
     let spinner = spinner(format!("asking {}", printable(&choices.issuer)));
+    let sources = match choices.runs {
+        Runs::Here | Runs::InCluster => Sources::none(),
+        Runs::InsideEnvoy => Sources::of_module(),
+    };
     let look = |text: &str, login: bool| -> Result<Examined, Exit> {
-        let settings = Settings::from_yaml("--issuer, --client-id", text)
-            .map_err(|faults| refuse_config(&faults))?;
+        let sources = sources.clone().inline_yaml("--issuer, --client-id", text);
+        let settings = config::load(&sources).map_err(|faults| refuse_config(&faults))?.settings;
         // The primary one; Entra's other name for itself comes after it.
         let Some(mut issuer) = Examination::all(&settings).into_iter().next() else {
             return Err(wrong(Exit::Usage, "--issuer: expected a URL"));

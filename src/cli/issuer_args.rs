@@ -22,7 +22,7 @@ impl IssuerArgs {
     /// The configuration, or that of the issuer which is named here. Says what is wrong with it.
     pub(super) fn load(&self, config: &ConfigArgs) -> Result<Loaded, Exit> {
         let sources = match &self.issuer {
-            None => config.sources(),
+            None => config.sources().to_look_at(),
             Some(issuer) => self.alone(issuer, config),
         };
         config::load(&sources).map_err(|faults| {

@@ -25,9 +25,8 @@ pub struct Choices {
     pub audience: Option<String>,
     /// PEM file of certificates to trust for the provider, besides the system's.
     pub ca_file: Option<String>,
-    /// Whether Doorward runs in a pod, where others reach it by its address; else it listens
-    /// on loopback.
-    pub in_cluster: bool,
+    /// Where Doorward runs.
+    pub runs: Runs,
     /// What product the provider is.
     pub product: Product,
 }
@@ -62,6 +61,17 @@ fn tenant_id(issuer: &str) -> Option<String> {
     is_guid(segment).then(|| segment.to_ascii_lowercase())
 }
 
+/// Where Doorward runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// On this machine; it listens on loopback.
+    Here,
+    /// In a pod, where others reach it by its address.
+    InCluster,
+    /// Inside Envoy, which has the listeners.
+    InsideEnvoy,
+}
+
 impl Choices {
     /// The text of `doorward.yaml`. `document` is the provider's discovery document.
     #[must_use]
@@ -69,9 +79,10 @@ impl Choices {
         let mut page = Page { text: format!("{EDITORS}\n"), depth: 0 };
         page.comment(&format!(
             "Doorward for {} at {}, made by `doorward init`. All settings: docs/configuration.md. \
-             After a change: doorward config check FILE",
+             After a change: doorward config check {}FILE",
             self.product.name(),
-            self.issuer
+            self.issuer,
+            if self.runs == Runs::InsideEnvoy { "--module " } else { "" },
         ));
         page.section(0, "auth");
         match self.tenant() {
@@ -227,12 +238,19 @@ impl Choices {
     }
 
     fn listeners(&self, page: &mut Page) {
-        let (host, reach) = if self.in_cluster {
-            ("0.0.0.0", "Every address of the pod: a network policy limits who can connect.")
-        } else {
-            ("127.0.0.1", "Loopback: Envoy runs on this machine.")
-        };
         page.depth = 0;
+        let (host, reach) = match self.runs {
+            Runs::InCluster => {
+                ("0.0.0.0", "Every address of the pod: a network policy limits who can connect.")
+            }
+            Runs::Here => ("127.0.0.1", "Loopback: Envoy runs on this machine."),
+            Runs::InsideEnvoy => {
+                page.section(0, "module");
+                page.comment("Login discovery (/apis/auth/discovery), at Envoy's own address.");
+                page.key("documents", true);
+                return;
+            }
+        };
         page.comment(reach);
         page.section(0, "server");
         for (name, port, what) in [

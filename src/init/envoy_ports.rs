@@ -1,9 +1,12 @@
-//! `envoy/envoy.yaml`, with its addresses changed.
+//! `envoy/envoy.yaml` and `envoy/module.yaml`, with their addresses changed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 const TEMPLATE: &str = include_str!("../../envoy/envoy.yaml");
-/// What stands before a port in the template: each port stands there once.
+const MODULE: &str = include_str!("../../envoy/module.yaml");
+/// What the module reads, in the template.
+const FILTER_CONFIG: &str = "value: ./doorward.yaml";
+/// What stands before a port in the templates: each port stands there once.
 const MARK: &str = "address: 127.0.0.1, port_value: ";
 
 /// Where an Envoy listens and whom it talks to; on 127.0.0.1, but for the upstream.
@@ -25,8 +28,21 @@ impl EnvoyPorts {
     /// The configuration of `envoy/envoy.yaml` with these addresses in the place of its own.
     #[must_use]
     pub fn configuration(&self) -> String {
+        self.filled(TEMPLATE)
+    }
+
+    /// The same of `envoy/module.yaml`, where the module reads `filter_config`: the path of a file,
+    /// or the text of one.
+    #[must_use]
+    pub fn with_module(&self, filter_config: &str) -> String {
+        // JSON is YAML, and quotes what needs it.
+        let quoted = serde_json::Value::from(filter_config);
+        self.filled(&MODULE.replacen(FILTER_CONFIG, &format!("value: {quoted}"), 1))
+    }
+
+    fn filled(&self, template: &str) -> String {
         let loopback = |port| ("127.0.0.1", port);
-        let mut parts = TEMPLATE.split(MARK);
+        let mut parts = template.split(MARK);
         let mut filled = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
@@ -80,5 +96,9 @@ mod tests {
             filled[3..],
             [r#""model.local", port_value: 1"#, r#""127.0.0.1", port_value: 9191"#]
         );
+        let inside = ports.with_module("/etc/d.yaml");
+        let upstream = r#""model.local", port_value: 1"#;
+        assert_eq!(addresses(&inside), [&after[0], &after[1], upstream]);
+        assert!(inside.contains("value: \"/etc/d.yaml\"\n"), "{inside}");
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::configuration::Runs;
 use super::envoy_ports::EnvoyPorts;
 
 const ISTIO_MESH: &str = include_str!("../../envoy/istio/mesh.yaml");
@@ -11,8 +12,9 @@ const ENVOY_GATEWAY: &str = include_str!("../../envoy/envoy-gateway/gateway.yaml
 const KUBERNETES: &str = include_str!("../../envoy/kubernetes/doorward.yaml");
 
 /// What the files are called in `envoy/`, and beside a `doorward.yaml`.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("envoy/envoy.yaml", "envoy.yaml"),
+    ("envoy/module.yaml", "envoy.yaml"),
     ("envoy/istio/mesh.yaml", "istio-mesh.yaml"),
     ("envoy/istio/gateway.yaml", "istio-gateway.yaml"),
     ("envoy/envoy-gateway/gateway.yaml", "envoy-gateway.yaml"),
@@ -24,6 +26,8 @@ const NAMES: [(&str, &str); 5] = [
 pub enum Gateway {
     /// Envoy on this machine.
     Envoy,
+    /// Envoy on this machine, with Doorward inside it.
+    Module,
     /// Istio's ingress gateway.
     Istio,
     /// Envoy Gateway, by the Gateway API.
@@ -99,16 +103,21 @@ impl Upstream {
 }
 
 impl Gateway {
-    /// Whether it runs in Kubernetes, and Doorward with it.
+    /// Where Doorward runs, for this gateway.
     #[must_use]
-    pub fn in_cluster(self) -> bool {
-        self != Self::Envoy
+    pub fn runs(self) -> Runs {
+        match self {
+            Self::Envoy => Runs::Here,
+            Self::Module => Runs::InsideEnvoy,
+            Self::Istio | Self::EnvoyGateway => Runs::InCluster,
+        }
     }
 
     /// What is guarded where nobody says it.
     #[must_use]
     pub fn default_upstream(self) -> Upstream {
-        let host = if self.in_cluster() { "platform.platform" } else { "127.0.0.1" };
+        let in_cluster = self.runs() == Runs::InCluster;
+        let host = if in_cluster { "platform.platform" } else { "127.0.0.1" };
         Upstream { host: host.to_owned(), port: 8080 }
     }
 
@@ -116,13 +125,14 @@ impl Gateway {
     #[must_use]
     pub fn file_names(self) -> &'static [&'static str] {
         match self {
-            Self::Envoy => &["envoy.yaml"],
+            Self::Envoy | Self::Module => &["envoy.yaml"],
             Self::Istio => &["kubernetes.yaml", "istio-mesh.yaml", "istio-gateway.yaml"],
             Self::EnvoyGateway => &["kubernetes.yaml", "envoy-gateway.yaml"],
         }
     }
 
-    /// The texts of its files, in the order of [`file_names`](Self::file_names).
+    /// The texts of its files, in the order of [`file_names`](Self::file_names). `keys` is where
+    /// Doorward's configuration is, as the module inside Envoy can find it.
     ///
     /// # Errors
     /// `upstream` is not what this gateway can be told to guard.
@@ -130,9 +140,11 @@ impl Gateway {
         self,
         upstream: &Upstream,
         configuration: &str,
+        keys: &str,
     ) -> Result<Vec<String>, BadUpstream> {
         let texts = match self {
-            Self::Envoy => vec![envoy(upstream)],
+            Self::Envoy => vec![ports(upstream).configuration()],
+            Self::Module => vec![ports(upstream).with_module(keys)],
             Self::Istio => vec![kubernetes(configuration), ISTIO_MESH.to_owned(), istio(upstream)?],
             Self::EnvoyGateway => vec![kubernetes(configuration), envoy_gateway(upstream)?],
         };
@@ -145,9 +157,9 @@ fn renamed(text: String) -> String {
     NAMES.iter().fold(text, |text, (there, here)| text.replace(there, here))
 }
 
-fn envoy(upstream: &Upstream) -> String {
+fn ports(upstream: &Upstream) -> EnvoyPorts {
     let upstream = (upstream.host.clone(), upstream.port);
-    EnvoyPorts { listener: 10000, admin: 9901, grpc: 9191, http: 8181, upstream }.configuration()
+    EnvoyPorts { listener: 10000, admin: 9901, grpc: 9191, http: 8181, upstream }
 }
 
 fn istio(upstream: &Upstream) -> Result<String, BadUpstream> {

@@ -1,6 +1,6 @@
 //! Everything the demonstration consists of, brought up in order and taken down again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorward_dev::envoy::{EnvoyProcess, EnvoySearch, Found, SearchError, fetch};
@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::ports::Ports;
+use super::ports::believe;
 use super::server::{Feed, Server, StartServer};
 use super::setup::{Front, Setup};
-use super::{DemoArgs, DemoError, watch as watching, words};
+use super::{DemoArgs, DemoError, find_module, watch as watching, words};
 
 /// How long Doorward may take until it has the issuer's keys.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +39,14 @@ impl Demo {
     ) -> Result<Self, DemoError> {
         // Who writes its configuration is told how to start one.
         let without = args.no_envoy || (args.issuer_only && args.write.is_none());
+        let module = match args.inside {
+            true => Some(find_module().ok_or(DemoError::NoModule)?),
+            false => None,
+        };
         let envoy = if without { None } else { find_envoy(search).await? };
+        if module.is_some() && envoy.is_none() {
+            return Err(DemoError::NoEnvoy);
+        }
         let ports = Ports::choose(args, envoy.is_some())?;
         let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await?;
         let setup = Setup {
@@ -53,6 +61,7 @@ impl Demo {
             issuer,
             ports,
             envoy,
+            module,
         };
         if let Some(dir) = &setup.written {
             ports.write(dir, &setup.issuer, &setup.upstream)?;
@@ -63,25 +72,37 @@ impl Demo {
         if demo.setup.echoes {
             demo.echo = Some(Echo::start(ports.upstream).await?);
         }
-        let yaml = ports.doorward(&demo.setup.issuer) + EMBEDDED;
-        // With Envoy, its access log tells what became of each request.
-        let server_feed = (front == Front::Http).then(|| feed.clone());
-        // On a thread of its own: starting a server with its own threads blocks.
-        let server = tokio::task::spawn_blocking(move || start(&yaml, server_feed));
-        let server = server.await.map_err(|died| DemoError::Server(died.into()))?;
-        demo.server = Some(server.map_err(DemoError::Server)?);
-        demo.server_is_ready().await?;
+        if demo.setup.module.is_none() {
+            demo.start_server(start, &feed).await?;
+        }
         if let (Front::Envoy, Some(binary)) = (front, &demo.setup.envoy) {
             let addresses = ports.envoy(&demo.setup.upstream);
             let (entrance, admin) = (addresses.listener_address(), addresses.admin_address());
+            let modules = demo.setup.module.as_deref().and_then(Path::parent);
+            let configuration = match modules {
+                Some(_) => addresses.with_module(&inside(&demo.setup.issuer)),
+                None => addresses.configuration(),
+            };
             let mut envoy =
-                EnvoyProcess::start(binary, &addresses.configuration(), entrance, admin).await?;
+                EnvoyProcess::start(binary, &configuration, entrance, admin, modules).await?;
             if let Some(log) = envoy.take_output() {
                 demo.follower.spawn(watching::follow(log, feed));
             }
             demo.envoy = Some(envoy);
         }
         Ok(demo)
+    }
+
+    /// Starts the server beside Envoy, or without one.
+    async fn start_server(&mut self, start: StartServer, feed: &Feed) -> Result<(), DemoError> {
+        let yaml = self.setup.ports.doorward(&self.setup.issuer) + EMBEDDED;
+        // With Envoy, its access log tells what became of each request.
+        let server_feed = (self.setup.front == Some(Front::Http)).then(|| feed.clone());
+        // On a thread of its own: starting a server with its own threads blocks.
+        let server = tokio::task::spawn_blocking(move || start(&yaml, server_feed));
+        let server = server.await.map_err(|died| DemoError::Server(died.into()))?;
+        self.server = Some(server.map_err(DemoError::Server)?);
+        self.server_is_ready().await
     }
 
     /// Resolves when something ends that should not.
@@ -118,6 +139,11 @@ impl Demo {
         }
         Err(DemoError::NotReady)
     }
+}
+
+/// What the module reads: the issuer, and that clients learn of it at the gateway.
+fn inside(issuer: &DevIssuer) -> String {
+    believe(issuer) + "module: { documents: true }\nlog: { decisions: 'off' }\n"
 }
 
 /// An Envoy, fetched when there is none; `None` when that fails, which is said.

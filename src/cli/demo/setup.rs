@@ -20,6 +20,8 @@ pub(super) struct Setup {
     pub(super) written: Option<PathBuf>,
     /// Which Envoy runs, or can.
     pub(super) envoy: Option<PathBuf>,
+    /// The module, where Doorward runs inside that Envoy.
+    pub(super) module: Option<PathBuf>,
 }
 
 /// Where requests come in.

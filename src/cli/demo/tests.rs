@@ -110,7 +110,7 @@ async fn setup(front: Option<Front>) -> Setup {
     let ports = Ports::choose(&any, true).unwrap();
     let issuer = DevIssuer::start(ports.issuer, DevIssuerOptions::default()).await.unwrap();
     let upstream = ports.upstream.into();
-    Setup { front, issuer, ports, upstream, echoes: true, written: None, envoy: None }
+    Setup { front, issuer, ports, upstream, echoes: true, written: None, envoy: None, module: None }
 }
 
 fn shown(setup: &Setup) -> String {

@@ -55,7 +55,15 @@ fn running(setup: &Setup) -> impl Iterator<Item = String> {
     let Setup { issuer, ports, upstream, .. } = setup;
     let envoy = setup.front == Some(Front::Envoy);
     let upstream_does = if setup.echoes { "echoes each request" } else { "yours" };
-    let doorward = format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin);
+    let (doorward, then) = match &setup.module {
+        Some(module) => {
+            (format!("inside Envoy: {}", module.display()), "decides, then the upstream")
+        }
+        None => (
+            format!("gRPC {}, HTTP {}, admin {}", ports.grpc, ports.http, ports.admin),
+            "asks Doorward, then the upstream",
+        ),
+    };
     let console = format!("http://{}/  in a browser: keys, denials, explain", ports.console);
     let issuer = format!("{}  users alice/wonderland, bob/builder", issuer.issuer_url());
     let written = setup
@@ -63,9 +71,9 @@ fn running(setup: &Setup) -> impl Iterator<Item = String> {
         .as_deref()
         .map(|dir| format!("{0}/doorward.yaml, {0}/envoy.yaml", dir.display()));
     [
-        ("Envoy", envoy.then(|| format!("{}  asks Doorward, then the upstream", setup.base_url()))),
+        ("Envoy", envoy.then(|| format!("{}  {then}", setup.base_url()))),
         ("Doorward", setup.front.map(|_| doorward)),
-        ("console", setup.front.map(|_| console)),
+        ("console", setup.front.filter(|_| setup.module.is_none()).map(|_| console)),
         ("issuer", Some(issuer)),
         ("upstream", envoy.then(|| format!("{upstream}  {upstream_does}"))),
         ("written", written),

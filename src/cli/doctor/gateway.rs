@@ -82,7 +82,7 @@ fn gateway_url(text: &str) -> Result<Url, url::ParseError> {
 /// defaults do: neither needs to know an issuer.
 fn settings(args: &ConfigArgs) -> Result<Settings, Exit> {
     let none_named = args.files().is_empty() && args.overrides.is_empty();
-    let loaded = config::load(&args.sources()).map(|loaded| loaded.settings);
+    let loaded = config::load(&args.sources().to_look_at()).map(|loaded| loaded.settings);
     let settings = match loaded {
         Err(_) if none_named => Settings::from_yaml("defaults", "auth: { enabled: false }"),
         other => other,

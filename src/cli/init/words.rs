@@ -10,7 +10,7 @@ use crate::advice::token_advice;
 use crate::cli::lines::{self, WORD};
 use crate::cli::style::{GOOD, HEAD};
 use crate::doctor::{Examined, Outcome};
-use crate::init::{Choices, Gateway};
+use crate::init::{Choices, Gateway, Runs};
 use crate::printable::printable;
 
 /// Where the text of what tokens have to hold begins.
@@ -46,7 +46,7 @@ pub(super) fn say(
     for (name, text) in [("audience", advice.audience), ("groups", advice.groups)] {
         writeln!(out, "  {name:<10}  {}", lines::broken(&text, ADVICE_COLUMN))?;
     }
-    if choices.in_cluster {
+    if choices.runs == Runs::InCluster {
         writeln!(
             out,
             "\n{HEAD}To fill in{HEAD:#}: the image in kubernetes.yaml, and in the gateway's file \
@@ -72,6 +72,12 @@ fn commands(choices: &Choices, gateway: Option<Gateway>, targets: &[&PathBuf]) -
             lines.push(format!("doorward serve --config {config}"));
             lines.extend(side.iter().map(|file| format!("envoy -c {file}")));
         }
+        Some(Gateway::Module) => {
+            lines.push("make module".to_owned());
+            lines.push(format!("doorward config check --module {config}"));
+            let dir = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH=target/release";
+            lines.extend(side.iter().map(|file| format!("{dir} envoy -c {file}")));
+        }
         Some(Gateway::Istio | Gateway::EnvoyGateway) => {
             let apply = |file: &String| {
                 let verb =
@@ -91,12 +97,13 @@ fn commands(choices: &Choices, gateway: Option<Gateway>, targets: &[&PathBuf]) -
     }
     let login =
         format!("--issuer {} --client-id {}", quoted(&choices.issuer), quoted(&choices.client_id));
-    lines.push(if choices.in_cluster {
+    lines.push(if choices.runs == Runs::InCluster {
         format!("doorward auth login {login}")
     } else {
-        "doorward auth login http://127.0.0.1:8181".to_owned()
+        let port = if choices.runs == Runs::InsideEnvoy { 10000 } else { 8181 };
+        format!("doorward auth login http://127.0.0.1:{port}")
     });
-    if gateway == Some(Gateway::Envoy) {
+    if matches!(gateway, Some(Gateway::Envoy | Gateway::Module)) {
         lines.push(
             "curl -H \"Authorization: Bearer $(doorward auth token)\" http://127.0.0.1:10000/"
                 .to_owned(),

@@ -74,7 +74,7 @@ pub enum EnvoyError {
 
 impl EnvoyProcess {
     /// Runs `binary` with a configuration that listens on `entrance` and `admin`, and waits until it
-    /// takes requests.
+    /// takes requests. It looks for dynamic modules in `modules`.
     ///
     /// # Errors
     /// When it does not get there; the end of Envoy's own log is in the error.
@@ -83,6 +83,7 @@ impl EnvoyProcess {
         configuration: &str,
         entrance: SocketAddr,
         admin: SocketAddr,
+        modules: Option<&Path>,
     ) -> Result<Self, EnvoyError> {
         for address in [entrance, admin] {
             refuse_taken(address)?;
@@ -92,7 +93,11 @@ impl EnvoyProcess {
         let log_path = scratch.path().join("envoy.log");
         fs::write(&config_path, configuration).map_err(EnvoyError::Prepare)?;
         let log = File::create(&log_path).map_err(EnvoyError::Prepare)?;
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        if let Some(directory) = modules {
+            command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", directory);
+        }
+        let child = command
             .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"])
             // The access log on standard output is for people who watch: not 10 s later.
             .args(["--file-flush-interval-msec", "50"])
@@ -203,7 +208,7 @@ mod tests {
         let binary = dir.path().join("envoy");
         fs::write(&binary, "#!/bin/sh\necho 'no such field: frobnicate' >&2\nexit 3\n").unwrap();
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-        let failed = EnvoyProcess::start(&binary, "", free(), free()).await.unwrap_err();
+        let failed = EnvoyProcess::start(&binary, "", free(), free(), None).await.unwrap_err();
         assert!(matches!(failed, EnvoyError::Ended { .. }), "{failed}");
         assert!(failed.to_string().contains("frobnicate"), "{failed}");
     }
@@ -212,7 +217,7 @@ mod tests {
     async fn a_taken_port_is_not_shared() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let entrance = taken.local_addr().unwrap();
-        let failed = EnvoyProcess::start(Path::new("/bin/false"), "", entrance, free()).await;
+        let failed = EnvoyProcess::start(Path::new("/bin/false"), "", entrance, free(), None).await;
         assert!(
             matches!(failed, Err(EnvoyError::PortTaken { port, .. }) if port == entrance.port())
         );
