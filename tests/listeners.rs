@@ -81,7 +81,7 @@ async fn a_reload_brings_new_certificates() {
     std::fs::write(file("server.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let refused = Settings::from_yaml("test.json", &config).unwrap_err().to_string();
     let other = format!("does not match the first certificate in {}", file("server.pem").display());
-    assert!(refused.starts_with("test.json:1: server.http.tls.key: the key in "), "{refused}");
+    assert!(refused.starts_with("test.json: server.http.tls.key: the key in "), "{refused}");
     assert!(refused.ends_with(&other), "{refused}");
     assert!(answers(&trusting()).await, "the last good ones serve on");
 

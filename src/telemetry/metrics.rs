@@ -270,9 +270,13 @@ struct Row {
 }
 
 impl Recorder {
-    /// Takes note of a decision that took `span`.
-    pub fn record(&self, decision: &Decision, span: Duration) {
+    /// Takes note of how long a decision took.
+    pub fn record_duration(&self, span: Duration) {
         self.metrics.duration.observe(span.as_secs_f64());
+    }
+
+    /// Takes note of a decision.
+    pub fn record(&self, decision: &Decision) {
         if let Some(counter) = self.counter(decision) {
             counter.inc();
         }

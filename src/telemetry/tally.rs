@@ -130,8 +130,6 @@ fn value(kind: MetricType, metric: &Metric) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use doorward_core::decision::{Decision, Denial, Fault};
     use doorward_core::token_cache::Counters;
 
@@ -147,8 +145,8 @@ mod tests {
         let gather = || metrics.gather(&cache, 3, &[]);
         let _ = tally.changes(&gather());
         assert_eq!(tally.changes(&gather()), []);
-        recorder.record(&denied, Duration::ZERO);
-        recorder.record(&denied, Duration::ZERO);
+        recorder.record(&denied);
+        recorder.record(&denied);
         let labels = ["deny", "missing_token", ""].map(str::to_owned).to_vec();
         let told = Change { statistic: 0, labels, step: Step::Add(2) };
         assert_eq!(tally.changes(&gather()), std::slice::from_ref(&told));

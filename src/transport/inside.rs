@@ -2,7 +2,6 @@
 //! those of the other fronts, as values instead of messages.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use ::http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use bytes::Bytes;
@@ -84,10 +83,9 @@ impl CheckService {
     /// asked, as [`decide_kept`](Self::decide_kept) does.
     #[must_use]
     pub fn decide_now(&self, request: &RequestView<'_>) -> Option<Decision> {
-        let started = Instant::now();
         match self.authorizer().decide(request, self.now()) {
             Outcome::Decided(decision) => {
-                self.take_note(request, &decision, started);
+                self.take_untimed_note(request, &decision);
                 Some(decision)
             }
             Outcome::Needs(_) => None,
