@@ -3,9 +3,7 @@
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
-#[cfg(feature = "clusters")]
-use crate::abi::Pair;
-use crate::abi::{Buffer, Inside, ModulePointer, handle};
+use crate::abi::{Buffer, Inside, ModulePointer, Pair, handle};
 use crate::config::Called;
 use crate::headers::Loans;
 use crate::registry::violation;
@@ -27,9 +25,7 @@ pub(crate) enum Iteration {
 mod of_module {
     use std::ffi::c_char;
 
-    #[cfg(feature = "clusters")]
-    use crate::abi::Pair;
-    use crate::abi::{Buffer, Handle, Inside};
+    use crate::abi::{Buffer, Handle, Inside, Pair};
 
     unsafe extern "C" {
         pub(super) fn envoy_dynamic_module_on_program_init() -> *const c_char;
@@ -44,7 +40,6 @@ mod of_module {
             config: Inside,
             event: u64,
         );
-        #[cfg(feature = "clusters")]
         pub(super) fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
             handle: Handle,
             config: Inside,
@@ -144,7 +139,6 @@ pub(crate) fn config_scheduled(number: usize, config: ModulePointer, event: u64)
     }
 }
 
-#[cfg(feature = "clusters")]
 pub(crate) fn config_callout_done(
     number: usize,
     config: ModulePointer,
@@ -179,12 +173,6 @@ pub(crate) fn config_callout_done(
             chunks.len(),
         );
     }
-}
-
-/// The module has no hook for it.
-#[cfg(not(feature = "clusters"))]
-pub(crate) fn config_callout_done(_: usize, _: ModulePointer, _: u64, _: Option<&Called>) {
-    violation::<()>("a call to a cluster by a module that has no hook for answers".to_owned());
 }
 
 pub(crate) fn route_new(name: &str, text: &[u8]) -> Option<ModulePointer> {

@@ -19,6 +19,7 @@
 //! | `callbacks`, `counting` | what it finds in Envoy |
 //! | `config` | configurations, of filters and of routes |
 //! | `stream` | one request on its way through the filter |
+//! | `structs` | the one message of protobuf among them |
 //! | `headers` | a header map whose bytes are lent |
 //! | `statistics` | counters, gauges and histograms with labels |
 //! | `main_thread` | Envoy's main thread: configurations, their events, their calls to clusters |

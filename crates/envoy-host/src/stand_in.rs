@@ -71,6 +71,10 @@ pub mod configuration {
             let request = [(":method", "GET"), (":path", "/"), ("host", "a.example")];
             let sent = envoy.send("nowhere", &request, Duration::from_secs(1));
             assert_eq!(sent, Err(CallFault::NoCluster));
+            if self.does == "call" {
+                assert!(envoy.send("somewhere", &request, Duration::from_secs(1)).is_ok());
+                assert_eq!(envoy.send("somewhere", &[], Duration::ZERO), Err(CallFault::NoHost));
+            }
             let labels = ["a".to_owned(), "b".to_owned()];
             envoy.add(self.counter.unwrap(), &labels, 2);
             envoy.set(self.gauge.unwrap(), &[], 7);
@@ -80,8 +84,14 @@ pub mod configuration {
 
     impl Configuration {
         pub fn answered(&self, id: u64, answer: Answered<'_>) {
-            let (headers, body) = answer.unwrap();
-            super::log::error(&format!("{id}: {} headers, {} bytes", headers.len(), body.len()));
+            let said = match answer {
+                Ok((headers, body)) => {
+                    let status = headers.iter().find(|header| header.name == b":status");
+                    format!("{id}: {} and {} bytes", status.unwrap().value.len(), body.len())
+                }
+                Err(fault) => format!("{id}: {fault:?}"),
+            };
+            super::log::error(&said);
         }
     }
 

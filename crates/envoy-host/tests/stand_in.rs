@@ -2,11 +2,13 @@
 
 #![allow(missing_docs)]
 
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_envoy_host::{
-    Config, Reply, Request, Response, Route, Value, live, statistics, violations,
+    Call, Called, Cluster, Config, Reply, Request, Response, Route, Value, live, log_from, logged,
+    statistics, violations,
 };
 
 /// Tests here look at what there is in the whole process.
@@ -104,15 +106,15 @@ fn configurations_are_refused_counted_and_go() {
             assert_eq!(Route::new(refused).is_ok(), refused == "\u{0}");
         }
         Config::validate("change").unwrap();
-        let config = Config::new("count").unwrap();
+        let counted =
+            || statistics().get("counter{one=\"a\",two=\"b\"}").copied().unwrap_or_default();
+        let (before, config) = (counted(), Config::new("count").unwrap());
         let _ = config.send(request(3));
         let _ = config.send(request(3));
         while config.told() < 2 {
             std::thread::yield_now();
         }
-        let statistics = statistics();
-        assert_eq!(statistics["counter{one=\"a\",two=\"b\"}"], 4);
-        assert_eq!(statistics["gauge"], 7);
+        assert_eq!((counted(), statistics()["gauge"]), (before + 4, 7));
         let broken = Config::new("panic when told").unwrap();
         let _ = broken.send(request(3));
         while broken.told() < 1 {
@@ -124,5 +126,30 @@ fn configurations_are_refused_counted_and_go() {
         drop(config);
         drop(stream);
         drop(Config::new("panic at the end").unwrap());
+    });
+}
+
+#[test]
+fn clusters_answer() {
+    alone(|| {
+        let answers = [
+            (Some(vec![b"a".to_vec(), Vec::new(), b"bc".to_vec()]), ": 3 and 3 bytes"),
+            (Some(Vec::new()), ": 3 and 0 bytes"),
+            (None, ": Reset"),
+        ];
+        for (answer, said) in answers {
+            let cluster: Cluster = Arc::new(move |call: Call| {
+                assert_eq!(call.timeout, Duration::from_secs(1));
+                let chunks = answer.clone()?;
+                Some(Called { headers: vec![(":status".to_owned(), "200".to_owned())], chunks })
+            });
+            let clusters = HashMap::from([("somewhere".to_owned(), cluster)]);
+            let before = logged();
+            let config = Config::with_clusters("call", clusters).unwrap();
+            let _ = config.send(request(3));
+            while !log_from(before).iter().any(|(_, line)| line.ends_with(said)) {
+                std::thread::yield_now();
+            }
+        }
     });
 }
