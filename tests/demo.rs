@@ -12,6 +12,7 @@ use crate::support::cli::Cli;
 use crate::support::doorward::Doorward;
 use crate::support::echo::{Echo, Echoed};
 use crate::support::envoy::Envoy;
+use crate::support::gateway::module_dir;
 use crate::support::process::Process;
 use crate::support::raw::{self, RawRequest, Reply};
 use crate::support::{PATIENCE, eventually, http, tools};
@@ -27,7 +28,16 @@ struct Demo {
 
 impl Demo {
     async fn start(cli: &Cli, envoy: &Path, arguments: &[&str]) -> Self {
-        let environment = [("DOORWARD_ENVOY", envoy.to_str().unwrap())];
+        Self::start_with(cli, envoy, arguments, &[]).await
+    }
+
+    async fn start_with(
+        cli: &Cli,
+        envoy: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let environment = [&[("DOORWARD_ENVOY", envoy.to_str().unwrap())], environment].concat();
         let arguments = [&["demo", "--port", "0"], arguments].concat();
         let mut process = cli.start_with(&arguments, &environment);
         let screen = eventually("the screen is there", UP_WITHIN, async || {
@@ -263,11 +273,41 @@ async fn the_issuer_alone_says_what_serve_needs() {
 #[tokio::test]
 async fn once_says_what_the_readme_says() {
     let Some(envoy) = tools::tool("envoy").await else { return };
-    let environment = [("DOORWARD_ENVOY", envoy.to_str().unwrap())];
-    let ended = Cli::new().run_with(&["demo", "--once"], &environment, "").await;
-    let said = &ended.assert(0, &[]).stdout;
-    let url = said.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-    let said = said.replace(url, "http://127.0.0.1:10000/hello");
-    let said: Vec<_> = said.lines().collect();
-    assert!(tools::file("README.md").contains(&said.join("\n")), "{said:?}");
+    let module = module_dir().join("libdoorward_envoy.so");
+    for (more, module) in [(&[][..], "/nowhere"), (&["--inside"], module.to_str().unwrap())] {
+        let environment =
+            [("DOORWARD_ENVOY", envoy.to_str().unwrap()), ("DOORWARD_MODULE", module)];
+        let arguments = [&["demo", "--once"], more].concat();
+        let ended = Cli::new().run_with(&arguments, &environment, "").await;
+        let said = &ended.assert(0, &[]).stdout;
+        let url = said.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let said = said.replace(url, "http://127.0.0.1:10000/hello");
+        let said: Vec<_> = said.lines().collect();
+        assert!(tools::file("README.md").contains(&said.join("\n")), "{said:?}");
+    }
+    let ended = Cli::new();
+    let ended = ended.run_with(&["demo", "--once", "--inside"], &[("DOORWARD_MODULE", "/n")], "");
+    ended.await.assert(1, &["there is no libdoorward_envoy.so", "make module"]);
+}
+
+/// Without a server: whom to log in with is told by Envoy itself.
+#[tokio::test]
+async fn inside_envoy_one_logs_in_and_is_shown_what_becomes_of_requests() {
+    let Some(envoy) = tools::tool("envoy").await else { return };
+    let module = module_dir().join("libdoorward_envoy.so");
+    let cli = Cli::new();
+    let environment = [("DOORWARD_MODULE", module.to_str().unwrap())];
+    let demo = Demo::start_with(&cli, &envoy, &["--inside"], &environment).await;
+    assert!(demo.screen.contains("inside Envoy: "), "{}", demo.screen);
+    assert!(!demo.screen.contains("console"), "{}", demo.screen);
+    let gateway = demo.at("Envoy");
+    let password = [("NMP_OIDC_USERNAME", "alice"), ("NMP_OIDC_PASSWORD", "wonderland")];
+    cli.run_with(&["auth", "login", &gateway], &password, "").await.assert(0, &["as alice"]);
+    let token = cli.run(&["auth", "token"]).await.assert(0, &[]).stdout.clone();
+    let seen = Echoed::of(&demo.send(raw::get("/hello").bearer(token.trim_end())).await);
+    assert_eq!(seen.header("x-nmp-principal-id"), Some("alice"));
+    demo.shows("allowed 200 GET /hello  alice\n").await;
+    demo.shows("open    200 GET /apis/auth/discovery ").await;
+    assert_eq!(demo.send(raw::get("/hello")).await.status, 401);
+    demo.shows("denied  401 GET /hello  missing_token\n").await;
 }

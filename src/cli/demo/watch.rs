@@ -48,6 +48,9 @@ fn shown_in(line: &str) -> Option<Shown> {
     // upstream is none of ours.
     let outcome = if details.starts_with("ext_authz_") {
         Outcome::Denied(line.reason.unwrap_or(details))
+    } else if details == "doorward_document" {
+        // What Doorward answers inside Envoy.
+        Outcome::Open
     } else if details == "via_upstream" {
         line.decision.map_or(Outcome::Open, |_| Outcome::Allowed(line.principal))
     } else if line.decision.is_some() {
@@ -91,6 +94,8 @@ mod tests {
         assert!(matches!(outcome(down), Outcome::Unanswered(_)));
         let route = r#"{"method":"GET","path":"/b","status":200,"details":"via_upstream"}"#;
         assert_eq!(outcome(route), Outcome::Open);
+        let inside = r#"{"method":"GET","path":"/b","status":200,"details":"doorward_document"}"#;
+        assert_eq!(outcome(inside), Outcome::Open);
         assert_eq!(shown_in("[warning] something else"), None);
     }
 
