@@ -65,12 +65,14 @@ impl Embedded {
         teller: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StartError> {
         let background = Background::running()?;
-        if let Some(name) = settings.module.envoy_cluster.take() {
-            let cluster = Cluster::new(name, Arc::new(Outgoing(Arc::downgrade(&background))));
-            settings
-                .issuers
-                .iter_mut()
-                .for_each(|issuer| issuer.access.cluster = Some(cluster.clone()));
+        let cluster = settings
+            .module
+            .envoy_cluster
+            .take()
+            .map(|name| Cluster::new(name, Arc::new(Outgoing(Arc::downgrade(&background)))));
+        for issuer in &mut settings.issuers {
+            issuer.access.ignores_environment = true;
+            issuer.access.cluster = cluster.clone();
         }
         let (documents, metadata) = (settings.module.documents, settings.module.metadata);
         let others = background.live();

@@ -33,7 +33,7 @@ const KEEP_IDLE: Duration = Duration::from_secs(5);
 /// Fetches documents on behalf of one issuer.
 ///
 /// Proxies: the issuer's own when configured, whatever the environment says; else what
-/// the environment says (`HTTPS_PROXY`, `NO_PROXY` and so on). Loopback is never proxied,
+/// the environment says (`HTTPS_PROXY`, `NO_PROXY` and so on), where that is ours. Loopback is never proxied,
 /// nor is a resolver asked for it. TLS trusts the system's authorities and the issuer's
 /// `ca_file`. The issuer's `key_bearer_file` is shown to those the operator named.
 #[derive(Debug)]
@@ -159,7 +159,9 @@ impl HttpFetcher {
     pub(super) fn client_for(&self, url: &Url) -> Result<&Client, FetchErrorKind> {
         let (cell, way) = if is_loopback(url) {
             (&self.loopback, Way::Loopback)
-        } else if self.access.proxy.is_none() && self.no_proxy.covers(url) {
+        } else if self.access.proxy.is_none()
+            && (self.access.ignores_environment || self.no_proxy.covers(url))
+        {
             (&self.direct, Way::Direct)
         } else {
             (&self.proxied, Way::Proxied)

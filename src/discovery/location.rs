@@ -47,6 +47,8 @@ pub struct Access {
     pub ca_file: Option<PathBuf>,
     /// A token to show when fetching keys, and to whom.
     pub key_bearer: Option<KeyBearer>,
+    /// Whether the proxies that the environment names are none of ours: another program's.
+    pub ignores_environment: bool,
     /// The cluster through which another program fetches instead; proxy and authorities are its own.
     pub cluster: Option<Cluster>,
 }

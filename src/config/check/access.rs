@@ -42,7 +42,7 @@ pub(super) fn check(
     if let Some(url) = plain {
         warn_of_plain_http(c, section, url);
     }
-    Some(Access { proxy: proxy?, ca_file: ca_file?, key_bearer: key_bearer?, cluster: None })
+    Some(Access { proxy: proxy?, ca_file: ca_file?, key_bearer: key_bearer?, ..Access::default() })
 }
 
 /// Says what `allow_http` means, where it means something.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use doorward_core::authorizer::{Authorizer, Outcome};
 use doorward_core::clock::UnixTime;
 use doorward_core::decision::{Basis, Decision, Denial, Fault};
+use doorward_core::header_changes::HeaderChanges;
 use doorward_core::identity::{HeaderRules, IdentityRules};
 use doorward_core::issuers::Issuers;
 use doorward_core::keys::KeySource;
@@ -215,6 +216,7 @@ impl Ask {
         self.view(|request, now| match authorizer.decide(request, now) {
             Outcome::Decided(Decision::Allow(approval)) => {
                 let changes = authorizer.header_changes(&approval, request.headers);
+                assert_one_outcome(&changes, request.headers);
                 let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
                 let fresh = matches!(approval.basis(), Basis::Identified { fresh: true, .. });
                 let set = changes.set().iter().map(|(name, value)| (name.into(), value.into()));
@@ -231,6 +233,25 @@ impl Ask {
             Outcome::Needs(_) => panic!("{self:?} needs somebody to be asked"),
         })
     }
+}
+
+/// Whoever sees every header takes away those that are there and adds ours; whoever does not overwrites
+/// and removes by name. Both leave the same to the upstream.
+fn assert_one_outcome(changes: &HeaderChanges<'_>, client: &[HeaderView<'_>]) {
+    let named = |name: &[u8], other: &[u8]| name.eq_ignore_ascii_case(other);
+    let ours: Vec<_> =
+        changes.set().iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let of_client = client.iter().map(|header| (header.name, header.value));
+    let left = |gone: &dyn Fn(&[u8]) -> bool| {
+        let kept = of_client.clone().filter(|(name, _)| !gone(name));
+        kept.chain(ours.iter().copied()).collect::<Vec<_>>()
+    };
+    let unseen = left(&|name| {
+        changes.remove().any(|other| named(name, other))
+            || ours.iter().any(|(other, _)| named(name, other))
+    });
+    let seen = left(&|name| changes.present().any(|other| named(name, other)));
+    assert_eq!(unseen, seen);
 }
 
 impl Allowed {
