@@ -11,7 +11,9 @@
     clippy::disallowed_methods,
     dead_code,
     missing_docs,
-    unreachable_pub
+    unreachable_pub,
+    unused_imports,
+    unused_macros
 )]
 
 mod support;
