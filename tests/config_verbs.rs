@@ -57,6 +57,31 @@ async fn a_file_is_named_in_every_way() {
     place.cli.run_with(&["config", "check"], &none, "").await.assert(2, &["auth.oidc.issuer"]);
 }
 
+/// As the module inside Envoy reads it: nothing of the environment, and none of the server's settings.
+#[tokio::test]
+async fn a_file_of_the_module_is_named() {
+    let place = Place::new();
+    let (sound, module) = (place.file("sound.yaml"), place.file("module.yaml"));
+    let text = std::fs::read_to_string(&sound).unwrap();
+    let text = text.replace(FREE_PORTS, "module: { documents: true }\n");
+    std::fs::write(&module, &text).unwrap();
+    let check = ["config", "check", "--module"];
+    let of_server = [("DOORWARD_SERVER__WORKERS", "0"), ("DOORWARD_AUTH__ENABLED", "maybe")];
+    let ended = place.cli.run_with(&[&check[..], &[&module]].concat(), &of_server, "").await;
+    ended.assert(0, &["ok: the configuration is valid (1 issuer)"]);
+    let ended = place.cli.run(&[&check[..], &[&sound]].concat()).await;
+    ended.assert(2, &["server: is a setting of the server: inside Envoy there are no listeners"]);
+    for server in [&["serve", "-c", &*module][..], &["config", "check", &module]] {
+        place.cli.run(server).await.assert(2, &["module: is a setting of the module inside Envoy"]);
+    }
+    // Whoever only looks takes it as it is.
+    let shown = place.cli.run(&["config", "show", "--module", &module]).await;
+    let shown = &shown.assert(0, &[]).stdout;
+    assert!(shown.contains("documents: true") && !shown.contains("workers"), "{shown}");
+    place.cli.run(&["explain", "--anonymous", "-c", &module]).await.assert(1, &[]);
+    place.cli.run(&["config", "diff", &module, &module]).await.assert(0, &[]);
+}
+
 #[tokio::test]
 async fn faults_begin_with_error_whoever_finds_them() {
     let place = Place::new();

@@ -27,8 +27,8 @@ pub(super) fn run(
 ) -> io::Result<Exit> {
     let mut flat = Vec::new();
     for file in [old, new] {
-        // As a server would read it: the environment counts for both.
-        match config::load(&Sources::from_process().files([file.to_owned()])) {
+        // The environment counts for both. Either may be that of the module inside Envoy.
+        match config::load(&Sources::from_process().files([file.to_owned()]).to_look_at()) {
             Ok(loaded) => flat.push(flattened(&loaded.effective)),
             Err(faults) => return refuse(&faults, err),
         }
