@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::check::get;
 use crate::support::doorward::Doorward;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, NEMO};
 use crate::support::http;
 use crate::support::raw;
 use crate::support::signer::{RSA, claims, jwks};
@@ -155,7 +155,7 @@ fn what_is_no_resource_is_refused() {
 /// Through the files for NeMo, with the path behind the well-known one.
 #[tokio::test]
 async fn nemos_gateways_lead_to_the_documents() {
-    for file in ["nemo-grpc.yaml", "nemo-http.yaml"] {
+    for file in NEMO {
         let resources = ["https://platform.example", "https://platform.example/mcp/one"];
         let Some(gateway) = Gateway::start(file, &config(json!(resources)).to_string()).await
         else {

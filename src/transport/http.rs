@@ -82,12 +82,18 @@ async fn answer(service: &CheckService, request: Request<()>) -> Answer {
 
 /// Whether [`document`] has an answer for requests with this path, their query left out.
 pub(super) fn is_document(path: &str) -> bool {
-    path == DISCOVERY || is_authenticate(path) || path.starts_with(PROTECTED_RESOURCE)
+    path == DISCOVERY || is_authenticate(path) || is_below(PROTECTED_RESOURCE, path)
 }
 
 /// As NeMo's own, by any method, and with the path of another request behind.
 fn is_authenticate(path: &str) -> bool {
-    path.strip_prefix(AUTHENTICATE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    is_below(AUTHENTICATE, path)
+}
+
+/// Whether this is the path itself, or one with more segments. What only begins alike is somebody
+/// else's.
+fn is_below(path: &str, other: &str) -> bool {
+    other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The documents: who issues tokens, and whom one speaks of.
@@ -99,7 +105,7 @@ pub(super) async fn document(service: &CheckService, request: &Request<()>) -> A
             _ => not_allowed("GET, HEAD"),
         },
         // RFC 9728 §3.1: the path of the resource may follow.
-        path if path.starts_with(PROTECTED_RESOURCE) => {
+        path if is_below(PROTECTED_RESOURCE, path) => {
             match service.documents().protected_resource(path, &authority(request)) {
                 Some(document) => json_answer(document.to_owned()),
                 None => not_found(),
