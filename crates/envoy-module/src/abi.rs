@@ -524,6 +524,9 @@ unsafe fn deny(filter: *mut c_void) {
 /// The version of the ABI that this was made for.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
+    // Envoy's own line says whether it has another one, and loads the module all the same.
+    const SERVES: &str = "for Envoy 1.40 and 1.41 (ABI v0.2.0)";
+    log(2, format!("Doorward {} {SERVES}", env!("CARGO_PKG_VERSION")).as_bytes());
     ABI_VERSION.as_ptr()
 }
 
