@@ -261,14 +261,14 @@ async fn authenticate_says_who_a_token_is() {
 /// Header name → value, for names of ours.
 type Identity = BTreeMap<String, String>;
 
-/// For every token of a corpus the HTTP front says what `Check` says.
+/// For every token of a corpus the HTTP front says what `Check`, `explain` and the module say.
 #[tokio::test]
 async fn http_ext_authz_decides_as_check_does() {
     let ed = Signer::ed("ed-1");
     let mut config = config();
     config["auth"]["oidc"]["jwks"] = jwks([&*RSA, &ed]);
     config["auth"]["issuers"] = json!([{"issuer": "http://127.0.0.1:9", "audience": "nmp"}]);
-    let doorward = Doorward::start(&config.to_string()).await;
+    let doorward = Doorward::start_explained(&config.to_string()).await;
     let good = claims(ISSUER, json!({}));
     let token = |more: Value| RSA.token("RS256", &claims(ISSUER, more));
     let unsigned =

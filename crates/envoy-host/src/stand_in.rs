@@ -184,7 +184,8 @@ pub mod filter {
         let mut names: Vec<Vec<u8>> = named.map(|header| header.name.to_vec()).collect();
         names.dedup();
         let values: usize = headers.iter().map(|header| header.value.len()).sum();
-        let route = envoy.route().map_or_else(|| "none".to_owned(), |route| route.0.clone());
+        let route =
+            envoy.route().unwrap().map_or_else(|| "none".to_owned(), |route| route.0.clone());
         // What is borrowed goes before anything is set: otherwise this does not compile.
         drop(headers);
         names.iter().for_each(|name| envoy.remove_request_header(name));

@@ -13,12 +13,13 @@
 
 #![expect(unsafe_code, reason = "Envoy is called by pointer, and calls by name")]
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use doorward_core::request::HeaderView;
@@ -301,15 +302,20 @@ impl EnvoyStream<'_> {
     }
 
     /// What the route says of this request.
-    #[must_use]
-    pub fn route(&self) -> Option<&Route> {
-        // To find out costs Envoy more than to see that nothing is to be found.
-        if ROUTES.load(Ordering::Relaxed) == 0 {
-            return None;
+    ///
+    /// # Errors
+    /// It says something to another module.
+    pub fn route(&self) -> Result<Option<&Route>, ForeignRoute> {
+        // SAFETY: the filter is Envoy's.
+        let route = unsafe { get_most_specific_route_config(self.filter) };
+        if route.is_null() {
+            return Ok(None);
         }
-        // SAFETY: the filter is Envoy's; what it returns was made by `per_route_config_new`, and
-        // stays for as long as the stream has the route.
-        unsafe { get_most_specific_route_config(self.filter).cast::<Route>().as_ref() }
+        // Envoy goes by the name of the filter: a route may still be configured for another module, as
+        // while a newer one takes this one's place under another name of its file.
+        let is_ours = ROUTES.read().unwrap_or_else(PoisonError::into_inner).contains(&route.addr());
+        // SAFETY: made by `per_route_config_new`, and it stays for as long as the stream has the route.
+        is_ours.then(|| unsafe { route.cast::<Route>().as_ref() }).ok_or(ForeignRoute)
     }
 
     /// Has the worker come back to this stream from another thread.
@@ -319,6 +325,10 @@ impl EnvoyStream<'_> {
         StreamScheduler(unsafe { http_filter_scheduler_new(self.filter) })
     }
 }
+
+/// What a route says, and not to this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignRoute;
 
 /// Calls [`Stream::scheduled`] on the worker of a stream.
 pub struct StreamScheduler(*mut c_void);
@@ -497,8 +507,8 @@ impl Held {
     }
 }
 
-/// How many configurations of routes there are.
-static ROUTES: AtomicUsize = AtomicUsize::new(0);
+/// Where the configurations of routes are that this module made.
+static ROUTES: RwLock<BTreeSet<usize>> = RwLock::new(BTreeSet::new());
 
 /// Runs a hook. What unwinds into Envoy would end it.
 fn guarded<T>(hook: impl FnOnce() -> T, broken: impl FnOnce() -> T) -> T {
@@ -636,8 +646,9 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_ne
     let (name, text) = unsafe { (name.bytes(), text.bytes()) };
     let new = || match Route::new(name, text) {
         Some(route) => {
-            ROUTES.fetch_add(1, Ordering::Relaxed);
-            Box::into_raw(Box::new(route)).cast_const().cast()
+            let route = Box::into_raw(Box::new(route)).cast_const();
+            ROUTES.write().unwrap_or_else(PoisonError::into_inner).insert(route.addr());
+            route.cast()
         }
         None => std::ptr::null(),
     };
@@ -652,7 +663,7 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_ne
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(
     route: *const c_void,
 ) {
-    ROUTES.fetch_sub(1, Ordering::Relaxed);
+    ROUTES.write().unwrap_or_else(PoisonError::into_inner).remove(&route.addr());
     // SAFETY: it came out of `http_filter_per_route_config_new`.
     let drop_it = || drop(unsafe { Box::from_raw(route.cast_mut().cast::<Route>()) });
     guarded(drop_it, || {});

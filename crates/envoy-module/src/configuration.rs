@@ -7,7 +7,7 @@ use doorward::app::{Embedded, announce};
 use doorward::config::{ConfigFaults, Loaded, load_filter_config};
 use doorward::discovery::{Call, CarrierFault};
 
-use crate::abi::{Answered, CallFault, EnvoyConfiguration, Headers};
+use crate::abi::{Answered, CallFault, ConfigurationScheduler, EnvoyConfiguration, Headers};
 use crate::statistics::Statistics;
 use crate::{log, request};
 
@@ -19,6 +19,8 @@ pub struct Configuration {
     /// Nothing, where Envoy only validates: no request comes then.
     embedded: Option<Arc<Embedded>>,
     statistics: Statistics,
+    /// Nothing any more where this is about to go, and perhaps Envoy's main thread with it.
+    scheduler: Arc<Mutex<Option<ConfigurationScheduler>>>,
     /// Calls to clusters that are under way, by Envoy's number; the main thread's alone.
     calls: Mutex<HashMap<u64, Call>>,
 }
@@ -44,13 +46,22 @@ impl Configuration {
     fn of(envoy: &EnvoyConfiguration<'_>, loaded: Loaded) -> Option<Self> {
         announce(&loaded);
         let statistics = Statistics::define(envoy);
+        let mut configuration =
+            Self { embedded: None, statistics, scheduler: Arc::default(), calls: Mutex::default() };
         if envoy.only_validates() {
-            return Some(Self { embedded: None, statistics, calls: Mutex::default() });
+            return Some(configuration);
         }
-        let scheduler = envoy.scheduler();
-        match Embedded::start(loaded.settings, move || scheduler.commit()) {
+        *lock(&configuration.scheduler) = Some(envoy.scheduler());
+        let scheduler = Arc::clone(&configuration.scheduler);
+        let teller = move || {
+            if let Some(scheduler) = &*lock(&scheduler) {
+                scheduler.commit();
+            }
+        };
+        match Embedded::start(loaded.settings, teller) {
             Ok(embedded) => {
-                Some(Self { embedded: Some(embedded), statistics, calls: Mutex::default() })
+                configuration.embedded = Some(embedded);
+                Some(configuration)
             }
             Err(error) => {
                 log::error(&format!("the filter cannot be put to work: {error}"));
@@ -72,7 +83,7 @@ impl Configuration {
         for call in embedded.calls() {
             let sent = envoy.send(&call.cluster, &request::headers_of(&call), call.timeout);
             match sent {
-                Ok(id) => drop(self.calls().insert(id, call)),
+                Ok(id) => drop(lock(&self.calls).insert(id, call)),
                 Err(fault) => call.answer(Err(told(fault))),
             }
         }
@@ -80,7 +91,7 @@ impl Configuration {
 
     /// Hands over what came of a call.
     pub fn answered(&self, id: u64, answer: Answered<'_>) {
-        let call = self.calls().remove(&id);
+        let call = lock(&self.calls).remove(&id);
         if let Some(call) = call {
             let whole = |(headers, body): (Headers<'_>, Vec<u8>)| {
                 request::answer_of(&headers, body).ok_or(CarrierFault::Reset)
@@ -88,20 +99,21 @@ impl Configuration {
             call.answer(answer.map_err(told).and_then(whole));
         }
     }
-
-    fn calls(&self) -> MutexGuard<'_, HashMap<u64, Call>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Configuration {
     /// Envoy drops with a configuration what was called through it: whoever serves on calls again.
     fn drop(&mut self) {
-        let calls = std::mem::take(&mut *self.calls());
+        *lock(&self.scheduler) = None;
+        let calls = std::mem::take(&mut *lock(&self.calls));
         if let Some(embedded) = &self.embedded {
             embedded.return_calls(calls.into_values());
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn told(fault: CallFault) -> CarrierFault {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Once;
 
 use bytes::Bytes;
 use doorward::app::{Embedded, Later};
@@ -11,9 +12,10 @@ use doorward_core::request::RouteView;
 use http::Response;
 use smallvec::SmallVec;
 
-use crate::abi::EnvoyStream;
+use crate::abi::{EnvoyStream, ForeignRoute};
 use crate::configuration::Configuration;
 use crate::request::Request;
+use crate::route::Route;
 use crate::waiting::Waiting;
 
 /// Where dynamic metadata goes: access logs and rules that read what ext_authz leaves there go on as
@@ -64,8 +66,7 @@ impl Stream {
         };
         let service = embedded.service();
         let request = Request::new(envoy.request_headers());
-        let view =
-            request.view(envoy.route().map_or_else(RouteView::default, |route| route.view()));
+        let view = request.view(route(envoy));
         let decision = if embedded.serves(view.path) { None } else { service.decide_now(&view) };
         let Some(decision) = decision else {
             let kept = KeptRequest::new(&view);
@@ -104,6 +105,23 @@ impl Stream {
     /// The stream has ended: what it waits for, nobody wants any more.
     pub fn ended(&self) {
         drop(self.waiting.borrow_mut().take());
+    }
+}
+
+/// What the route says. One that says it to another module is denied: it may have asked for more.
+fn route<'e>(envoy: &'e EnvoyStream<'_>) -> RouteView<'e> {
+    static TOLD: Once = Once::new();
+    match envoy.route() {
+        Ok(route) => route.map_or_else(RouteView::default, Route::view),
+        Err(ForeignRoute) => {
+            TOLD.call_once(|| {
+                tracing::error!(
+                    "a route has a per-route configuration for another module under the name of this \
+                     filter: its requests are denied"
+                );
+            });
+            RouteView { unknown: Some(b"per-route configuration"), ..RouteView::default() }
+        }
     }
 }
 

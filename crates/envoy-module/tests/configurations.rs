@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Around, Envoy, eventually, http, listener, module, per_route, validate, with,
+    Around, Envoy, eventually, http, library, listener, module, per_route, validate, with,
 };
 
 async fn status(envoy: &Envoy, listener: &str, path: &str, token: Option<&str>) -> u16 {
@@ -113,6 +113,28 @@ async fn a_route_has_the_last_word() {
     let unsound = [per_route("/x", json!({"mod": "bypass"}))];
     let trial = validate(&around, &[listener("main", module(around.config()), &unsound)]).await;
     assert!(!trial.accepted && trial.said.contains("mode"), "{}", trial.said);
+}
+
+/// While a newer file takes the place of this one, routes may still be configured for the older: what
+/// such a one asks for is not known, and not ignored.
+#[tokio::test]
+async fn a_route_of_another_module_is_denied() {
+    let Some(mut around) = Around::start().await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["libdoorward_envoy.so", "libdoorward_older.so"] {
+        std::fs::copy(library(), dir.path().join(name)).unwrap();
+    }
+    around.modules = dir.path().to_owned();
+    let mut older = per_route("/older", json!({"scopes": ["admin:all"]}));
+    older["typed_per_filter_config"]["doorward"]["dynamic_module_config"]["name"] =
+        json!("doorward_older");
+    let routes = [older, per_route("/open", json!({"mode": "bypass"}))];
+    let envoy = Envoy::start(&around, &[listener("main", module(around.config()), &routes)]).await;
+    let token = around.token();
+    assert_eq!(status(&envoy, "main", "/", Some(&token)).await, 200);
+    assert_eq!(status(&envoy, "main", "/open", None).await, 200);
+    assert_eq!(status(&envoy, "main", "/older", Some(&token)).await, 503);
+    assert!(envoy.log().contains("per-route configuration for another module"), "{}", envoy.log());
 }
 
 /// Envoy lets go of the library when the last filter goes, unless told otherwise; ours has a thread.

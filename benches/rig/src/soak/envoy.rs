@@ -27,6 +27,7 @@ impl Envoy {
         let _ = std::fs::remove_file(&admin_file);
         let directory = dir.to_str().unwrap();
         let bootstrap = json!({
+            "node": {"id": "soak", "cluster": "soak"},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
             "dynamic_resources": {"lds_config": {"path_config_source": {
                 "path": dir.join("lds.json"), "watched_directory": {"path": directory},

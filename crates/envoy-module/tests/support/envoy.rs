@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{Around, eventually, http, library};
+use super::{Around, eventually, http};
 
 const TYPES: &str = "type.googleapis.com";
 
@@ -37,7 +37,7 @@ impl Envoy {
         config["dynamic_resources"] = json!({"lds_config": watched});
         fs::write(&file, config.to_string()).unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
-        let child = command(&around.envoy)
+        let child = command(around)
             .args(["--concurrency", "2", "--file-flush-interval-msec", "20"])
             // A listener that is replaced is kept for its connections: not for ten minutes here.
             .args(["--drain-time-s", "1", "--drain-strategy", "immediate"])
@@ -136,12 +136,12 @@ impl Envoy {
     }
 }
 
-fn command(binary: &Path) -> Command {
-    let mut command = Command::new(binary);
+fn command(around: &Around) -> Command {
+    let mut command = Command::new(&around.envoy);
     command
         .args(["--disable-hot-restart", "--log-level", "warning"])
         .args(["--component-log-level", "dynamic_modules:info"])
-        .env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", library().parent().unwrap())
+        .env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", &around.modules)
         // Nothing of it is the module's configuration.
         .env("DOORWARD_AUTH__OIDC__AUDIENCE", "of-the-environment")
         .stdin(Stdio::null())
@@ -154,7 +154,7 @@ pub async fn validate(around: &Around, listeners: &[Value]) -> Trial {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("envoy.json");
     fs::write(&file, bootstrap(around, listeners).to_string()).unwrap();
-    let mut command = command(&around.envoy);
+    let mut command = command(around);
     let output = command.args(["--mode", "validate", "-c"]).arg(&file).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Trial { accepted: output.status.success(), said }

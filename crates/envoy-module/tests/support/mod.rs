@@ -62,6 +62,8 @@ pub struct Around {
     pub issuer: DevIssuer,
     pub upstream: Echo,
     pub envoy: PathBuf,
+    /// Where Envoy looks for modules.
+    pub modules: PathBuf,
     /// A server of ours, for what is held against it.
     pub server: Option<SocketAddr>,
 }
@@ -72,7 +74,8 @@ impl Around {
         let envoy = envoy_binary()?;
         let issuer = DevIssuer::start_with_faults().await.unwrap();
         let upstream = Echo::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        Some(Self { issuer, upstream, envoy, server: None })
+        let modules = library().parent().unwrap().to_owned();
+        Some(Self { issuer, upstream, envoy, modules, server: None })
     }
 
     /// A configuration that believes the issuer's tokens.
