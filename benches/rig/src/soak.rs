@@ -95,7 +95,7 @@ pub async fn soak(flags: &Flags) {
     memory.push(envoy.memory_kib());
     envoy.has_no_listener().await;
     let idle = envoy.memory_kib();
-    let wrong = load.wrong.borrow();
+    let wrong = load.wrong.take();
     println!(
         "{workers} workers: {} requests over {updates} updates in {:.0} s, {} sent again, {} wrong",
         load.sent.get(),
