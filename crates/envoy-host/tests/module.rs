@@ -3,7 +3,7 @@
 
 #![allow(missing_docs)]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use doorward_dev::signer::{Signer, jwks};
 use doorward_dev::{Answer, DevIssuer};
@@ -112,6 +112,14 @@ fn a_request_of_every_kind() {
     }
 }
 
+/// At the latest when made-up names have used up the fetch that a new one asks for.
+fn passes(config: &Config, token: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while reason(&config.send(request(Some(token)))) != "alice" {
+        assert!(Instant::now() < deadline, "the first tokens of a key are never accepted");
+    }
+}
+
 async fn rotations_under_load() {
     let issuer = DevIssuer::start_with_faults().await.unwrap();
     let mut keys = vec![Signer::ed("k0")];
@@ -120,7 +128,7 @@ async fn rotations_under_load() {
     let config = |update: usize| {
         json!({
             "auth": {"oidc": {"issuer": name, "client_id": "nmp"}},
-            "keys": {"cool_down": "50ms", "wait": "2s", "refresh_min": "1ms"},
+            "keys": {"cool_down": "100ms", "wait": "2s", "refresh_min": "1ms"},
             "module": {"documents": true},
             "rules": {"bypass": [format!("/{}", update % 2)]},
         })
@@ -142,8 +150,7 @@ async fn rotations_under_load() {
         let workers = tokio::task::spawn_blocking(move || {
             std::thread::scope(|scope| {
                 for token in &tokens {
-                    scope
-                        .spawn(|| assert_eq!(reason(&current.send(request(Some(token)))), "alice"));
+                    scope.spawn(|| passes(&current, token));
                 }
                 // Clients that go while their request waits, and documents, which are waited for.
                 for _ in 0..2 {
