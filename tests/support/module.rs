@@ -154,8 +154,8 @@ fn assert_composed(sent: &[(String, Vec<u8>)], reply: &Reply) {
     assert_eq!(seen, expected);
 }
 
-/// The module says of this request what `Check` says. It removes what was sent, and need not name what
-/// was not.
+/// The module says of this request what `Check` says. It removes what was sent, also where ours takes
+/// its place, and need not name what was not.
 pub fn assert_same(inside: &Outcome, check: &Outcome, ask: &Ask) {
     let parts = |outcome: &Outcome| {
         let Outcome { status, reason, headers, body, metadata, lists, .. } = outcome.clone();
@@ -163,7 +163,8 @@ pub fn assert_same(inside: &Outcome, check: &Outcome, ask: &Ask) {
     };
     assert_eq!(parts(inside), parts(check), "inside Envoy, and as `Check` has it: {ask:?}");
     let sent: BTreeSet<_> = ask.inside_headers().into_iter().map(|(name, _)| name).collect();
-    let named: BTreeSet<_> = check.removed.iter().map(|name| name.to_lowercase()).collect();
+    let named = check.removed.iter().chain(check.headers.keys());
+    let named: BTreeSet<_> = named.map(|name| name.to_lowercase()).collect();
     let removed: BTreeSet<_> = inside.removed.iter().cloned().collect();
     assert_eq!(removed, &sent & &named, "{ask:?}");
 }
