@@ -29,7 +29,7 @@ use crate::transport::{CheckService, KeptRequest};
 /// How often what is counted is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// One configuration at work inside another program. It ends when this is dropped.
+/// One configuration at work inside another program. It ends by [`end`](Self::end).
 pub struct Embedded {
     assembly: Assembly,
     documents: bool,
@@ -37,7 +37,7 @@ pub struct Embedded {
     /// Asks the program to fetch [`changes`](Self::changes) and [`calls`](Self::calls), on the thread
     /// where it can.
     teller: Box<dyn Fn() + Send + Sync>,
-    background: Arc<Background>,
+    running: Arc<Running>,
 }
 
 /// What became of a request for which somebody had to be asked.
@@ -64,12 +64,13 @@ impl Embedded {
         mut settings: Settings,
         teller: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StartError> {
-        let background = Background::running()?;
+        let running = Running::get()?;
+        let background = &running.background;
         let cluster = settings
             .module
             .envoy_cluster
             .take()
-            .map(|name| Cluster::new(name, Arc::new(Outgoing(Arc::downgrade(&background)))));
+            .map(|name| Cluster::new(name, Arc::new(Outgoing(Arc::downgrade(background)))));
         for issuer in &mut settings.issuers {
             issuer.access.ignores_environment = true;
             issuer.access.cluster = cluster.clone();
@@ -82,9 +83,20 @@ impl Embedded {
             Assembly::new(settings, &background.shared, &others)?
         };
         let teller = Box::new(teller);
-        let embedded = Arc::new(Self { assembly, documents, metadata, teller, background });
-        embedded.background.add(&embedded);
+        let embedded = Arc::new(Self { assembly, documents, metadata, teller, running });
+        embedded.background().add(&embedded);
         Ok(embedded)
+    }
+
+    /// Ends it: when this returns, `teller` is called no more, and has been dropped. If no other
+    /// configuration is at work, the thread has ended, too.
+    pub fn end(self: Arc<Self>) {
+        let it = Arc::as_ptr(&self);
+        lock(&self.background().configurations).retain(|one| !std::ptr::eq(one.as_ptr(), it));
+    }
+
+    fn background(&self) -> &Background {
+        &self.running.background
     }
 
     /// Decides requests.
@@ -112,7 +124,7 @@ impl Embedded {
         let service = Arc::clone(self.assembly.service());
         let is_document = self.serves(request.path());
         let answer = Answer(Some(done));
-        let task = background_on(&self.background.runtime, async move {
+        let task = background_on(&self.background().runtime, async move {
             answer.give(if is_document {
                 Later::Document(service.document(&request).await)
             } else {
@@ -125,18 +137,18 @@ impl Embedded {
     /// What the program's own statistics are to be told: of all configurations, by whichever asks.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
-        std::mem::take(&mut self.background.statistics().pending)
+        std::mem::take(&mut self.background().statistics().pending)
     }
 
     /// What is to be fetched through the program's clusters, for any of the configurations.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        std::mem::take(&mut lock(&self.background.outgoing))
+        std::mem::take(&mut lock(&self.background().outgoing))
     }
 
     /// Gives back what this one will not see answered: another may.
     pub fn return_calls(&self, calls: impl IntoIterator<Item = Call>) {
-        lock(&self.background.outgoing).extend(calls);
+        lock(&self.background().outgoing).extend(calls);
     }
 }
 
@@ -171,15 +183,22 @@ impl<D: FnOnce(Later)> Drop for Answer<D> {
     }
 }
 
-/// What all configurations of a process share. It lives as long as one of them.
+/// The thread, for as long as a configuration is at work. Only configurations have this, and that
+/// thread has none of them: so it is never itself that waits for its own end.
+struct Running {
+    background: Arc<Background>,
+    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// What all configurations of a process share with the thread.
 struct Background {
     runtime: Handle,
     shared: Shared,
-    /// The oldest first.
+    /// The oldest first. The thread holds one only while it holds the lock: what has been taken out
+    /// is the program's alone.
     configurations: Mutex<Vec<Weak<Embedded>>>,
     statistics: Mutex<Statistics>,
     outgoing: Mutex<Vec<Call>>,
-    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 #[derive(Default)]
@@ -189,14 +208,14 @@ struct Statistics {
     shortages: ShortageLog,
 }
 
-static RUNNING: Mutex<Weak<Background>> = Mutex::new(Weak::new());
+static RUNNING: Mutex<Weak<Running>> = Mutex::new(Weak::new());
 
-impl Background {
+impl Running {
     /// The one of this process; started if there is none.
-    fn running() -> Result<Arc<Self>, StartError> {
-        let mut running = lock(&RUNNING);
-        if let Some(background) = running.upgrade() {
-            return Ok(background);
+    fn get() -> Result<Arc<Self>, StartError> {
+        let mut last = lock(&RUNNING);
+        if let Some(running) = last.upgrade() {
+            return Ok(running);
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -210,23 +229,32 @@ impl Background {
             clock: Arc::new(SystemClock),
             watcher: None,
         };
-        let (stop, stopped) = oneshot::channel();
-        let (here, there) = oneshot::channel();
-        let handle = runtime.handle().clone();
-        let thread = spawn_thread("doorward", move || run(runtime, there, stopped))?;
-        let background = Arc::new(Self {
-            runtime: handle,
+        let background = Arc::new(Background {
+            runtime: runtime.handle().clone(),
             shared,
             configurations: Mutex::default(),
             statistics: Mutex::default(),
             outgoing: Mutex::default(),
-            thread: Some((stop, thread)),
         });
-        let _ = here.send(Arc::downgrade(&background));
-        *running = Arc::downgrade(&background);
-        Ok(background)
+        let (stop, stopped) = oneshot::channel();
+        let there = Arc::clone(&background);
+        let thread = spawn_thread("doorward", move || run(runtime, &there, stopped))?;
+        let running = Arc::new(Self { background, thread: Some((stop, thread)) });
+        *last = Arc::downgrade(&running);
+        Ok(running)
     }
+}
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.thread.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Background {
     fn live(&self) -> Vec<Arc<Embedded>> {
         lock(&self.configurations).iter().filter_map(Weak::upgrade).collect()
     }
@@ -247,8 +275,10 @@ impl Background {
     /// Has the newest configuration told that there is something to fetch, if there is.
     fn tell(&self) {
         let is_any = !lock(&self.outgoing).is_empty() || !self.statistics().pending.is_empty();
-        let newest = lock(&self.configurations).iter().rev().find_map(Weak::upgrade);
-        if let Some(newest) = newest.filter(|_| is_any) {
+        let configurations = lock(&self.configurations);
+        if let Some(newest) = configurations.iter().rev().find_map(Weak::upgrade)
+            && is_any
+        {
             (newest.teller)();
         }
     }
@@ -259,7 +289,8 @@ impl Background {
 
     /// Looks at what was counted and at the keys.
     fn look(&self) {
-        let live = self.live();
+        let configurations = lock(&self.configurations);
+        let live: Vec<_> = configurations.iter().filter_map(Weak::upgrade).collect();
         let now = self.shared.clock.now();
         let mut keys: Vec<_> = live.iter().flat_map(|one| one.assembly.keys()).collect();
         // The newest of an issuer's counts.
@@ -277,38 +308,20 @@ impl Background {
         statistics.pending.extend(changes);
         statistics.shortages.look(&keys, now);
         drop(statistics);
+        drop((keys, live));
+        drop(configurations);
         self.tell();
     }
 }
 
-impl Drop for Background {
-    fn drop(&mut self) {
-        let Some((stop, thread)) = self.thread.take() else { return };
-        let _ = stop.send(());
-        // It may be that thread itself that lets go last.
-        if thread.thread().id() != std::thread::current().id() {
-            let _ = thread.join();
-        }
-    }
-}
-
 /// The body of the thread.
-fn run(
-    runtime: Runtime,
-    background: oneshot::Receiver<Weak<Background>>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+fn run(runtime: Runtime, background: &Background, mut stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
-        let Ok(background) = background.await else { return };
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 _ = &mut stopped => return,
-                _ = looks.tick() => {
-                    if let Some(background) = background.upgrade() {
-                        background.look();
-                    }
-                }
+                _ = looks.tick() => background.look(),
             }
         }
     });

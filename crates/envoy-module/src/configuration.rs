@@ -106,8 +106,9 @@ impl Drop for Configuration {
     fn drop(&mut self) {
         *lock(&self.scheduler) = None;
         let calls = std::mem::take(&mut *lock(&self.calls));
-        if let Some(embedded) = &self.embedded {
+        if let Some(embedded) = self.embedded.take() {
             embedded.return_calls(calls.into_values());
+            embedded.end();
         }
     }
 }
