@@ -16,6 +16,7 @@ use super::nemo;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::sources::Sources;
+use crate::regular_file::{Links, open};
 
 /// No configuration is this long; a wrong path may well be.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -126,7 +127,10 @@ impl Layers {
         self.files.push(path.to_owned());
         let read = || {
             let mut text = String::new();
-            File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+            // Envoy's main thread would wait at a pipe, and all of Envoy with it.
+            let inside = self.reader == Reader::Module;
+            let file = if inside { open(path, Links::Followed)? } else { File::open(path)? };
+            file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
             Ok(text)
         };
         let problem = match read() {

@@ -47,6 +47,7 @@ fn all_of_the_module() {
     let before = live();
     faults();
     a_request_of_every_kind();
+    ends();
     // The thread that does it has a runtime of its own, which the test ends.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(rotations_under_load());
@@ -117,6 +118,21 @@ fn passes(config: &Config, token: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while reason(&config.send(request(Some(token)))) != "alice" {
         assert!(Instant::now() < deadline, "the first tokens of a key are never accepted");
+    }
+}
+
+/// When the hook returns that ends the last configuration, nothing of it is left: Envoy may end
+/// next, and with it what schedulers point to.
+fn ends() {
+    let config = json!({"auth": {"oidc": {
+        "issuer": "https://idp.example", "client_id": "nmp", "jwks": jwks([&Signer::ed("k")]),
+    }}});
+    for _ in 0..200 {
+        drop(Config::new(&config.to_string()).unwrap());
+        while live().configs > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(live().schedulers, 0);
     }
 }
 

@@ -613,9 +613,9 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
             let (headers, chunks) =
                 unsafe { (slice(headers, headers_size), slice(chunks, chunks_size)) };
             // SAFETY: as above.
-            let chunks = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() });
+            let chunks: Vec<&[u8]> = chunks.iter().map(|chunk| unsafe { chunk.bytes() }).collect();
             // SAFETY: as above.
-            Ok((unsafe { views(headers) }, chunks.copied().collect()))
+            Ok((unsafe { views(headers) }, chunks.concat()))
         }
         2 => Err(CallFault::TooLarge),
         _ => Err(CallFault::Reset),

@@ -26,6 +26,8 @@ fn it_is_given_as_json_as_yaml_or_as_the_path_of_a_file() {
         dir.file("d.toml", "[auth.oidc]\nissuer = 'https://idp.example'\nclient_id = 'app'\n");
     let json = r#"{"auth":{"oidc":{"issuer":"https:\/\/idp.example","client_id":"app"}}}"#;
     let path = file.to_str().unwrap();
+    let directory = file.with_file_name("directory.yaml");
+    std::fs::create_dir(&directory).unwrap();
     for text in [MINIMAL, json, path, &format!("{path}\n"), toml.to_str().unwrap()] {
         let loaded = filter_config(text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
         assert_eq!(loaded.settings.issuers[0].token.issuer, "https://idp.example", "{text}");
@@ -35,6 +37,13 @@ fn it_is_given_as_json_as_yaml_or_as_the_path_of_a_file() {
     let faults = lines(filter_config("/no/such/doorward.yaml"));
     assert!(faults[0].starts_with("/no/such/doorward.yaml: cannot be read: "), "{faults:?}");
     assert_eq!(lines(filter_config("/etc/hosts")).len(), 1);
+    // Nobody writes into the pipe, and who reads is Envoy's main thread.
+    let pipe = file.with_file_name("pipe.yaml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    for odd in [&pipe, &directory] {
+        let faults = lines(filter_config(odd.to_str().unwrap()));
+        assert!(faults[0].ends_with("cannot be read: it is not a regular file"), "{faults:?}");
+    }
     assert!(lines(load_filter_config(b"\xff"))[0].starts_with("filter_config: not UTF-8"));
     assert!(lines(filter_config(""))[0].contains("no issuer: "));
 }
