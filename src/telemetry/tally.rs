@@ -179,7 +179,8 @@ mod tests {
             let mut have: Vec<_> =
                 family.get_metric()[0].get_label().iter().map(|label| label.name()).collect();
             let mut named = labels.to_vec();
-            (have.sort_unstable(), named.sort_unstable());
+            have.sort_unstable();
+            named.sort_unstable();
             assert_eq!(have, named, "{name}");
         }
     }
