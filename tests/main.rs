@@ -37,6 +37,7 @@ mod doctor_envoy_gateway;
 mod doctor_faults;
 mod doctor_gateway;
 mod doctor_mesh;
+mod doctor_module;
 mod doctor_unseen;
 mod encoded_slashes;
 mod endpoint_patterns;
