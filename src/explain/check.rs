@@ -45,6 +45,7 @@ pub enum Check {
     RouteAudience,
     RouteScopes,
     Endpoint,
+    Policy,
     Engine,
 }
 
@@ -115,6 +116,7 @@ impl Check {
                 | RuleFault::ClosedEndpoint
                 | RuleFault::AmbiguousPath => Self::Endpoint,
             },
+            Fault::Policy(_) => Self::Policy,
             Fault::Overloaded | Fault::Internal => Self::Engine,
         }
     }

@@ -4,6 +4,7 @@ use doorward_core::bearer::BearerFault;
 use doorward_core::decision::Fault;
 use doorward_core::identity::IdentityFault;
 use doorward_core::issuers::KeysFault;
+use doorward_core::policy::PolicyFault;
 use doorward_core::request::RequestFault;
 use doorward_core::rules::RuleFault;
 use doorward_core::status::StatusFault;
@@ -116,6 +117,7 @@ impl Evidence<'_> {
                      have a `tid`"
                 }
             },
+            Fault::Policy(fault) => policy(fault),
             Fault::Rule(fault) => match fault {
                 RuleFault::WrongAudience => return self.route_audience_remedy(),
                 RuleFault::InsufficientScope => {
@@ -321,5 +323,35 @@ impl Evidence<'_> {
             notes.push(format!("the header's {header} is ignored: a token never chooses its key"));
         }
         notes
+    }
+}
+
+fn policy(fault: PolicyFault) -> &'static str {
+    match fault {
+        PolicyFault::Denied => {
+            "give the principal, or one of its groups, what the policy asks for here, or change the \
+             policy"
+        }
+        PolicyFault::AmbiguousPath => {
+            "send the path in its plain form: no `//`, dot segments, or escapes of letters and digits"
+        }
+        PolicyFault::NotLoaded => {
+            "make `policy.files` or `policy.bundle` a policy that loads; the log says what is wrong"
+        }
+        PolicyFault::NoAnswer => {
+            "make `policy.opa.url` answer Doorward; the log says what went wrong"
+        }
+        PolicyFault::TookTooLong => {
+            "make the policy do less for a request, or raise `policy.timeout`"
+        }
+        PolicyFault::Failed => "correct the policy; the log says where it failed",
+        PolicyFault::Undefined => {
+            "give what `policy.query` names a default (`default allow := false`), and look whether the \
+             policy engine has loaded the policy"
+        }
+        PolicyFault::NotAVerdict | PolicyFault::UnfitVerdict => {
+            "have the policy answer `true`, `false`, or an object with `allowed` (docs/policy.md)"
+        }
+        PolicyFault::Crowded => "try again; if it persists, the policy engine is slow",
     }
 }

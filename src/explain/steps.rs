@@ -213,7 +213,7 @@ impl<'a> Evidence<'a> {
                 Some(failed) if check == failed => self.step(check, Outcome::Fail),
                 _ if check <= last => passed(check),
                 // Closed endpoints are closed to those without a token, too.
-                None if check == Check::Endpoint => passed(check),
+                None if matches!(check, Check::Endpoint | Check::Policy) => passed(check),
                 _ => self.step(check, Outcome::NotReached),
             })
             .collect()
@@ -225,7 +225,7 @@ impl<'a> Evidence<'a> {
             Decision::Allow(approval) => match approval.basis() {
                 Basis::Bypassed | Basis::AuthDisabled => (None, Check::Route),
                 Basis::Anonymous => (None, Check::Credentials),
-                Basis::Identified { .. } => (None, Check::Endpoint),
+                Basis::Identified { .. } => (None, Check::Policy),
             },
             Decision::Deny(denial) => {
                 // One fault for both dates; the engine reads `nbf` first.
@@ -236,7 +236,7 @@ impl<'a> Evidence<'a> {
                     Check::of(denial.fault)
                 };
                 let last = match (failed, denial.issuer) {
-                    (Check::Endpoint, None) => self.last_without_token(),
+                    (Check::Endpoint | Check::Policy, None) => self.last_without_token(),
                     _ => failed,
                 };
                 (Some(failed), last)
@@ -276,9 +276,32 @@ impl<'a> Evidence<'a> {
             (Check::RouteAudience, asks(|rule| rule.route_audiences().next().is_some())),
             (Check::RouteScopes, asks(|rule| rule.route_scopes().next().is_some())),
             (Check::Endpoint, self.asked.authorizer.rules().endpoints().is_some()),
+            (Check::Policy, self.is_judged()),
         ];
         failed == Some(check)
             || only_sometimes.iter().all(|(other, is_asked)| *other != check || *is_asked)
+    }
+
+    /// Whether the policy had a say.
+    fn is_judged(&self) -> bool {
+        match self.asked.decision {
+            Decision::Allow(approval) => approval.is_authorized(),
+            Decision::Deny(_) => self.asked.authorizer.policy().is_some(),
+        }
+    }
+
+    fn policy(&self) -> Facts {
+        let Asked { authorizer, request, now, decision, .. } = self.asked;
+        let (identity, said) = match decision {
+            Decision::Allow(approval) => (approval.identity(), approval.said()),
+            Decision::Deny(denial) => (denial.identity.as_deref(), denial.said.as_deref()),
+        };
+        let fault = self.fault.filter(|fault| Check::of(*fault) == Check::Policy);
+        let fault = fault.map(|fault| fault.to_string());
+        let reasons = authorizer.policy_reasons(request, identity, *now);
+        let status = said.and_then(|said| said.status).map(|status| format!("status {status}"));
+        let found: Vec<_> = fault.into_iter().chain(reasons).chain(status).collect();
+        Facts::new("the policy lets it pass", printable(&found.join("; ")))
     }
 
     /// Whether the claim is there, be it `null`: a date that says nothing is none.
@@ -329,6 +352,7 @@ impl<'a> Evidence<'a> {
             Check::RouteAudience => self.route_audience(),
             Check::RouteScopes => self.route_scopes(),
             Check::Endpoint => self.endpoint(),
+            Check::Policy => self.policy(),
             Check::Engine => Facts::new("a decision", "Doorward failed while deciding"),
         }
     }
@@ -339,8 +363,7 @@ impl<'a> Evidence<'a> {
         let changes = self.asked.authorizer.header_changes(approval, self.asked.request.headers);
         let shown = |name: &[u8]| printable(&String::from_utf8_lossy(name));
         let remove = changes.remove().map(shown).collect();
-        let set = changes.set().iter();
-        let set = set.map(|(name, value)| (name.to_owned(), printable(value))).collect();
+        let set = changes.set().map(|(name, value)| (name.to_owned(), printable(value))).collect();
         Some(HeaderChanges { set, remove })
     }
 }

@@ -2,8 +2,11 @@
 //! document (RFC 9457). Nothing in it comes from the configuration of issuers or from a
 //! token.
 
+use std::borrow::Cow;
+
 use ::http::StatusCode;
-use doorward_core::decision::Reason;
+use doorward_core::decision::{Denial, Reason};
+use doorward_core::policy::Said;
 
 use crate::config::{ProtectedResource, ResourceId};
 
@@ -32,10 +35,10 @@ impl Resource {
 /// An HTTP answer.
 #[derive(Clone, Debug)]
 pub struct DenialAnswer {
-    /// 400, 401, 403 or 503.
+    /// 400, 401, 403 or 503, or what a policy says.
     pub status: StatusCode,
     /// Header names (lower case) and values.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// A problem document, JSON.
     pub body: String,
 }
@@ -82,25 +85,49 @@ impl DenialPages {
         self.pages.get(resource.0)?.get(reason as usize)
     }
 
-    /// The answer to a reason, with the scopes of which one is needed.
+    /// What a client is told of a denial.
     #[must_use]
-    pub fn answer(&self, reason: Reason, scopes: Option<&str>, resource: Resource) -> DenialAnswer {
-        self.answer_with(status(reason), reason, scopes, resource)
+    pub fn told(&self, denial: &Denial, resource: Resource) -> Cow<'_, DenialAnswer> {
+        let (reason, scopes) = (denial.reason(), denial.scopes.as_deref());
+        match (self.ready(reason, resource), &denial.said) {
+            (Some(ready), None) if scopes.is_none() => Cow::Borrowed(ready),
+            (_, said) => {
+                let answer = self.answer(reason, scopes, resource);
+                Cow::Owned(match said {
+                    Some(said) => answer.saying(said),
+                    None => answer,
+                })
+            }
+        }
     }
 
     /// The same for Envoy's HTTP ext_authz, which takes any 5xx for "could not ask": with
     /// `failure_mode_allow` the request would pass, forged headers and all. What is 503
     /// elsewhere is 403 here, as Envoy's own `status_on_error` is by default.
     #[must_use]
+    pub fn told_over_http(&self, denial: &Denial, resource: Resource) -> DenialAnswer {
+        let answer = self.answer_over_http(denial.reason(), denial.scopes.as_deref(), resource);
+        let answer = match &denial.said {
+            Some(said) => answer.saying(said),
+            None => answer,
+        };
+        DenialAnswer { status: below_500(answer.status), ..answer }
+    }
+
+    /// The answer to a reason, with the scopes of which one is needed.
+    #[must_use]
+    pub fn answer(&self, reason: Reason, scopes: Option<&str>, resource: Resource) -> DenialAnswer {
+        self.answer_with(status(reason), reason, scopes, resource)
+    }
+
+    /// The same below 500.
     pub fn answer_over_http(
         &self,
         reason: Reason,
         scopes: Option<&str>,
         resource: Resource,
     ) -> DenialAnswer {
-        let status = status(reason);
-        let below_500 = if status.is_server_error() { StatusCode::FORBIDDEN } else { status };
-        self.answer_with(below_500, reason, scopes, resource)
+        self.answer_with(below_500(status(reason)), reason, scopes, resource)
     }
 
     fn answer_with(
@@ -111,14 +138,15 @@ impl DenialPages {
         resource: Resource,
     ) -> DenialAnswer {
         let mut headers = vec![
-            ("content-type", "application/problem+json".to_owned()),
+            ("content-type".into(), "application/problem+json".to_owned()),
             // A denial may turn into an allow at any moment.
-            ("cache-control", "no-store".to_owned()),
+            ("cache-control".into(), "no-store".to_owned()),
         ];
         if could_not_tell(reason) {
-            headers.push(("retry-after", "1".to_owned()));
+            headers.push(("retry-after".into(), "1".to_owned()));
         } else if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            headers.push(("www-authenticate", self.challenge(reason, status, scopes, resource)));
+            let challenge = self.challenge(reason, status, scopes, resource);
+            headers.push(("www-authenticate".into(), challenge));
         }
         let body = serde_json::json!({
             "type": format!("urn:doorward:denial:{}", reason.code()),
@@ -166,6 +194,29 @@ impl DenialPages {
         }
         challenge
     }
+}
+
+impl DenialAnswer {
+    /// The same with what a policy has to say.
+    fn saying(mut self, said: &Said) -> Self {
+        if let Some(status) = said.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            self.status = status;
+        }
+        if let Some(body) = &said.body {
+            self.body = body.to_string();
+            self.headers.retain(|(name, _)| name != "content-type");
+            self.headers.push(("content-type".into(), "text/plain; charset=utf-8".to_owned()));
+        }
+        for (name, value) in &said.headers {
+            self.headers.retain(|(known, _)| *known != **name);
+            self.headers.push((name.to_string().into(), value.to_string()));
+        }
+        self
+    }
+}
+
+fn below_500(status: StatusCode) -> StatusCode {
+    if status.is_server_error() { StatusCode::FORBIDDEN } else { status }
 }
 
 /// 401: your token; 403: your rights; 503: we could not tell.

@@ -33,8 +33,8 @@ const DYNAMIC_METADATA: u32 = 4;
 
 /// Encodes decisions under one configuration.
 pub(super) struct Encoder {
-    /// Grants without an identity, by [`Basis::code`].
-    nameless: [(&'static str, Rendering); 3],
+    /// Grants without an identity, by [`Basis::code`] and whether a policy gave them.
+    nameless: [(&'static str, bool, Rendering); 4],
     /// The members of dynamic metadata that every identified approval has.
     identified: Vec<u8>,
     /// The names that every allowing reply removes.
@@ -71,9 +71,9 @@ impl Encoder {
     pub(super) fn new(authorizer: &Authorizer, pages: DenialPages) -> Self {
         let protected = authorizer.protected().clone();
         let nobody = IdentityHeaders::new(None, authorizer.header_rules());
-        let nameless = |basis: Basis| {
+        let nameless = |basis: Basis, authorized| {
             let metadata = outcome("allow", basis.code());
-            (basis.code(), render(metadata, nobody, &protected))
+            (basis.code(), authorized, render(metadata, nobody.authorized(authorized), &protected))
         };
         let mut never_ours = Vec::new();
         protected.never_ours().for_each(|name| put_removal(name.as_bytes(), &mut never_ours));
@@ -87,9 +87,10 @@ impl Encoder {
             .collect();
         Self {
             nameless: [
-                nameless(Basis::Anonymous),
-                nameless(Basis::Bypassed),
-                nameless(Basis::AuthDisabled),
+                nameless(Basis::Anonymous, false),
+                nameless(Basis::Anonymous, true),
+                nameless(Basis::Bypassed, false),
+                nameless(Basis::AuthDisabled, false),
             ],
             identified: outcome("allow", "authenticated"),
             never_ours,
@@ -109,12 +110,16 @@ impl Encoder {
     /// The reply to a request that may pass, with these changes: a `CheckResponse`, the prefix of
     /// gRPC in front.
     pub(super) fn allow(&self, approval: &Approval, changes: &HeaderChanges<'_>) -> Bytes {
+        let said = members::said(approval.said());
         let Some(identity) = approval.identity() else {
-            let rendering = self.nameless.iter().find(|(code, _)| *code == approval.code());
-            let Some((_, rendering)) = rendering else { return self.internal_error() };
-            return self.assemble(&[], &[], rendering, changes);
+            let is_this = (approval.code(), approval.is_authorized());
+            let mut nameless = self.nameless.iter();
+            let rendering = nameless.find(|(code, authorized, _)| (*code, *authorized) == is_this);
+            let Some((_, _, rendering)) = rendering else { return self.internal_error() };
+            return self.assemble([&[], &[], &said], rendering, changes);
         };
-        let Some(rendering) = identity.rendering(|| self.render(identity, changes.set())) else {
+        let Some(rendering) = identity.rendering(|| self.render(identity, changes.identity()))
+        else {
             return self.internal_error();
         };
         let issuer = match identity.tenant_issuer() {
@@ -122,25 +127,26 @@ impl Encoder {
             Some(_) => &[],
             None => self.issuer(Some(identity.issuer())),
         };
-        self.assemble(&self.identified, issuer, rendering, changes)
+        self.assemble([&self.identified, issuer, &said], rendering, changes)
     }
 
-    /// Puts a reply together: dynamic metadata in three parts, the headers to set, and the
-    /// names to remove in three more, at last those that this client sent.
+    /// Puts a reply together: dynamic metadata, of which the rendering has a further part, the headers
+    /// to set, and the names to remove, at last those that this client sent and those that a policy
+    /// takes away.
     fn assemble(
         &self,
-        outcome: &[u8],
-        issuer: &[u8],
+        members: [&[u8]; 3],
         rendering: &Rendering,
         changes: &HeaderChanges<'_>,
     ) -> Bytes {
         let Some((known, unset)) = rendering.bytes.split_at_checked(rendering.splice) else {
             return self.internal_error();
         };
-        let set: SmallVec<[_; 8]> = changes.set().iter().collect();
-        let metadata = outcome.len() + issuer.len() + known.len();
+        let set: SmallVec<[_; 8]> = changes.set().collect();
+        let taken_away: SmallVec<[_; 4]> = changes.taken_away().map(str::as_bytes).collect();
+        let metadata = members.iter().map(|part| part.len()).sum::<usize>() + known.len();
         let headers: usize = set.iter().map(|(name, value)| header(name, value)).sum();
-        let sent: usize = changes.sent().iter().map(|name| removal(name)).sum();
+        let sent: usize = changes.sent().iter().chain(&taken_away).map(|name| removal(name)).sum();
         let ok = headers + unset.len() + self.never_ours.len() + sent;
         let length =
             STATUS_OK.len() + delimited(DYNAMIC_METADATA, metadata) + delimited(OK_RESPONSE, ok);
@@ -148,14 +154,15 @@ impl Encoder {
         put_prefix(length, &mut reply);
         reply.put_slice(STATUS_OK);
         put_delimited(DYNAMIC_METADATA, metadata, &mut reply);
-        reply.put_slice(outcome);
-        reply.put_slice(issuer);
+        members.iter().for_each(|part| reply.put_slice(part));
         reply.put_slice(known);
         put_delimited(OK_RESPONSE, ok, &mut reply);
         set.iter().for_each(|(name, value)| put_header(name, value, &mut reply));
         reply.put_slice(unset);
         reply.put_slice(&self.never_ours);
-        changes.sent().iter().for_each(|name| put_removal(name, &mut reply));
+        for name in changes.sent().iter().chain(&taken_away) {
+            put_removal(name, &mut reply);
+        }
         reply.freeze()
     }
 
@@ -174,19 +181,20 @@ impl Encoder {
     pub(super) fn deny(&self, denial: &Denial, resource: Resource) -> Bytes {
         let reason = denial.reason();
         let ready = self.denials.get(resource.index()).and_then(|by| by.get(reason as usize));
-        // Should the table lack a reason or the route ask for scopes, it is made now. It is
-        // never left empty: to Envoy an empty reply has status 0, and allows.
+        // Should the table lack a reason, the route ask for scopes or a policy have its say, it is
+        // made now. It is never left empty: to Envoy an empty reply has status 0, and allows.
         let made;
-        let encoded = match (ready, denial.scopes.as_deref()) {
-            (Some(ready), None) => ready,
-            (_, scopes) => {
-                made = EncodedDenial::new(reason, &self.pages.answer(reason, scopes, resource));
+        let encoded = match ready {
+            Some(ready) if denial.scopes.is_none() && denial.said.is_none() => ready,
+            Some(_) | None => {
+                made = EncodedDenial::new(reason, &self.pages.told(denial, resource));
                 &made
             }
         };
+        let said = members::said(denial.said.as_deref());
         let EncodedDenial { answer, metadata } = encoded;
         let issuer = self.issuer(denial.issuer);
-        let members = metadata.len() + issuer.len();
+        let members = metadata.len() + issuer.len() + said.len();
         let length = answer.len() + delimited(DYNAMIC_METADATA, members);
         let mut reply = BytesMut::with_capacity(PREFIX_BYTES + length);
         put_prefix(length, &mut reply);
@@ -194,6 +202,7 @@ impl Encoder {
         put_delimited(DYNAMIC_METADATA, members, &mut reply);
         reply.put_slice(metadata);
         reply.put_slice(issuer);
+        reply.put_slice(&said);
         reply.freeze()
     }
 }
@@ -219,6 +228,10 @@ impl<'m> Members<'m> for Struct {
     fn list(&mut self, name: &'static str, items: impl Iterator<Item = &'m str> + Clone) {
         put_list_member(name, items, &mut self.0);
     }
+
+    fn encoded(&mut self, members: &[u8]) {
+        self.0.extend_from_slice(members);
+    }
 }
 
 fn outcome(decision: &str, reason: &str) -> Vec<u8> {
@@ -240,8 +253,8 @@ fn denied(reason: Reason, page: &DenialAnswer) -> Vec<u8> {
     let code = match page.status.as_u16() {
         400 => 3,
         401 => 16,
-        403 => 7,
-        _ => 14,
+        500.. => 14,
+        _ => 7,
     };
     let mut status = Vec::new();
     put_number(1, code, &mut status);
@@ -272,7 +285,7 @@ mod tests {
         for (number, code) in [(400_u16, 3), (401, 16), (403, 7), (503, 14)] {
             let page = DenialAnswer {
                 status: http::StatusCode::from_u16(number).unwrap(),
-                headers: vec![("x-one", "1".to_owned()), ("x-two", String::new())],
+                headers: vec![("x-one".into(), "1".to_owned()), ("x-two".into(), String::new())],
                 body: "{}".to_owned(),
             };
             let reply = denied(Reason::Expired, &page);

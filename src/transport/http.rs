@@ -133,8 +133,7 @@ async fn ext_authz(service: &CheckService, request: &Request<()>, original: &str
         Decision::Deny(denial) => denial,
     };
     let resource = service.pages().resource(authority.as_bytes(), original.as_bytes());
-    let scopes = denial.scopes.as_deref();
-    page_answer(&service.pages().answer_over_http(denial.reason(), scopes, resource))
+    page_answer(&service.pages().told_over_http(&denial, resource))
 }
 
 /// 200 with the identity's headers, and the names of those to strip. `None` when a value
@@ -148,7 +147,7 @@ fn allow(
     let remove = changes.remove().collect::<Vec<_>>().join(&b","[..]);
     let mut answer = Response::new(Bytes::new());
     let map = answer.headers_mut();
-    for (name, value) in changes.set().iter() {
+    for (name, value) in changes.set() {
         map.insert(
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             HeaderValue::from_str(value).ok()?,
@@ -247,18 +246,16 @@ fn views(request: &Request<()>) -> Headers<'_> {
 fn denied(service: &CheckService, request: &Request<()>, denial: &Denial) -> Answer {
     let pages = service.pages();
     let resource = pages.resource(authority(request).as_bytes(), AUTHENTICATE.as_bytes());
-    match (pages.ready(denial.reason(), resource), denial.scopes.as_deref()) {
-        (Some(page), None) => page_answer(page),
-        (_, scopes) => page_answer(&pages.answer(denial.reason(), scopes, resource)),
-    }
+    page_answer(&pages.told(denial, resource))
 }
 
 fn page_answer(page: &DenialAnswer) -> Answer {
     let mut answer = Response::new(Bytes::from(page.body.clone()));
     *answer.status_mut() = page.status;
     for (name, value) in &page.headers {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            answer.headers_mut().insert(*name, value);
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            answer.headers_mut().append(name, value);
         }
     }
     answer

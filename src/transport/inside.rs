@@ -106,12 +106,7 @@ impl CheckService {
         authority: &[u8],
         path: &[u8],
     ) -> Cow<'_, DenialAnswer> {
-        let pages = self.pages();
-        let resource = pages.resource(authority, path);
-        match (pages.ready(denial.reason(), resource), denial.scopes.as_deref()) {
-            (Some(ready), None) => Cow::Borrowed(ready),
-            (_, scopes) => Cow::Owned(pages.answer(denial.reason(), scopes, resource)),
-        }
+        self.pages().told(denial, self.pages().resource(authority, path))
     }
 
     /// What the gateway is told of a decision: the members of dynamic metadata.
@@ -131,12 +126,14 @@ impl CheckService {
                     }
                     members::identity(verified, members);
                 }
+                members.encoded(&members::said(approval.said()));
             }
             Decision::Deny(denial) => {
                 members::outcome("deny", denial.reason().code(), members);
                 if let Some(id) = denial.issuer {
                     issuer(id, members);
                 }
+                members.encoded(&members::said(denial.said.as_deref()));
             }
         }
     }

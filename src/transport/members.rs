@@ -2,6 +2,8 @@
 //! same from every front that gives some.
 
 use doorward_core::VerifiedIdentity;
+use doorward_core::policy::Said;
+use prost::Message as _;
 
 /// Takes the members of dynamic metadata, which live as long as the decision.
 pub trait Members<'m> {
@@ -10,6 +12,53 @@ pub trait Members<'m> {
 
     /// A list of texts, which may be empty.
     fn list(&mut self, name: &'static str, items: impl Iterator<Item = &'m str> + Clone);
+
+    /// Further members, encoded as a `google.protobuf.Struct`.
+    fn encoded(&mut self, members: &[u8]);
+}
+
+/// The names of all members of ours. What a policy has to say under one of them is not said.
+const OURS: [&str; 12] = [
+    "decision",
+    "reason",
+    "issuer",
+    "principal",
+    "email",
+    "groups",
+    "on_behalf_of",
+    "on_behalf_of_email",
+    "on_behalf_of_groups",
+    "actor",
+    "scopes",
+    "ext_authz_duration",
+];
+
+/// What a policy has to say, encoded as a `google.protobuf.Struct`.
+pub(super) fn said(said: Option<&Said>) -> Vec<u8> {
+    let Some(said) = said.filter(|said| !said.metadata.is_empty()) else { return Vec::new() };
+    let members = said.metadata.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+    let fields = members.map(|(name, value)| (name.clone(), protobuf(value))).collect();
+    prost_types::Struct { fields }.encode_to_vec()
+}
+
+fn protobuf(value: &serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    use serde_json::Value;
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(truth) => Kind::BoolValue(*truth),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(items) => {
+            let values = items.iter().map(protobuf).collect();
+            Kind::ListValue(prost_types::ListValue { values })
+        }
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| (name.clone(), protobuf(value));
+            Kind::StructValue(prost_types::Struct { fields: members.iter().map(member).collect() })
+        }
+    };
+    prost_types::Value { kind: Some(kind) }
 }
 
 /// The members that are always there: `allow` or `deny`, and why.

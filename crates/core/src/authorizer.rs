@@ -15,12 +15,14 @@ use crate::clock::UnixTime;
 use crate::decision::{Approval, Basis, Decision, Denial, Fault};
 use crate::header_changes::{HeaderChanges, answer_bytes_of_name};
 use crate::identity::{HeaderRules, IdentityHeaders, ProtectedHeaders};
-use crate::issuers::Issuers;
-use crate::needs::{Attempt, Needs};
+use crate::issuers::{Issuer, Issuers};
+use crate::needs::{Attempt, MissingVerdict, Needs, judged};
+use crate::policy::{Consulted, Policy, PolicyFault, PolicyQuestion};
 use crate::request::{HeaderView, RequestFault, RequestView};
-use crate::rules::{Permit, RouteRule, Rules, TokenRequirement};
+use crate::rules::{Permit, Readings, RouteRule, Rules, TokenRequirement};
 use crate::token::UnsignedTokens;
 use crate::token_cache::TokenCache;
+use crate::verified_identity::VerifiedIdentity;
 
 /// More than this in the headers of an answer is denied, in bytes. Over HTTP, names to remove are a
 /// header of our answer, and Envoy takes 60 KiB of headers in an answer (`max_response_headers_kb`);
@@ -44,6 +46,7 @@ pub struct Authorizer {
     max_token_bytes: usize,
     unsigned: UnsignedTokens,
     cache: Option<Arc<TokenCache>>,
+    policy: Option<Arc<dyn Policy>>,
 }
 
 /// What [`Authorizer::decide`] comes to.
@@ -82,6 +85,7 @@ impl Authorizer {
             max_token_bytes: MAX_TOKEN_BYTES,
             unsigned: UnsignedTokens::Refused,
             cache: None,
+            policy: None,
         }
     }
 
@@ -97,6 +101,13 @@ impl Authorizer {
     #[must_use]
     pub fn with_cache(self, cache: impl Into<Arc<TokenCache>>) -> Self {
         Self { cache: Some(cache.into()), ..self }
+    }
+
+    /// Asks a policy, too, whether a request may pass: of every request that shows a token, or might
+    /// have.
+    #[must_use]
+    pub fn with_policy(self, policy: Arc<dyn Policy>) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     /// Refuses longer tokens unread.
@@ -145,6 +156,12 @@ impl Authorizer {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// The policy that is asked, too.
+    #[must_use]
+    pub fn policy(&self) -> Option<&dyn Policy> {
+        self.policy.as_deref()
     }
 
     /// How an identity becomes headers.
@@ -208,7 +225,10 @@ impl Authorizer {
         attempt: Attempt,
     ) -> Outcome<'_> {
         let admission = catch_unwind(AssertUnwindSafe(|| {
-            let approval = self.admit(request, now, attempt)?;
+            let approval = match attempt.approved {
+                Some(approval) => approval,
+                None => self.admit(request, now, attempt)?,
+            };
             self.check_answer(&approval, request.headers)?;
             Ok(approval)
         }));
@@ -239,7 +259,8 @@ impl Authorizer {
     ) -> Result<(), RequestFault> {
         let sent: usize = headers.iter().map(|header| answer_bytes_of_name(header.name)).sum();
         let values = approval.identity().map_or(0, |verified| verified.identity().text_bytes());
-        let fits = self.names_bytes + sent + values <= MAX_ANSWER_BYTES
+        let fits = approval.said().is_none()
+            && self.names_bytes + sent + values <= MAX_ANSWER_BYTES
             || self.header_changes(approval, headers).answer_bytes() <= MAX_ANSWER_BYTES;
         if fits { Ok(()) } else { Err(RequestFault::TooMuchToChange) }
     }
@@ -270,18 +291,81 @@ impl Authorizer {
                     return Err(without_credentials(request, &rule).into());
                 }
             };
-            return Ok(Approval::new(basis, rule.permit_without_token()?));
+            let approval = Approval::new(basis, rule.permit_without_token()?);
+            return if rule.requirement == TokenRequirement::Ignored {
+                Ok(approval)
+            } else {
+                self.judge(approval, request, &rule, now)
+            };
         };
         let identified = self.identify(request, bearer, now, attempt);
         let (identity, fresh) =
             identified.map_err(|not_admitted| not_admitted.asking_for(rule.scopes()))?;
         let permit = rule.permit(identity.audiences(), identity.scopes());
         let permit = permit.map_err(|refused| Denial {
-            fault: refused.fault.into(),
-            issuer: Some(identity.issuer()),
             scopes: refused.scopes.map(str::to_owned),
+            ..Denial::of_issuer(refused.fault, identity.issuer())
         })?;
-        Ok(Approval::new(Basis::Identified { identity, fresh }, permit))
+        let approval = Approval::new(Basis::Identified { identity, fresh }, permit);
+        self.judge(approval, request, &rule, now)
+    }
+
+    /// Asks the policy, if there is one, about a request that is in order but for that.
+    fn judge(
+        &self,
+        approval: Approval,
+        request: &RequestView<'_>,
+        rule: &RouteRule<'_>,
+        now: UnixTime,
+    ) -> Result<Approval, NotAdmitted<'_>> {
+        let Some(policy) = &self.policy else { return Ok(approval) };
+        let question = self.question(request, rule.path(), approval.identity(), now);
+        let consulted = match question {
+            Ok(question) => policy.consult(&question),
+            Err(fault) => Consulted::Answered(Err(fault)),
+        };
+        match consulted {
+            Consulted::Answered(answer) => Ok(judged(approval, answer)?),
+            Consulted::Later(inquiry) => {
+                let missing = MissingVerdict { inquiry, approval };
+                Err(Needs::Verdict(Box::new(missing)).into())
+            }
+        }
+    }
+
+    fn question<'a>(
+        &'a self,
+        request: &'a RequestView<'a>,
+        path: &'a Readings<'a>,
+        identity: Option<&'a VerifiedIdentity>,
+        now: UnixTime,
+    ) -> Result<PolicyQuestion<'a>, PolicyFault> {
+        let issuer = self.issuer_name(identity);
+        PolicyQuestion::new(request, path, identity, issuer, now)
+    }
+
+    /// The name of the issuer of a token: its `iss`.
+    fn issuer_name<'a>(&'a self, identity: Option<&'a VerifiedIdentity>) -> Option<&'a str> {
+        let identity = identity?;
+        let of_configuration = || self.issuers.get(identity.issuer()).map(Issuer::name);
+        identity.tenant_issuer().or_else(of_configuration)
+    }
+
+    /// What the policy, if there is one, goes by for a request of somebody's: a line each, for people.
+    #[must_use]
+    pub fn policy_reasons(
+        &self,
+        request: &RequestView<'_>,
+        identity: Option<&VerifiedIdentity>,
+        now: UnixTime,
+    ) -> Vec<String> {
+        let (Some(policy), Ok(rule)) = (&self.policy, self.rules.for_request(request)) else {
+            return Vec::new();
+        };
+        match self.question(request, rule.path(), identity, now) {
+            Ok(question) => policy.reasons(&question),
+            Err(fault) => vec![fault.to_string()],
+        }
     }
 }
 

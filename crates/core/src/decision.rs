@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::bearer::BearerFault;
 use crate::identity::IdentityFault;
 use crate::issuers::{IssuerId, KeysFault};
+use crate::policy::{PolicyFault, Said, Verdict};
 use crate::request::RequestFault;
 use crate::rules::{Permit, RuleFault};
 use crate::status::StatusFault;
@@ -117,6 +118,7 @@ pub enum Decision {
 pub struct Approval {
     basis: Basis,
     _permit: Permit,
+    verdict: Option<Verdict>,
 }
 
 /// What a [`Approval`] rests on.
@@ -139,7 +141,24 @@ pub enum Basis {
 
 impl Approval {
     pub(crate) fn new(basis: Basis, permit: Permit) -> Self {
-        Self { basis, _permit: permit }
+        Self { basis, _permit: permit, verdict: None }
+    }
+
+    /// The same, once a policy has let it pass, too.
+    pub(crate) fn allowed_by(self, verdict: Verdict) -> Self {
+        Self { verdict: Some(verdict), ..self }
+    }
+
+    /// Whether a policy let the request pass.
+    #[must_use]
+    pub fn is_authorized(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    /// What the policy that let it pass has to say besides.
+    #[must_use]
+    pub fn said(&self) -> Option<&Said> {
+        self.verdict.as_ref()?.said().map(AsRef::as_ref)
     }
 
     /// What it rests on.
@@ -195,6 +214,10 @@ pub struct Denial {
     pub issuer: Option<IssuerId>,
     /// The scopes of which the route needs one, separated by spaces.
     pub scopes: Option<String>,
+    /// Whom the token speaks of, where it is the policy that does not let them pass.
+    pub identity: Option<Arc<VerifiedIdentity>>,
+    /// What the policy that denies it has to say to the client.
+    pub said: Option<Arc<Said>>,
 }
 
 impl Denial {
@@ -202,6 +225,11 @@ impl Denial {
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.fault.reason()
+    }
+
+    /// One of a token of `issuer`.
+    pub(crate) fn of_issuer(fault: impl Into<Fault>, issuer: IssuerId) -> Self {
+        Self { issuer: Some(issuer), ..Self::from(fault.into()) }
     }
 
     /// The same, where the client should come again with another token: one with one of these
@@ -218,6 +246,7 @@ impl Denial {
             | Fault::Status(_)
             | Fault::Identity(_)
             | Fault::Rule(_)
+            | Fault::Policy(_)
             | Fault::Overloaded
             | Fault::Internal => self,
         }
@@ -226,7 +255,7 @@ impl Denial {
 
 impl From<Fault> for Denial {
     fn from(fault: Fault) -> Self {
-        Self { fault, issuer: None, scopes: None }
+        Self { fault, issuer: None, scopes: None, identity: None, said: None }
     }
 }
 
@@ -264,6 +293,9 @@ pub enum Fault {
     /// Its token is not enough for the route.
     #[error(transparent)]
     Rule(#[from] RuleFault),
+    /// The policy does not let it pass.
+    #[error(transparent)]
+    Policy(#[from] PolicyFault),
     /// It would have to wait, and there is no room for it.
     #[error("unfinished calls have used up their memory budget")]
     Overloaded,
@@ -327,6 +359,18 @@ impl Fault {
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue
                 | RuleFault::BehalfNotPassed => Reason::PolicyUnavailable,
+            },
+            Self::Policy(fault) => match fault {
+                PolicyFault::Denied => Reason::PolicyDenied,
+                PolicyFault::AmbiguousPath => Reason::MalformedRequest,
+                PolicyFault::NotLoaded
+                | PolicyFault::NoAnswer
+                | PolicyFault::TookTooLong
+                | PolicyFault::Failed
+                | PolicyFault::Undefined
+                | PolicyFault::NotAVerdict
+                | PolicyFault::UnfitVerdict
+                | PolicyFault::Crowded => Reason::PolicyUnavailable,
             },
             Self::Overloaded => Reason::Overloaded,
             Self::Internal => Reason::InternalError,

@@ -37,7 +37,7 @@
 //! match authorizer.decide(&request, UnixTime(1_700_000_000)).or_deny() {
 //!     Decision::Allow(approval) => {
 //!         let changes = authorizer.header_changes(&approval, &client);
-//!         assert_eq!(changes.set().iter().next(), Some(("x-nmp-principal-id", "alice")));
+//!         assert_eq!(changes.set().next(), Some(("x-nmp-principal-id", "alice")));
 //!         assert!(changes.remove().any(|name| name == b"x-nmp-principal-groups"));
 //!     }
 //!     Decision::Deny(denial) => panic!("{}: {}", denial.reason(), denial.fault),
@@ -59,6 +59,7 @@
 //! | [`token`] | taken apart → parsed → verified; each step a type that only the one before makes |
 //! | [`issuers`], [`keys`] | whom to believe, and what can verify a signature |
 //! | [`status`] | what is asked about a token where only others know whether it still counts |
+//! | [`policy`] | what is asked of a policy, where there is one, and what it says |
 //! | [`identity`] | verified token → identity; the names that clients must not send |
 //! | [`verified_identity`] | the identity with its proof: what is kept and handed on |
 //! | [`decision`] | allow or deny, and every reason |
@@ -81,6 +82,7 @@ pub mod issuers;
 pub mod json_object;
 pub mod keys;
 pub mod needs;
+pub mod policy;
 pub mod request;
 pub mod rules;
 pub mod scope_prefix;

@@ -1,10 +1,12 @@
 //! What a decision lacks, and how to decide again when it is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decision::{Denial, Fault};
+use crate::decision::{Approval, Basis, Denial, Fault};
 use crate::issuers::{Issuer, KeysFault};
 use crate::keys::{KeySetId, Refetch, RefetchCause};
+use crate::policy::{Inquiry, PolicyAnswer, PolicyFault};
 use crate::status::{Answered, StatusAnswer, StatusFault, StatusQuestion, StatusSource};
 
 /// What is not known of a request's token.
@@ -12,12 +14,14 @@ use crate::status::{Answered, StatusAnswer, StatusFault, StatusQuestion, StatusS
 /// Whoever can wait calls [`obtain`](Self::obtain). Others ask in their own way and hand in what
 /// became of it ([`MissingKey::resolve`], [`MissingStatus::resolve`]). Either way the request is
 /// [decided again](crate::Authorizer::decide_again), with the attempt that this gives: for each of
-/// the two at most once.
+/// them at most once.
 pub enum Needs<'a> {
     /// A key that its issuer may have published since.
     Key(MissingKey<'a>),
     /// Whether the token is active.
     Status(MissingStatus<'a>),
+    /// What the policy thinks: all else is satisfied.
+    Verdict(Box<MissingVerdict>),
 }
 
 /// The token may be signed with a key that its issuer has published since.
@@ -41,21 +45,30 @@ pub struct MissingStatus<'a> {
     pub(crate) attempt: Attempt,
 }
 
+/// The request may pass only when the policy lets it.
+pub struct MissingVerdict {
+    pub(crate) inquiry: Inquiry,
+    pub(crate) approval: Approval,
+}
+
 /// How a request is decided: what has been obtained for it since it was decided before.
 #[derive(Clone, Default)]
 pub struct Attempt {
     pub(crate) uncached: bool,
     pub(crate) keys_obtained: bool,
     pub(crate) status: Option<Answered>,
+    /// What all was found in order for, the policy included.
+    pub(crate) approved: Option<Approval>,
 }
 
 impl<'a> Needs<'a> {
-    /// The issuer that the token names, or is taken to be of.
+    /// The issuer that is asked, where it is one.
     #[must_use]
-    pub fn issuer(&self) -> &'a Issuer {
+    pub fn issuer(&self) -> Option<&'a Issuer> {
         match self {
-            Self::Key(missing) => missing.issuer,
-            Self::Status(missing) => missing.issuer,
+            Self::Key(missing) => Some(missing.issuer),
+            Self::Status(missing) => Some(missing.issuer),
+            Self::Verdict(_) => None,
         }
     }
 
@@ -73,6 +86,7 @@ impl<'a> Needs<'a> {
                 let answer = missing.source.ask(&missing.question, wait).await;
                 missing.resolve(answer)
             }
+            Self::Verdict(missing) => missing.obtain(wait).await,
         }
     }
 
@@ -82,6 +96,7 @@ impl<'a> Needs<'a> {
         match self {
             Self::Key(missing) => missing.otherwise,
             Self::Status(missing) => Denial { scopes: None, ..missing.otherwise },
+            Self::Verdict(missing) => refused(&missing.approval, PolicyFault::NoAnswer),
         }
     }
 
@@ -95,6 +110,7 @@ impl<'a> Needs<'a> {
                 otherwise: Denial { scopes: scopes.map(str::to_owned), ..missing.otherwise },
                 ..missing
             }),
+            Self::Verdict(_) => self,
         }
     }
 }
@@ -153,16 +169,45 @@ impl<'a> MissingStatus<'a> {
         match answer {
             Ok(active) => Ok(Attempt { status: Some(Answered { question, active }), ..attempt }),
             Err(fault) => {
-                let scopes = otherwise.scopes.filter(|_| fault == StatusFault::Inactive);
-                Err(Denial { fault: Fault::Status(fault), issuer: otherwise.issuer, scopes })
+                let scopes = otherwise.scopes.clone().filter(|_| fault == StatusFault::Inactive);
+                Err(Denial { fault: Fault::Status(fault), scopes, ..otherwise })
             }
         }
     }
 }
 
+impl MissingVerdict {
+    async fn obtain(self, wait: Duration) -> Result<Attempt, Denial> {
+        let approval = judged(self.approval, self.inquiry.ask(wait).await)?;
+        Ok(Attempt { approved: Some(approval), ..Attempt::default() })
+    }
+}
+
+/// The approval, if the policy's answer is yes.
+pub(crate) fn judged(approval: Approval, answer: PolicyAnswer) -> Result<Approval, Denial> {
+    match answer {
+        Ok(verdict) if verdict.is_allowed() => Ok(approval.allowed_by(verdict)),
+        Ok(verdict) => {
+            let said = verdict.said().cloned();
+            Err(Denial { said, ..refused(&approval, PolicyFault::Denied) })
+        }
+        Err(fault) => Err(refused(&approval, fault)),
+    }
+}
+
+/// The denial of what is in order but for the policy.
+fn refused(approval: &Approval, fault: PolicyFault) -> Denial {
+    let identity = match approval.basis() {
+        Basis::Identified { identity, .. } => Some(Arc::clone(identity)),
+        Basis::Anonymous | Basis::Bypassed | Basis::AuthDisabled => None,
+    };
+    let issuer = identity.as_ref().map(|verified| verified.issuer());
+    Denial { issuer, identity, ..Denial::from(Fault::from(fault)) }
+}
+
 impl StatusFault {
     /// The denial of a token of `issuer`.
     pub(crate) fn denial(self, issuer: &Issuer) -> Denial {
-        Denial { fault: Fault::Status(self), issuer: Some(issuer.id()), scopes: None }
+        Denial::of_issuer(self, issuer.id())
     }
 }

@@ -28,7 +28,7 @@ fn needed(authorizer: &Authorizer, ask: &Ask) -> Option<RefetchCause> {
             assert_eq!(missing.issuer().name(), "https://idp.example");
             Some(missing.cause())
         }
-        Outcome::Needs(Needs::Status(_)) => panic!("it has a key"),
+        Outcome::Needs(Needs::Status(_) | Needs::Verdict(_)) => panic!("it has a key"),
     })
 }
 

@@ -157,14 +157,14 @@ fn carry_out(
         Verdict::Allow { approval, remove } => {
             remove.iter().for_each(|name| envoy.remove_request_header(name));
             let changes = embedded.service().authorizer().header_changes(approval, &[]);
-            for (name, value) in changes.set().iter() {
+            for (name, value) in changes.set() {
                 envoy.add_request_header(name, value);
             }
             HeadersStatus::Continue
         }
         Verdict::Deny { answer, is_grpc } => {
             let mut headers: SmallVec<[(&str, &str); 8]> =
-                answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                answer.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
             if is_grpc {
                 headers.push(("grpc-status", grpc_status(answer.status.as_u16())));
             }
@@ -226,5 +226,11 @@ impl<'m> Members<'m> for Metadata<'m, '_, '_> {
             self.envoy.set_metadata_struct(METADATA_NAMESPACE, &CheckService::empty_list(name));
         }
         items.for_each(|item| self.envoy.add_to_metadata_list(METADATA_NAMESPACE, name, item));
+    }
+
+    fn encoded(&mut self, members: &[u8]) {
+        if !members.is_empty() {
+            self.envoy.set_metadata_struct(METADATA_NAMESPACE, members);
+        }
     }
 }

@@ -179,7 +179,9 @@ impl<'a> Trial<'a> {
             Check::Form | Check::KeySet | Check::Kind | Check::Groups | Check::Scopes => {
                 return false;
             }
-            Check::RouteAudience | Check::RouteScopes | Check::Endpoint => return false,
+            Check::RouteAudience | Check::RouteScopes | Check::Endpoint | Check::Policy => {
+                return false;
+            }
             Check::Status | Check::Engine => return false,
         }
         self.header.retain(|name, _| name != "kid" && name != "crit");

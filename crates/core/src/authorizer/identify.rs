@@ -81,7 +81,7 @@ impl Authorizer {
         let tried = issuer.key_set_id();
         let verified = self.verify_with(answer, unverified, issuer, rules, now);
         let identity = verified.map_err(|fault| {
-            let denial = Denial { fault, issuer: Some(issuer.id()), scopes: None };
+            let denial = Denial::of_issuer(fault, issuer.id());
             let keys_may_change = |cause: &RefetchCause| {
                 issuer.keys().may_refetch(*cause) || issuer.key_set_id() != tried
             };
@@ -147,8 +147,7 @@ impl Authorizer {
             let (headers, good_until) = (&self.headers, active.good_until);
             Ok(VerifiedIdentity::new(&token, issuer, headers, None, good_until)?)
         };
-        let issuer = Some(issuer.id());
-        read().map_err(|fault| Denial { fault, issuer, scopes: None }.into())
+        read().map_err(|fault| Denial::of_issuer(fault, issuer.id()).into())
     }
 
     /// Whether a cached verification would come out the same now: the token is current

@@ -9,20 +9,28 @@ use super::value::MAX_LIST_BYTES;
 pub struct IdentityHeaders<'a> {
     of: Option<&'a Identity>,
     rules: &'a HeaderRules,
+    authorized: bool,
 }
 
 impl<'a> IdentityHeaders<'a> {
     /// The headers of `identity`, named by the rules that it was made by.
     #[must_use]
     pub fn new(of: Option<&'a Identity>, rules: &'a HeaderRules) -> Self {
-        Self { of, rules }
+        Self { of, rules, authorized: false }
+    }
+
+    /// The same, with the word that a policy let the request pass, or without it.
+    #[must_use]
+    pub fn authorized(self, authorized: bool) -> Self {
+        Self { authorized, ..self }
     }
 
     /// Names, in lower case, and values. One with nothing to say is left out, and so
     /// removed.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let names = &self.rules.names;
-        self.of.into_iter().flat_map(move |identity| {
+        let authorized = self.authorized.then_some((names.authorized.as_str(), "true"));
+        let identity = self.of.into_iter().flat_map(move |identity| {
             let behalf = identity.on_behalf_of();
             let standard = [
                 (&names.principal_id, identity.principal()),
@@ -45,7 +53,8 @@ impl<'a> IdentityHeaders<'a> {
                 .chain(self.rules.claims.keys().zip(further))
                 .filter(|(_, value)| !value.is_empty())
                 .map(|(name, value)| (name.as_str(), value))
-        })
+        });
+        identity.chain(authorized)
     }
 
     /// Whether `name`, in any case, is one of them.

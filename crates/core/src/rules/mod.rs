@@ -12,7 +12,7 @@ mod routes;
 pub use self::endpoints::{EndpointRule, Endpoints, Match};
 pub use self::fault::{RuleDenial, RuleFault};
 pub use self::method::{Method, UnknownMethod};
-pub use self::path::{PathRule, PathRuleError, Readings, SlashPrefix};
+pub use self::path::{PathRule, PathRuleError, Readings, SlashPrefix, without_path_parameters};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::requirement::TokenRequirement;
 pub use self::route::{EndpointRules, Permit, RouteRule, Rules, ScopeDemand, TokenScopes};

@@ -104,6 +104,16 @@ impl<'a> Readings<'a> {
         readable.then(|| Self::Two(both.map(String::into_boxed_str)))
     }
 
+    /// Whether some server may take one of them for another path than it says: it can be read in two
+    /// ways, or hides a letter, a digit or a mark by an escape that says nothing (RFC 3986 §6.2.2.2).
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        let is_odd = |path: &[u8]| {
+            str::from_utf8(path).map_or(true, |path| ambiguous(path) || hides_unreserved(path))
+        };
+        self.each().any(is_odd)
+    }
+
     /// Each of them.
     pub fn each(&self) -> impl Iterator<Item = &[u8]> {
         let (first, second) = match self {
@@ -112,6 +122,27 @@ impl<'a> Readings<'a> {
         };
         std::iter::once(first).chain(second)
     }
+}
+
+/// Whether a path has an escape for a character that needs none, or for the `;` in front of
+/// parameters. `~` is not held against it: many
+/// encoders of before RFC 3986 escape it.
+fn hides_unreserved(path: &str) -> bool {
+    path.contains('%')
+        && path.split('%').skip(1).any(|rest| {
+            let byte = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"-._;".contains(&byte))
+        })
+}
+
+/// A path without the parameters (`;v=1`) of its segments.
+#[must_use]
+pub fn without_path_parameters(path: &str) -> Cow<'_, str> {
+    if !path.contains(';') {
+        return Cow::Borrowed(path);
+    }
+    let names: Vec<_> = path.split('/').map(without_parameters).collect();
+    Cow::Owned(names.join("/"))
 }
 
 /// Whether a path holds an encoded slash or backslash.

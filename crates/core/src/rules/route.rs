@@ -262,6 +262,12 @@ impl<'a> RouteRule<'a> {
         Ok(Permit(()))
     }
 
+    /// The path as it may be read.
+    #[must_use]
+    pub fn path(&self) -> &Readings<'a> {
+        &self.path
+    }
+
     /// The configured route for the request exactly as it stands.
     pub fn configured(&self) -> Option<&'a ConfiguredRoute> {
         self.found.exact

@@ -219,7 +219,7 @@ impl Ask {
                 assert_one_outcome(&changes, request.headers);
                 let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
                 let fresh = matches!(approval.basis(), Basis::Identified { fresh: true, .. });
-                let set = changes.set().iter().map(|(name, value)| (name.into(), value.into()));
+                let set = changes.set().map(|(name, value)| (name.into(), value.into()));
                 Allowed {
                     code: approval.code(),
                     unseen: approval.is_unseen(),
@@ -240,7 +240,7 @@ impl Ask {
 fn assert_one_outcome(changes: &HeaderChanges<'_>, client: &[HeaderView<'_>]) {
     let named = |name: &[u8], other: &[u8]| name.eq_ignore_ascii_case(other);
     let ours: Vec<_> =
-        changes.set().iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        changes.set().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let of_client = client.iter().map(|header| (header.name, header.value));
     let left = |gone: &dyn Fn(&[u8]) -> bool| {
         let kept = of_client.clone().filter(|(name, _)| !gone(name));
