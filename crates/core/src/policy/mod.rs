@@ -3,6 +3,8 @@
 //! What a policy is made of is not known here: a [`Policy`] is consulted with what is known of a
 //! request, and says what it thinks at once or after some work.
 
+mod input;
+mod result;
 mod verdict;
 
 use std::borrow::Cow;
