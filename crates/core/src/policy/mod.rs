@@ -5,6 +5,7 @@
 
 mod input;
 mod result;
+mod roles;
 mod verdict;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use crate::clock::UnixTime;
 use crate::request::RequestView;
 use crate::rules::{Readings, without_path_parameters};
 
+pub use self::roles::{GroupPattern, GroupPatternFault, Roles, RolesFault, RolesProblem};
 pub use self::verdict::{Said, UnfitVerdict, Verdict};
 
 /// Says whether requests may pass that all other rules let through.
@@ -66,6 +68,12 @@ impl<'a> PolicyQuestion<'a> {
     #[must_use]
     pub fn request(&self) -> &'a RequestView<'a> {
         self.request
+    }
+
+    /// The path as it may be read, each without its query.
+    #[must_use]
+    pub fn readings(&self) -> &'a Readings<'a> {
+        self.path
     }
 
     /// From whom it is; `None`: nobody said so, and nobody had to.

@@ -46,6 +46,17 @@ impl FromStr for PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether a path of these segments is one that matches, or below one.
+    pub(crate) fn begins(&self, segments: &[&str]) -> bool {
+        let fits = |(own, segment): (&Segment, &&str)| match own {
+            Segment::Literal(text) => **text == **segment,
+            Segment::Placeholder => !segment.is_empty(),
+        };
+        self.segments.len() <= segments.len() && self.segments.iter().zip(segments).all(fits)
+    }
+}
+
 impl Segment {
     fn parse(text: &str) -> Result<Self, PathPatternError> {
         match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {

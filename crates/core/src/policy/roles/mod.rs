@@ -1,0 +1,262 @@
+//! NeMo Platform's data model of roles, decided here: no engine, no waiting.
+//!
+//! An endpoint asks for permissions. Roles have permissions; principals have roles in workspaces. A
+//! request may pass when a principal that applies to it, together with what everybody has (`*`),
+//! has all that its endpoint asks for, in the workspace of its path. What one principal lacks is not
+//! made up for by another.
+//!
+//! | | is |
+//! |---|---|
+//! | applicable principals | the id, the email address and each group of the token |
+//! | the workspace | the segment for `{workspace}` or `{workspace_id}`, else for the placeholder behind `/workspaces/`; `system` where the pattern has none. `-` is a name like others: reading across workspaces is for those who have a role in `-` or in all (`*`) |
+//! | the endpoint | of the patterns that match and have the method the one with the fewest placeholders; a path in none is closed |
+//! | the administrator | who has `PlatformAdmin` in `system` itself, by an own name: may do all, whatever the scopes, but what is closed to everybody (`deny: true`, `denied_plugin_prefixes`) or to the kind of caller |
+//! | `callers` | of one kind alone: nobody else may come, administrators neither, unless `platform_admin_exempt_from_service_only` lets them to where services are |
+//! | scopes | looked at when the token has one with a `:`, or lost one: then one of the endpoint's is needed, if it lists any |
+//!
+//! A path that can be read in several ways has to be allowed in each: with parameters (`;v=1`) and
+//! without, with each reading of an encoded slash. Of a last slash it is enough that the path is in the
+//! table with it or without. Nobody, where no token is needed, may come to what asks for no permission and no kind of
+//! caller. Who acts on behalf of somebody needs the permissions, and so does the one on whose behalf
+//! it is; the kind of caller is that of who acts.
+//!
+//! What NeMo's own policy has in its rules and not in its data is not here: that secret values are for
+//! services alone, administrators of the platform not excepted, that everybody may list across
+//! workspaces (`-`), that services may come to paths that are in no table, and health checks.
+
+mod asked;
+mod data;
+mod fault;
+mod groups;
+mod read;
+mod reasons;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use self::asked::{Asked, Asker, Name};
+use self::data::{Bindings, Callers, ClosedPrefix, Endpoint, Role, SERVICE_PREFIX};
+use self::groups::GroupRule;
+use self::reasons::{Finding, Outcome};
+use super::{Consulted, Policy, PolicyFault, PolicyQuestion, Verdict};
+use crate::rules::{PathTable, Unreadable};
+
+pub use self::fault::{RolesFault, RolesProblem};
+pub use self::groups::{GroupPattern, GroupPatternFault};
+
+type RolesByName = HashMap<Box<str>, Arc<Role>>;
+
+/// A policy of roles in workspaces.
+///
+/// ```
+/// use doorward_core::policy::{GroupPattern, Roles};
+/// use serde_json::json;
+///
+/// let data = json!({
+///     "endpoints": {"/v2/workspaces/{workspace}/models": {"get": {"permissions": ["models.list"]}}},
+///     "roles": {"Viewer": {"permissions": ["models.list"]}},
+///     "principals": {"alice@example.com": {"workspaces": {"team": ["Viewer"]}}},
+/// });
+/// let by_name: GroupPattern = "nmp-{workspace}-{role}".parse()?;
+/// assert!(Roles::new(&data, vec![by_name]).is_ok());
+///
+/// let faults = Roles::new(&json!({"endpoints": {}, "roles": {"Editor": {"include": []}}}), vec![]);
+/// let faults: Vec<_> = faults.unwrap_err().iter().map(ToString::to_string).collect();
+/// assert_eq!(faults, ["roles.Editor.include: is not a member that is known here; notes begin with `x-`"]);
+/// # Ok::<(), doorward_core::policy::GroupPatternFault>(())
+/// ```
+#[derive(Debug)]
+pub struct Roles {
+    endpoints: PathTable<Endpoint>,
+    closed: Vec<ClosedPrefix>,
+    roles: RolesByName,
+    principals: HashMap<Box<str>, Bindings>,
+    everybody: Bindings,
+    /// What services have that are not among the principals.
+    of_services: Option<Arc<Role>>,
+    groups: Vec<GroupRule>,
+    admins_call_services: bool,
+}
+
+/// The roles of one name: nearly always a few.
+type Held<'r> = SmallVec<[&'r Role; 8]>;
+
+impl Roles {
+    /// The policy of these data, NeMo's `authz` or an object that holds it, and of what the names of
+    /// groups say.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn new(data: &Value, groups: Vec<GroupPattern>) -> Result<Self, Vec<RolesFault>> {
+        read::read(data, groups)
+    }
+
+    /// Calls `note` with each finding; all of them have to allow the request.
+    fn find(
+        &self,
+        asked: &Asked<'_>,
+        mut note: impl FnMut(&Finding<'_>),
+    ) -> Result<(), Unreadable> {
+        for path in asked.path.each() {
+            for method in asked.request.preflight_of() {
+                self.endpoints.each_reading(method, path, |found, _| {
+                    if let Some(endpoint) = found.map(|found| found.rule).filter(|it| it.closed) {
+                        note(&Finding::of_path(Outcome::Closed(endpoint)));
+                    }
+                })?;
+            }
+            let mut is_listed = false;
+            let has_parameters = path.contains(&b';');
+            self.endpoints.each_reading(asked.request.method, path, |found, segments| {
+                if let Some(prefix) = self.closed.iter().find(|prefix| prefix.holds(segments)) {
+                    note(&Finding::of_path(Outcome::ClosedBelow(&prefix.text)));
+                }
+                let keeps_them = has_parameters && segments.iter().any(|name| name.contains(';'));
+                if let Some(found) = found {
+                    is_listed |= !keeps_them;
+                    let workspace = found.rule.workspace_of(segments);
+                    self.weigh_all(asked, found.rule, workspace, &mut note);
+                } else if keeps_them {
+                    self.weigh_unlisted(asked, &mut note);
+                }
+            })?;
+            if !is_listed {
+                self.weigh_unlisted(asked, &mut note);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in no table is for administrators alone.
+    fn weigh_unlisted(&self, asked: &Asked<'_>, note: &mut impl FnMut(&Finding<'_>)) {
+        for asker in &asked.askers {
+            let outcome = self.admin(asker).map_or(Outcome::Unlisted, Outcome::Admin);
+            note(&Finding { asker: Some(asker), ..Finding::of_path(outcome) });
+        }
+        if asked.askers.is_empty() {
+            note(&Finding::of_path(Outcome::Unlisted));
+        }
+    }
+
+    fn weigh_all(
+        &self,
+        asked: &Asked<'_>,
+        endpoint: &Endpoint,
+        workspace: &str,
+        note: &mut impl FnMut(&Finding<'_>),
+    ) {
+        let asks_for_nothing =
+            endpoint.permissions.is_empty() && endpoint.callers == Callers::Anybody;
+        let on = Some((endpoint, workspace));
+        if endpoint.closed {
+            note(&Finding::of_path(Outcome::Closed(endpoint)));
+        } else if asked.askers.is_empty() {
+            let outcome = if asks_for_nothing { Outcome::NothingAsked } else { Outcome::Nobody };
+            note(&Finding { on, asker: None, outcome });
+        }
+        for (at, asker) in asked.askers.iter().enumerate() {
+            let outcome = self
+                .refused_by_kind(asker, endpoint.callers)
+                .filter(|_| at == 0)
+                .unwrap_or_else(|| self.weigh(asked, asker, endpoint, workspace));
+            note(&Finding { on, asker: Some(asker), outcome });
+        }
+    }
+
+    /// Whether who calls is of another kind than the endpoint is for.
+    fn refused_by_kind(&self, caller: &Asker<'_>, callers: Callers) -> Option<Outcome<'_>> {
+        let is_service = caller.id.starts_with(SERVICE_PREFIX);
+        let is_exempt = || self.admins_call_services && self.admin(caller).is_some();
+        match callers {
+            Callers::People if is_service => Some(Outcome::PeopleOnly),
+            Callers::Services if !is_service && !is_exempt() => Some(Outcome::ServicesOnly),
+            Callers::Anybody | Callers::People | Callers::Services => None,
+        }
+    }
+
+    fn weigh<'a>(
+        &self,
+        asked: &Asked<'_>,
+        asker: &Asker<'a>,
+        endpoint: &Endpoint,
+        workspace: &str,
+    ) -> Outcome<'a> {
+        if !asked.has_scope_of(endpoint) {
+            return self.admin(asker).map_or(Outcome::NoScope, Outcome::Admin);
+        }
+        if endpoint.permissions.is_empty() {
+            return Outcome::NothingAsked;
+        }
+        let of_everybody: Held<'_> =
+            self.everybody.roles_in(workspace).map(AsRef::as_ref).collect();
+        let suffices = |own: &[&Role]| {
+            endpoint.permissions.iter().all(|permission| {
+                let has = |role: &&Role| role.permissions.has(permission);
+                own.iter().any(has) || of_everybody.iter().any(has)
+            })
+        };
+        if suffices(&[]) {
+            return Outcome::Everybody;
+        }
+        for name in asker.names() {
+            let bindings = self.principals.get(name.text);
+            if self.is_admin(name, bindings) {
+                return Outcome::Admin(name);
+            }
+            if suffices(&self.held(name, bindings, workspace)) {
+                return Outcome::Has(name);
+            }
+        }
+        Outcome::Lacks
+    }
+
+    /// The roles of a name in a workspace.
+    fn held<'r>(
+        &'r self,
+        name: Name<'_>,
+        bindings: Option<&'r Bindings>,
+        workspace: &str,
+    ) -> Held<'r> {
+        let bound = bindings.map(|bindings| bindings.roles_in(workspace));
+        let is_other_service = bindings.is_none() && name.text.starts_with(SERVICE_PREFIX);
+        let of_services = self.of_services.as_ref().filter(|_| is_other_service);
+        let of_groups = self.groups.iter().filter(|_| name.is_group);
+        let by_name = of_groups.filter_map(|rule| rule.role_in(name.text, workspace, &self.roles));
+        bound.into_iter().flatten().chain(of_services).chain(by_name).map(AsRef::as_ref).collect()
+    }
+
+    /// The name by which somebody is an administrator of the platform.
+    fn admin<'a>(&self, asker: &Asker<'a>) -> Option<Name<'a>> {
+        asker.names().find(|name| self.is_admin(*name, self.principals.get(name.text)))
+    }
+
+    fn is_admin(&self, name: Name<'_>, bindings: Option<&Bindings>) -> bool {
+        bindings.is_some_and(|bindings| bindings.are_of_admin)
+            || name.is_group && self.groups.iter().any(|rule| rule.makes_admins_of(name.text))
+    }
+}
+
+impl Policy for Roles {
+    fn consult(&self, question: &PolicyQuestion<'_>) -> Consulted {
+        let mut may_pass = true;
+        let found = self.find(&question.into(), |finding| may_pass &= finding.allows());
+        Consulted::Answered(match found {
+            Ok(()) if may_pass => Ok(Verdict::allow()),
+            Ok(()) => Ok(Verdict::deny()),
+            Err(Unreadable) => Err(PolicyFault::AmbiguousPath),
+        })
+    }
+
+    fn reasons(&self, question: &PolicyQuestion<'_>) -> Vec<String> {
+        let mut lines = Vec::new();
+        match self.find(&question.into(), |finding| lines.push(self.explain(finding))) {
+            Ok(()) => lines,
+            Err(Unreadable) => vec![PolicyFault::AmbiguousPath.to_string()],
+        }
+    }
+}
