@@ -17,6 +17,7 @@ mod offline;
 mod shortage;
 mod start_error;
 mod tasks;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -39,6 +40,7 @@ use self::fixed::{Bound, Fixed};
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
+pub use self::trial::{MadeUp, Trial, TrialError};
 use self::tasks::{background, spawn_thread, worker};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};

@@ -52,18 +52,23 @@ pub fn explain_request(
     let patience = settings.fetch.timeout;
     let client = settings.platform.client_id.clone();
     runtime.block_on(async {
-        let shared = Shared {
-            metrics: Metrics::new()?,
-            cache_counters: Arc::default(),
-            denials: None,
-            clock: Arc::new(Fixed(now)),
-            watcher: None,
-        };
+        let shared = shared_at(now)?;
         let assembly = Assembly::new(settings, &shared, &[])?;
         let service = Arc::clone(assembly.service());
         let keys = assembly.keys();
         let decision = decide(service.authorizer(), &keys, request, now, patience).await;
         Ok(told(&service, &keys, &client, request, now, &decision))
+    })
+}
+
+/// What a decision needs that no server makes.
+pub(super) fn shared_at(now: UnixTime) -> Result<Shared, StartError> {
+    Ok(Shared {
+        metrics: Metrics::new()?,
+        cache_counters: Arc::default(),
+        denials: None,
+        clock: Arc::new(Fixed(now)),
+        watcher: None,
     })
 }
 
@@ -82,7 +87,7 @@ pub(super) async fn explain_live(
     told(service, keys, client, request, now, &decision)
 }
 
-fn told(
+pub(super) fn told(
     service: &CheckService,
     keys: &[Arc<IssuerKeys>],
     client: &Option<String>,

@@ -9,7 +9,8 @@ use clap::Args;
 use doorward_core::clock::{Clock as _, SystemClock};
 use doorward_core::request::{HeaderView, RequestView, RouteView};
 
-use self::input::{Header, InputError, Moment, authorization, pair};
+pub(super) use self::input::Header;
+use self::input::{InputError, Moment, authorization, pair};
 use super::issuer_args::IssuerArgs;
 use super::output::print;
 use super::{ConfigArgs, Exit, OUTPUT, auth, print_error};
@@ -111,14 +112,15 @@ fn explained(args: &ExplainArgs) -> Result<Exit, Exit> {
     let spinner = super::doctor::spinner("deciding".to_owned());
     let explained = app::explain_request(loaded.settings, &request, at);
     spinner.finish_and_clear();
-    Ok(show(args, &explained.map_err(|error| usage(&error))?))
+    Ok(show(&explained.map_err(|error| usage(&error))?, args.json))
 }
 
-fn show(args: &ExplainArgs, explanation: &Explanation) -> Exit {
+/// Tells people of a decision, or a program.
+pub(super) fn show(explanation: &Explanation, json: bool) -> Exit {
     let exit = match explanation.decision {
         Answer::Allow => Exit::Done,
         Answer::Deny => Exit::Failed,
     };
-    let shown = if args.json { screen::json } else { screen::tell };
+    let shown = if json { screen::json } else { screen::tell };
     print(exit, |out| shown(out, explanation).map(|()| exit))
 }

@@ -13,6 +13,7 @@ mod lines;
 mod man;
 mod output;
 mod pasted;
+mod policy;
 pub mod serve;
 mod style;
 mod watched;
@@ -44,6 +45,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigCommand),
     Explain(explain::ExplainArgs),
+    Policy(policy::PolicyCommand),
     /// Try it out: a development issuer, the server, an echo upstream and a real Envoy
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -96,6 +98,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Config(command) => config::run(&command),
             Command::Explain(args) => explain::run(&args),
+            Command::Policy(command) => policy::run(&command),
             #[cfg(feature = "demo")]
             Command::Demo(args) => {
                 demo::run(&args).map_or_else(output::refuse(Exit::Failed), |()| Exit::Done)

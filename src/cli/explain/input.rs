@@ -46,12 +46,16 @@ pub(super) enum InputError {
 
 /// A header as people write it: `Name: value`.
 #[derive(Clone, Debug)]
-pub(super) struct Header {
+pub(in crate::cli) struct Header {
     name: String,
     value: String,
 }
 
 impl Header {
+    pub(in crate::cli) fn pair(&self) -> (String, String) {
+        (self.name.clone(), self.value.clone())
+    }
+
     pub(super) fn view(&self) -> HeaderView<'_> {
         HeaderView { name: self.name.as_bytes(), value: self.value.as_bytes() }
     }
