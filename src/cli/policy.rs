@@ -7,7 +7,6 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use doorward_core::clock::{Clock as _, SystemClock, UnixTime};
