@@ -125,7 +125,7 @@ def doorward_config(work, kind, unix, name="doorward", console=True):
 
     `kind`: one (worker), two (workers), forgetful (a cache so small that every token is
     new), issuers-N, keys-1000, keys-1000-forgetful, one-asked and forgetful-asked (beside issuers
-    that are asked about their tokens).
+    that are asked about their tokens), policy-PROVIDER (see policy_settings).
     """
     issuer = "https://idp.example/realms/research"
     jwks = json.loads((work / ("jwks-1000.json" if "keys-1000" in kind else "jwks.json")).read_text())
@@ -147,12 +147,57 @@ def doorward_config(work, kind, unix, name="doorward", console=True):
         config["auth"]["issuers"].append({
             "issuer": "https://asked.example", "audience": "nmp", "jwks": jwks, "opaque": True,
             "introspection": {"endpoint": "https://127.0.0.1:9/", "client_id": "bench"}})
+    if kind.startswith("policy-"):
+        config["policy"] = policy_settings(work, kind.removeprefix("policy-"))
     if "forgetful" in kind:
         config["cache"] = {"max_entries": 16}
-    path = Config(work / f"{name}-{kind}{'-unix' if unix else ''}.json")
+    path = Config(work / f"{name}-{kind.split(':')[0]}{'-unix' if unix else ''}.json")
     path.write_text(json.dumps(config))
     path.grpc, path.admin = grpc, admin
     return path
+
+
+ENDPOINTS, ROLES, BINDINGS = 1000, 200, 10_000
+
+
+def policy_data():
+    """NeMo Platform's data with so many endpoints, roles and bindings. The requests of the
+    measurement are for workspace `chat`, where one of their ten groups has a role."""
+    endpoints = {f"/apis/service-{n % 50}/v2/workspaces/{{workspace}}/things-{n}/{{name}}": {
+        "get": {"permissions": [f"things-{n}.read"], "scopes": [f"service-{n % 50}:read"]},
+        "put": {"permissions": [f"things-{n}.write"], "scopes": [f"service-{n % 50}:write"]},
+    } for n in range(ENDPOINTS - 1)}
+    endpoints["/apis/inference/v1/{workspace}/{name}"] = {
+        "post": {"permissions": ["things-3.read", "things-4.read"],
+                 "scopes": ["models:write", "platform:write"]}}
+    roles = {f"role-{n}": {"permissions": [f"things-{n + m}.{verb}" for m in range(5)
+                                           for verb in ("read", "write")],
+                           "includes": [f"role-{n - 1}"] if n % 5 else []} for n in range(ROLES)}
+    principals = {f"principal-{n}": {"workspaces": {f"workspace-{n % 100}": [f"role-{n % ROLES}"]}}
+                  for n in range(BINDINGS - 1)}
+    principals["team-0007-research-europe"] = {"workspaces": {"chat": ["role-4"]}}
+    config = {"denied_plugin_prefixes": ["/apis/closed"],
+              "platform_admin_exempt_from_service_only": False}
+    return {"authz": {"endpoints": endpoints, "roles": roles, "principals": principals,
+                      "config": config}}
+
+
+def policy_settings(work, provider):
+    """The same policy by each provider: roles, embedded, or opa:ADDRESS of an OPA that has it."""
+    data, rego = policy_files(work)
+    if provider.startswith("opa:"):
+        url = "http://" + provider.removeprefix("opa:")
+        return {"provider": "opa", "timeout": "5s", "opa": {"url": url}}
+    files = [str(data)] if provider == "roles" else [str(data), str(rego)]
+    return {"provider": provider, "timeout": "5s", "files": files}
+
+
+def policy_files(work):
+    """NeMo Platform's data, and a policy for it in Rego."""
+    data = work / "data.json"
+    if not data.exists():
+        data.write_text(json.dumps(policy_data()))
+    return data, Path(__file__).resolve().parent.parent / "tests/policies/nemo/authz.rego"
 
 
 def ready_in(process, config):

@@ -46,6 +46,17 @@ pub const FORGED: [(&str, &str); 3] = [
     ("x-nmp-made-up", "yes"),
 ];
 
+/// The same request at another path.
+#[allow(dead_code, reason = "not every program here needs it")]
+pub fn at_path(mut request: CheckRequest, path: &str) -> CheckRequest {
+    let http = request.attributes.as_mut().and_then(|it| it.request.as_mut()?.http.as_mut());
+    if let Some(http) = http {
+        http.path = path.to_owned();
+        http.headers.insert(":path".to_owned(), path.to_owned());
+    }
+    request
+}
+
 /// With this `Authorization` header, and `more` headers.
 pub fn check_request(authorization: Option<&str>, more: &[(&str, &str)]) -> CheckRequest {
     let headers = HEADERS

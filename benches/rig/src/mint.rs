@@ -43,6 +43,13 @@ pub fn write(out: &Path, tokens: usize) {
     requests("es256", &|n| signed(&keys.ec, "ES256", &user(ISSUER, n)), tokens);
     requests("eddsa", &|n| signed(&keys.ed, "EdDSA", &user(ISSUER, n)), tokens);
     requests("groups", &|_| signed(&keys.rsa, "RS256", &of_many_groups()), 1);
+    requests("ten-groups", &|_| signed(&keys.rsa, "RS256", &of_ten_groups()), 1);
+    let ten_groups = format!("Bearer {}", keys.rsa.token("RS256", &of_ten_groups()));
+    let elsewhere = |n| {
+        let path = format!("/apis/inference/v1/chat/completions-{n}");
+        request::at_path(request::check_request(Some(&ten_groups), &[]), &path)
+    };
+    requests("ten-groups-paths", &|n| prost::Message::encode_to_vec(&elsewhere(n)), tokens);
     for issuers in [10, MANY] {
         let of_issuer = |n| signed(&keys.rsa, "RS256", &user(&issuer(n % issuers), n));
         requests(&format!("issuers-{issuers}"), &of_issuer, tokens);
@@ -85,6 +92,13 @@ pub fn write(out: &Path, tokens: usize) {
 /// The name of the `n`-th of many issuers.
 fn issuer(n: usize) -> String {
     format!("https://idp-{n}.example/realms/research")
+}
+
+/// Somebody in ten groups, of which one has a role in the policy of the measurement.
+fn of_ten_groups() -> Value {
+    let mut claims = user(ISSUER, 0);
+    claims["groups"] = (0..10).map(|n| format!("team-{n:04}-research-europe")).collect();
+    claims
 }
 
 /// Somebody in 200 groups, as Entra allows before it speaks of overage.
