@@ -224,7 +224,8 @@ async fn made_up_tokens_hurt_nobody() {
     registry.questions();
     let (started, mut sent) = (Instant::now(), 0_u32);
     let mut checker = doorward.checker().await;
-    while started.elapsed() < Duration::from_millis(2500) {
+    // On a busy machine it takes longer to send enough.
+    while started.elapsed() < Duration::from_millis(2500) || sent < 400 {
         for _ in 0..50 {
             let outcome = checker.ask(get("/").bearer(&format!("made-up-{sent}"))).await;
             assert!(matches!(&*outcome.reason, "revoked" | "status_unavailable"), "{outcome:?}");
@@ -234,11 +235,12 @@ async fn made_up_tokens_hurt_nobody() {
         assert_eq!(checker.ask(get("/").bearer("good")).await.status, 200);
         assert_eq!(checker.ask(get("/").bearer(&jwt)).await.status, 200);
     }
+    let seconds = started.elapsed().as_secs() as usize + 2;
     let asked = registry.questions();
     let made_up = asked.iter().filter(|asked| asked.token.starts_with("made-up")).count();
-    assert!(sent > 300 && made_up <= 4 * 20, "{made_up} of {sent}");
+    assert!(made_up <= seconds * 20, "{made_up} of {sent}");
     let held_back = doorward.metric(&active("held_back")).await.unwrap();
-    assert!(held_back >= f64::from(sent) - 80.0, "{held_back} of {sent}");
+    assert!(held_back >= f64::from(sent) - (seconds * 20) as f64, "{held_back} of {sent}");
 }
 
 /// A prefix keeps what is no token of the issuer's from being asked about at all.

@@ -15,7 +15,8 @@ fn config(issuer: &str, more: Value, endpoint: &str, jwts: bool) -> String {
         "client_secret": "nmp-job-secret", "cache": "1s", "jwts": jwts,
     }});
     oidc.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"auth": {"oidc": oidc}}).to_string()
+    // A provider that has just started is slow.
+    json!({"auth": {"oidc": oidc}, "keys": {"wait": "5s"}}).to_string()
 }
 
 /// Asks without `explain` until that comes to `reason`.

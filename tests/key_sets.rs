@@ -106,9 +106,9 @@ async fn the_last_good_keys_serve_on_through_every_kind_of_trouble(front: Front)
     // The pause after a failure grows no further than this: a gateway shows what is counted once a
     // second, so a trouble lasts for many failures.
     let times = json!({"refresh_min": "50ms", "refresh_default": "50ms", "refresh_max": "200ms",
-        "timeout": "100ms"});
+        "timeout": "300ms"});
     let doorward = Doorward::start_at(front, &config(&idp, times)).await;
-    doorward.ready().await;
+    doorward.eventually_is(&token(&idp, &signer, "first"), "authenticated").await;
     let errors =
         format!("doorward_key_set_fetches_total{{issuer=\"{}\",outcome=\"error\"}}", idp.issuer());
     for (id, answer) in [

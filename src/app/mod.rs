@@ -40,8 +40,8 @@ use self::fixed::{Bound, Fixed};
 pub use self::offline::explain_request;
 use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
-pub use self::trial::{MadeUp, Trial, TrialError};
 use self::tasks::{background, spawn_thread, worker};
+pub use self::trial::{MadeUp, Trial, TrialError};
 use crate::config::{ListenAddress, ListenerSettings, ServerSettings, Settings};
 use crate::telemetry::{Metrics, Reload};
 use crate::transport::{
