@@ -80,6 +80,7 @@ mod opaque_bearer;
 mod openings;
 mod plain_words;
 mod platform_tokens;
+mod policy_cli;
 mod protected_resources;
 mod provider_pages;
 mod readiness;
