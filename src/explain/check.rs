@@ -102,6 +102,7 @@ impl Check {
             },
             Fault::Rule(fault) => match fault {
                 RuleFault::BehalfNotPassed => Self::Actor,
+                RuleFault::PolicyHeadersNotPassed => Self::Policy,
                 RuleFault::UnknownMode
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue

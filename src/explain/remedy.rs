@@ -156,6 +156,9 @@ impl Evidence<'_> {
                     "have the gateway let the on-behalf-of headers through, and say so \
                      (docs/introspection.md)"
                 }
+                RuleFault::PolicyHeadersNotPassed => {
+                    "have the gateway let the headers of the policy through, and say so (docs/policy.md)"
+                }
                 RuleFault::UnknownMode | RuleFault::UnknownKey | RuleFault::EmptyValue => {
                     "correct `context_extensions` of this route in Envoy's configuration"
                 }

@@ -102,6 +102,21 @@ impl CheckService {
         let wait = self.wait(patience);
         let decision = self.parts.authorizer.authorize(request, self.now(), wait).await;
         let decision = self.unless_behalf_is_lost(request, decision);
+        let decision = unless_grants_are_lost(request, decision);
+        self.take_note(request, &decision, started);
+        decision
+    }
+
+    /// Whom the token of a request speaks of, whatever the policy says of the request.
+    pub(super) async fn identify(
+        &self,
+        request: &RequestView<'_>,
+        patience: Option<Duration>,
+    ) -> Decision {
+        let (started, now) = (Instant::now(), self.now());
+        let authorizer = &self.parts.authorizer;
+        let outcome = authorizer.decide_unjudged(request, now);
+        let decision = authorizer.settle(outcome, request, now, self.wait(patience)).await;
         self.take_note(request, &decision, started);
         decision
     }
@@ -236,8 +251,29 @@ pub(super) fn delegates(approval: &Approval) -> bool {
     approval.identity().is_some_and(|verified| verified.identity().on_behalf_of().is_some())
 }
 
-/// Whether the gateway says that it lets the on-behalf-of headers through: by a header that it adds to
-/// what it asks us, in place of one that the client sent.
+/// Over HTTP, a header that a policy sets is lost in the same way, and the client's own of that name
+/// arrives.
+fn unless_grants_are_lost(request: &RequestView<'_>, decision: Decision) -> Decision {
+    match &decision {
+        Decision::Allow(approval)
+            if approval.said().is_some_and(|said| !said.headers.is_empty())
+                && !passes(request, b"policy") =>
+        {
+            Decision::Deny(Fault::from(RuleFault::PolicyHeadersNotPassed).into())
+        }
+        Decision::Allow(_) | Decision::Deny(_) => decision,
+    }
+}
+
+/// Whether the gateway says that it lets the on-behalf-of headers through.
 pub(super) fn passes_behalf(request: &RequestView<'_>) -> bool {
-    request.header_values("x-doorward-upstream").eq([b"on-behalf-of"])
+    passes(request, b"on-behalf-of")
+}
+
+/// What the gateway says that it lets through: by a header that it adds to what it asks us, in place of
+/// one that the client sent.
+fn passes(request: &RequestView<'_>, headers: &[u8]) -> bool {
+    let mut values = request.header_values("x-doorward-upstream");
+    let (value, further) = (values.next().unwrap_or_default(), values.next());
+    further.is_none() && value.split(|byte| *byte == b',').any(|it| it.trim_ascii() == headers)
 }

@@ -184,7 +184,7 @@ async fn authenticate(service: &CheckService, request: &Request<()>) -> Answer {
         // Whatever `rules.bypass` says of this path: here a token is the question.
         route: RouteView { mode: Some(b"required"), ..RouteView::default() },
     };
-    match service.decide(&view, patience(request.headers())).await {
+    match service.identify(&view, patience(request.headers())).await {
         Decision::Allow(approval) => {
             let whoami = whoami(&approval).to_string();
             // A gateway that asks here, and would lose for whom the principal acts, gets nobody.

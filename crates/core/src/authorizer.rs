@@ -217,6 +217,11 @@ impl Authorizer {
         self.decide_again(request, now, Attempt { uncached: true, ..Attempt::default() })
     }
 
+    /// The same without the policy: for who asks nothing but whom the token speaks of.
+    pub fn decide_unjudged(&self, request: &RequestView<'_>, now: UnixTime) -> Outcome<'_> {
+        self.decide_again(request, now, Attempt { unjudged: true, ..Attempt::default() })
+    }
+
     /// Decides a request for which something was obtained since it was decided before.
     pub fn decide_again(
         &self,
@@ -295,9 +300,10 @@ impl Authorizer {
             return if rule.requirement == TokenRequirement::Ignored {
                 Ok(approval)
             } else {
-                self.judge(approval, request, &rule, now)
+                self.judge(approval, request, &rule, now, attempt.unjudged)
             };
         };
+        let unjudged = attempt.unjudged;
         let identified = self.identify(request, bearer, now, attempt);
         let (identity, fresh) =
             identified.map_err(|not_admitted| not_admitted.asking_for(rule.scopes()))?;
@@ -307,7 +313,7 @@ impl Authorizer {
             ..Denial::of_issuer(refused.fault, identity.issuer())
         })?;
         let approval = Approval::new(Basis::Identified { identity, fresh }, permit);
-        self.judge(approval, request, &rule, now)
+        self.judge(approval, request, &rule, now, unjudged)
     }
 
     /// Asks the policy, if there is one, about a request that is in order but for that.
@@ -317,8 +323,10 @@ impl Authorizer {
         request: &RequestView<'_>,
         rule: &RouteRule<'_>,
         now: UnixTime,
+        unjudged: bool,
     ) -> Result<Approval, NotAdmitted<'_>> {
-        let Some(policy) = &self.policy else { return Ok(approval) };
+        let policy = self.policy.as_ref().filter(|_| !unjudged);
+        let Some(policy) = policy else { return Ok(approval) };
         let question = self.question(request, rule.path(), approval.identity(), now);
         let consulted = match question {
             Ok(question) => policy.consult(&question),

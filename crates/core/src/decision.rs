@@ -358,7 +358,8 @@ impl Fault {
                 RuleFault::UnknownMode
                 | RuleFault::UnknownKey
                 | RuleFault::EmptyValue
-                | RuleFault::BehalfNotPassed => Reason::PolicyUnavailable,
+                | RuleFault::BehalfNotPassed
+                | RuleFault::PolicyHeadersNotPassed => Reason::PolicyUnavailable,
             },
             Self::Policy(fault) => match fault {
                 PolicyFault::Denied => Reason::PolicyDenied,

@@ -55,6 +55,8 @@ pub struct MissingVerdict {
 #[derive(Clone, Default)]
 pub struct Attempt {
     pub(crate) uncached: bool,
+    /// Whether the policy is left out: whom the token speaks of is all that is asked.
+    pub(crate) unjudged: bool,
     pub(crate) keys_obtained: bool,
     pub(crate) status: Option<Answered>,
     /// What all was found in order for, the policy included.

@@ -63,6 +63,12 @@ pub enum RuleFault {
          through (`x-doorward-upstream: on-behalf-of`)"
     )]
     BehalfNotPassed,
+    /// The policy sets headers, and the gateway does not say that it hands them on.
+    #[error(
+        "the policy sets headers, and the gateway does not say that it lets them through \
+         (`x-doorward-upstream: policy`)"
+    )]
+    PolicyHeadersNotPassed,
     /// `doorward.mode` is none of `required`, `optional` and `bypass`.
     #[error("the route's `doorward.mode` is none of required, optional, bypass")]
     UnknownMode,
