@@ -45,4 +45,4 @@ bench-envoy: ## the same through a real Envoy, beside its own jwt_authn; writes 
 
 tools: ## fetches or builds every tool into the cache (10 minutes, once), prints their paths
 	scripts/fetch --env envoy keycloak oidc-provider chromium chromedriver gnome-keyring \
-	    kubernetes-validate ghz grpcurl istioctl egctl cargo-deny cargo-fuzz cargo-mutants
+	    kubernetes-validate ghz grpcurl istioctl egctl opa cargo-deny cargo-fuzz cargo-mutants

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`transport`] | gRPC, HTTP and admin fronts; Envoy's wire to the core's types and back |
 //! | [`discovery`] | what issuers publish, fetched and kept fresh; the only HTTP client |
+//! | [`policy`] | the policy in force: from files, a bundle, or at an OPA |
 //! | [`config`] | layers → checked settings, all faults at once |
 //! | [`telemetry`] | metrics, log, decision lines |
 //! | [`app`] | puts them together: threads, tasks, reloads |
@@ -42,6 +43,7 @@ pub mod init;
 pub mod login;
 pub mod loopback;
 pub mod pkce;
+pub mod policy;
 pub mod printable;
 pub mod product;
 pub mod redact;

@@ -81,6 +81,8 @@ mod openings;
 mod plain_words;
 mod platform_tokens;
 mod policy_cli;
+mod policy_config;
+mod policy_opa;
 mod protected_resources;
 mod provider_pages;
 mod readiness;

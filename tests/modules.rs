@@ -13,7 +13,7 @@ use crate::support::tools;
 
 /// Module of the server's crate → modules that its code may name. What decides is a crate of its own,
 /// which can name none of them.
-const MAY_NAME: [(&str, &[&str]); 22] = [
+const MAY_NAME: [(&str, &[&str]); 23] = [
     ("advice", &["discovery", "printable", "product"]),
     ("transport", &["config", "telemetry", "tls_files"]),
     ("discovery", &["loopback", "pkce", "redact", "regular_file", "secret", "turns", "whole_file"]),
@@ -25,6 +25,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
         &[
             "discovery",
             "loopback",
+            "policy",
             "printable",
             "product",
             "redact",
@@ -33,6 +34,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
             "tls_files",
         ],
     ),
+    ("policy", &["discovery", "redact"]),
     ("tls_files", &[]),
     ("telemetry", &["config", "turns"]),
     ("loopback", &[]),
@@ -85,22 +87,23 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
 const COMPOSERS: [&str; 4] = ["app", "cli", "lib", "main"];
 
 /// Crate → the modules that may name it, besides the composers.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("tonic", &["transport"]),
     ("envoy_types", &["transport"]),
     ("prost", &["transport"]),
     ("hyper", &["transport", "doctor"]),
     ("h2", &["transport"]),
-    ("futures_util", &["transport", "discovery"]),
+    ("futures_util", &["transport", "discovery", "policy"]),
     ("hyper_util", &["transport", "doctor"]),
     ("tokio_rustls", &["transport", "discovery", "doctor", "tls_files"]),
     ("axum", &[]),
     ("doorward_dev", &[]),
+    ("doorward_policy", &["policy"]),
     ("reqwest", &["discovery"]),
     ("rustls_native_certs", &["discovery"]),
     ("webpki", &["discovery"]),
     ("figment", &["config"]),
-    ("tokio", &["transport", "discovery", "doctor", "login", "regular_file"]),
+    ("tokio", &["transport", "discovery", "doctor", "login", "policy", "regular_file"]),
     ("oauth2", &["discovery"]),
     ("keyring", &["login"]),
 ];
@@ -337,11 +340,17 @@ fn the_development_issuer_stands_on_nothing_of_the_servers() {
 #[test]
 fn an_image_that_only_serves_is_built_without_demo_and_key_ring() {
     let all = stands_on(&["--package", "doorward"]);
-    let serving = stands_on(&["--package", "doorward", "--no-default-features"]);
+    let nothing = ["--package", "doorward", "--no-default-features"];
+    let serving = stands_on(&[&nothing[..], &["--features", "policy"]].concat());
     for name in ["doorward_dev", "keyring"] {
         assert!(all.contains(name) && !serving.contains(name), "{name}");
     }
     assert!(serving.contains("doorward_core"), "{serving:?}");
+    // What decides by Rego takes minutes to build, and is left out where nobody wants it.
+    let without = stands_on(&nothing);
+    for name in ["doorward_policy", "regorus"] {
+        assert!(serving.contains(name) && !without.contains(name), "{name}");
+    }
 }
 
 #[test]

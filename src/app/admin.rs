@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use doorward_core::clock::UnixTime;
 
 use super::assembly::{Assembly, Shared};
 use super::shortage::{Shortage, ShortageLog, expires_in};
 use crate::discovery::{FetchCounts, Introspector, IssuerKeys, IssuerStatus, QuestionCounts};
-use crate::telemetry::KeySetFacts;
+use crate::policy::{LivePolicy, PolicyStatus};
+use crate::telemetry::{KeySetFacts, PolicyFacts};
 use crate::transport::{AdminView, CheckService, Readiness, Resources};
 
 /// All there is to tell.
@@ -18,6 +19,7 @@ pub(super) struct Overview {
     service: Arc<ArcSwap<CheckService>>,
     keys: ArcSwap<Vec<Arc<IssuerKeys>>>,
     introspectors: ArcSwap<Vec<Arc<Introspector>>>,
+    policy: ArcSwapOption<LivePolicy>,
     resources: Resources,
     /// Once ready, no issuer changes that.
     was_ready: AtomicBool,
@@ -37,6 +39,7 @@ impl Overview {
             service,
             keys: ArcSwap::from_pointee(assembly.keys()),
             introspectors: ArcSwap::from_pointee(assembly.introspectors().to_vec()),
+            policy: ArcSwapOption::new(assembly.policy()),
             was_ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
@@ -46,6 +49,7 @@ impl Overview {
     pub(super) fn follow(&self, assembly: &Assembly) {
         self.keys.store(Arc::new(assembly.keys()));
         self.introspectors.store(Arc::new(assembly.introspectors().to_vec()));
+        self.policy.store(assembly.policy());
     }
 
     pub(super) fn stop_being_ready(&self) {
@@ -61,7 +65,8 @@ impl Overview {
         }
         let ready = self.was_ready.load(Ordering::Relaxed)
             || !self.needs_keys()
-            || self.keys.load().iter().all(|keys| keys.was_tried());
+            || self.keys.load().iter().all(|keys| keys.was_tried())
+                && self.policy.load().as_ref().is_none_or(|policy| policy.was_tried());
         self.was_ready.fetch_or(ready, Ordering::Relaxed);
         ready
     }
@@ -76,6 +81,11 @@ impl Overview {
     /// The issuers, primary first.
     pub(super) fn issuers(&self) -> Arc<Vec<Arc<IssuerKeys>>> {
         self.keys.load_full()
+    }
+
+    /// The policy, if there is one.
+    pub(super) fn policy(&self) -> Option<PolicyStatus> {
+        self.policy.load().as_ref().map(|policy| policy.status())
     }
 
     /// How the questions about this issuer's tokens ended.
@@ -107,6 +117,7 @@ impl AdminView for Overview {
         }
         let now = self.shared.clock.now();
         lines.extend(self.keys.load().iter().map(|keys| line(keys, now)));
+        lines.extend(self.policy().map(|policy| policy_line(&policy)));
         Readiness { ready, lines }
     }
 
@@ -121,6 +132,13 @@ impl AdminView for Overview {
                 KeySetFacts { questions: self.questions(&facts.issuer), ..facts }
             })
             .collect();
+        let policy = self.policy().map(|status| PolicyFacts {
+            provider: status.provider,
+            is_loaded: status.is_loaded,
+            age: status.confirmed_at.map(|moment| now.since(moment)),
+            loads: self.shared.policy_loads.each().collect(),
+        });
+        self.shared.metrics.policy().look(policy.as_ref());
         self.resources.take_note();
         let entries = self.service.load().authorizer().remembered_tokens();
         self.shared.metrics.render(&self.shared.cache_counters, entries, &facts)
@@ -160,4 +178,14 @@ fn line(issuer_keys: &IssuerKeys, now: UnixTime) -> String {
     };
     let failed = last_error.map(|error| format!("; last attempt failed: {error}"));
     format!("{degraded}{issuer}: {state}{}", failed.unwrap_or_default())
+}
+
+/// The policy, for people; `degraded` in front when requests cannot be put to it.
+fn policy_line(policy: &PolicyStatus) -> String {
+    let PolicyStatus { provider, source, is_loaded, revision, last_error, .. } = policy;
+    let (degraded, state) =
+        if *is_loaded { ("", "in force") } else { ("degraded: ", "none could be loaded yet") };
+    let revision = revision.as_ref().map_or(String::new(), |it| format!(", revision {it}"));
+    let failed = last_error.as_ref().map_or(String::new(), |it| format!("; last failure: {it}"));
+    format!("{degraded}policy ({provider}, {source}): {state}{revision}{failed}")
 }

@@ -21,6 +21,7 @@ use crate::config::{IssuerSettings, Settings, UnsignedSettings};
 use crate::discovery::{
     IntrospectionSpec, Introspector, IssuerKeys, IssuerMetadata, KeysSpec, MetadataSpec, keys_of,
 };
+use crate::policy::{LivePolicy, LoadCounts, Work, put_to_work};
 use crate::telemetry::{DecisionLines, Metrics, RecentDenials};
 use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 
@@ -29,6 +30,7 @@ use crate::transport::{CheckService, CheckServiceParts, DenialPages, Watcher};
 pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) cache_counters: Arc<Counters>,
+    pub(super) policy_loads: Arc<LoadCounts>,
     /// Where denials are noted, when there is a console to show them.
     pub(super) denials: Option<Arc<RecentDenials>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -41,6 +43,7 @@ pub(super) struct Assembly {
     keys: Vec<Keeper<IssuerKeys>>,
     metadata: Option<Keeper<IssuerMetadata>>,
     introspectors: Vec<Arc<Introspector>>,
+    policy: Option<PolicyAtWork>,
     verification: Verification,
     tokens: Option<Arc<TokenCache>>,
 }
@@ -54,17 +57,21 @@ struct Verification {
     allow_unsigned_jwt: bool,
     headers: HeaderRules,
     cache: Cache,
+    /// Whether a policy is asked: what fronts keep of an identity says that one has allowed it.
+    judged: bool,
 }
 
 impl Verification {
     fn of(settings: &Settings) -> Self {
-        let Settings { issuers, unsigned, allow_unsigned_jwt, headers, cache, .. } = settings;
+        let Settings { issuers, unsigned, allow_unsigned_jwt, headers, cache, policy, .. } =
+            settings;
         Self {
             issuers: issuers.clone(),
             unsigned: unsigned.clone(),
             allow_unsigned_jwt: *allow_unsigned_jwt,
             headers: headers.clone(),
             cache: cache.clone(),
+            judged: policy.is_some(),
         }
     }
 }
@@ -75,6 +82,13 @@ struct Keeper<T> {
     task: Arc<Task>,
     /// Whose keys it borrows; `None`: nobody's.
     lender: Option<Arc<IssuerKeys>>,
+}
+
+/// A policy, and the task that keeps it fresh for as long as anybody wants it.
+#[derive(Clone)]
+struct PolicyAtWork {
+    live: Arc<LivePolicy>,
+    _task: Option<Arc<Task>>,
 }
 
 /// Ends when it is dropped.
@@ -146,6 +160,7 @@ impl Assembly {
             let (rules, identity) = (unsigned.token.clone(), unsigned.identity.clone());
             issuers.push(Issuer::new(rules, identity, keys).for_unsigned_tokens());
         }
+        let policy = policy(&settings, shared, others);
         let names = issuers.iter().map(|issuer| issuer.name().to_owned()).collect();
         let verification = Verification::of(&settings);
         let tokens = tokens(&verification, shared, others)?;
@@ -159,6 +174,9 @@ impl Assembly {
             .with_max_token_bytes(settings.max_token_bytes);
         if let Some(tokens) = &tokens {
             authorizer = authorizer.with_cache(Arc::clone(tokens));
+        }
+        if let Some(policy) = &policy {
+            authorizer = authorizer.with_policy(policy.live.clone());
         }
         if settings.allow_unsigned_jwt {
             authorizer = authorizer.with_unsigned(UnsignedTokens::Accepted);
@@ -181,7 +199,7 @@ impl Assembly {
             watcher: shared.watcher.clone(),
         });
         let service = Arc::new(service);
-        Ok(Self { service, keys, metadata, introspectors, verification, tokens })
+        Ok(Self { service, keys, metadata, introspectors, policy, verification, tokens })
     }
 
     pub(super) fn service(&self) -> &Arc<CheckService> {
@@ -196,6 +214,11 @@ impl Assembly {
     /// there are.
     pub(super) fn remembered(&self) -> Option<(usize, u64)> {
         self.tokens.as_ref().map(|tokens| (Arc::as_ptr(tokens).addr(), tokens.len()))
+    }
+
+    /// The policy that is asked, if there is one.
+    pub(super) fn policy(&self) -> Option<Arc<LivePolicy>> {
+        self.policy.as_ref().map(|policy| Arc::clone(&policy.live))
     }
 
     pub(super) fn keys(&self) -> Vec<Arc<IssuerKeys>> {
@@ -255,6 +278,28 @@ fn keys(
         });
     }
     keepers
+}
+
+/// The policy: that of one of the others where it is the same.
+fn policy(settings: &Settings, shared: &Shared, others: &[&Assembly]) -> Option<PolicyAtWork> {
+    let spec = settings.policy.clone()?;
+    let mut of_others = others.iter().filter_map(|other| other.policy.as_ref());
+    if let Some(same) = of_others.clone().find(|other| *other.live.spec() == spec) {
+        return Some(same.clone());
+    }
+    let predecessor = of_others.next().map(|other| other.live.as_ref());
+    let clock = Arc::clone(&shared.clock);
+    let (live, work) = put_to_work(spec, predecessor, &shared.policy_loads, clock);
+    let task = match work {
+        Work::KeepFresh(work) => Some(Arc::new(Task::new(background(work)))),
+        // It ends when nobody can ask any more.
+        Work::Ask(work) => {
+            drop(background(work));
+            None
+        }
+        Work::None => None,
+    };
+    Some(PolicyAtWork { live, _task: task })
 }
 
 /// Who is asked about tokens. One of the predecessor's that asks alike goes on, with what it knows.

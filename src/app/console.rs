@@ -23,6 +23,7 @@ use crate::advice::fetching;
 use crate::config::{ListenerSettings, Provenance, ServerSettings, Settings};
 use crate::discovery::{IssuerKeys, IssuerStatus, KeyLocation, ObtainError};
 use crate::explain::Pasted;
+use crate::policy::PolicyStatus;
 use crate::product::Product;
 use crate::redact::redact_text;
 use crate::telemetry::{History, LOOK_EVERY, RecentDenial, Reload, Windows};
@@ -75,6 +76,7 @@ struct State {
     ready: bool,
     ready_since: u64,
     issuers: Vec<IssuerState>,
+    policy: Option<PolicyState>,
     decisions: Windows,
     denials: Vec<RecentDenial>,
     configuration: ConfigurationState,
@@ -95,6 +97,33 @@ struct IssuerState {
     last_error: Option<String>,
     remedy: Option<String>,
     keys: Vec<KeyState>,
+}
+
+#[derive(Serialize)]
+struct PolicyState {
+    provider: &'static str,
+    source: String,
+    /// `ok`; `stale`: the last attempt failed, an earlier one serves on; `down`: none is in force.
+    state: &'static str,
+    revision: Option<String>,
+    /// When it was read, or found to be the newest.
+    confirmed_at: Option<u64>,
+    last_error: Option<String>,
+}
+
+impl From<PolicyStatus> for PolicyState {
+    fn from(status: PolicyStatus) -> Self {
+        let PolicyStatus { provider, source, is_loaded, revision, confirmed_at, last_error } =
+            status;
+        let state = match (is_loaded, &last_error) {
+            (true, None) => "ok",
+            (true, Some(_)) => "stale",
+            (false, Some(_)) => "down",
+            (false, None) => "starting",
+        };
+        let confirmed_at = confirmed_at.map(|at| at.0);
+        Self { provider, source, state, revision, confirmed_at, last_error }
+    }
 }
 
 #[derive(Serialize)]
@@ -255,6 +284,7 @@ impl Console {
             ready,
             ready_since: self.ready_since.load(Ordering::Relaxed),
             issuers: self.overview.issuers().iter().map(|keys| self.issuer(keys, now)).collect(),
+            policy: self.overview.policy().map(PolicyState::from),
             decisions: history.shown(now, &totals),
             denials: self.shared.denials.as_ref().map_or_else(Vec::new, |kept| kept.latest_first()),
             configuration: ConfigurationState {

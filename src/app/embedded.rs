@@ -225,6 +225,7 @@ impl Running {
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
+            policy_loads: Arc::default(),
             denials: None,
             clock: Arc::new(SystemClock),
             watcher: None,

@@ -211,6 +211,7 @@ impl Server {
         let shared = Shared {
             metrics: Metrics::new()?,
             cache_counters: Arc::default(),
+            policy_loads: Arc::default(),
             denials: console_port.as_ref().map(|_| Arc::default()),
             clock: Arc::new(SystemClock),
             watcher,

@@ -17,6 +17,7 @@ use super::assembly::{Assembly, Shared};
 use crate::config::Settings;
 use crate::discovery::{EmptySet, IssuerKeys};
 use crate::explain::{Asked, Explanation, IssuerFacts, KeyFacts, explain};
+use crate::policy::PolicySpec;
 use crate::product::Product;
 use crate::telemetry::Metrics;
 use crate::transport::CheckService;
@@ -44,7 +45,7 @@ pub fn explain_request(
     now: UnixTime,
 ) -> Result<Explanation, StartError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    settings.fetch.cache_dir = None;
+    keep_nothing(&mut settings);
     // A server takes a minute to believe that all keys are withdrawn; told is what it comes to.
     if let EmptySet::Withdraw { reads, over } = &mut settings.fetch.empty_set {
         (*reads, *over) = (1, Duration::ZERO);
@@ -56,9 +57,20 @@ pub fn explain_request(
         let assembly = Assembly::new(settings, &shared, &[])?;
         let service = Arc::clone(assembly.service());
         let keys = assembly.keys();
+        if let Some(policy) = assembly.policy() {
+            let _ = tokio::time::timeout(patience, policy.tried()).await;
+        }
         let decision = decide(service.authorizer(), &keys, request, now, patience).await;
         Ok(told(&service, &keys, &client, request, now, &decision))
     })
+}
+
+/// Has neither keys nor a policy kept on disk.
+pub(super) fn keep_nothing(settings: &mut Settings) {
+    settings.fetch.cache_dir = None;
+    if let Some(PolicySpec::Bundle(bundle)) = &mut settings.policy {
+        bundle.cache_dir = None;
+    }
 }
 
 /// What a decision needs that no server makes.
@@ -66,6 +78,7 @@ pub(super) fn shared_at(now: UnixTime) -> Result<Shared, StartError> {
     Ok(Shared {
         metrics: Metrics::new()?,
         cache_counters: Arc::default(),
+        policy_loads: Arc::default(),
         denials: None,
         clock: Arc::new(Fixed(now)),
         watcher: None,

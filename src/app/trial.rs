@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StartError;
 use super::assembly::Assembly;
-use super::offline::{shared_at, told};
+use super::offline::{keep_nothing, shared_at, told};
 use crate::config::{IssuerSettings, Settings};
 use crate::discovery::KeyLocation;
 use crate::explain::Explanation;
@@ -95,13 +95,18 @@ impl Trial {
             AudienceRule::NotChecked => None,
         };
         settings.issuers = vec![issuer];
-        settings.fetch.cache_dir = None;
+        keep_nothing(&mut settings);
+        let patience = settings.fetch.timeout;
         settings.platform.discovery_url = None;
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let assembly = runtime.block_on(async {
             let shared = shared_at(now)?;
-            Assembly::new(settings, &shared, &[])
+            let assembly = Assembly::new(settings, &shared, &[])?;
+            if let Some(policy) = assembly.policy() {
+                let _ = tokio::time::timeout(patience, policy.tried()).await;
+            }
+            Ok::<_, StartError>(assembly)
         })?;
         Ok(Self { runtime, assembly, issuer: name, audience, signer, now })
     }

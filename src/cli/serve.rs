@@ -79,11 +79,12 @@ pub(super) fn run(args: &ServeArgs) -> Exit {
     }
 }
 
-/// What a configuration was read from, certificates and tables included.
+/// What a configuration was read from, certificates, tables and policies included.
 fn files(loaded: &Loaded) -> Vec<PathBuf> {
     let certificates = loaded.settings.server.tls_files().map(Path::to_owned);
     let tables = loaded.settings.endpoints_file.clone();
-    loaded.files.iter().cloned().chain(certificates).chain(tables).collect()
+    let policies = loaded.settings.policy_files.iter().cloned();
+    loaded.files.iter().cloned().chain(certificates).chain(tables).chain(policies).collect()
 }
 
 /// Waits for SIGTERM or SIGINT, and reloads at each SIGHUP and when a file has changed.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use doorward_core::identity::ClaimPathError;
 use doorward_core::keys::KeySetError;
+use doorward_core::policy::GroupPatternFault;
 use doorward_core::rules::{NotAHost, PathPatternError, PathRuleError, UnknownMethod};
 
 use crate::discovery::{BearerError, SetupError};
+use crate::policy::{LoadFaults, QueryError};
 use crate::redact::Shown;
 use crate::secret::SecretError;
 use crate::tls_files::TlsError;
@@ -170,6 +172,49 @@ pub enum BadValue {
     #[error(transparent)]
     Secret(#[from] SecretError),
 
+    // -- the policy --
+    #[error("has no effect here: it is for policy.provider {providers}")]
+    OfOtherProvider { providers: &'static str },
+    #[error("this build has no policy engine (feature `policy`)")]
+    NoPolicyEngine,
+    #[error("missing: set policy.files, or policy.bundle with the source of a bundle")]
+    NoPolicySource,
+    #[error("policy.bundle is set as well: keep one")]
+    FilesAndBundle,
+    #[error("with provider roles, give one file with the data, or a bundle")]
+    OneDataFile,
+    #[error("missing: set the URL of the bundle, or the path of its file")]
+    NoBundleSource,
+    #[error("has no effect: the bundle is a file, and is not fetched")]
+    BundleIsAFile,
+    #[error("missing: set the base URL of the OPA, such as http://127.0.0.1:8282")]
+    NoOpa,
+    #[error(
+        "`{found}` is Doorward's own server.http: OPA listens on 8181 unless told otherwise, and so \
+         does Doorward; give one of them another port"
+    )]
+    OpaIsDoorward { found: Shown },
+    #[error(
+        "`{found}` must be an https URL (plain http is allowed for loopback addresses, and with \
+         allow_http: true)"
+    )]
+    NotHttpsOfPolicy { found: Shown },
+    #[error(
+        "`{found}`: unsigned over https or loopback only: a bundle decides access; set public_key, \
+         or use https"
+    )]
+    UnsignedOverHttp { found: Shown },
+    #[error("`{path}` is no key that signs bundles: {faults}")]
+    NotABundleKey { path: Shown, faults: LoadFaults },
+    #[error("`{found}` {error}")]
+    NotAQuery { found: Shown, error: QueryError },
+    #[error("`{found}`: {error}")]
+    NotAGroupPattern { found: Shown, error: GroupPatternFault },
+    #[error("missing: {other} is set, and one needs the other")]
+    NoClientKey { other: &'static str },
+    #[error("{0}")]
+    Policy(String),
+
     // -- algorithms, claims, keys --
     #[error(
         "`{0}` is symmetric: anyone who can verify with its key can also sign with it, so \
@@ -330,6 +375,10 @@ impl BadValue {
                 | Self::NoStatusUrl
                 | Self::NoIntrospectionEndpoint
                 | Self::NoIntrospectionClient
+                | Self::NoPolicySource
+                | Self::NoBundleSource
+                | Self::NoOpa
+                | Self::NoClientKey { .. }
                 | Self::NoAudience
                 | Self::NoTenants
                 | Self::TlsIncomplete { .. }

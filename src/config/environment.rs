@@ -21,7 +21,7 @@ pub(super) const PREFIX: &str = "DOORWARD_";
 
 /// Variables that stand for flags of the command line, steer tests, or say where
 /// `scripts/fetch` has put a tool: no configuration.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "DOORWARD_CONFIG",
     "DOORWARD_UPDATE_DOCS",
     "DOORWARD_SKIP",
@@ -36,6 +36,7 @@ const RESERVED: [&str; 16] = [
     "DOORWARD_GRPCURL",
     "DOORWARD_ISTIOCTL",
     "DOORWARD_EGCTL",
+    "DOORWARD_OPA",
     "DOORWARD_CARGO_DENY",
     "DOORWARD_CARGO_FUZZ",
 ];

@@ -19,6 +19,20 @@ impl Lines {
             .find_map(|path| self.0.get(&path).copied())
     }
 
+    /// The line of what is called so, names joined by dots, or of the innermost around it; below
+    /// `section`, if there is one.
+    pub(super) fn of_place(&self, section: &str, place: &str) -> Option<u64> {
+        let is_around = |path: &KeyPath| {
+            let name = path.steps().join(".");
+            let name =
+                name.strip_prefix(section).and_then(|name| name.strip_prefix('.')).unwrap_or(&name);
+            let rest = place.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let around = self.0.iter().filter(|(path, _)| is_around(path));
+        around.max_by_key(|(path, _)| path.steps().len()).map(|(_, line)| *line)
+    }
+
     /// Notes where a key begins.
     pub(super) fn note(&mut self, path: KeyPath, line: u64) {
         self.0.insert(path, line);

@@ -43,6 +43,9 @@ pub enum Unserved {
     /// Another server would have to be asked about each token.
     #[error("is a setting of the server: the module cannot ask whether a token is active")]
     Asking,
+    /// Nobody else is asked about requests.
+    #[error("is a setting of the server: the module does not ask a policy")]
+    Policy,
 }
 
 impl Reader {
@@ -82,6 +85,7 @@ impl Reader {
                 ["server"] => Unserved::Listeners,
                 ["log", "level" | "format"] => Unserved::Logging,
                 ["auth", "allow_unsigned_jwt"] => Unserved::Unsigned,
+                ["policy"] => Unserved::Policy,
                 ["auth", "access_keys"]
                 | ["auth", "oidc", "introspection" | "opaque" | "opaque_prefix"]
                 | ["auth", "issuers", _, "introspection" | "opaque" | "opaque_prefix"] => {

@@ -17,6 +17,7 @@ use super::raw::{Cache, DecisionLog, Mode};
 use super::resource::ProtectedResource;
 use crate::discovery::{Access, FetchPolicy, IntrospectionSpec, KeyLocation};
 use crate::loopback::is_loopback_address;
+use crate::policy::PolicySpec;
 use crate::secret::ClientSecret;
 
 /// Everything Doorward needs to know to run.
@@ -51,6 +52,10 @@ pub struct Settings {
     pub endpoints: Option<EndpointRules>,
     /// Where a part of that table was read from.
     pub endpoints_file: Option<PathBuf>,
+    /// Who else is asked whether a request may pass.
+    pub policy: Option<PolicySpec>,
+    /// The files that the policy was read from, or is fetched with, to be watched.
+    pub policy_files: Vec<PathBuf>,
     /// `realm` of the `WWW-Authenticate` challenge.
     pub realm: String,
     /// RFC 9728: none unless configured.

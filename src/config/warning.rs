@@ -51,12 +51,17 @@ pub enum Warning {
          are used for it"
     )]
     NotDiscovered { key: String, issuer: Shown },
-    /// What is kept in `keys.key_cache_dir` could be anybody's.
+    /// What is kept in a cache directory could be anybody's.
     #[error(
-        "keys.key_cache_dir: {directory} belongs to another user, or others can write to it: keys \
-         in it are not trusted; choose a subdirectory, which Doorward then creates for itself"
+        "{key}: {directory} belongs to another user, or others can write to it: {what} in it are not \
+         trusted; choose a subdirectory, which Doorward then creates for itself"
     )]
-    OpenCacheDirectory { directory: Shown },
+    OpenCacheDirectory {
+        key: String,
+        directory: Shown,
+        /// What is kept there.
+        what: &'static str,
+    },
     /// Several issuers without `subject_prefix` of their own.
     #[error(
         "{} share one namespace of principals: `alice` of one is `alice` of the other; give each \
@@ -125,6 +130,15 @@ pub enum Warning {
          every endpoint of the table; `required` requires scopes of all tokens"
     )]
     ScopesOptional,
+    /// An OPA on another machine, by plain http.
+    #[error(
+        "{key} is true: {url} is asked over plain http, and anyone on the network path can allow \
+         requests, and read their tokens"
+    )]
+    OpaInTheClear { key: String, url: Shown },
+    /// What the policy itself is remarked upon.
+    #[error("policy: {0}")]
+    Policy(String),
     /// `log.level` leaves all of Doorward's own lines out, without saying `off`.
     #[error("log.level is `{level}`: Doorward logs nothing, not even errors; write info,{level}")]
     NothingLogged { level: Shown },

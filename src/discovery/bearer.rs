@@ -40,7 +40,7 @@ impl KeyBearer {
     }
 
     /// What `Authorization` is for a request to `url`; `None` where the token is not sent.
-    pub(super) async fn for_request(&self, url: &Url) -> Result<Option<HeaderValue>, BearerError> {
+    pub(crate) async fn for_request(&self, url: &Url) -> Result<Option<HeaderValue>, BearerError> {
         let is_private = url.scheme() == "https" || is_loopback(url);
         if !is_private || !self.origins.contains(&url.origin()) {
             return Ok(None);

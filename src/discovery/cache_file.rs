@@ -26,10 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// another user, or that others may write to, is not believed, and neither is what a
 /// symbolic link in its place leads to.
 #[derive(Clone, Debug)]
-pub(super) struct CacheFile {
+pub(crate) struct CacheFile {
     directory: PathBuf,
     path: PathBuf,
     subject: Subject,
+    most_bytes: usize,
 }
 
 /// What the document is: part of the file, since a file name is too little to trust.
@@ -50,13 +51,13 @@ struct Entry {
 
 /// A document that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) document: String,
-    pub(super) obtained_at: UnixTime,
+pub(crate) struct Kept {
+    pub(crate) document: String,
+    pub(crate) obtained_at: UnixTime,
 }
 
 impl CacheFile {
-    pub(super) fn new(directory: &Path, kind: &str, issuer: &str, location: &str) -> Self {
+    pub(crate) fn new(directory: &Path, kind: &str, issuer: &str, location: &str) -> Self {
         let name = digest::digest(&digest::SHA256, [kind, issuer, location].join("\0").as_bytes());
         let name: String = name.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
@@ -67,17 +68,23 @@ impl CacheFile {
                 issuer: issuer.to_owned(),
                 location: location.to_owned(),
             },
+            most_bytes: MAX_FILE_BYTES,
         }
     }
 
+    /// The same for a file of another size, in bytes.
+    pub(crate) fn up_to(self, most_bytes: usize) -> Self {
+        Self { most_bytes, ..self }
+    }
+
     /// What was kept last; `None` when nothing was.
-    pub(super) async fn load(&self) -> Result<Option<Kept>, CacheError> {
+    pub(crate) async fn load(&self) -> Result<Option<Kept>, CacheError> {
         let this = self.clone();
         off_the_runtime(move || this.load_blocking()).await
     }
 
     /// Keeps a document in place of the last one, in one step.
-    pub(super) async fn store(
+    pub(crate) async fn store(
         &self,
         document: &[u8],
         obtained_at: UnixTime,
@@ -111,7 +118,7 @@ impl CacheFile {
         if !is_ours_alone(&file.metadata().map_err(io)?) {
             return Err(CacheError::NotOurs(self.path.clone()));
         }
-        regular_file::read(file, MAX_FILE_BYTES).map_err(io)
+        regular_file::read(file, self.most_bytes).map_err(io)
     }
 
     /// The directory, when nobody else can put a file there.
@@ -153,7 +160,7 @@ async fn off_the_runtime<T: Send + 'static>(
 
 /// Why a document was not kept or not found again. Never more than a warning.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CacheError {
+pub(crate) enum CacheError {
     #[error("{}: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },
     #[error("{}: not a cache file: {cause}", path.display())]

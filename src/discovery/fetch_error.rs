@@ -65,9 +65,9 @@ pub enum FetchErrorKind {
     /// It says that plain http was sent to a port for TLS.
     #[error("it answered with status {0}: plain http was sent to a port for TLS")]
     WantsTls(u16),
-    /// Over 1 MiB.
-    #[error("the document is larger than 1 MiB")]
-    TooLarge,
+    /// More bytes than may be.
+    #[error("the document is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
     /// Compressed, though nobody asked for that.
     #[error("the document is compressed, although no compression was requested")]
     Encoded,

@@ -7,17 +7,18 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION,
+    RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Client, Proxy, Response, StatusCode, redirect};
+use tokio_rustls::rustls;
 use url::Url;
 
 use super::fetch_error::{FetchError, FetchErrorKind};
 use super::location::Access;
 use super::no_proxy::NoProxy;
 use super::obtain_error::ObtainError;
-use super::trust::{CaFile, SetupError};
+use super::trust::{CaFile, ClientCert, SetupError};
 use super::url_policy;
 use crate::loopback::is_loopback;
 use crate::redact::redact_text;
@@ -44,7 +45,9 @@ pub struct HttpFetcher {
     no_proxy: NoProxy,
     access: Access,
     ca_file: CaFile,
+    client_cert: Option<ClientCert>,
     pub(super) timeout: Duration,
+    pub(super) most_bytes: usize,
 }
 
 /// A document as it came.
@@ -54,7 +57,7 @@ pub struct Document {
     pub url: Url,
     /// The header of the answer.
     pub header: HeaderMap,
-    /// At most 1 MiB, without a byte order mark.
+    /// At most 1 MiB, or what the fetcher takes, without a byte order mark.
     pub body: Bytes,
 }
 
@@ -63,11 +66,15 @@ impl HttpFetcher {
     /// included.
     ///
     /// # Errors
-    /// `access.ca_file` cannot be read or is not what it should be.
+    /// A file that `access` names cannot be read or is not what it should be.
     pub async fn new(access: &Access, timeout: Duration) -> Result<Self, SetupError> {
         let ca_file = match access.ca_file.clone() {
             Some(path) => CaFile::read_apart(path).await?,
             None => CaFile::default(),
+        };
+        let client_cert = match access.client_cert.clone() {
+            Some(files) => Some(ClientCert::read_apart(files).await?),
+            None => None,
         };
         Ok(Self {
             proxied: OnceLock::new(),
@@ -76,8 +83,16 @@ impl HttpFetcher {
             no_proxy: NoProxy::from_process(),
             access: access.clone(),
             ca_file,
+            client_cert,
             timeout,
+            most_bytes: MAX_DOCUMENT_BYTES,
         })
+    }
+
+    /// The same for documents of another size, in bytes.
+    #[must_use]
+    pub fn up_to(self, most_bytes: usize) -> Self {
+        Self { most_bytes, ..self }
     }
 
     /// Fetches the document at `url`.
@@ -85,13 +100,32 @@ impl HttpFetcher {
     /// # Errors
     /// See [`FetchErrorKind`].
     pub async fn get(&self, url: &Url) -> Result<Document, FetchError> {
-        tokio::time::timeout(self.timeout, self.follow(url))
+        let not_modified = StatusCode::NOT_MODIFIED.as_u16();
+        let nothing = || FetchErrorKind::Status { status: not_modified, retry_after: None };
+        let document = self.get_newer(url, None).await?;
+        document.ok_or_else(|| FetchError { url: shown(url), kind: nothing() })
+    }
+
+    /// The same, unless it is still the one that had this `ETag`: then `None`.
+    ///
+    /// # Errors
+    /// See [`FetchErrorKind`].
+    pub async fn get_newer(
+        &self,
+        url: &Url,
+        etag: Option<&HeaderValue>,
+    ) -> Result<Option<Document>, FetchError> {
+        tokio::time::timeout(self.timeout, self.follow(url, etag))
             .await
             .unwrap_or(Err(FetchErrorKind::TimedOut(self.timeout)))
             .map_err(|kind| FetchError { url: shown(url), kind })
     }
 
-    async fn follow(&self, start: &Url) -> Result<Document, FetchErrorKind> {
+    async fn follow(
+        &self,
+        start: &Url,
+        etag: Option<&HeaderValue>,
+    ) -> Result<Option<Document>, FetchErrorKind> {
         let mut url = start.clone();
         // Redirects are followed by hand: each may need another client, and the
         // error should name it.
@@ -101,11 +135,15 @@ impl HttpFetcher {
                 None => None,
             };
             let is_shown = bearer.is_some();
-            let response = self.send(&url, bearer).await?;
+            let response = self.send(&url, bearer, etag).await?;
             let status = response.status();
             if status == StatusCode::OK {
                 let header = response.headers().clone();
-                return Ok(Document { url, header, body: read(response).await? });
+                let body = read(response, self.most_bytes).await?;
+                return Ok(Some(Document { url, header, body }));
+            }
+            if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+                return Ok(None);
             }
             url = match response.headers().get(LOCATION) {
                 Some(location) if status.is_redirection() => redirect_target(&url, location)?,
@@ -125,9 +163,11 @@ impl HttpFetcher {
         &self,
         url: &Url,
         bearer: Option<HeaderValue>,
+        etag: Option<&HeaderValue>,
     ) -> Result<Response, FetchErrorKind> {
-        let mut headers: HeaderMap =
-            bearer.into_iter().map(|bearer| (AUTHORIZATION, bearer)).collect();
+        let bearer = bearer.map(|bearer| (AUTHORIZATION, bearer));
+        let etag = etag.map(|etag| (IF_NONE_MATCH, etag.clone()));
+        let mut headers: HeaderMap = bearer.into_iter().chain(etag).collect();
         let Some(cluster) = &self.access.cluster else {
             let request = self.client_for(url)?.get(url.clone());
             return Ok(request.headers(headers).send().await?);
@@ -155,6 +195,14 @@ impl HttpFetcher {
         }
     }
 
+    /// Has what requests to `url` need ready before the first one.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub(crate) fn prepare(&self, url: &Url) -> Result<(), FetchError> {
+        self.client_for(url).map(drop).map_err(|kind| FetchError { url: shown(url), kind })
+    }
+
     /// Built when first needed: reading the system's authorities takes a few milliseconds.
     pub(super) fn client_for(&self, url: &Url) -> Result<&Client, FetchErrorKind> {
         let (cell, way) = if is_loopback(url) {
@@ -173,10 +221,17 @@ impl HttpFetcher {
         Ok(cell.get_or_init(|| client))
     }
 
+    fn tls_config(&self) -> Result<rustls::ClientConfig, rustls::Error> {
+        match &self.client_cert {
+            Some(cert) => self.ca_file.client_config_with(cert),
+            None => self.ca_file.client_config(),
+        }
+    }
+
     fn build(&self, way: Way) -> Result<Client, FetchErrorKind> {
         let mut accept = HeaderMap::new();
         accept.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        let mut tls = self.ca_file.client_config().map_err(FetchErrorKind::Tls)?;
+        let mut tls = self.tls_config().map_err(FetchErrorKind::Tls)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut builder = Client::builder()
             .user_agent(OURSELVES)
@@ -223,20 +278,23 @@ impl Resolve for Loopback {
 
 /// Reads the body piece by piece, so that neither a wrong `Content-Length` nor a
 /// chunked body without end takes more memory than a document may have.
-pub(super) async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind> {
+pub(super) async fn read(
+    mut response: Response,
+    most_bytes: usize,
+) -> Result<Bytes, FetchErrorKind> {
     // None is asked for: a few kilobytes could unfold to gigabytes.
     if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
         && encoding != "identity"
     {
         return Err(FetchErrorKind::Encoded);
     }
-    if response.content_length().is_some_and(|length| length > MAX_DOCUMENT_BYTES as u64) {
-        return Err(FetchErrorKind::TooLarge);
+    if response.content_length().is_some_and(|length| length > most_bytes as u64) {
+        return Err(FetchErrorKind::TooLarge(most_bytes));
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
-            return Err(FetchErrorKind::TooLarge);
+        if body.len() + chunk.len() > most_bytes {
+            return Err(FetchErrorKind::TooLarge(most_bytes));
         }
         body.extend_from_slice(&chunk);
     }
@@ -250,7 +308,7 @@ pub(super) async fn read(mut response: Response) -> Result<Bytes, FetchErrorKind
 /// nginx, Apache and Go say so in a page when plain http comes to a port for TLS.
 async fn bad_request(response: Response) -> FetchErrorKind {
     let status = response.status().as_u16();
-    match read(response).await {
+    match read(response, MAX_DOCUMENT_BYTES).await {
         Ok(page) if page.windows(5).any(|word| word == b"HTTPS") => {
             FetchErrorKind::WantsTls(status)
         }
@@ -297,12 +355,12 @@ pub(super) fn retry_after(header: &HeaderMap) -> Option<Duration> {
 }
 
 /// The URL as it may stand in a log.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     redact_text(url.as_str())
 }
 
 /// The URL as it tells documents apart: without user and password.
-pub(super) fn bare(url: &Url) -> String {
+pub(crate) fn bare(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have them in the first place.
     let _ = url.set_username("");

@@ -45,12 +45,23 @@ pub struct Access {
     pub proxy: Option<Url>,
     /// A PEM file of certificates to trust besides the system's authorities.
     pub ca_file: Option<PathBuf>,
+    /// PEM files of a certificate to show, and of its key.
+    pub client_cert: Option<ClientCertFiles>,
     /// A token to show when fetching keys, and to whom.
     pub key_bearer: Option<KeyBearer>,
     /// Whether the proxies that the environment names are none of ours: another program's.
     pub ignores_environment: bool,
     /// The cluster through which another program fetches instead; proxy and authorities are its own.
     pub cluster: Option<Cluster>,
+}
+
+/// A certificate to show to a server that asks for one: its chain and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// When keys are fetched and how long they are believed.

@@ -1,7 +1,8 @@
 //! What issuers publish: OpenID Connect metadata and key sets, by HTTP, file or inline.
 //!
-//! The only user of the HTTP client. It hands documents to `keys`, and never sees more of a request
-//! than a token that somebody has to be asked about.
+//! The only user of the HTTP client. It hands documents to `keys`, and to `policy` bundles and what an
+//! OPA answers. It never sees more of a request than a token that somebody has to be asked about, or
+//! a question that `policy` has put together.
 //!
 //! | file | holds |
 //! |---|---|
@@ -52,21 +53,24 @@ mod url_policy;
 mod tests;
 
 pub use self::bearer::{BearerError, KeyBearer};
+pub(crate) use self::cache_file::CacheFile;
 pub use self::carrier::{Answer, Call, Carrier, CarrierFault, Cluster};
 pub use self::emptied::EmptySet;
 pub use self::fetch_error::{FetchError, FetchErrorKind};
 pub use self::freshness::Freshness;
 pub use self::http::{Document, HttpFetcher, MAX_DOCUMENT_BYTES};
+pub(crate) use self::http::{bare, shown};
 pub use self::introspection::{ClientCredentials, Protocol};
 pub use self::introspector::{IntrospectionSpec, Introspector, QuestionCounts};
 pub use self::issuer_keys::{IssuerKeys, IssuerStatus};
 pub use self::issuer_metadata::{IssuerMetadata, MetadataSpec};
 pub use self::jwks_fetcher::keys_of;
-pub use self::location::{Access, FetchPolicy, KeyLocation, KeysSpec};
+pub use self::location::{Access, ClientCertFiles, FetchPolicy, KeyLocation, KeysSpec};
 pub use self::metadata::{Metadata, MetadataError, well_known_url};
 pub use self::obstacle::Obstacle;
 pub use self::obtain_error::ObtainError;
 pub use self::post::Reply;
 pub use self::refresher::FetchCounts;
-pub use self::trust::{BadCertificate, CaFile, SetupError};
+pub(crate) use self::schedule::{Bounds, Schedule};
+pub use self::trust::{BadCertificate, CaFile, ClientCert, SetupError};
 pub use self::url_policy::{RefusedUrl, may_lead};

@@ -112,7 +112,7 @@ impl FetchError {
             | FetchErrorKind::Bearer(_)
             | FetchErrorKind::BearerWithheld { .. }
             | FetchErrorKind::Status { .. }
-            | FetchErrorKind::TooLarge
+            | FetchErrorKind::TooLarge(_)
             | FetchErrorKind::Encoded
             | FetchErrorKind::TooManyRedirects
             | FetchErrorKind::BadRedirect

@@ -18,7 +18,7 @@ pub struct Reply {
     pub status: StatusCode,
     /// The headers of the answer.
     pub header: HeaderMap,
-    /// At most 1 MiB.
+    /// At most 1 MiB, or what the fetcher takes.
     pub body: Bytes,
 }
 
@@ -45,7 +45,7 @@ impl HttpFetcher {
             let request = self.client_for(url)?.post(url.clone()).headers(header).body(body);
             let response = request.send().await?;
             let (status, header) = (response.status(), response.headers().clone());
-            Ok(Reply { status, header, body: read(response).await? })
+            Ok(Reply { status, header, body: read(response, self.most_bytes).await? })
         };
         tokio::time::timeout(self.timeout, exchange)
             .await

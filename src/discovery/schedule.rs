@@ -17,31 +17,31 @@ const NEVER_LESS: Duration = Duration::from_millis(10);
 
 /// The times between two attempts, all in one place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// The shortest time between two attempts.
-    pub(super) min: Duration,
+    pub(crate) min: Duration,
     /// The longest time between two attempts.
-    pub(super) max: Duration,
+    pub(crate) max: Duration,
     /// When the answer says nothing.
-    pub(super) default: Duration,
+    pub(crate) default: Duration,
 }
 
 /// Says how long to pause after each attempt.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     bounds: Bounds,
     back_off: ExponentialBackoff,
 }
 
 impl Schedule {
-    pub(super) fn new(mut bounds: Bounds) -> Self {
+    pub(crate) fn new(mut bounds: Bounds) -> Self {
         bounds.min = bounds.min.max(NEVER_LESS);
         bounds.max = bounds.max.max(bounds.min);
         Self { back_off: back_off(bounds), bounds }
     }
 
     /// The pause after a success.
-    pub(super) fn after_success(&mut self, freshness: Freshness) -> Duration {
+    pub(crate) fn after_success(&mut self, freshness: Freshness) -> Duration {
         self.back_off = back_off(self.bounds);
         let pause = match freshness {
             Freshness::Unstated => self.bounds.default,
@@ -53,7 +53,7 @@ impl Schedule {
 
     /// The pause after a failure; at least what the issuer asked for (`Retry-After`),
     /// but an issuer cannot send us away for longer than the longest refresh.
-    pub(super) fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
+    pub(crate) fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
         let pause = self.back_off.next().unwrap_or(LAST_BACK_OFF);
         pause.max(retry_after.unwrap_or_default().min(self.bounds.max))
     }
@@ -72,7 +72,7 @@ fn back_off(bounds: Bounds) -> ExponentialBackoff {
 }
 
 /// Give or take a tenth, so that a fleet started together does not ask together.
-pub(super) fn jittered(span: Duration) -> Duration {
+pub(crate) fn jittered(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 

@@ -1,6 +1,7 @@
 //! Which servers are trusted over TLS: those that an authority of the system's or of the
 //! `ca_file` vouches for, and those that show a certificate which is in the `ca_file` itself.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,16 +10,21 @@ use tokio_rustls::rustls;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use tokio_rustls::rustls::client::{
+    WantsClientCert, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+};
 use tokio_rustls::rustls::crypto::{
     WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
+
+use super::location::ClientCertFiles;
 
 use crate::regular_file::{read_file, read_file_apart};
 
@@ -66,6 +72,19 @@ impl CaFile {
     /// # Errors
     /// None that is known: rustls cannot say so in types.
     pub fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+        Ok(self.builder()?.with_no_client_auth())
+    }
+
+    /// The same, showing a certificate to servers that ask for one.
+    ///
+    /// # Errors
+    /// None that is known: the two have been found to go together.
+    pub fn client_config_with(&self, cert: &ClientCert) -> Result<ClientConfig, rustls::Error> {
+        let ClientCert { chain, key } = cert;
+        self.builder()?.with_client_auth_cert(chain.clone(), key.clone_key())
+    }
+
+    fn builder(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
         let provider = aws_lc_rs::default_provider();
         let mut roots = RootCertStore::empty();
         // Old systems keep authorities that nobody can read any more.
@@ -79,8 +98,50 @@ impl CaFile {
         Ok(ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth())
+            .with_custom_certificate_verifier(Arc::new(verifier)))
+    }
+}
+
+/// A certificate of ours, and its key, which go together.
+pub struct ClientCert {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl ClientCert {
+    /// Reads two PEM files.
+    ///
+    /// # Errors
+    /// One of them cannot be read or holds something else, or they do not go together.
+    pub fn read(files: &ClientCertFiles) -> Result<Self, SetupError> {
+        let ClientCertFiles { cert, key } = files;
+        let read = |path: &Path| {
+            let unreadable = |cause| SetupError::Unreadable { path: path.to_owned(), cause };
+            read_file(path, MAX_BYTES).map_err(unreadable)
+        };
+        let chain = CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<Vec<_>, _>>();
+        let chain = chain.ok().filter(|chain| !chain.is_empty());
+        let chain = chain.ok_or_else(|| SetupError::NoCertificate(cert.clone()))?;
+        let no_key = |_| SetupError::NoKey(key.clone());
+        let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(no_key)?;
+        let both = Self { chain, key };
+        let unfit = |_| SetupError::OtherKey { cert: cert.clone(), key: files.key.clone() };
+        CaFile::default().client_config_with(&both).map_err(unfit)?;
+        Ok(both)
+    }
+
+    /// The same away from the runtime's thread.
+    pub(super) async fn read_apart(files: ClientCertFiles) -> Result<Self, SetupError> {
+        let path = files.cert.clone();
+        let read = tokio::task::spawn_blocking(move || Self::read(&files)).await;
+        let stopping = || io::Error::other("the runtime is stopping");
+        read.unwrap_or_else(|_| Err(SetupError::Unreadable { path, cause: stopping() }))
+    }
+}
+
+impl fmt::Debug for ClientCert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCert")
     }
 }
 
@@ -214,6 +275,17 @@ pub enum SetupError {
     /// There is no certificate in it.
     #[error("`{}` contains no PEM CERTIFICATE", .0.display())]
     NoCertificate(PathBuf),
+    /// There is no private key in it.
+    #[error("`{}` contains no PEM PRIVATE KEY", .0.display())]
+    NoKey(PathBuf),
+    /// The key is another certificate's.
+    #[error("`{}` is not the key of the certificate in `{}`", key.display(), cert.display())]
+    OtherKey {
+        /// The certificate to show.
+        cert: PathBuf,
+        /// What should be its key.
+        key: PathBuf,
+    },
     /// One of its certificates is broken.
     #[error("`{}`: certificate {number}, which begins at line {line}, {why}", path.display())]
     BadCertificate {

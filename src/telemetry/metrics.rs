@@ -18,6 +18,9 @@
 //! | `doorward_calls_cut_off_total` | `reason` | calls ended before their decision or answer |
 //! | `doorward_tls_handshake_failures_total` | `listener`, `reason` | connections on which client and Doorward did not agree on TLS |
 //! | `doorward_unfinished_bytes` | | what unfinished calls hold of what connections share |
+//! | `doorward_policy_loads_total` | `outcome` | loads of the policy, reloads of the configuration included: `ok`, `unchanged`, `refused` (a bundle that is no good), `error` |
+//! | `doorward_policy_loaded` | `provider` | 1: there is one in force; 0: requests are answered with 503 `policy_unavailable` |
+//! | `doorward_policy_age_seconds` | `provider` | since the policy was read, or its bundle found to be the newest; none for an OPA |
 //! | `doorward_config_reloads_total` | `outcome` | reloads: `accepted`, `refused` |
 //! | `doorward_config_last_reload_timestamp_seconds` | `outcome` | when the configuration was last accepted, the start included, and last refused |
 //! | `doorward_config_last_reload_successful` | | 1: the configuration in the files is in force; 0: it was refused |
@@ -41,7 +44,8 @@ use prometheus::{
 use super::config::ConfigMetrics;
 use super::connections::ConnectionMetrics;
 use super::history::{DURATION_BUCKETS, Totals};
-use super::register::Register;
+use super::policy::PolicyMetrics;
+use super::register::{Register, catch_up};
 
 /// The registry and what is counted across configurations.
 #[derive(Clone)]
@@ -63,6 +67,7 @@ pub struct Metrics {
     cache_entries: IntGauge,
     connections: ConnectionMetrics,
     config: ConfigMetrics,
+    policy: PolicyMetrics,
 }
 
 /// What one issuer's key set looks like at the time of a scrape.
@@ -146,6 +151,7 @@ impl Metrics {
                 .gauge("doorward_token_cache_entries", "Tokens in the cache.")?,
             connections: ConnectionMetrics::new(register)?,
             config: ConfigMetrics::new(register)?,
+            policy: PolicyMetrics::new(register)?,
             registry,
         })
     }
@@ -161,6 +167,12 @@ impl Metrics {
     #[must_use]
     pub fn config(&self) -> &ConfigMetrics {
         &self.config
+    }
+
+    /// What is counted of the policy.
+    #[must_use]
+    pub fn policy(&self) -> &PolicyMetrics {
+        &self.policy
     }
 
     /// What is counted of connections.
@@ -248,11 +260,6 @@ impl Metrics {
             }
         }
     }
-}
-
-/// Brings a counter up to a total that is kept elsewhere.
-fn catch_up(counter: &IntCounter, total: u64) {
-    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 /// Counts decisions, without a lock and without looking a label up twice.

@@ -8,6 +8,7 @@ mod denials;
 mod history;
 mod logging;
 mod metrics;
+mod policy;
 mod register;
 mod tally;
 
@@ -18,4 +19,5 @@ pub use self::denials::{RecentDenial, RecentDenials};
 pub use self::history::{History, LOOK_EVERY, Totals, Windows};
 pub use self::logging::{LoggingError, install};
 pub use self::metrics::{KeySetFacts, Metrics, Recorder};
+pub use self::policy::{PolicyFacts, PolicyMetrics};
 pub use self::tally::{Change, STATISTICS, Statistic, Step, Tally};

@@ -30,3 +30,8 @@ impl Register<'_> {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 }
+
+/// Brings a counter up to a total that is kept elsewhere.
+pub(super) fn catch_up(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}

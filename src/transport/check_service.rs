@@ -200,11 +200,9 @@ impl CheckService {
     pub fn status(&self, decision: &Decision) -> u16 {
         match decision {
             Decision::Allow(_) => 200,
-            Decision::Deny(denial) => self
-                .parts
-                .pages
-                .ready(denial.reason(), Resource::FIRST)
-                .map_or(503, |page| page.status.as_u16()),
+            Decision::Deny(denial) => {
+                self.parts.pages.told(denial, Resource::FIRST).status.as_u16()
+            }
         }
     }
 

@@ -18,6 +18,7 @@ pub mod keycloak;
 pub mod module;
 pub mod oauth;
 pub mod oidc_provider;
+pub mod opa;
 pub mod pages;
 pub mod process;
 pub mod raw;

@@ -1,5 +1,5 @@
-//! Those who are asked about tokens: an introspection endpoint (RFC 7662), and NeMo Platform as far as
-//! others ask it, its key set and `/apis/auth/authenticate`.
+//! Those who are asked about tokens: an introspection endpoint (RFC 7662), NeMo Platform as far as
+//! others ask it, its key set and `/apis/auth/authenticate`, and what looks like an OPA.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -62,6 +62,7 @@ impl Registry {
             .route("/introspect", post(introspect))
             .route("/apis/auth/authenticate", get(authenticate).post(authenticate))
             .route("/apis/auth/jwks", get(|| async { json!({"keys": [RSA.jwk()]}).to_string() }))
+            .route("/v1/data/{*path}", post(decide))
             .with_state(Arc::clone(&shared));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -128,6 +129,15 @@ async fn introspect(
             axum::Json(about).into_response()
         }
         Ok(None) => axum::Json(json!({"active": false})).into_response(),
+        Err(answer) => answer,
+    }
+}
+
+async fn decide(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let target = request.uri().path_and_query().unwrap().to_string();
+    let question = Questioned { token: String::new(), shown: String::new(), target };
+    match shared.asked(question).await {
+        Ok(_) => axum::Json(json!({"result": true})).into_response(),
         Err(answer) => answer,
     }
 }

@@ -13,11 +13,14 @@ mod module;
 mod overlap;
 mod platform;
 mod platform_issuers;
+mod policy;
 pub(super) mod routes;
 mod rules;
 mod server;
 mod unsigned;
 mod values;
+
+use std::path::{Path, PathBuf};
 
 use super::bad_value::BadValue;
 use super::fault::Fault;
@@ -113,6 +116,7 @@ impl Checker {
         let routes = routes::check(self, &config.rules.routes);
         let endpoints = rules::endpoints(self, &config.rules);
         let encoded_slashes = rules::encoded_slashes(self, &config.rules.encoded_slashes);
+        let policy = policy::check(self, config);
         let realm =
             self.keep(&KeyPath::dotted("denial.realm"), values::quotable(&config.denial.realm));
         let protected_resources = self.protected_resources(&config.protected_resource);
@@ -132,6 +136,8 @@ impl Checker {
             lets_preflights_pass: config.rules.cors_preflight == raw::CorsPreflight::Allow,
             endpoints: endpoints?,
             endpoints_file: config.rules.endpoints_file.clone(),
+            policy: policy?,
+            policy_files: policy::files_of(&config.policy),
             realm: realm?,
             protected_resources: protected_resources?,
             platform: platform?,
@@ -179,13 +185,7 @@ impl Checker {
         // Else keys would run out between two refreshes of a healthy issuer.
         self.ordered("keys.refresh_max", refresh_max, "keys.max_stale", max_stale);
         let key = KeyPath::dotted("keys.key_cache_dir");
-        let cache_dir = self.keep_given(&key, keys.key_cache_dir.as_deref().map(values::directory));
-        if let Some(Some(directory)) = &cache_dir
-            && directory.metadata().is_ok_and(|about| !is_ours_alone(&about))
-        {
-            let directory = directory.as_path();
-            self.warnings.push(Warning::OpenCacheDirectory { directory: directory.into() });
-        }
+        let cache_dir = self.cache_dir(&key, keys.key_cache_dir.as_deref(), "keys");
         Some(FetchPolicy {
             refresh_min: refresh_min?,
             refresh_max: refresh_max?,
@@ -200,6 +200,23 @@ impl Checker {
             },
             cache_dir: cache_dir?,
         })
+    }
+
+    /// A directory that what is fetched is kept in.
+    fn cache_dir(
+        &mut self,
+        key: &KeyPath,
+        directory: Option<&Path>,
+        what: &'static str,
+    ) -> Option<Option<PathBuf>> {
+        let directory = self.keep_given(key, directory.map(values::directory))?;
+        if let Some(directory) = &directory
+            && directory.metadata().is_ok_and(|about| !is_ours_alone(&about))
+        {
+            let (key, directory) = (key.to_string(), directory.as_path().into());
+            self.warnings.push(Warning::OpenCacheDirectory { key, directory, what });
+        }
+        Some(directory)
     }
 
     fn protected_resources(

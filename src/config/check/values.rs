@@ -35,6 +35,8 @@ pub(super) const LIFETIME: (Duration, Duration) =
 pub(super) const STALE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A file that a setting names is not larger.
 const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// A policy is not larger.
+const MAX_POLICY_BYTES: usize = 32 * 1024 * 1024;
 /// Envoy's own limit on all headers is at most 8 MiB, by default 60 KiB.
 pub(super) const TOKEN_BYTES: (u64, u64) = (1024, 1024 * 1024);
 
@@ -82,7 +84,7 @@ pub(super) fn span_within(span: &Span, min: Duration, max: Duration) -> Result<D
     Ok(found)
 }
 
-fn parse_span(span: &Span) -> Result<Duration, BadValue> {
+pub(super) fn parse_span(span: &Span) -> Result<Duration, BadValue> {
     match span {
         Span::Seconds(seconds) => Ok(Duration::from_secs(*seconds)),
         Span::Text(text) => text
@@ -206,6 +208,17 @@ pub(super) fn platform_url(text: &str, allow_http: bool) -> Result<Url, BadValue
     http_url(text, plain, |found| BadValue::NotHttpsOfPlatform { found })
 }
 
+/// The URL of a bundle that nobody has signed.
+pub(super) fn unsigned_url(text: &str) -> Result<Url, BadValue> {
+    http_url(text, is_loopback, |found| BadValue::UnsignedOverHttp { found })
+}
+
+/// The URL of an OPA, or of a signed bundle.
+pub(super) fn policy_url(text: &str, allow_http: bool) -> Result<Url, BadValue> {
+    let plain = |url: &Url| allow_http || is_loopback(url);
+    http_url(text, plain, |found| BadValue::NotHttpsOfPolicy { found })
+}
+
 fn http_url(
     text: &str,
     may_be_plain: impl Fn(&Url) -> bool,
@@ -251,7 +264,16 @@ pub(super) fn directory(path: &Path) -> Result<PathBuf, BadValue> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadValue> {
-    read_file(path, MAX_FILE_BYTES)
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+/// The same for a policy, its data or its bundle.
+pub(super) fn read_policy(path: &Path) -> Result<Vec<u8>, BadValue> {
+    read_up_to(path, MAX_POLICY_BYTES)
+}
+
+fn read_up_to(path: &Path, most_bytes: usize) -> Result<Vec<u8>, BadValue> {
+    read_file(path, most_bytes)
         .map_err(|error| BadValue::UnreadableFile { path: path.into(), error })
 }
 

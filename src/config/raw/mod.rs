@@ -9,6 +9,7 @@
 mod sections;
 mod auth;
 mod platform;
+mod policy;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use self::auth::{
     Auth, AuthMethod, BoundTokens, Delegation, Entra, Introspection, Issuer, Oidc, Preset,
 };
 pub use self::platform::{AccessKeys, Platform, TokenSigning, Workload};
+pub use self::policy::{Bundle, Opa, Policy, PolicyProvider};
 pub use self::rules::{
     CorsPreflight, Endpoint, EnvoyRoute, Mode, Route, Rules, RulesPreset, ScopeDemand,
 };
@@ -43,6 +45,8 @@ sections! {
         pub headers: Headers,
         /// Rules by path.
         pub rules: Rules,
+        /// Roles, a Rego policy, or OPA (docs/policy.md).
+        pub policy: Policy,
         /// Limits for tokens.
         pub token: Token,
         /// When keys are fetched and how long they are used.
@@ -336,6 +340,11 @@ impl Config {
                 ..Auth::default()
             },
             rules: Rules { routes: vec![Route::default()], ..Rules::default() },
+            policy: Policy {
+                bundle: Some(Bundle::default()),
+                opa: Some(Opa::default()),
+                ..Policy::default()
+            },
             server: Server {
                 grpc: listener.clone(),
                 http: listener.clone(),

@@ -349,6 +349,7 @@ fn what_the_check_of_types_lets_pass_serde_takes() {
     config.server = raw::Server::default();
     config.auth.issuers.clear();
     config.auth.preset = raw::Preset::default();
+    config.policy = raw::Policy::default();
     config.rules.routes.iter_mut().for_each(|route| route.deny = true);
     let text = serde_json::to_string(&config).unwrap();
     let loaded = on_minimal(&format!("{text}\n"));
