@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
 
 use crate::clock::UnixTime;
@@ -31,6 +32,14 @@ pub struct VerifiedIdentity {
     token_use: TokenUse,
     /// What a front made of this for all requests with the same token.
     rendering: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// What the policy that was asked last looked up for this.
+    looked_up: ArcSwapOption<LookedUp>,
+}
+
+#[derive(Debug)]
+struct LookedUp {
+    by: u64,
+    value: Box<dyn Any + Send + Sync>,
 }
 
 impl VerifiedIdentity {
@@ -55,6 +64,7 @@ impl VerifiedIdentity {
             key_set,
             token_use: token.token_use(),
             rendering: OnceLock::new(),
+            looked_up: ArcSwapOption::empty(),
         }))
     }
 
@@ -110,6 +120,25 @@ impl VerifiedIdentity {
     /// `None` where a front with another type of encoding was first.
     pub fn rendering<R: Any + Send + Sync>(&self, render: impl FnOnce() -> R) -> Option<&R> {
         self.rendering.get_or_init(|| Box::new(render())).downcast_ref()
+    }
+
+    /// Calls `then` with what the policy `by` looks up for this identity: once, for as long as no other
+    /// one is asked.
+    pub(crate) fn with_looked_up<V: Any + Send + Sync, T>(
+        &self,
+        by: u64,
+        look_up: impl FnOnce() -> V,
+        then: impl FnOnce(&V) -> T,
+    ) -> T {
+        let known = self.looked_up.load();
+        let known = known.as_deref().filter(|known| known.by == by);
+        if let Some(value) = known.and_then(|known| known.value.downcast_ref()) {
+            return then(value);
+        }
+        let value = look_up();
+        let result = then(&value);
+        self.looked_up.store(Some(Arc::new(LookedUp { by, value: Box::new(value) })));
+        result
     }
 
     /// How much memory its texts take, in bytes.

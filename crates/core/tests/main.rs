@@ -21,6 +21,8 @@ mod keys;
 mod missing_keys;
 mod opaque;
 mod platform;
+mod policy;
+mod roles;
 mod routes;
 mod rules;
 mod status;

@@ -10,8 +10,10 @@ mod verdict;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::VerifiedIdentity;
@@ -133,9 +135,17 @@ impl Inquiry {
         Self(Box::new(move |wait| Box::pin(begin(wait))))
     }
 
-    /// Waits for the answer, at most so long.
+    /// Waits for the answer, at most so long. Should the work panic, that is a failure of it: to Envoy
+    /// a broken call can mean "let it pass".
     pub async fn ask(self, wait: Duration) -> PolicyAnswer {
-        (self.0)(wait).await
+        const FAILED: PolicyAnswer = Err(PolicyFault::Failed);
+        let begun = catch_unwind(AssertUnwindSafe(|| (self.0)(wait)));
+        let Ok(mut waiting) = begun else { return FAILED };
+        poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| waiting.as_mut().poll(context)));
+            polled.unwrap_or(Poll::Ready(FAILED))
+        })
+        .await
     }
 }
 

@@ -14,7 +14,7 @@ pub use self::endpoints::{EndpointRule, Endpoints, Match};
 pub use self::fault::{RuleDenial, RuleFault};
 pub use self::method::{Method, UnknownMethod};
 pub use self::path::{PathRule, PathRuleError, Readings, SlashPrefix, without_path_parameters};
-pub(crate) use self::path_table::{PathTable, Unreadable};
+pub(crate) use self::path_table::{PathTable, Unreadable, order_of_names};
 pub use self::pattern::{PathPattern, PathPatternError};
 pub use self::requirement::TokenRequirement;
 pub use self::route::{EndpointRules, Permit, RouteRule, Rules, ScopeDemand, TokenScopes};

@@ -3,6 +3,8 @@
 //! A path is read in every way that a server might: escapes decoded, parameters (`;v=1`) kept and
 //! cut off, with the last slash and without.
 
+use std::cmp::Ordering;
+
 use super::method::Method;
 use super::path::{each_split, readable};
 use super::pattern::{PathPattern, PathPatternError, Segment};
@@ -16,7 +18,7 @@ pub(crate) struct PathTable<R> {
 /// What stands at one path, and the way on from there.
 #[derive(Clone, Debug)]
 struct Node<R> {
-    /// In the order of their texts.
+    /// In their [order](order_of_names).
     literals: Vec<(Box<str>, Node<R>)>,
     placeholder: Option<Box<Node<R>>>,
     /// Of the pattern that ends here.
@@ -40,6 +42,12 @@ pub(crate) struct Found<'t, R> {
 /// The path can be read in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
+
+/// An order that is quick to tell: names that belong together differ in length or at their ends.
+pub(crate) fn order_of_names(one: &str, other: &str) -> Ordering {
+    let key = |name: &str| (name.len(), name.as_bytes().last().copied());
+    key(one).cmp(&key(other)).then_with(|| one.cmp(other))
+}
 
 impl<R> PathTable<R> {
     /// Adds the rule for one method of the paths that match `pattern`.
@@ -94,7 +102,7 @@ impl<R> Default for PathTable<R> {
 impl<R> Node<R> {
     /// Where the node of a literal is, or belongs.
     fn literal(&self, text: &str) -> Result<usize, usize> {
-        self.literals.binary_search_by(|(known, _)| (**known).cmp(text))
+        self.literals.binary_search_by(|(known, _)| order_of_names(known, text))
     }
 
     fn literal_or_new(&mut self, text: &str) -> &mut Self {
@@ -140,7 +148,8 @@ impl<R> Default for Node<R> {
 
 impl<R> Methods<R> {
     fn offer<'n>(&'n self, method: &[u8], placeholders: usize, best: &mut Option<Found<'n, R>>) {
-        if best.as_ref().is_none_or(|best| placeholders < best.placeholders)
+        if !self.0.is_empty()
+            && best.as_ref().is_none_or(|best| placeholders < best.placeholders)
             && let Some(rule) = self.of(method)
         {
             *best = Some(Found { placeholders, rule });

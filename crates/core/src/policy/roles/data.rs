@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::rules::{PathPattern, PathPatternError};
+use crate::rules::{PathPattern, PathPatternError, order_of_names};
 
 /// Where permissions are looked for that no workspace of the path can have.
 pub(super) const SYSTEM: &str = "system";
@@ -40,7 +40,10 @@ pub(super) struct Permission {
 /// Who may call an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callers {
+    /// Nothing is said of it.
     Anybody,
+    /// Whoever shows a token.
+    Both,
     People,
     Services,
 }
@@ -132,7 +135,7 @@ impl PermissionSet {
 pub(super) struct Bindings {
     /// Those in every workspace (`*`).
     everywhere: Vec<Arc<Role>>,
-    /// In the order of the workspaces' names.
+    /// In the [order](order_of_names) of the workspaces.
     workspaces: Vec<(Box<str>, Vec<Arc<Role>>)>,
     /// Whether one of them is `PlatformAdmin` in `system`.
     pub(super) are_of_admin: bool,
@@ -145,16 +148,24 @@ impl Bindings {
         if workspace == "*" {
             self.everywhere = roles;
         } else {
-            let at = self.workspaces.partition_point(|(known, _)| **known < *workspace);
+            let at = self.find(workspace).unwrap_or_else(|at| at);
             self.workspaces.insert(at, (workspace.into(), roles));
         }
     }
 
-    /// The roles in a workspace.
-    pub(super) fn roles_in(&self, workspace: &str) -> impl Iterator<Item = &Arc<Role>> {
-        let at = self.workspaces.binary_search_by(|(known, _)| (**known).cmp(workspace));
-        let there = at.ok().and_then(|at| self.workspaces.get(at));
-        there.into_iter().flat_map(|(_, roles)| roles).chain(&self.everywhere)
+    /// The roles in a workspace: those in it, and those in every one.
+    pub(super) fn roles_in(&self, workspace: &str) -> [&[Arc<Role>]; 2] {
+        let there = self.find(workspace).ok().and_then(|at| self.workspaces.get(at));
+        [there.map(|(_, roles)| &**roles).unwrap_or_default(), &self.everywhere]
+    }
+
+    pub(super) fn grant(&self, workspace: &str, permission: &Permission) -> bool {
+        let grants = |role: &Arc<Role>| role.permissions.has(permission);
+        self.roles_in(workspace).iter().any(|roles| roles.iter().any(grants))
+    }
+
+    fn find(&self, workspace: &str) -> Result<usize, usize> {
+        self.workspaces.binary_search_by(|(known, _)| order_of_names(known, workspace))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Roles by the names of groups: `nmp-{workspace}-{role}`.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::RolesByName;
 use super::data::{PLATFORM_ADMIN, Role, SERVICE_SYSTEM, SYSTEM};
 
 /// Which groups have which role in which workspace, by their names.
@@ -158,43 +158,33 @@ pub(super) struct GroupRule {
 }
 
 impl GroupRule {
-    /// The role that a group has in a workspace.
-    pub(super) fn role_in<'r>(
+    /// The role that the members of a group have, and in which workspace; in all of them: `*`.
+    pub(super) fn gives<'r>(
         &'r self,
-        group: &str,
-        workspace: &str,
-        roles: &'r HashMap<Box<str>, Arc<Role>>,
-    ) -> Option<&'r Arc<Role>> {
+        group: &'r str,
+        roles: &'r RolesByName,
+    ) -> Option<(&'r str, &'r Arc<Role>)> {
         let GroupPattern { front, captures, back, .. } = &self.pattern;
         let middle = group.strip_prefix(&**front)?.strip_suffix(&**back)?;
         match captures {
-            Captures::Nothing { workspace: fixed } => {
-                let is_there = middle.is_empty() && ["*", workspace].contains(&&**fixed);
-                self.role.as_ref().filter(|_| is_there)
+            Captures::Nothing { workspace } => {
+                self.role.as_ref().filter(|_| middle.is_empty()).map(|role| (&**workspace, role))
             }
             Captures::Workspace => {
-                self.role.as_ref().filter(|_| middle == workspace && is_captured(workspace))
+                self.role.as_ref().filter(|_| is_captured(middle)).map(|role| (middle, role))
             }
             Captures::WorkspaceAndRole { between, role_first } => {
                 let mut ways = (0..middle.len()).filter_map(|at| {
                     let (first, rest) = middle.split_at_checked(at)?;
                     let last = rest.strip_prefix(&**between)?;
-                    let (role, of) = if *role_first { (first, last) } else { (last, first) };
-                    Some((roles.get(role)?, of))
+                    let (role, workspace) = if *role_first { (first, last) } else { (last, first) };
+                    Some((workspace, roles.get(role)?))
                 });
-                let (role, of) = ways.next()?;
-                let may_be = of == workspace && is_captured(of) && !role.is_of_platform();
-                (may_be && ways.next().is_none()).then_some(role)
+                let (workspace, role) = ways.next()?;
+                let may_be = is_captured(workspace) && !role.is_of_platform();
+                (may_be && ways.next().is_none()).then_some((workspace, role))
             }
         }
-    }
-
-    /// Whether it makes the members of a group administrators of the platform.
-    pub(super) fn makes_admins_of(&self, group: &str) -> bool {
-        let in_system = |workspace: &str| workspace == SYSTEM;
-        matches!(&self.pattern.captures, Captures::Nothing { workspace } if in_system(workspace))
-            && self.pattern.role() == Some(PLATFORM_ADMIN)
-            && *self.pattern.front == *group
     }
 }
 

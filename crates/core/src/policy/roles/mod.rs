@@ -15,10 +15,12 @@
 //! | scopes | looked at when the token has one with a `:`, or lost one: then one of the endpoint's is needed, if it lists any |
 //!
 //! A path that can be read in several ways has to be allowed in each: with parameters (`;v=1`) and
-//! without, with each reading of an encoded slash. Of a last slash it is enough that the path is in the
-//! table with it or without. Nobody, where no token is needed, may come to what asks for no permission and no kind of
-//! caller. Who acts on behalf of somebody needs the permissions, and so does the one on whose behalf
-//! it is; the kind of caller is that of who acts.
+//! without, with each reading of an encoded slash. It is enough that it is in the table with its last
+//! slash or without; where it is with both, both have to allow it.
+//!
+//! A request without a token, where none is needed, may come to what asks for no permission and lists no
+//! callers. Who acts on behalf of somebody needs the permissions, and so does the one on whose behalf it
+//! is; the kind of caller is that of who acts.
 //!
 //! What NeMo's own policy has in its rules and not in its data is not here: that secret values are for
 //! services alone, administrators of the platform not excepted, that everybody may list across
@@ -30,6 +32,7 @@ mod fault;
 mod groups;
 mod read;
 mod reasons;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -39,11 +42,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use self::asked::{Asked, Asker, Name};
-use self::data::{Bindings, Callers, ClosedPrefix, Endpoint, Role, SERVICE_PREFIX};
+use self::asked::{Asked, Asker};
+use self::data::{Bindings, Callers, ClosedPrefix, Endpoint, Permission, Role};
 use self::groups::GroupRule;
 use self::reasons::{Finding, Outcome};
+use self::rights::{Held, Rights};
 use super::{Consulted, Policy, PolicyFault, PolicyQuestion, Verdict};
+use crate::identity::Identity;
 use crate::rules::{PathTable, Unreadable};
 
 pub use self::fault::{RolesFault, RolesProblem};
@@ -72,19 +77,18 @@ type RolesByName = HashMap<Box<str>, Arc<Role>>;
 /// ```
 #[derive(Debug)]
 pub struct Roles {
+    /// Another one for each, so that nobody takes what one looked up for that of another.
+    id: u64,
     endpoints: PathTable<Endpoint>,
     closed: Vec<ClosedPrefix>,
     roles: RolesByName,
-    principals: HashMap<Box<str>, Bindings>,
-    everybody: Bindings,
+    principals: HashMap<Box<str>, Arc<Bindings>>,
+    everybody: Arc<Bindings>,
     /// What services have that are not among the principals.
     of_services: Option<Arc<Role>>,
     groups: Vec<GroupRule>,
     admins_call_services: bool,
 }
-
-/// The roles of one name: nearly always a few.
-type Held<'r> = SmallVec<[&'r Role; 8]>;
 
 impl Roles {
     /// The policy of these data, NeMo's `authz` or an object that holds it, and of what the names of
@@ -94,6 +98,30 @@ impl Roles {
     /// All that is wrong with them.
     pub fn new(data: &Value, groups: Vec<GroupPattern>) -> Result<Self, Vec<RolesFault>> {
         read::read(data, groups)
+    }
+
+    /// Calls `note` with each finding on a question.
+    fn answer(
+        &self,
+        question: &PolicyQuestion<'_>,
+        note: impl FnMut(&Finding<'_>),
+    ) -> Result<(), Unreadable> {
+        let find = |identity: Option<&Identity>, rights: &[Rights]| {
+            let asked = Asked {
+                request: question.request(),
+                path: question.readings(),
+                rights,
+                scopes: identity.map(Identity::joined_scopes).unwrap_or_default(),
+                some_scopes_lost: identity.is_some_and(|identity| identity.losses.scopes > 0),
+            };
+            self.find(&asked, note)
+        };
+        let Some(verified) = question.identity() else { return find(None, &[]) };
+        let identity = verified.identity();
+        let look_up = || -> Vec<Rights> {
+            Asker::all(identity).map(|asker| Rights::of(self, &asker)).collect()
+        };
+        verified.with_looked_up(self.id, look_up, |rights| find(Some(identity), rights))
     }
 
     /// Calls `note` with each finding; all of them have to allow the request.
@@ -122,23 +150,23 @@ impl Roles {
                     let workspace = found.rule.workspace_of(segments);
                     self.weigh_all(asked, found.rule, workspace, &mut note);
                 } else if keeps_them {
-                    self.weigh_unlisted(asked, &mut note);
+                    Self::weigh_unlisted(asked, &mut note);
                 }
             })?;
             if !is_listed {
-                self.weigh_unlisted(asked, &mut note);
+                Self::weigh_unlisted(asked, &mut note);
             }
         }
         Ok(())
     }
 
     /// What is in no table is for administrators alone.
-    fn weigh_unlisted(&self, asked: &Asked<'_>, note: &mut impl FnMut(&Finding<'_>)) {
-        for asker in &asked.askers {
-            let outcome = self.admin(asker).map_or(Outcome::Unlisted, Outcome::Admin);
-            note(&Finding { asker: Some(asker), ..Finding::of_path(outcome) });
+    fn weigh_unlisted(asked: &Asked<'_>, note: &mut impl FnMut(&Finding<'_>)) {
+        for rights in asked.rights {
+            let outcome = rights.admin().map_or(Outcome::Unlisted, Outcome::Admin);
+            note(&Finding { rights: Some(rights), ..Finding::of_path(outcome) });
         }
-        if asked.askers.is_empty() {
+        if asked.rights.is_empty() {
             note(&Finding::of_path(Outcome::Unlisted));
         }
     }
@@ -155,96 +183,62 @@ impl Roles {
         let on = Some((endpoint, workspace));
         if endpoint.closed {
             note(&Finding::of_path(Outcome::Closed(endpoint)));
-        } else if asked.askers.is_empty() {
+        } else if asked.rights.is_empty() {
             let outcome = if asks_for_nothing { Outcome::NothingAsked } else { Outcome::Nobody };
-            note(&Finding { on, asker: None, outcome });
+            note(&Finding { on, rights: None, outcome });
         }
-        for (at, asker) in asked.askers.iter().enumerate() {
-            let outcome = self
-                .refused_by_kind(asker, endpoint.callers)
-                .filter(|_| at == 0)
-                .unwrap_or_else(|| self.weigh(asked, asker, endpoint, workspace));
-            note(&Finding { on, asker: Some(asker), outcome });
+        for (at, rights) in asked.rights.iter().enumerate() {
+            let refused = self.refused_by_kind(rights, endpoint.callers).filter(|_| at == 0);
+            let outcome = refused.unwrap_or_else(|| self.weigh(asked, rights, endpoint, workspace));
+            note(&Finding { on, rights: Some(rights), outcome });
         }
     }
 
     /// Whether who calls is of another kind than the endpoint is for.
-    fn refused_by_kind(&self, caller: &Asker<'_>, callers: Callers) -> Option<Outcome<'_>> {
-        let is_service = caller.id.starts_with(SERVICE_PREFIX);
-        let is_exempt = || self.admins_call_services && self.admin(caller).is_some();
+    fn refused_by_kind(&self, caller: &Rights, callers: Callers) -> Option<Outcome<'static>> {
+        let is_exempt = || self.admins_call_services && caller.admin().is_some();
         match callers {
-            Callers::People if is_service => Some(Outcome::PeopleOnly),
-            Callers::Services if !is_service && !is_exempt() => Some(Outcome::ServicesOnly),
-            Callers::Anybody | Callers::People | Callers::Services => None,
+            Callers::People if caller.are_of_service() => Some(Outcome::PeopleOnly),
+            Callers::Services if !caller.are_of_service() && !is_exempt() => {
+                Some(Outcome::ServicesOnly)
+            }
+            Callers::Anybody | Callers::Both | Callers::People | Callers::Services => None,
         }
     }
 
     fn weigh<'a>(
         &self,
         asked: &Asked<'_>,
-        asker: &Asker<'a>,
+        rights: &'a Rights,
         endpoint: &Endpoint,
         workspace: &str,
     ) -> Outcome<'a> {
+        if let Some(admin) = rights.admin() {
+            return Outcome::Admin(admin);
+        }
         if !asked.has_scope_of(endpoint) {
-            return self.admin(asker).map_or(Outcome::NoScope, Outcome::Admin);
+            return Outcome::NoScope;
         }
+        // With what everybody has, but not with what another name has.
+        let is_lacking = |one: &&Permission| !self.everybody.grant(workspace, one);
+        let lacking: SmallVec<[&Permission; 4]> =
+            endpoint.permissions.iter().filter(is_lacking).collect();
+        let has_them =
+            |held: &&Held| lacking.iter().all(|permission| held.grants(workspace, permission));
         if endpoint.permissions.is_empty() {
-            return Outcome::NothingAsked;
+            Outcome::NothingAsked
+        } else if lacking.is_empty() {
+            Outcome::Everybody
+        } else {
+            rights.held.iter().find(has_them).map_or(Outcome::Lacks, Outcome::Has)
         }
-        let of_everybody: Held<'_> =
-            self.everybody.roles_in(workspace).map(AsRef::as_ref).collect();
-        let suffices = |own: &[&Role]| {
-            endpoint.permissions.iter().all(|permission| {
-                let has = |role: &&Role| role.permissions.has(permission);
-                own.iter().any(has) || of_everybody.iter().any(has)
-            })
-        };
-        if suffices(&[]) {
-            return Outcome::Everybody;
-        }
-        for name in asker.names() {
-            let bindings = self.principals.get(name.text);
-            if self.is_admin(name, bindings) {
-                return Outcome::Admin(name);
-            }
-            if suffices(&self.held(name, bindings, workspace)) {
-                return Outcome::Has(name);
-            }
-        }
-        Outcome::Lacks
-    }
-
-    /// The roles of a name in a workspace.
-    fn held<'r>(
-        &'r self,
-        name: Name<'_>,
-        bindings: Option<&'r Bindings>,
-        workspace: &str,
-    ) -> Held<'r> {
-        let bound = bindings.map(|bindings| bindings.roles_in(workspace));
-        let is_other_service = bindings.is_none() && name.text.starts_with(SERVICE_PREFIX);
-        let of_services = self.of_services.as_ref().filter(|_| is_other_service);
-        let of_groups = self.groups.iter().filter(|_| name.is_group);
-        let by_name = of_groups.filter_map(|rule| rule.role_in(name.text, workspace, &self.roles));
-        bound.into_iter().flatten().chain(of_services).chain(by_name).map(AsRef::as_ref).collect()
-    }
-
-    /// The name by which somebody is an administrator of the platform.
-    fn admin<'a>(&self, asker: &Asker<'a>) -> Option<Name<'a>> {
-        asker.names().find(|name| self.is_admin(*name, self.principals.get(name.text)))
-    }
-
-    fn is_admin(&self, name: Name<'_>, bindings: Option<&Bindings>) -> bool {
-        bindings.is_some_and(|bindings| bindings.are_of_admin)
-            || name.is_group && self.groups.iter().any(|rule| rule.makes_admins_of(name.text))
     }
 }
 
 impl Policy for Roles {
     fn consult(&self, question: &PolicyQuestion<'_>) -> Consulted {
         let mut may_pass = true;
-        let found = self.find(&question.into(), |finding| may_pass &= finding.allows());
+        let found = self.answer(question, |finding| may_pass &= finding.allows());
         Consulted::Answered(match found {
             Ok(()) if may_pass => Ok(Verdict::allow()),
             Ok(()) => Ok(Verdict::deny()),
@@ -254,7 +248,7 @@ impl Policy for Roles {
 
     fn reasons(&self, question: &PolicyQuestion<'_>) -> Vec<String> {
         let mut lines = Vec::new();
-        match self.find(&question.into(), |finding| lines.push(self.explain(finding))) {
+        match self.answer(question, |finding| lines.push(self.explain(finding))) {
             Ok(()) => lines,
             Err(Unreadable) => vec![PolicyFault::AmbiguousPath.to_string()],
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -45,7 +46,9 @@ pub(super) fn read(data: &Value, groups: Vec<GroupPattern>) -> Result<Roles, Vec
     }
     let everybody = principals.remove("*").unwrap_or_default();
     let of_services = roles.get(SERVICE_SYSTEM).cloned();
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     Ok(Roles {
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         endpoints,
         closed,
         roles,
@@ -120,7 +123,8 @@ impl Reader {
         match (people, services) {
             (true, false) => Callers::People,
             (false, true) => Callers::Services,
-            (true, true) | (false, false) => Callers::Anybody,
+            (true, true) => Callers::Both,
+            (false, false) => Callers::Anybody,
         }
     }
 
@@ -160,7 +164,11 @@ impl Reader {
         Said { permissions, includes: self.texts(&place, said, "includes") }
     }
 
-    fn principals(&mut self, authz: &Value, roles: &RolesByName) -> HashMap<Box<str>, Bindings> {
+    fn principals(
+        &mut self,
+        authz: &Value,
+        roles: &RolesByName,
+    ) -> HashMap<Box<str>, Arc<Bindings>> {
         let mut principals = HashMap::new();
         for (name, said) in self.section(authz, "principals", false) {
             let place = format!("principals.{name}");
@@ -175,7 +183,7 @@ impl Reader {
                 let bound = names.into_iter().filter_map(|name| self.known(&place, name, roles));
                 bindings.add(workspace, bound.collect());
             }
-            principals.insert(name.into(), bindings);
+            principals.insert(name.into(), Arc::new(bindings));
         }
         principals
     }

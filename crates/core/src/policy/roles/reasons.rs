@@ -1,14 +1,15 @@
 //! What the policy found, and how people are told.
 
 use super::Roles;
-use super::asked::{Asker, Name};
 use super::data::{Endpoint, Role, SERVICE_SYSTEM};
+use super::rights::{Held, Rights};
 
 /// What came of one reading of the path for one of those who ask.
 pub(super) struct Finding<'f> {
     /// The endpoint, and the workspace that it is about.
     pub(super) on: Option<(&'f Endpoint, &'f str)>,
-    pub(super) asker: Option<&'f Asker<'f>>,
+    /// What somebody has who asks.
+    pub(super) rights: Option<&'f Rights>,
     pub(super) outcome: Outcome<'f>,
 }
 
@@ -16,13 +17,13 @@ pub(super) struct Finding<'f> {
 #[derive(Clone, Copy)]
 pub(super) enum Outcome<'f> {
     /// An administrator of the platform, by this name.
-    Admin(Name<'f>),
+    Admin(&'f Held),
     /// No permission is needed.
     NothingAsked,
     /// Everybody has what is needed.
     Everybody,
     /// It is had by this name.
-    Has(Name<'f>),
+    Has(&'f Held),
     Closed(&'f Endpoint),
     ClosedBelow(&'f str),
     Unlisted,
@@ -36,7 +37,7 @@ pub(super) enum Outcome<'f> {
 impl<'f> Finding<'f> {
     /// A finding that is about everybody alike.
     pub(super) fn of_path(outcome: Outcome<'f>) -> Self {
-        Self { on: None, asker: None, outcome }
+        Self { on: None, rights: None, outcome }
     }
 
     pub(super) fn allows(&self) -> bool {
@@ -52,7 +53,7 @@ impl<'f> Finding<'f> {
 impl Roles {
     /// A finding in a line for people.
     pub(super) fn explain(&self, finding: &Finding<'_>) -> String {
-        let subject = finding.asker.map_or("nobody", |asker| asker.id);
+        let subject = finding.rights.map_or("nobody", |rights| &rights.id);
         let (pattern, workspace, needed, scopes) = match finding.on {
             Some((endpoint, workspace)) => {
                 let names = endpoint.permissions.iter().map(|permission| &*permission.name);
@@ -61,8 +62,8 @@ impl Roles {
             None => ("the path", "", String::new(), String::new()),
         };
         match finding.outcome {
-            Outcome::Admin(name) => {
-                format!("{subject} is an administrator of the platform as {}", name.text)
+            Outcome::Admin(held) => {
+                format!("{subject} is an administrator of the platform as {}", held.name)
             }
             Outcome::NothingAsked => format!("{pattern} asks for no permission"),
             Outcome::Everybody => {
@@ -70,14 +71,11 @@ impl Roles {
                     "{pattern} asks for {needed} in workspace {workspace}: everybody (*) has it"
                 )
             }
-            Outcome::Has(name) => {
-                let held = self.held(name, self.principals.get(name.text), workspace);
-                let roles = listed(held.iter().map(|role| &*role.name));
-                let by = if name.is_group { "group " } else { "" };
+            Outcome::Has(held) => {
+                let roles = listed(held.roles_in(workspace).map(|role| &*role.name));
                 format!(
-                    "{pattern} asks for {needed} in workspace {workspace}: {by}{} has it there as \
-                     {roles}",
-                    name.text
+                    "{pattern} asks for {needed} in workspace {workspace}: {} has it there as {roles}",
+                    held.name
                 )
             }
             Outcome::Closed(endpoint) => {
@@ -101,14 +99,11 @@ impl Roles {
                     "{pattern} asks for one of the scopes {scopes}, and the token is limited to others"
                 )
             }
-            Outcome::Lacks => {
-                let names = finding.asker.map(|asker| listed(asker.names().map(|name| name.text)));
-                format!(
-                    "{pattern} asks for {needed} in workspace {workspace}: none of {} has it there; {}",
-                    names.unwrap_or_default(),
-                    self.would_do(finding.on.map(|(endpoint, _)| endpoint)),
-                )
-            }
+            Outcome::Lacks => format!(
+                "{pattern} asks for {needed} in workspace {workspace}: neither {subject} nor the email \
+                 address or a group has it there; {}",
+                self.would_do(finding.on.map(|(endpoint, _)| endpoint)),
+            ),
         }
     }
 

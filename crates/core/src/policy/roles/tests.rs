@@ -1,7 +1,6 @@
 //! The rules of the policy, one by one.
 
 use serde_json::{Value, json};
-use smallvec::SmallVec;
 
 use super::*;
 use crate::request::{HeaderView, RequestView, RouteView};
@@ -52,10 +51,11 @@ fn ask(roles: &Roles, token: &Token, method: &str, path: &str, headers: &[Header
     let (route, authority) = (RouteView::default(), &b""[..]);
     let (method, path) = (method.as_bytes(), path.as_bytes());
     let request = RequestView { method, path, authority, headers, route };
+    let rights: Vec<_> = token.askers.iter().map(|asker| Rights::of(roles, asker)).collect();
     let asked = Asked {
         request: &request,
         path: &readings,
-        askers: SmallVec::from_slice(&token.askers),
+        rights: &rights,
         scopes: token.scopes,
         some_scopes_lost: token.some_scopes_lost,
     };
@@ -252,7 +252,7 @@ fn some_endpoints_are_for_people_or_services_alone() {
         (id("service:x"), "/both", [true, true]),
         (nobody(), "/open", [true, true]),
         (nobody(), "/people", [false, false]),
-        (nobody(), "/both", [true, true]),
+        (nobody(), "/both", [false, false]),
         (nobody(), "/closed/x", [false, false]),
         (nobody(), "/elsewhere", [false, false]),
     ] {
