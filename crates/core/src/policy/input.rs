@@ -17,9 +17,11 @@ impl PolicyQuestion<'_> {
     /// | `principal_id`, `principal_email` | who it is from; absent where nobody says so |
     /// | `principal_groups`, `scopes` | arrays of strings, empty where there are none; `doorward:lost` among the scopes where some were dropped |
     /// | `issuer` | the token's `iss`; absent without a token |
+    /// | `principal_on_behalf_of`, `…_email`, `…_groups` | for whom the principal acts; absent where it acts for itself |
     /// | `method`, `path` | of the request, the path without its query |
     /// | `attributes.request.http` | `method`, `path` with its query, `host`, `headers` by name in lower case, several of one name joined by `,` |
     /// | `parsed_path`, `parsed_query` | the names in the path, decoded; arrays of values by name |
+    /// | `version` | `{"encoding": "protojson", "ext_authz": "v3"}` |
     #[must_use]
     pub fn input(&self, path: &str) -> Value {
         let query = self.query();
@@ -40,6 +42,7 @@ impl PolicyQuestion<'_> {
             "parsed_query": parsed_query(query.as_deref().unwrap_or_default()),
             "principal_groups": [],
             "scopes": [],
+            "version": {"encoding": "protojson", "ext_authz": "v3"},
         });
         if let (Value::Object(members), Some(verified)) = (&mut input, self.identity) {
             let identity = verified.identity();
@@ -49,15 +52,21 @@ impl PolicyQuestion<'_> {
             let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
             put("principal_id", identity.principal().into());
             put("principal_groups", texts(&mut identity.groups()));
-            put("scopes", texts(&mut scopes(verified)));
+            put("scopes", texts(&mut told_scopes(verified)));
             identity.email().map(|email| put("principal_email", email.into()));
             self.issuer.map(|issuer| put("issuer", issuer.into()));
+            if let Some(behalf) = identity.on_behalf_of() {
+                put("principal_on_behalf_of", behalf.subject.into());
+                behalf.email.map(|email| put("principal_on_behalf_of_email", email.into()));
+                put("principal_on_behalf_of_groups", texts(&mut behalf.groups()));
+            }
         }
         input
     }
 
     /// The query as the client sent it, without a fragment.
-    fn query(&self) -> Option<Cow<'_, str>> {
+    #[must_use]
+    pub fn query(&self) -> Option<Cow<'_, str>> {
         let at = self.request.path.iter().position(|byte| *byte == b'?')?;
         let query = self.request.path.get(at + 1..).unwrap_or_default();
         Some(text(query.split(|byte| *byte == b'#').next().unwrap_or_default()))
@@ -85,7 +94,7 @@ impl PolicyQuestion<'_> {
 
 /// The scopes, and where some were dropped or could not be read one more that nothing asks for: NeMo
 /// Platform's policies take a token that has none with a `:` for one that is not limited.
-fn scopes(verified: &VerifiedIdentity) -> impl Iterator<Item = &str> {
+pub fn told_scopes(verified: &VerifiedIdentity) -> impl Iterator<Item = &str> {
     let lost = verified.scopes().some_lost.then_some("doorward:lost");
     verified.identity().scopes().chain(lost)
 }
@@ -95,13 +104,15 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// The names in a path, decoded: `["v1", "models"]`; of `/`, one that is empty.
-fn parsed_path(path: &str) -> Vec<String> {
+#[must_use]
+pub fn parsed_path(path: &str) -> Vec<String> {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     decoded.trim_start_matches('/').split('/').map(str::to_owned).collect()
 }
 
 /// The values of a query by name, as Go's `url.ParseQuery` reads them: what is no pair is left out.
-fn parsed_query(query: &str) -> Map<String, Value> {
+#[must_use]
+pub fn parsed_query(query: &str) -> Map<String, Value> {
     let mut values = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -157,6 +168,7 @@ mod tests {
                 "path": "/v1/a%20b",
                 "principal_groups": [],
                 "scopes": [],
+                "version": {"encoding": "protojson", "ext_authz": "v3"},
                 "attributes": {"request": {"http": {
                     "method": "GET",
                     "path": whole,

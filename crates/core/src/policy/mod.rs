@@ -21,6 +21,7 @@ use crate::clock::UnixTime;
 use crate::request::RequestView;
 use crate::rules::{Readings, without_path_parameters};
 
+pub use self::input::{parsed_path, parsed_query, told_scopes};
 pub use self::roles::{GroupPattern, GroupPatternFault, Roles, RolesFault, RolesProblem};
 pub use self::verdict::{Said, UnfitVerdict, Verdict};
 
