@@ -148,7 +148,7 @@ async fn holds_through_envoy(policy: Value) {
             "missing_token" => 401,
             _ => 403,
         };
-        assert_eq!(reply.status(), status, "{row:?}");
+        assert_eq!(reply.status, status, "{row:?}");
     }
 }
 
