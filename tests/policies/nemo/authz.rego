@@ -6,9 +6,15 @@ default allow := {"allowed": false}
 
 allow := {"allowed": true, "headers": {"X-NMP-Authorized": "true"}} if {
 	not closed
-	endpoint
 	not endpoint.deny
 	caller_is_meant
+	may
+}
+
+# Who administers the platform may do all, whatever the scopes.
+may if is_platform_admin
+
+may if {
 	permitted
 	scoped
 }
@@ -70,17 +76,16 @@ workspace := segments[at] if {
 else := "system"
 
 # Whose roles count.
-principals contains name if {
-	some name in [input.principal_id, input.principal_email]
-	name
-}
+applicable contains input.principal_id
 
-principals contains name if {
+applicable contains input.principal_email
+
+applicable contains name if {
 	input.principal_id
 	some name in input.principal_groups
 }
 
-principals contains "*" if input.principal_id
+applicable contains "*" if input.principal_id
 
 is_service if startswith(input.principal_id, "service:")
 
@@ -94,7 +99,12 @@ roles_in(principal, where) := graph.reachable(includes, bound) if {
 
 default_roles := graph.reachable(includes, {"ServiceSystem"})
 
-roles(principal) := (roles_in(principal, workspace) | roles_in(principal, "*")) | of_service(principal)
+# What everybody has, everybody has.
+roles_of(principal) := union({bound |
+	some name in {principal, "*"}
+	some where in {workspace, "*"}
+	bound := roles_in(name, where)
+}) | of_service(principal)
 
 of_service(principal) := default_roles if {
 	startswith(principal, "service:")
@@ -102,22 +112,20 @@ of_service(principal) := default_roles if {
 } else := set()
 
 is_platform_admin if {
-	some principal in principals
-	"PlatformAdmin" in roles_in(principal, "system")
+	some principal in applicable
+	"PlatformAdmin" in data.authz.principals[principal].workspaces.system
 }
 
 # One principal has to hold all that is asked for.
-permitted if is_platform_admin
-
 permitted if {
 	object.get(endpoint, "permissions", []) == []
 	input.principal_id
 }
 
 permitted if {
-	some principal in principals
+	some principal in applicable
 	held := {permission |
-		some role in roles(principal)
+		some role in roles_of(principal)
 		some permission in object.get(data.authz.roles[role], "permissions", [])
 	}
 	every permission in endpoint.permissions {
@@ -137,7 +145,7 @@ scoped if {
 	scope in platform_scopes
 }
 
-caller_is_meant if object.get(endpoint, "callers", []) == []
+caller_is_meant if not endpoint.callers
 
 caller_is_meant if {
 	"principal" in endpoint.callers
