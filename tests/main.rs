@@ -82,6 +82,8 @@ mod plain_words;
 mod platform_tokens;
 mod policy_cli;
 mod policy_config;
+mod policy_fronts;
+mod policy_nemo;
 mod policy_opa;
 mod protected_resources;
 mod provider_pages;

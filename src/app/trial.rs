@@ -142,6 +142,9 @@ impl Trial {
             for keys in &keys {
                 keys.tried().await;
             }
+            if let Some(policy) = self.assembly.policy() {
+                policy.tried().await;
+            }
             let authorizer = service.authorizer();
             let decision = authorizer.authorize(&request, self.now, service.wait(None)).await;
             told(&service, &keys, &None, &request, self.now, &decision)

@@ -1,5 +1,6 @@
 //! `doorward policy`: tries the configured rules and policy on requests that somebody makes up.
 
+mod rego;
 mod table;
 
 use std::collections::BTreeMap;
@@ -83,7 +84,7 @@ struct EvalArgs {
     config: ConfigArgs,
 }
 
-/// Run tables of requests, and the policy's own tests.
+/// Run tables of requests, and the tests that a Rego policy brings along.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A table is a YAML or JSON file:
@@ -95,6 +96,9 @@ A table is a YAML or JSON file:
     - {as: viewer, method: POST, path: /v2/workspaces/ws1/models, expect: policy_denied}
     - {claims: {sub: bob}, path: /v2/workspaces/ws1/models, expect: deny}
     - {path: /health, expect: bypassed}
+
+With `provider: embedded`, every rule `test_…` of the `*_test.rego` in `policy.files` is run, too, and
+the lines of the policy that none of them came to are listed.
 
 `expect` is `allow`, `deny`, a reason (`policy_denied`) or what an approval rests on
 (`authenticated`, `anonymous`, `bypassed`); `headers` lists headers that the upstream has to get.
@@ -172,6 +176,7 @@ fn test(args: &TestArgs) -> Result<Exit, Exit> {
         .map(|path| Table::read(path))
         .collect::<Result<_, _>>()
         .map_err(|error| usage(&error))?;
+    let rego = rego::run(&loaded).map_err(|error| usage(&error))?;
     let now = SystemClock.now();
     let mut trials = Trials { loaded: &loaded, now, made: BTreeMap::new() };
     let mut ran = Vec::new();
@@ -182,8 +187,9 @@ fn test(args: &TestArgs) -> Result<Exit, Exit> {
         }
     }
     Ok(print(Exit::Failed, |out| {
+        let passed = rego.as_ref().map_or(Ok(true), |report| rego::tell(out, report, args.all))?;
         let failed = report(out, &ran, args.all)?;
-        Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+        Ok(if failed == 0 && passed { Exit::Done } else { Exit::Failed })
     }))
 }
 

@@ -32,6 +32,8 @@ pub struct Loaded {
     pub provider: &'static str,
     /// Where it was found, for people.
     pub source: String,
+    /// The files and directories that it was read from.
+    pub paths: Vec<PathBuf>,
     /// What it decides by.
     pub policy: Arc<dyn Policy>,
     /// What a bundle calls itself.
@@ -68,7 +70,8 @@ impl Engine {
     /// All that is wrong with them.
     pub fn load_files(&self, paths: &[PathBuf]) -> Result<Loaded, LoadFaults> {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        rego::files(self, &names.join(", "), paths)
+        let loaded = rego::files(self, &names.join(", "), paths)?;
+        Ok(Loaded { paths: paths.to_vec(), ..loaded })
     }
 
     /// The policy of a bundle. With a key, it has to be signed.
@@ -101,6 +104,7 @@ impl Engine {
         Loaded {
             provider: self.provider(),
             source: source.to_owned(),
+            paths: Vec::new(),
             policy,
             revision: revision.map(str::to_owned),
             remarks: Vec::new(),
