@@ -64,7 +64,8 @@ fn policy() -> Policy {
 }
 
 fn token(who: &str) -> String {
-    RSA.token("RS256", &claims(ISSUER, json!({"sub": who})))
+    let claims = claims(ISSUER, json!({"sub": who, "email": null, "groups": null, "scope": null}));
+    RSA.token("RS256", &claims)
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ is_open(wanted) if {
 	startswith(wanted[count(wanted) - 1], "{")
 }
 
-fits_part(part, part)
+fits_part(part, found) if part == found
 
 fits_part(part, found) if {
 	startswith(part, "{")
@@ -76,9 +76,9 @@ workspace := segments[at] if {
 else := "system"
 
 # Whose roles count.
-applicable contains input.principal_id
+applicable contains name if name := input.principal_id
 
-applicable contains input.principal_email
+applicable contains name if name := input.principal_email
 
 applicable contains name if {
 	input.principal_id
