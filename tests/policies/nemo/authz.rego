@@ -26,10 +26,10 @@ method := "get" if upper(input.method) == "HEAD"
 
 else := lower(input.method)
 
-candidates contains [placeholders, pattern] if {
-	some pattern, methods in data.authz.endpoints
+candidates contains [placeholders, written] if {
+	some written, methods in data.authz.endpoints
 	methods[method]
-	wanted := split(trim_prefix(pattern, "/"), "/")
+	wanted := split(trim_prefix(written, "/"), "/")
 	fits(wanted)
 	placeholders := count([part | some part in wanted; startswith(part, "{")])
 }
@@ -68,10 +68,12 @@ pattern := min(candidates)[1]
 
 endpoint := data.authz.endpoints[pattern][method]
 
-workspace := segments[at] if {
+named contains segments[at] if {
 	some at, part in split(trim_prefix(pattern, "/"), "/")
 	part == "{workspace}"
 }
+
+workspace := max(named) if count(named) > 0
 
 else := "system"
 
