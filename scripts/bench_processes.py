@@ -187,9 +187,10 @@ def policy_settings(work, provider):
     data, rego = policy_files(work)
     if provider.startswith("opa:"):
         url = "http://" + provider.removeprefix("opa:")
-        return {"provider": "opa", "timeout": "5s", "opa": {"url": url}}
-    files = [str(data)] if provider == "roles" else [str(data), str(rego)]
-    return {"provider": provider, "timeout": "5s", "files": files}
+        return {"provider": "opa", "timeout": "1s", "opa": {"url": url}}
+    if provider == "roles":
+        return {"provider": "roles", "files": [str(data)]}
+    return {"provider": "embedded", "timeout": "1s", "files": [str(data), str(rego)]}
 
 
 def policy_files(work):
