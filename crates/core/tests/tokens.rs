@@ -1,7 +1,10 @@
 //! The form of a token: three parts, two objects, and a header that asks for nothing odd.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::authorizer::Authorizer;
 use doorward_core::bearer::BearerToken;
 use doorward_core::decision::{Decision, Fault, Reason};
@@ -12,6 +15,7 @@ use doorward_core::token::{
     AudienceRule, Claims, CompactJws, Signing, TokenFault as T, TokenRules, UnsignedTokens,
     UnverifiedToken,
 };
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::support::{ISSUER, Setup, Source, claims, ed, encode, from_now, get, signer, token};
@@ -60,6 +64,26 @@ fn three_parts_of_base64url() {
     assert_eq!(jws.signing_input(), format!("{header}.{claims}").as_bytes());
     assert_eq!((encode(jws.header()), encode(jws.claims())), (header.into(), claims.into()));
     assert_eq!(encode(jws.signature()), signature);
+}
+
+proptest! {
+    /// Read many characters at a time, a token is what it is one by one: of any length, with any one
+    /// byte wrong, and with bits behind the last whole byte.
+    #[test]
+    fn base64url_is_read_as_the_plain_engine_reads_it(
+        claims in "[A-Za-z0-9_-]{0,300}",
+        odd in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut claims = claims.into_bytes();
+        if let Some((at, byte)) = odd.filter(|(_, byte)| *byte != b'.' && !claims.is_empty()) {
+            let at = at.index(claims.len());
+            claims[at] = byte;
+        }
+        let token = [b"e30.", claims.as_slice(), b".e30"].concat();
+        let read = CompactJws::decode(BearerToken::new(&token), token.len());
+        let plain = URL_SAFE_NO_PAD.decode(&claims).map_err(|_| T::NotBase64Url);
+        prop_assert_eq!(read.map(|read| read.claims().to_vec()), plain);
+    }
 }
 
 #[test]
@@ -132,9 +156,17 @@ fn claims_that_are_an_object() {
         assert_eq!(judged(&of_claims(&claims)), fault, "{claims}");
     }
     let read = Claims::parse(br#"{"b":1,"a":null,"c":{"d":null}}"#).ok().unwrap();
-    assert_eq!(read.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(read.names().collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b", "c"]));
     assert_eq!((read.json("a"), read.json("b"), read.json("x")), (None, Some("1"), None));
     assert_eq!((read.json_at("c", "/d"), read.json_at("c", "")), (None, Some(r#"{"d":null}"#)));
+    // Names that are alike in all but the middle.
+    let alike =
+        r#"{"resource_1_of_account":1,"resource_3_of_account":3,"resource_2_of_account":2}"#;
+    let read = Claims::parse(alike.as_bytes()).ok().unwrap();
+    let found = [1, 2, 3, 4].map(|n| read.json(&format!("resource_{n}_of_account")));
+    assert_eq!(found, [Some("1"), Some("2"), Some("3"), None]);
+    let twice = alike.replace('3', "1");
+    assert_eq!(Claims::parse(twice.as_bytes()).err(), Some(T::ClaimsNotAnObject));
 }
 
 /// Local development only: no signature at all, where that is said.

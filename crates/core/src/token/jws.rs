@@ -1,10 +1,17 @@
 //! The compact serialization of a JWS (RFC 7515 §3.1), taken apart.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::Simd;
+use base64::engine::general_purpose::NO_PAD;
 
 use super::fault::TokenFault;
 use crate::bearer::BearerToken;
+
+/// Base64url without padding. It takes and refuses the same texts as the crate's plain engine, which
+/// reads one character at a time; this one reads 32 where the processor can.
+static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 
 /// Three base64url parts, decoded; their JSON not yet read.
 pub struct CompactJws<'t> {
@@ -36,7 +43,7 @@ impl<'t> CompactJws<'t> {
         let (signing_input, signature) = (part(0..second)?, part(second + 1..token.len())?);
         let mut decoded = Vec::with_capacity(token.len() / 4 * 3 + 3);
         let mut decode = |part| {
-            let decoding = URL_SAFE_NO_PAD.decode_vec(part, &mut decoded);
+            let decoding = BASE64URL.decode_vec(part, &mut decoded);
             decoding.map(|()| decoded.len()).map_err(|_| TokenFault::NotBase64Url)
         };
         let header_end = decode(header)?;
