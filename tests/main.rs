@@ -85,6 +85,7 @@ mod policy_config;
 mod policy_fronts;
 mod policy_nemo;
 mod policy_opa;
+mod policy_sources;
 mod protected_resources;
 mod provider_pages;
 mod readiness;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::support::check::{Outcome, get};
@@ -12,7 +14,7 @@ use crate::support::raw;
 use crate::support::registry::{Behaviour, Registry};
 use crate::support::served::Served;
 use crate::support::signer::{RSA, claims, jwks};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, tls};
 
 const ISSUER: &str = "https://idp.example";
 /// In NeMo's words and in those of OPA's plugin for Envoy.
@@ -87,6 +89,50 @@ async fn a_real_opa_decides() {
     }
     assert_eq!(doorward.ask(get("/v1/models")).await.reason, "missing_token");
     assert_eq!(doorward.ask(get("/health")).await.status, 200, "nobody is asked");
+}
+
+/// A policy in the process is told the very same as an OPA.
+#[tokio::test]
+async fn the_input_is_the_same_in_the_process() {
+    let echo = r#"
+        package authz
+        allow := {"allowed": true, "headers": {"x-input": base64.encode(json.marshal(input))}}
+    "#;
+    let Some(opa) = Opa::start(&[("authz.rego", echo)]).await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("authz.rego");
+    std::fs::write(&file, echo).unwrap();
+    let mut embedded: Value = serde_json::from_str(&config("", json!({}))).unwrap();
+    embedded["policy"] = json!({"provider": "embedded", "files": [file]});
+    let mut both = Vec::new();
+    for mut text in [serde_json::from_str(&config(&opa.url(), json!({}))).unwrap(), embedded] {
+        text["rules"] = json!({
+            "encoded_slashes": ["/hf/"], "routes": [{"path": "/free/*", "mode": "optional"}],
+        });
+        both.push(Doorward::start(&text.to_string()).await);
+    }
+    let full =
+        token(json!({"email": "a@b.example", "groups": ["g1", "g2"], "scope": "a:b openid"}));
+    let bare = token(json!({"email": null, "groups": null, "scope": null}));
+    for ask in [
+        get("/").bearer(&full),
+        get("/v1/a%20b/?x=1&x=2%2B&y&z=a+b&odd=%zz&q;r=1&%e9=%ff&=v#f").bearer(&full),
+        get("/v1/models?").bearer(&bare).method("DELETE").host("Api.Example:8443"),
+        get("/v1/a;v=1/b").bearer(&full).header("x-a", "1").raw_header("X-A", b"\xff\xfe2"),
+        get("/hf/a%2Fb").bearer(&full).header(":path", "/other").header(":method", "PUT"),
+        get("/free/x?a=%3Cb%3E&c=%26").header("cookie", "a=b; c=d"),
+        get("/free/%F0%9F%98%80").header("x-empty", ""),
+    ] {
+        let mut told = Vec::new();
+        for doorward in &both {
+            let outcome = doorward.ask(ask.clone()).await;
+            assert_eq!(outcome.status, 200, "{ask:?}: {outcome:?}");
+            let input = BASE64.decode(outcome.header("x-input").unwrap()).unwrap();
+            told.push(serde_json::from_slice::<Value>(&input).unwrap());
+        }
+        assert_eq!(told[0], told[1], "{ask:?}");
+        assert!(told[0]["attributes"]["request"]["http"]["headers"].is_object(), "{told:?}");
+    }
 }
 
 /// Of OPA's plugin for Envoy: an object, whose words reach the upstream or the client.
@@ -220,6 +266,31 @@ async fn no_sense_in_an_answer_is_no_leave() {
     .await;
     assert_eq!(said.matches("OPA does not decide").count(), 1, "{said}");
     assert!(!said.contains("of-a-secret"), "{said}");
+}
+
+/// Who is asked may want to see a certificate.
+#[tokio::test]
+async fn an_opa_behind_tls_sees_a_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    tls::certificates(dir.path());
+    let Some(opa) = Opa::start_behind_tls(dir.path(), &[("authz.rego", AUTHZ)]).await else {
+        return;
+    };
+    let path = |name: &str| dir.path().join(name);
+    let reason = async |more: Value| {
+        let mut given = json!({"url": format!("https://localhost:{}", opa.port())});
+        given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let doorward = Doorward::start(&config("", json!({"opa": given}))).await;
+        doorward.ask_with(&token(json!({"groups": ["admins"]}))).await.reason
+    };
+    let shown = json!({
+        "ca_file": path("ca.pem"), "client_cert": path("client.pem"), "client_key": path("client.key"),
+    });
+    let mut without = shown.clone();
+    without.as_object_mut().unwrap().retain(|name, _| name == "ca_file");
+    assert_eq!(reason(json!({})).await, "policy_unavailable", "it is not trusted");
+    assert_eq!(reason(without).await, "policy_unavailable", "it wants a certificate");
+    assert_eq!(reason(shown).await, "authenticated");
 }
 
 /// So many at once; who comes beyond that is told at once, and everybody is told something.

@@ -115,6 +115,19 @@ function showIssuers(now, issuers) {
   if (!same) $('issuers').replaceChildren(...shown);
 }
 
+// ---- policy -------------------------------------------------------------------------------
+
+function policy(now, it) {
+  const facts = [
+    it.revision === null ? '' : `revision ${it.revision}`,
+    it.confirmed_at === null ? '' : `confirmed ${ago(now, it.confirmed_at)}`,
+  ].filter(Boolean);
+  return node('article', {class: `issuer ${it.state}`, 'data-policy': it.provider},
+    node('h3', {}, node('span', {class: 'badge'}, it.state), ` policy: ${it.provider}`),
+    it.last_error && node('p', {class: 'trouble'}, `last attempt failed: ${it.last_error}`),
+    node('p', {}, [`from ${it.source}`, ...facts].join(', ')));
+}
+
 // ---- decisions ----------------------------------------------------------------------------
 
 const APPROVALS = ['authenticated', 'anonymous', 'bypassed', 'auth_disabled'];
@@ -184,16 +197,17 @@ function say(id, kind, text) {
 }
 
 // What somebody should look at first, if there is anything.
-function showAttention({issuers, configuration}) {
+function showAttention({issuers, policy, configuration}) {
   const count = (state) => issuers.filter((it) => it.state === state).length;
   const [down, stale] = [count('down'), count('stale')];
   const parts = [
     down && `${plural(down, 'issuer')} down`,
     stale && `${plural(stale, 'issuer')} stale`,
+    policy && ['down', 'stale'].includes(policy.state) && `policy ${policy.state}`,
     configuration.refused_at !== null && 'a newer configuration was refused',
     configuration.warnings.length && plural(configuration.warnings.length, 'warning'),
   ].filter(Boolean);
-  say('attention', down ? 'bad' : 'warn', parts.join(', '));
+  say('attention', down || policy?.state === 'down' ? 'bad' : 'warn', parts.join(', '));
 }
 
 function render(state) {
@@ -203,6 +217,7 @@ function render(state) {
   say('about', '', `${since}started ${ago(now, state.started_at)}, version ${state.version}`);
   showAttention(state);
   showIssuers(now, state.issuers);
+  show('policy', ...(state.policy ? [policy(now, state.policy)] : []));
   const uptime = now - state.started_at;
   const {minutes, day} = state.decisions;
   show('decisions', plot('15 minutes', minutes, uptime), plot('24 hours', day, uptime));

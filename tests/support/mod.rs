@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod browser;
+pub mod bundles;
 pub mod check;
 pub mod cli;
 pub mod console;

@@ -138,8 +138,18 @@ fn files(c: &mut Checker, paths: &[PathBuf], engine: Engine) -> Option<Loaded> {
 
 /// Notes what is wrong with a policy, or worth a look.
 fn accept(c: &mut Checker, key: &KeyPath, loaded: Result<Loaded, Vec<BadValue>>) -> Option<Loaded> {
-    let loaded = loaded.map_err(|faults| faults.into_iter().for_each(|fault| c.bad(key, fault)));
-    let loaded = loaded.ok()?;
+    let query = KeyPath::dotted("policy.query");
+    let mut note = |fault| {
+        // What the query is about is not there.
+        if let BadValue::Policy(text) = &fault
+            && let Some(text) = text.strip_prefix("policy.query: ")
+        {
+            c.bad(&query, BadValue::Policy(text.to_owned()));
+        } else {
+            c.bad(key, fault);
+        }
+    };
+    let loaded = loaded.map_err(|faults| faults.into_iter().for_each(&mut note)).ok()?;
     let remarks = loaded.remarks.iter().cloned().map(Warning::Policy);
     c.warnings.extend(remarks);
     Some(loaded)
