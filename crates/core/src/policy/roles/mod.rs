@@ -27,6 +27,7 @@
 //! workspaces (`-`), that services may come to paths that are in no table, and health checks.
 
 mod asked;
+mod asker;
 mod data;
 mod fault;
 mod groups;
@@ -42,7 +43,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use self::asked::{Asked, Asker};
+use self::asked::Asked;
+use self::asker::Asker;
 use self::data::{Bindings, Callers, ClosedPrefix, Endpoint, Permission, Role};
 use self::groups::GroupRule;
 use self::reasons::{Finding, Outcome};

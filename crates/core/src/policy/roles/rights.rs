@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Roles;
-use super::asked::{Asker, Name};
+use super::asker::{Asker, Name};
 use super::data::{Bindings, PLATFORM_ADMIN, Permission, Role, SERVICE_PREFIX, SYSTEM};
 
 /// What somebody has.
