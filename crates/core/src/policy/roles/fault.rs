@@ -21,8 +21,8 @@ pub enum RolesProblem {
     /// It has to have members.
     #[error("is not an object")]
     NotAnObject,
-    /// It has to have items, all of them texts.
-    #[error("is not a list of texts")]
+    /// It has to have items, all of them strings.
+    #[error("is not a list of strings")]
     NotTexts,
     /// It has to be `true` or `false`.
     #[error("is neither `true` nor `false`")]

@@ -86,7 +86,7 @@ impl Roles {
             }
             Outcome::Unlisted => {
                 "no endpoint of the data has this path and method: only administrators of the \
-                 platform may come here"
+                 platform have access here"
                     .to_owned()
             }
             Outcome::Nobody => format!("{pattern} is not for requests without a token"),
