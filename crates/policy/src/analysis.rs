@@ -105,6 +105,12 @@ impl Analysis {
                     Ok(path) => needs.push(Need { path, is_call: true }),
                     Err(name) if builtins::is_known(&name) => {
                         self.is_steady &= !builtins::is_unsteady(&name);
+                        let format = call.text.as_deref().filter(|_| name == "sprintf");
+                        if let Some(verb) = format.and_then(builtins::unknown_verb) {
+                            let text =
+                                format!("`sprintf` has no `{verb}` here; `%v` shows any value");
+                            self.faults.push(at(&call.span, text));
+                        }
                     }
                     Err(name) => {
                         let own = self.functions().map(|path| path.join("."));

@@ -37,6 +37,8 @@ pub(crate) struct Reference {
 pub(crate) struct Call {
     /// The function, as it is written: names.
     pub path: Vec<String>,
+    /// Its first argument, where that is a text that is written out.
+    pub text: Option<String>,
     /// Where it stands.
     pub span: Span,
 }
@@ -208,7 +210,9 @@ impl Reads {
             }
             Expr::Call { span, fcn, params, .. } => {
                 if let Some((path, _)) = static_path(fcn) {
-                    self.calls.push(Call { path, span: span.clone() });
+                    let text = params.first().and_then(|first| written_out(first));
+                    let text = text.map(str::to_owned);
+                    self.calls.push(Call { path, text, span: span.clone() });
                 }
                 self.each(params);
             }

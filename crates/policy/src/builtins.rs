@@ -35,6 +35,28 @@ pub(crate) fn is_unsteady(name: &str) -> bool {
     UNSTEADY.contains(&name)
 }
 
+/// The first verb of a `sprintf` format that comes to something else in regorus than in OPA.
+pub(crate) fn unknown_verb(format: &str) -> Option<String> {
+    let mut rest = format;
+    while let Some((_, after)) = rest.split_once('%') {
+        let verb = after.find(|char: char| char != '.' && !char.is_ascii_digit());
+        let (width, from_verb) = after.split_at(verb.unwrap_or(after.len()));
+        let verb = from_verb.chars().next();
+        let decimals = width.strip_prefix('.').is_some_and(|digits| !digits.contains('.'));
+        let is_known = match verb {
+            Some('%' | 's' | 'v' | 'b' | 'c') => width.is_empty(),
+            Some('d' | 'x' | 'X') => width.len() < 4 && !width.contains('.'),
+            Some('f') => decimals && width.len() < 4,
+            _ => false,
+        };
+        if !is_known {
+            return Some(format!("%{width}{}", verb.map(String::from).unwrap_or_default()));
+        }
+        rest = from_verb.get(1..).unwrap_or_default();
+    }
+    None
+}
+
 /// What is wrong with a call of a function that there is not.
 pub(crate) fn why_not(name: &str, own: impl Iterator<Item = String>) -> String {
     let refused = REFUSED.iter().find(|(refused, _)| {

@@ -67,8 +67,9 @@ fn empty_engine() -> Engine {
     engine
 }
 
-/// Parses a module as Rego v1, and if it is none, as Rego v0, which is worth a remark. Where it is
-/// neither, the fault is that of the version in which more of it could be read.
+/// Parses a module as Rego v1, and if that lacks a word that only v1 asks for, as Rego v0, which is
+/// worth a remark. Where it is neither, the fault is that of the version in which more of it could be
+/// read.
 fn add(engine: &mut Engine, module: &Module) -> Result<Option<LoadFault>, LoadFault> {
     let mut attempt = |is_v0: bool| {
         engine.set_rego_v0(is_v0);
@@ -77,7 +78,9 @@ fn add(engine: &mut Engine, module: &Module) -> Result<Option<LoadFault>, LoadFa
     };
     let as_v1 = match attempt(false) {
         Ok(_) => return Ok(None),
-        Err(fault) => fault,
+        // `if` in front of a body, `contains` in the head of a set.
+        Err(fault) if fault.text.contains("keyword is required") => fault,
+        Err(fault) => return Err(fault),
     };
     match attempt(true) {
         Ok(_) => {

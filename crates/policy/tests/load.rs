@@ -35,6 +35,17 @@ fn calls_of_what_is_not_there() {
         let fault = fault(body);
         assert!(fault.starts_with("policy.rego:4:") && fault.ends_with(expected), "{fault}");
     }
+    for (format, verb) in [
+        ("%.1f%% %q", "%q"),
+        ("%5.1f", "%5.1f"),
+        ("%f", "%f"),
+        ("%9999d", "%9999d"),
+        ("%5s", "%5s"),
+        ("50%", "%"),
+    ] {
+        let fault = fault(&format!("sprintf({format:?}, [1, 2]) != \"\""));
+        assert!(fault.contains(&format!("`sprintf` has no `{verb}` here")), "{fault:?}");
+    }
     for body in [
         r#"http.send({"method": "GET", "url": "http://a"}).status_code == 200"#,
         "opa.runtime().env.A",

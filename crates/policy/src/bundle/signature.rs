@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{self, Context, SHA256, SHA384, SHA512};
+use aws_lc_rs::digest::{Context, SHA256, SHA384, SHA512};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     VerificationAlgorithm,
@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Files, MANIFEST};
 use crate::fault::LoadFault;
@@ -18,6 +19,11 @@ use crate::sources::parse_data;
 
 /// The file of a bundle that holds its signature.
 pub(super) const FILE: &str = ".signatures.json";
+
+/// As deep as data may be nested to be read.
+const MAX_DEPTH: u8 = 127;
+
+const UNREADABLE: &str = "it cannot be read";
 
 /// What a bundle's signature is verified with. The key decides the algorithm, not the signature.
 #[derive(Clone, Debug)]
@@ -137,17 +143,20 @@ fn matches(listed: &Listed, path: &str, bytes: &[u8]) -> Result<(), &'static str
         "SHA-512" => &SHA512,
         _ => return Err("its hash is none of SHA-256, SHA-384 and SHA-512"),
     };
-    let file = path.rsplit('/').next().unwrap_or(path);
-    let hash = match file {
-        "data.json" | "data.yaml" | "data.yml" | MANIFEST => {
-            let name = if file == MANIFEST { "data.json" } else { file };
-            let value = parse_data(name, bytes).map_err(|_| "it cannot be read")?;
-            let mut context = Context::new(algorithm);
-            hash_value(&value, &mut context);
-            context.finish()
+    let mut context = Context::new(algorithm);
+    match path.rsplit('/').next().unwrap_or(path) {
+        "data.json" | MANIFEST => {
+            let json: &RawValue = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
+            hash_json(json, MAX_DEPTH, &mut context)?;
         }
-        _ => digest::digest(algorithm, bytes),
-    };
+        "data.yaml" | "data.yml" => {
+            let value = parse_data(path, bytes).map_err(|_| UNREADABLE)?;
+            let json = serde_json::value::to_raw_value(&value).map_err(|_| UNREADABLE)?;
+            hash_json(&json, MAX_DEPTH, &mut context)?;
+        }
+        _ => context.update(bytes),
+    }
+    let hash = context.finish();
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     if hex.eq_ignore_ascii_case(&listed.hash) {
         Ok(())
@@ -157,37 +166,43 @@ fn matches(listed: &Listed, path: &str, bytes: &[u8]) -> Result<(), &'static str
 }
 
 /// Data is hashed as it is meant, not as it is written: members in the order of their names, nothing
-/// between them.
-fn hash_value(value: &Value, into: &mut Context) {
-    match value {
-        Value::Object(members) => {
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_unstable_by_key(|(name, _)| *name);
+/// between them. Numbers alone stay as they are written.
+fn hash_json(json: &RawValue, depth: u8, into: &mut Context) -> Result<(), &'static str> {
+    let depth = depth.checked_sub(1).ok_or(UNREADABLE)?;
+    let text = json.get().trim();
+    let parsed = |_| UNREADABLE;
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_str(text).map_err(parsed)?;
             into.update(b"{");
-            for (at, (name, value)) in sorted.into_iter().enumerate() {
+            for (at, (name, value)) in members.into_iter().enumerate() {
                 into.update(if at > 0 { b"," } else { b"" });
-                into.update(encoded(&Value::String(name.clone())).as_bytes());
+                into.update(encoded(name).as_bytes());
                 into.update(b":");
-                hash_value(value, into);
+                hash_json(value, depth, into)?;
             }
             into.update(b"}");
         }
-        Value::Array(items) => {
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(parsed)?;
             into.update(b"[");
-            for (at, item) in items.iter().enumerate() {
+            for (at, item) in items.into_iter().enumerate() {
                 into.update(if at > 0 { b"," } else { b"" });
-                hash_value(item, into);
+                hash_json(item, depth, into)?;
             }
             into.update(b"]");
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            into.update(encoded(value).as_bytes());
+        Some(b'"') => {
+            into.update(encoded(serde_json::from_str(text).map_err(parsed)?).as_bytes());
         }
+        _ => into.update(text.as_bytes()),
     }
+    Ok(())
 }
 
-/// As Go's `encoding/json` writes it, which escapes two line separators.
-fn encoded(value: &Value) -> String {
-    let json = value.to_string();
+/// A text as Go's `encoding/json` writes it, which escapes two line separators.
+fn encoded(text: String) -> String {
+    let json = Value::String(text).to_string();
     json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }

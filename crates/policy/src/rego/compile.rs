@@ -39,7 +39,7 @@ impl Rego {
             faults.push(LoadFault::of_file("policy.query", leads_nowhere(query, &analysis)));
         }
         let Some(path) = path.filter(|_| faults.is_empty()) else { return Err(faults) };
-        let evaluator = evaluator(&mut engine, &path).map_err(|fault| vec![fault])?;
+        let evaluator = evaluator(&mut engine, &path, &analysis).map_err(|fault| vec![fault])?;
         remarks.append(&mut analysis.remarks);
         let parts = analysis.parts.clone();
         let remembers = limits.remembered > 0 && analysis.is_steady;
@@ -105,17 +105,31 @@ impl Rego {
     }
 }
 
-/// Evaluates the rule of ours that is the query, and so finds what regorus has against the modules.
-fn evaluator(engine: &mut Engine, path: &[String]) -> Result<Evaluator, LoadFault> {
-    let names: String =
-        path.iter().skip(1).map(|name| format!("[{}]", Value::from(name.as_str()))).collect();
-    let text = format!("package {PACKAGE}\n\nvalue := data{names}\n");
-    engine.set_rego_v0(false);
-    let rule = format!("data.{PACKAGE}.value");
-    let compiled = engine
-        .add_policy("policy.query".to_owned(), text)
-        .and_then(|_| engine.compile_with_entrypoint(&rule.as_str().into()));
-    compiled.map_err(|error| parse::fault("policy", &error.to_string()))?;
+/// Evaluates the query, and so finds what regorus has against the modules. What is no rule itself, a
+/// package or a part of a value, is the value of a rule of ours.
+fn evaluator(
+    engine: &mut Engine,
+    path: &[String],
+    analysis: &Analysis,
+) -> Result<Evaluator, LoadFault> {
+    let fault = |error: &dyn std::fmt::Display| parse::fault("policy", &error.to_string());
+    let is_rule = analysis.deciding(path) == [path];
+    let is_plain = path
+        .iter()
+        .all(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+    let rule = if is_rule && is_plain {
+        path.join(".")
+    } else {
+        let names = path.iter().skip(1).map(|name| Value::from(name.as_str()));
+        let names: String = names.map(|name| format!("[{name}]")).collect();
+        let text = format!("package {PACKAGE}\n\nvalue := data{names}\n");
+        engine.set_rego_v0(false);
+        let added = engine.add_policy("policy.query".to_owned(), text);
+        added.map_err(|error| fault(&error))?;
+        format!("data.{PACKAGE}.value")
+    };
+    let compiled = engine.compile_with_entrypoint(&rule.as_str().into());
+    compiled.map_err(|error| fault(&error))?;
     Ok(Evaluator::new(engine.clone(), rule))
 }
 
