@@ -56,7 +56,7 @@ fn a_policy_gets_no_more_than_it_reads() {
     assert_eq!(input("not input.issuer"), json!({"issuer": "https://idp.example"}));
     assert_eq!(
         input(r#"input.parsed_query.x[_] == "1""#),
-        json!({"parsed_query": {"x": ["1", "2+"], "y": [""]}})
+        json!({"parsed_query": {"x": ["1", "2+"], "y": [""], "odd": ["%zz"], "q;r": ["1"]}})
     );
     let http = |http: Value| json!({"attributes": {"request": {"http": http}}});
     assert_eq!(input(r#"req.headers["x-a"] == "1""#), http(json!({"headers": {"x-a": "1,2"}})));
