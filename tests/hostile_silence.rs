@@ -12,7 +12,7 @@ use crate::support::check::{Checker, get};
 use crate::support::frames::PREFACE;
 use crate::support::served::Served;
 use crate::support::signer::{RSA, claims, jwks};
-use crate::support::{eventually, http};
+use crate::support::{PATIENCE, eventually, http};
 
 const ISSUER: &str = "https://idp.example";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -101,8 +101,12 @@ async fn silent_connections_keep_nobody_out() {
     assert_eq!(before.ask(get("/").bearer(&token)).await.reason, "authenticated");
     assert!(asked.elapsed() < LIMIT / 2, "{:?}", asked.elapsed());
     assert!(served.metric("doorward_connections").await <= 800.0);
-    let made_room = served.metric("doorward_connections_closed_total{reason=\"made_room\"}").await;
-    assert!(made_room >= 400.0, "{made_room}");
+    // Those that the system has connected may still wait to be taken up.
+    eventually("they make room", PATIENCE, async || {
+        let made_room = "doorward_connections_closed_total{reason=\"made_room\"}";
+        (served.metric(made_room).await >= 400.0).then_some(())
+    })
+    .await;
     let said = served.process().stderr();
     assert!(said.lines().count() < 30, "{said}");
 }
