@@ -98,3 +98,73 @@ fn the_module_goes_by_its_own_headers() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].0, found[0].1), ("identity", Outcome::Fail));
 }
+
+/// What stands above is to be said again: which keys, and what they ask.
+#[test]
+fn what_a_route_hides() {
+    let says = |value: &str| {
+        format!(
+            "{{doorward: {{'@type': \
+             type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute, \
+             dynamic_module_config: {{name: doorward_envoy, do_not_close: true}}, filter_name: doorward, \
+             filter_config: {{'@type': type.googleapis.com/google.protobuf.Struct, value: {value}}}}}}}"
+        )
+    };
+    let levels = |table: &str, host: &str, route: &str, cluster: &str| {
+        let level = |value: &str| match value {
+            "" => String::new(),
+            value => format!("typed_per_filter_config: {}, ", says(value)),
+        };
+        let (table, host, route, cluster) =
+            (level(table), level(host), level(route), level(cluster));
+        let to = format!("{{{cluster}name: upstream, weight: 1}}");
+        let routes = format!(
+            "route_config: {{{table}virtual_hosts: [{{{host}name: all, domains: ['*'], routes: [{{{route}match: \
+             {{path: /v1}}, route: {{weighted_clusters: {{clusters: [{to}]}}}}}}]}}]}}\n"
+        );
+        let keys = "\"{auth: {oidc: {issuer: 'https://idp.example', client_id: nmp}}}\"";
+        let text = tools::file("envoy/module.yaml").replace("./doorward.yaml", keys);
+        let start = text.find("route_config:").unwrap();
+        let end = text.find("\n  clusters:").unwrap();
+        let text = format!("{}{routes}{}", &text[..start], &text[end..]);
+        let modes = findings(&text).into_iter().filter(|finding| finding.check == "modes");
+        let modes: Vec<_> = modes.map(|it| (it.outcome, it.found, it.remedy.unwrap())).collect();
+        assert!(modes.len() < 2, "{modes:?}");
+        modes.into_iter().next()
+    };
+    for (table, host, route, cluster) in [
+        ("", "{scopes: [a]}", "", ""),
+        ("", "{scopes: [a]}", "{scopes: [b]}", ""),
+        ("", "{scopes: [a]}", "{mode: bypass}", ""),
+        ("", "{mode: required}", "{scopes: [a]}", ""),
+        ("{audience: [x]}", "{scopes: [a]}", "{scopes: [b], audience: [x]}", ""),
+        ("{audience: [x]}", "", "{mode: optional}", "{audience: [z]}"),
+    ] {
+        let said = levels(table, host, route, cluster);
+        assert_eq!(said, None, "{table} {host} {route} {cluster}");
+    }
+    for (table, host, route, cluster, place, remedy) in [
+        ("", "{scopes: [a, b]}", "{mode: required}", "", "virtual_hosts[0]", "scopes: \"a b\""),
+        ("", "{scopes: [a]}", "{mode: optional}", "", "virtual_hosts[0]", "scopes: \"a\""),
+        ("", "{audience: [x]}", "{scopes: [a]}", "", "virtual_hosts[0]", "audience: \"x\""),
+        ("{audience: [x]}", "{scopes: [a]}", "", "", "route_config.typed", "audience: \"x\""),
+        (
+            "{audience: [x], scopes: [b]}",
+            "{scopes: [a]}",
+            "{mode: required}",
+            "",
+            "route_config.typed",
+            "audience: \"x\", scopes: \"a\"",
+        ),
+        ("", "", "{scopes: [a]}", "{mode: required}", "routes[0]", "scopes: \"a\""),
+    ] {
+        let (outcome, found, told) = levels(table, host, route, cluster).unwrap();
+        assert_eq!(outcome, Outcome::Warn, "{found}");
+        assert!(found.contains(place), "{place} is not in {found}");
+        assert_eq!(
+            told,
+            format!("add to its filter_config what is to hold here, too: {remedy}"),
+            "{found}"
+        );
+    }
+}

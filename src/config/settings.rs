@@ -111,6 +111,12 @@ impl RouteSettings {
         })
     }
 
+    /// What it asks of tokens, by key: words with a space between.
+    pub fn asks(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let asks = [("scopes", self.scopes.as_deref()), ("audience", self.audience.as_deref())];
+        asks.into_iter().filter_map(|(key, words)| Some((key, words?)))
+    }
+
     /// The same as the decision takes it, as if it had come in `context_extensions`.
     #[must_use]
     pub fn view(&self) -> RouteView<'_> {

@@ -28,6 +28,7 @@ pub(super) fn findings(
             true => module::unheard(way, filter, config),
             false => unheard(way, filter, config),
         }),
+        first(&|way| if is_module { module::hidden(way, filter) } else { None }),
         first(&|way| elsewhere(way, filter, config, ours)),
         first(&|way| wide_open(way, filter)),
         first(&|way| rewritten(way, filter, by_path)),

@@ -1,6 +1,8 @@
 //! The filter where it is Doorward itself: a dynamic module inside Envoy. Its configuration is read
 //! as the module reads it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -134,11 +136,10 @@ pub(super) fn misnamed(config: &Place<'_>, field: &str) -> Option<Finding> {
     })
 }
 
-/// What the most specific settings of a way say to the module; there are none above them.
-fn said<'v>(way: &Way<'v>, filter: &Filter<'v>) -> Option<Place<'v>> {
-    let said = way.said(filter).next()?;
-    let said = said.into_iter().map(|it| it.get("config").unwrap_or(it));
-    said.into_iter().find(|it| it.get("filter_config").is_some())
+/// What a way says to the module, the most specific first: that one counts, and nothing of the others.
+fn said<'v>(way: &Way<'v>, filter: &Filter<'v>) -> impl Iterator<Item = Place<'v>> {
+    let said = way.said(filter).flatten().map(|it| it.get("config").unwrap_or(it));
+    said.filter(|it| it.get("filter_config").is_some())
 }
 
 fn route(said: &Place<'_>) -> Option<Result<RouteSettings, ConfigFaults>> {
@@ -147,15 +148,53 @@ fn route(said: &Place<'_>) -> Option<Result<RouteSettings, ConfigFaults>> {
 
 /// The mode of a way, and where it stands.
 pub(super) fn mode<'v>(way: &Way<'v>, filter: &Filter<'v>) -> Option<(&'static str, Place<'v>)> {
-    let said = said(way, filter)?;
+    let said = said(way, filter).next()?;
     let settings = route(&said)?.ok()?;
     settings.mode().map(|mode| (mode, said))
+}
+
+/// What a level above asks of tokens, and the one that counts does not say again. Of
+/// `context_extensions`, which Envoy merges, it would be in force.
+pub(super) fn hidden(way: &Way<'_>, filter: &Filter<'_>) -> Option<Finding> {
+    let mut said = said(way, filter);
+    let counts = said.next()?;
+    let in_force = route(&counts)?.ok()?;
+    // Then nobody looks at a token.
+    if in_force.mode() == Some("bypass") {
+        return None;
+    }
+    // What it asks for, and where, by key.
+    let mut lost: BTreeMap<&str, (String, String)> = BTreeMap::new();
+    for above in said {
+        let Some(Ok(settings)) = route(&above) else { continue };
+        for (key, words) in settings.asks() {
+            lost.entry(key).or_insert_with(|| (words.to_owned(), above.path.clone()));
+        }
+    }
+    in_force.asks().for_each(|(key, _)| drop(lost.remove(key)));
+    if lost.is_empty() {
+        return None;
+    }
+    let keys: Vec<_> = lost.keys().copied().collect();
+    let places: BTreeSet<_> = lost.values().map(|(_, path)| path.as_str()).collect();
+    let places: Vec<_> = places.into_iter().collect();
+    // Words in quotes: `on` alone would be a boolean.
+    let again: Vec<_> = lost.iter().map(|(key, (words, _))| format!("{key}: {words:?}")).collect();
+    Some(counts.warn(
+        "modes",
+        format!(
+            "this hides {} of {}: Envoy takes the most specific settings whole",
+            keys.join(" and "),
+            places.join(" and ")
+        ),
+        format!("add to its filter_config what is to hold here, too: {}", again.join(", ")),
+    ))
 }
 
 /// What a route says that the module does not take, or another one is given.
 pub(super) fn unheard(way: &Way<'_>, filter: &Filter<'_>, config: &Place<'_>) -> Option<Finding> {
     const CHECK: &str = "modes";
-    let said = said(way, filter)?;
+    let said = said(way, filter).next()?;
     let name = "dynamic_module_config.name";
     let module = said.text(name).unwrap_or_default();
     // The filter itself may be loaded by the path of its file.
