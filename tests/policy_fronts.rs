@@ -39,6 +39,9 @@ allow := {
 	input.principal_id == "alice"
 }
 
+# What a client cannot make it believe.
+allow := {"allowed": true} if input.attributes.request.http.headers["x-nmp-principal-id"] == "root"
+
 allow := {"allowed": true} if {
 	input.principal_id == "carol"
 	input.parsed_path == ["plain"]
@@ -90,7 +93,8 @@ async fn over_grpc() {
     assert_eq!((plain.status, plain.header("x-nmp-authorized")), (200, Some("true")));
     assert_eq!(plain.header("x-tenant"), None);
 
-    let denied = checker.ask(get("/x").bearer(&token("bob"))).await;
+    let bob = get("/x").bearer(&token("bob")).header("X-NMP-Principal-Id", "root");
+    let denied = checker.ask(bob).await;
     assert_eq!((denied.status, denied.body.as_str()), (404, "there is nothing here"));
     assert_eq!(denied.header("x-why"), Some("nobody comes here"));
     assert_eq!((denied.reason.as_str(), &*denied.metadata["decision"]), ("policy_denied", "deny"));

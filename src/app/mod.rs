@@ -13,6 +13,7 @@ mod embedded;
 mod expiry;
 mod files;
 mod fixed;
+mod health;
 mod offline;
 mod shortage;
 mod start_error;
@@ -25,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_core::clock::{Clock as _, SystemClock};
+use doorward_core::clock::SystemClock;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -37,8 +38,8 @@ pub use self::embedded::{Asked, Embedded, Later};
 use self::expiry::ExpiryLog;
 pub use self::fixed::needs_restart;
 use self::fixed::{Bound, Fixed};
+use self::health::SERVICES;
 pub use self::offline::explain_request;
-use self::shortage::ShortageLog;
 pub use self::start_error::StartError;
 use self::tasks::{background, spawn_thread, worker};
 pub use self::trial::{MadeUp, Trial, TrialError};
@@ -48,11 +49,6 @@ use crate::transport::{
     AdminFront, CheckService, ConsoleFront, Front, GrpcFront, HttpFront, Job, Listener,
     ListenerTls, MAX_OTHER_MESSAGE_BYTES, Port, PreparedTls, Resources, Watcher, Workers,
 };
-
-/// How often readiness and keys are looked at, for gRPC health and the log, until ready and from
-/// then on.
-const READINESS_INTERVAL: (Duration, Duration) =
-    (Duration::from_millis(10), Duration::from_millis(500));
 
 /// How long, at the end, what is being read from or written to a disk may take.
 const LAST_READS: Duration = Duration::from_secs(1);
@@ -222,7 +218,7 @@ impl Server {
         let expiry = ExpiryLog::new(&tls, shared.metrics.config().clone());
         let (health, health_service) = tonic_health::server::health_reporter();
         // tonic-health says SERVING for the empty name from the start, and knows no other.
-        for name in ["", SERVICE] {
+        for name in SERVICES {
             health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
         let service = Arc::new(ArcSwap::new(Arc::clone(assembly.service())));
@@ -272,7 +268,7 @@ impl Server {
                 background(job);
             }
         });
-        background(report_health(health.clone(), Arc::clone(&overview), expiry));
+        background(health::report(health.clone(), Arc::clone(&overview), expiry));
         let (workers, console) = (threads, known);
         Ok(Self {
             shared,
@@ -350,7 +346,7 @@ impl Server {
     /// under way are answered.
     async fn drain(self) {
         self.overview.stop_being_ready();
-        for name in ["", SERVICE] {
+        for name in SERVICES {
             self.health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
         }
         let _ = self.stop.send(true);
@@ -361,37 +357,6 @@ impl Server {
             drop(queue);
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-    }
-}
-
-/// What gRPC health knows us as, besides the empty name.
-const SERVICE: &str = "envoy.service.auth.v3.Authorization";
-
-async fn report_health(
-    health: tonic_health::server::HealthReporter,
-    overview: Arc<Overview>,
-    mut expiry: ExpiryLog,
-) {
-    let mut was_ready = false;
-    let mut shortages = ShortageLog::default();
-    loop {
-        overview.tell_shortages(&mut shortages);
-        expiry.look(SystemClock.now());
-        let ready = overview.is_ready();
-        if ready != was_ready {
-            let status = if ready {
-                tonic_health::ServingStatus::Serving
-            } else {
-                tonic_health::ServingStatus::NotServing
-            };
-            for name in ["", SERVICE] {
-                health.set_service_status(name, status).await;
-            }
-            tracing::info!(ready, "readiness changed");
-            was_ready = ready;
-        }
-        let (until_ready, from_then_on) = READINESS_INTERVAL;
-        tokio::time::sleep(if ready { from_then_on } else { until_ready }).await;
     }
 }
 

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use doorward_core::clock::{Clock, UnixTime};
 use doorward_core::status::{Active, StatusAnswer, StatusFault, StatusQuestion, StatusSource};
 use doorward_core::token_cache::{NoRandomness, TokenHash, TokenHasher};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::warn;
 use url::Url;
 
+use super::answering::answer_all;
 use super::http::HttpFetcher;
 use super::introspection::{Protocol, QuestionError, Said};
 use super::location::Access;
@@ -181,7 +180,8 @@ impl Introspector {
             warned_at: AtomicU64::new(0),
             spec,
         });
-        let task = send_all(Arc::clone(&shared), queue);
+        let asker = Arc::clone(&shared);
+        let task = answer_all(queue, move |question| Arc::clone(&asker).answer(question));
         Ok((Arc::new(Self { shared, questions }), task))
     }
 
@@ -264,21 +264,6 @@ impl StatusSource for Introspector {
     fn recheck(&self) -> Duration {
         self.shared.spec.recheck
     }
-}
-
-/// Sends questions until nobody can ask any more, and all that were asked are answered.
-async fn send_all(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Question>) {
-    let mut under_way = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            question = queue.recv() => match question {
-                Some(question) => under_way.push(Arc::clone(&shared).answer(question)),
-                None => break,
-            },
-            Some(()) = under_way.next() => {}
-        }
-    }
-    while under_way.next().await.is_some() {}
 }
 
 impl Shared {

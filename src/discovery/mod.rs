@@ -23,6 +23,7 @@
 //! | `carrier` | documents that another program fetches, through its clusters |
 //! | `cache_file` | the last good document on disk |
 
+mod answering;
 mod bearer;
 mod cache_file;
 mod carrier;
@@ -52,6 +53,7 @@ mod url_policy;
 #[cfg(test)]
 mod tests;
 
+pub use self::answering::answer_all;
 pub use self::bearer::{BearerError, KeyBearer};
 pub(crate) use self::cache_file::CacheFile;
 pub use self::carrier::{Answer, Call, Carrier, CarrierFault, Cluster};

@@ -9,8 +9,6 @@ use doorward_core::clock::{Clock, UnixTime};
 use doorward_core::policy::{
     Consulted, Inquiry, Policy, PolicyAnswer, PolicyFault, PolicyQuestion, Verdict,
 };
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
@@ -18,7 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::warn;
 
 use super::spec::OpaSpec;
-use crate::discovery::{BearerError, FetchError, HttpFetcher, Obstacle, Reply, SetupError, shown};
+use crate::discovery::{
+    BearerError, FetchError, HttpFetcher, Obstacle, Reply, SetupError, answer_all, shown,
+};
 
 /// So many requests wait for an answer at once.
 const PLACES: usize = 256;
@@ -133,23 +133,12 @@ impl Policy for Opa {
     }
 }
 
-/// Sends questions until nobody can ask any more, and all that were asked are answered.
-async fn send_all(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Question>) {
+async fn send_all(shared: Arc<Shared>, queue: mpsc::UnboundedReceiver<Question>) {
     // The first request does not wait for certificates to be read.
     if let Err(error) = shared.http().await {
         shared.failed(&error);
     }
-    let mut under_way = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            question = queue.recv() => match question {
-                Some(question) => under_way.push(Arc::clone(&shared).answer(question)),
-                None => break,
-            },
-            Some(()) = under_way.next() => {}
-        }
-    }
-    while under_way.next().await.is_some() {}
+    answer_all(queue, |question| Arc::clone(&shared).answer(question)).await;
 }
 
 impl Shared {

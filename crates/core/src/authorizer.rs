@@ -349,7 +349,7 @@ impl Authorizer {
         now: UnixTime,
     ) -> Result<PolicyQuestion<'a>, PolicyFault> {
         let issuer = self.issuer_name(identity);
-        PolicyQuestion::new(request, path, identity, issuer, now)
+        PolicyQuestion::new(request, path, identity, issuer, &self.protected, now)
     }
 
     /// The name of the issuer of a token: its `iss`.

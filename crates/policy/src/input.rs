@@ -104,7 +104,7 @@ impl<'q, 'a> Asked<'q, 'a> {
             Headers::All => true,
         };
         let mut headers = BTreeMap::<String, String>::new();
-        for header in self.question.request().headers {
+        for header in self.question.headers() {
             let name = text(header.name).to_ascii_lowercase();
             if !is_wanted(&name) {
                 continue;
@@ -170,10 +170,9 @@ impl<'q, 'a> Asked<'q, 'a> {
                     put(&mut key, request.path.splitn(2, |byte| *byte == b'?').nth(1));
                 }
                 name => {
-                    let of_name = request
-                        .headers
-                        .iter()
-                        .filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
+                    let headers = self.question.headers();
+                    let of_name =
+                        headers.filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
                     of_name.for_each(|header| put(&mut key, Some(header.value)));
                     put(&mut key, None);
                 }

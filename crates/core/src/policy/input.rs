@@ -19,7 +19,7 @@ impl PolicyQuestion<'_> {
     /// | `issuer` | the token's `iss`; absent without a token |
     /// | `principal_on_behalf_of`, `…_email`, `…_groups` | for whom the principal acts; absent where it acts for itself |
     /// | `method`, `path` | of the request, the path without its query |
-    /// | `attributes.request.http` | `method`, `path` with its query, `host`, `headers` by name in lower case, several of one name joined by `,` |
+    /// | `attributes.request.http` | `method`, `path` with its query, `host`, `headers` by name in lower case, several of one name joined by `,`; those that are ours to send are left out |
     /// | `parsed_path`, `parsed_query` | the names in the path, decoded; arrays of values by name |
     /// | `version` | `{"encoding": "protojson", "ext_authz": "v3"}` |
     #[must_use]
@@ -31,7 +31,7 @@ impl PolicyQuestion<'_> {
         };
         let method = text(self.request.method);
         let host = text(self.request.authority);
-        let headers = self.headers(&method, &whole, &host);
+        let headers = self.told_headers(&method, &whole, &host);
         let mut input = json!({
             "method": method,
             "path": path,
@@ -72,10 +72,10 @@ impl PolicyQuestion<'_> {
         Some(text(query.split(|byte| *byte == b'#').next().unwrap_or_default()))
     }
 
-    /// The client's headers and, as Envoy has them, the pseudo headers.
-    fn headers(&self, method: &str, path: &str, host: &str) -> Map<String, Value> {
+    /// The client's [headers](Self::headers) and, as Envoy has them, the pseudo headers.
+    fn told_headers(&self, method: &str, path: &str, host: &str) -> Map<String, Value> {
         let mut headers = Map::new();
-        for header in self.request.headers {
+        for header in self.headers() {
             let (name, value) = (text(header.name).to_ascii_lowercase(), text(header.value));
             if let Some(Value::String(before)) = headers.get_mut(&name) {
                 before.push(',');
@@ -136,6 +136,7 @@ fn form_decoded(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::clock::UnixTime;
+    use crate::identity::{HeaderRules, ProtectedHeaders};
     use crate::request::{HeaderView, RequestView, RouteView};
     use crate::rules::Readings;
 
@@ -145,7 +146,13 @@ mod tests {
 
     #[test]
     fn what_a_policy_is_told_of_a_request_without_a_token() {
-        let headers = [header("X-A", "1"), header("x-a", "2"), header(":path", "/other")];
+        let headers = [
+            header("X-A", "1"),
+            header("x-a", "2"),
+            header(":path", "/other"),
+            header("x_nmp_principal_id", "root"),
+        ];
+        let protected = ProtectedHeaders::new(&HeaderRules::default());
         let request = RequestView {
             method: b"GET",
             path: b"/v1/a%20b;v=1?x=1&x=2%2B&y&z=a+b&odd=%zz&q;r=1#f",
@@ -154,7 +161,8 @@ mod tests {
             route: RouteView::default(),
         };
         let path = Readings::One(request.path_without_query());
-        let question = PolicyQuestion::new(&request, &path, None, None, UnixTime(7)).unwrap();
+        let question =
+            PolicyQuestion::new(&request, &path, None, None, &protected, UnixTime(7)).unwrap();
         let paths: Vec<_> = question.paths().collect();
         assert_eq!(paths, ["/v1/a%20b;v=1", "/v1/a%20b"]);
         let whole = "/v1/a%20b?x=1&x=2%2B&y&z=a+b&odd=%zz&q;r=1";

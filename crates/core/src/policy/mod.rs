@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use crate::VerifiedIdentity;
 use crate::clock::UnixTime;
-use crate::request::RequestView;
+use crate::identity::ProtectedHeaders;
+use crate::request::{HeaderView, RequestView};
 use crate::rules::{Readings, without_path_parameters};
 
 pub use self::input::{parsed_path, parsed_query, told_scopes};
@@ -46,6 +47,7 @@ pub struct PolicyQuestion<'a> {
     path: &'a Readings<'a>,
     identity: Option<&'a VerifiedIdentity>,
     issuer: Option<&'a str>,
+    protected: &'a ProtectedHeaders,
     now: UnixTime,
 }
 
@@ -59,12 +61,13 @@ impl<'a> PolicyQuestion<'a> {
         path: &'a Readings<'a>,
         identity: Option<&'a VerifiedIdentity>,
         issuer: Option<&'a str>,
+        protected: &'a ProtectedHeaders,
         now: UnixTime,
     ) -> Result<Self, PolicyFault> {
         if path.is_ambiguous() {
             return Err(PolicyFault::AmbiguousPath);
         }
-        Ok(Self { request, path, identity, issuer, now })
+        Ok(Self { request, path, identity, issuer, protected, now })
     }
 
     /// The request, with all headers that its client sent.
@@ -77,6 +80,13 @@ impl<'a> PolicyQuestion<'a> {
     #[must_use]
     pub fn readings(&self) -> &'a Readings<'a> {
         self.path
+    }
+
+    /// The client's headers but for those that are ours to send: a policy that reads one of these would
+    /// believe whatever a client forges.
+    pub fn headers(&self) -> impl Iterator<Item = &'a HeaderView<'a>> {
+        let protected = self.protected;
+        self.request.headers.iter().filter(move |header| !protected.covers(header.name))
     }
 
     /// From whom it is; `None`: nobody said so, and nobody had to.
