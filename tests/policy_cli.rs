@@ -95,6 +95,11 @@ async fn a_table_says_what_is_not_as_expected() {
         assert!(failed.stdout.contains(said), "{said}: {failed:?}");
     }
 
+    let nothing = write(dir.path(), "nothing.yaml", "requests: []\n");
+    let refused = cli.run(&[&test[..], &[&nothing]].concat()).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("nothing to test"), "{refused:?}");
+
     let broken = write(dir.path(), "broken.yaml", "requests:\n- {path: /, expects: allow}\n");
     let refused = cli.run(&[&test[..], &[&broken]].concat()).await;
     assert_eq!(refused.code, Some(2), "{refused:?}");

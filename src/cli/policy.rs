@@ -147,6 +147,14 @@ fn eval(args: &EvalArgs) -> Result<Exit, Exit> {
     Ok(explain::show(&explanation, args.json))
 }
 
+/// A test of nothing would pass.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is nothing to test: name a table with requests (`doorward policy test requests.yaml`), or \
+     put `*_test.rego` beside the policy (`policy.provider: embedded`)"
+)]
+struct NothingToTest;
+
 /// Why claims are none.
 #[derive(Debug, thiserror::Error)]
 enum ClaimsError {
@@ -177,6 +185,10 @@ fn test(args: &TestArgs) -> Result<Exit, Exit> {
         .collect::<Result<_, _>>()
         .map_err(|error| usage(&error))?;
     let rego = rego::run(&loaded).map_err(|error| usage(&error))?;
+    let brings_tests = rego.as_ref().is_some_and(rego::has_tests);
+    if !brings_tests && tables.iter().all(|table| table.rows.is_empty()) {
+        return Err(usage(&NothingToTest));
+    }
     let now = SystemClock.now();
     let mut trials = Trials { loaded: &loaded, now, made: BTreeMap::new() };
     let mut ran = Vec::new();

@@ -1,9 +1,9 @@
 //! The tests that a Rego policy brings along: `*_test.rego`.
 
 #[cfg(feature = "policy")]
-pub(super) use self::with_engine::{run, tell};
+pub(super) use self::with_engine::{has_tests, run, tell};
 #[cfg(not(feature = "policy"))]
-pub(super) use self::without_engine::{run, tell};
+pub(super) use self::without_engine::{has_tests, run, tell};
 
 #[cfg(feature = "policy")]
 mod with_engine {
@@ -27,6 +27,11 @@ mod with_engine {
         };
         let sources = Sources::with_tests_from_paths(&policy.paths).map_err(told)?;
         Ok(Some(run_tests(&sources, None).map_err(told)?))
+    }
+
+    /// Whether there were any.
+    pub(in super::super) fn has_tests(report: &TestReport) -> bool {
+        !report.results.is_empty()
     }
 
     /// Writes how they came out; whether all passed.
@@ -89,6 +94,10 @@ mod without_engine {
     #[expect(clippy::unnecessary_wraps, reason = "with the engine there are faults")]
     pub(in super::super) fn run(_: &Loaded) -> Result<Option<Infallible>, LoadFaults> {
         Ok(None)
+    }
+
+    pub(in super::super) fn has_tests(never: &Infallible) -> bool {
+        match *never {}
     }
 
     pub(in super::super) fn tell(
